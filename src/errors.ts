@@ -1,0 +1,142 @@
+/** Base of every error this package raises for a broken rule. */
+export class GoodJobError extends Error {
+  override get name(): string {
+    return this.constructor.name
+  }
+}
+
+/** An option, environment variable or file has a value that cannot be used. The text names it, its value and the way out. */
+export class ConfigurationError extends GoodJobError {}
+
+/** A queue string does not follow GoodJob's grammar. */
+export class QueueStringError extends ConfigurationError {}
+
+/** The database has no GoodJob tables, or tables that this version cannot work with. */
+export class SchemaError extends GoodJobError {}
+
+/** An argument has no Active Job form. Active Job: ActiveJob::SerializationError. */
+export class SerializationError extends GoodJobError {
+  static readonly rubyName: string = 'ActiveJob::SerializationError'
+}
+
+/** A stored argument cannot be turned back into a value. Active Job: ActiveJob::DeserializationError. */
+export class DeserializationError extends GoodJobError {
+  static readonly rubyName: string = 'ActiveJob::DeserializationError'
+
+  constructor(cause: unknown) {
+    const text = cause instanceof Error ? cause.message : String(cause)
+    super(`Error while trying to deserialize arguments: ${text}`, { cause })
+  }
+}
+
+/** A record named by a GlobalID does not exist. Active Job (main): ActiveJob::DeserializationError::RecordNotFound. */
+export class RecordNotFoundError extends DeserializationError {
+  static override readonly rubyName = 'ActiveJob::DeserializationError::RecordNotFound'
+}
+
+/** A row's serialized_params cannot be read as an Active Job hash. */
+export class InvalidJobDataError extends GoodJobError {
+  static readonly rubyName = 'GoodJob::Job::InvalidJobDataError'
+}
+
+/** No class with this name is registered. Active Job 8.1: ActiveJob::UnknownJobClassError. */
+export class UnknownJobClassError extends GoodJobError {
+  static readonly rubyName = 'ActiveJob::UnknownJobClassError'
+}
+
+/** An adapter refuses one job; `performLater` answers false and keeps it in `enqueueError`. Active Job: ActiveJob::EnqueueError. */
+export class EnqueueError extends GoodJobError {
+  static readonly rubyName = 'ActiveJob::EnqueueError'
+}
+
+/** Stored as the error of an attempt that never reported back. GoodJob: GoodJob::InterruptedError. */
+export class InterruptedError extends GoodJobError {
+  static readonly rubyName = 'GoodJob::InterruptedError'
+}
+
+/** Thrown into a job class that asks for it when its last attempt was interrupted. GoodJob: GoodJob::InterruptError. */
+export class InterruptError extends GoodJobError {
+  static readonly rubyName = 'GoodJob::InterruptError'
+}
+
+/** Stored as the error of a job that somebody discarded. GoodJob: GoodJob::Job::DiscardJobError. */
+export class DiscardJobError extends GoodJobError {
+  static readonly rubyName = 'GoodJob::Job::DiscardJobError'
+}
+
+/** A manual action does not fit the state of the job. GoodJob: GoodJob::Job::ActionForStateMismatchError. */
+export class ActionForStateMismatchError extends GoodJobError {
+  static readonly rubyName = 'GoodJob::Job::ActionForStateMismatchError'
+}
+
+/** Another session holds the advisory lock of the row. GoodJob: GoodJob::AdvisoryLockable::RecordAlreadyAdvisoryLockedError. */
+export class RecordAlreadyAdvisoryLockedError extends GoodJobError {
+  static readonly rubyName = 'GoodJob::AdvisoryLockable::RecordAlreadyAdvisoryLockedError'
+}
+
+/** No row with this id. */
+export class RecordMissingError extends GoodJobError {}
+
+/** A batch cannot be brought back because members are gone; the text says which proof is missing. */
+export class BatchUnprovenError extends GoodJobError {}
+
+/** Postgres could not be reached within the connect timeout. */
+export class ConnectionTimeoutError extends GoodJobError {}
+
+const SQLSTATE = /^[0-9A-Z]{5}$/
+
+/** The SQLSTATE of a database error, or undefined for anything else. */
+export const sqlState = (error: unknown): string | undefined => {
+  const code = (error as { code?: unknown } | null | undefined)?.code
+  return typeof code === 'string' && SQLSTATE.test(code) ? code : undefined
+}
+
+export const UNIQUE_VIOLATION = '23505'
+export const UNDEFINED_TABLE = '42P01'
+export const UNDEFINED_COLUMN = '42703'
+
+/** SQLSTATEs after which the same statement may succeed when it is sent again, and why. */
+const RETRYABLE: Readonly<Record<string, string>> = {
+  '08000': 'connection exception',
+  '08001': 'connection could not be established',
+  '08003': 'connection does not exist',
+  '08004': 'connection rejected',
+  '08006': 'connection failure',
+  '25006': 'read-only transaction: the server is a standby until the failover ends',
+  '40001': 'serialization failure',
+  '40P01': 'deadlock: the other transaction goes on',
+  '53300': 'too many connections',
+  '55P03': 'lock not available',
+  '57P01': 'the server is shutting down or the backend was terminated',
+  '57P02': 'crash shutdown of another backend',
+  '57P03': 'the server is starting up',
+}
+
+const NETWORK_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+  'ENOENT',
+])
+
+/** Whether the same statement may succeed when it is sent again: a lost connection, a restart, a deadlock. */
+export const isRetryable = (error: unknown): boolean => {
+  const state = sqlState(error)
+  if (state !== undefined) return state in RETRYABLE
+  if (!(error instanceof Error)) return false
+  if (error instanceof AggregateError) return error.errors.some(isRetryable)
+  const code = (error as NodeJS.ErrnoException).code
+  if (code !== undefined) return NETWORK_CODES.has(code)
+  // pg gives these no code: the socket closed under a query or while connecting.
+  return /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|Query read timeout)/.test(
+    error.message,
+  )
+}
+
+/** Like `sqlState(error) === UNIQUE_VIOLATION`, for the reader. */
+export const isUniqueViolation = (error: unknown): boolean => sqlState(error) === UNIQUE_VIOLATION

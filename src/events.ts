@@ -1,0 +1,111 @@
+import { EventEmitter } from 'node:events'
+
+/** What a job event says about its job; arguments are never part of it. */
+export interface JobEvent {
+  readonly jobId: string
+  readonly jobClass: string
+  readonly queueName: string | null
+  readonly executions?: number
+  /** Id of the worker process (good_job_processes.id), when a worker runs the job. */
+  readonly processId?: string
+}
+
+export interface ProcessEvent {
+  readonly processId: string
+}
+
+/**
+ * Every event and its payload. The first group carries the names of Active Job's notifications (suffix `.active_job`),
+ * the second GoodJob's (suffix `.good_job`), the third is ours.
+ */
+export interface EventMap {
+  enqueue: JobEvent & { readonly error?: unknown; readonly aborted?: boolean }
+  enqueue_at: JobEvent & { readonly scheduledAt: Date; readonly error?: unknown; readonly aborted?: boolean }
+  enqueue_all: {
+    readonly jobClasses: Readonly<Record<string, number>>
+    readonly enqueuedCount: number
+    readonly jobCount: number
+  }
+  perform_start: JobEvent
+  perform: JobEvent & { readonly durationMs: number; readonly error?: unknown; readonly aborted?: boolean }
+  enqueue_retry: JobEvent & { readonly error?: unknown; readonly waitSeconds?: number }
+  retry_stopped: JobEvent & { readonly error: unknown }
+  discard: JobEvent & { readonly error: unknown }
+  interrupt: JobEvent & { readonly reason: string; readonly description: string }
+  resume: JobEvent & { readonly description: string }
+  step_started: JobEvent & { readonly step: string }
+  step: JobEvent & { readonly step: string; readonly isInterrupted: boolean; readonly error?: unknown }
+  step_skipped: JobEvent & { readonly step: string }
+
+  perform_job: JobEvent & { readonly durationMs: number; readonly outcome: string; readonly error?: string }
+  scheduler_create_pool: ProcessEvent & { readonly queues: string; readonly maxThreads: number }
+  scheduler_shutdown_start: ProcessEvent
+  scheduler_shutdown: ProcessEvent
+  scheduler_shutdown_kill: ProcessEvent & { readonly activeJobIds: readonly string[] }
+  notifier_listen: ProcessEvent
+  notifier_unlisten: ProcessEvent
+  notifier_notified: ProcessEvent & { readonly payload: string }
+  notifier_notify_error: ProcessEvent & { readonly error: unknown }
+  cleanup_preserved_jobs: {
+    readonly timestamp: Date
+    readonly destroyedJobsCount: number
+    readonly destroyedExecutionsCount: number
+    readonly destroyedBatchesCount: number
+  }
+}
+
+export type EventName = keyof EventMap
+export type Listener<N extends EventName> = (payload: EventMap[N]) => void
+
+/** A typed emitter. A listener that throws is reported as a process warning and never disturbs the emitting code. */
+export class Events {
+  readonly #emitter = new EventEmitter({ captureRejections: false }).setMaxListeners(0)
+
+  emit<N extends EventName>(name: N, payload: EventMap[N]): void {
+    for (const listener of this.#emitter.listeners(name)) {
+      try {
+        listener(payload)
+      } catch (error) {
+        process.emitWarning(`A listener of ${name} threw: ${error instanceof Error ? error.stack : String(error)}`)
+      }
+    }
+  }
+
+  on<N extends EventName>(name: N, listener: Listener<N>): this {
+    this.#emitter.on(name, listener)
+    return this
+  }
+
+  off<N extends EventName>(name: N, listener: Listener<N>): this {
+    this.#emitter.off(name, listener)
+    return this
+  }
+
+  /** Resolves with the next payload for which `matches` holds. */
+  async once<N extends EventName>(
+    name: N,
+    matches: (payload: EventMap[N]) => boolean = () => true,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<EventMap[N]> {
+    return new Promise((resolve, reject) => {
+      const stop = () => {
+        this.off(name, listener)
+        options.signal?.removeEventListener('abort', abort)
+      }
+      const abort = () => {
+        stop()
+        reject(options.signal?.reason)
+      }
+      const listener = (payload: EventMap[N]) => {
+        if (!matches(payload)) return
+        stop()
+        resolve(payload)
+      }
+      options.signal?.addEventListener('abort', abort, { once: true })
+      this.on(name, listener)
+    })
+  }
+}
+
+/** The emitter of this Node process, like ActiveSupport::Notifications in Ruby: logs, metrics and tests listen here. */
+export const events = new Events()
