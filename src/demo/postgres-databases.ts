@@ -1,0 +1,40 @@
+import { randomBytes } from 'node:crypto'
+import { Client, escapeIdentifier } from 'pg'
+
+/**
+ * The same connection URL with another database. Understands every form that pg does: `postgres://`, a Unix socket in the
+ * host (`postgres://%2Frun%2Fpostgresql/db`) or in a parameter (`postgres:///db?host=/run`), `socket:/run?db=name`, and
+ * `/run name`.
+ */
+export const withDatabase = (url: string, database: string): string => {
+  if (url.startsWith('/')) return `${url.split(' ')[0]} ${database}`
+  const parsed = new URL(url)
+  if (parsed.protocol === 'socket:') parsed.searchParams.set('db', database)
+  else parsed.pathname = `/${encodeURIComponent(database)}`
+  return parsed.href
+}
+
+/** The name of the database that a connection URL leads to. */
+export const databaseName = (url: string): string => new Client({ connectionString: url }).database ?? ''
+
+/** Creates a database with a name of its own on the server of `url`, from `template` when given, and answers its URL. */
+export const createDatabase = async (url: string, options: { prefix: string; template?: string }): Promise<string> => {
+  const name = `${options.prefix}_${randomBytes(6).toString('hex')}`
+  const template = options.template === undefined ? '' : ` TEMPLATE ${escapeIdentifier(options.template)}`
+  await runOnServer(url, `CREATE DATABASE ${escapeIdentifier(name)}${template}`)
+  return withDatabase(url, name)
+}
+
+/** Drops a database and ends every connection to it; one that is not there is fine. */
+export const dropDatabase = async (url: string, name: string): Promise<void> =>
+  runOnServer(url, `DROP DATABASE IF EXISTS ${escapeIdentifier(name)} WITH (FORCE)`)
+
+const runOnServer = async (url: string, statement: string): Promise<void> => {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}

@@ -1,0 +1,145 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { runnablePostgres, type ServerUser, serverUser } from './postgres-binaries.ts'
+
+/** A server of our own; it and its folder are gone after `stop()`, and also after this process ended in any way. */
+export interface PostgresServer {
+  /** Connection URL of its superuser, over TCP on the loopback interface. */
+  readonly url: string
+  /** The folder of its Unix socket; undefined where the temporary folder's path is too long for one. */
+  readonly socketDirectory: string | undefined
+  stop(): Promise<void>
+}
+
+/**
+ * Guards the server's life: it lives as long as our end of the guard's standard input is open, so that a kill -9 of this
+ * process ends it too. The guard has a session of its own: Ctrl-C reaches this process, which stops the server when its
+ * own work is done. $1 folder, $2 Postgres binaries
+ */
+const GUARD = `
+  directory=$1
+  bin=$2
+  trap '' HUP INT TERM
+  finish() {
+    "$bin/pg_ctl" stop -s -D "$directory/data" -m fast -t 5 || "$bin/pg_ctl" stop -s -D "$directory/data" -m immediate
+    rm -rf "$directory"
+  }
+  trap 'finish >/dev/null 2>&1' EXIT
+  "$bin/initdb" -D "$directory/data" -U postgres --pwfile="$directory/password" -A scram-sha-256 \\
+    -E UTF8 --locale=C --no-sync >"$directory/log" 2>&1 || { cat "$directory/log" >&2; exit 1; }
+  cat "$directory/settings" >>"$directory/data/postgresql.conf"
+  "$bin/pg_ctl" start -s -w -D "$directory/data" -l "$directory/log" </dev/null >/dev/null 2>&1 \\
+    || { cat "$directory/log" >&2; exit 1; }
+  echo ready
+  cat >/dev/null
+`
+
+// Between finding a free port and using it another program may take it.
+const PORT_TRIES = 5
+
+/** Starts the Postgres in `native` (`bin`, `lib` and `share` in it) on a free port, with settings for data that nobody keeps. */
+export const startServer = async (native: string): Promise<PostgresServer> => {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await startOnFreePort(native)
+    } catch (error) {
+      if (attempt === PORT_TRIES || !String(error).includes('Address already in use')) throw error
+    }
+  }
+}
+
+const startOnFreePort = async (native: string): Promise<PostgresServer> => {
+  const directory = await mkdtemp(join(tmpdir(), 'good-job-postgres-'))
+  const port = await freePort()
+  const password = randomBytes(12).toString('hex')
+  const socketDirectory = isUsableForSockets(directory) ? directory : undefined
+  let guard: ChildProcess
+  try {
+    const user = await serverUser()
+    const runnable = await runnablePostgres(native, directory, user)
+    await writeFile(join(directory, 'password'), `${password}\n`)
+    await writeFile(join(directory, 'settings'), settings(port, socketDirectory))
+    await giveAway(directory, user)
+    guard = spawn('/bin/sh', ['-c', GUARD, 'guard', directory, join(runnable, 'bin')], {
+      ...user,
+      cwd: directory,
+      detached: true,
+      env: cleanEnvironment(),
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
+  } catch (error) {
+    await rm(directory, { recursive: true, force: true })
+    throw error
+  }
+  await untilReady(guard)
+  const stop = async () => {
+    if (guard.exitCode !== null || guard.signalCode !== null) return
+    guard.ref()
+    guard.stdin?.end()
+    await once(guard, 'exit')
+  }
+  let stopping: Promise<void> | undefined
+  return {
+    url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
+    socketDirectory,
+    stop: () => {
+      stopping ??= stop()
+      return stopping
+    },
+  }
+}
+
+const untilReady = async (guard: ChildProcess): Promise<void> => {
+  let output = ''
+  guard.stderr?.on('data', (chunk: Buffer) => {
+    output += chunk.toString()
+  })
+  await new Promise<void>((resolve, reject) => {
+    guard.once('error', reject)
+    guard.once('close', () => reject(new Error(`Postgres did not start:\n${output}`)))
+    guard.stdout?.once('data', () => resolve())
+  })
+  // A process that forgets to stop its server still ends, and the server with it.
+  guard.unref()
+  for (const stream of guard.stdio) (stream as Socket | null)?.unref()
+}
+
+const settings = (port: number, socketDirectory: string | undefined): string =>
+  [
+    `port = ${port}`,
+    `listen_addresses = '127.0.0.1'`,
+    `unix_socket_directories = '${socketDirectory ?? ''}'`,
+    'max_connections = 200',
+    'fsync = off',
+    'synchronous_commit = off',
+    'full_page_writes = off',
+    '',
+  ].join('\n')
+
+/** The kernel allows 107 bytes for a socket's path, and Postgres reads the setting as a list. */
+const isUsableForSockets = (directory: string): boolean => directory.length < 80 && /^[\w/.-]+$/.test(directory)
+
+const giveAway = async (directory: string, { uid, gid }: ServerUser): Promise<void> => {
+  if (uid === undefined || gid === undefined) return
+  for (const path of [directory, join(directory, 'password'), join(directory, 'settings')]) await chown(path, uid, gid)
+}
+
+/** Without PGPORT, PGDATA and the like, which are meant for other servers, and with messages in English. */
+const cleanEnvironment = (): NodeJS.ProcessEnv => {
+  const own = Object.entries(process.env).filter(([name]) => !/^(PG|LC_|LANG)/.test(name))
+  return { ...Object.fromEntries(own), LC_ALL: 'C' }
+}
+
+const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
