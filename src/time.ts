@@ -4,14 +4,34 @@ import { setTimeout as sleepFor } from 'node:timers/promises'
 export interface Clock {
   /** Wall clock, UTC, millisecond resolution. */
   now(): Date
+  /** Wall clock as ISO 8601 text in UTC with microseconds, each call later than the one before: what rows are stamped with. */
+  timestamp(): string
   /** Milliseconds from an arbitrary start, never going back. */
   monotonic(): number
 }
 
-export const systemClock: Clock = {
-  now: () => new Date(),
-  monotonic: () => performance.now(),
+/** ISO 8601 in UTC with six fraction digits, the resolution of Postgres. */
+export const microsecondText = (microseconds: number): string => {
+  const milliseconds = Math.floor(microseconds / 1000)
+  const rest = String(microseconds - milliseconds * 1000).padStart(3, '0')
+  return `${new Date(milliseconds).toISOString().slice(0, -1)}${rest}Z`
 }
+
+/** A clock that is `offsetMs` away from the system's. */
+export const createClock = (offsetMs = 0): Clock => {
+  let last = 0
+  return {
+    now: () => new Date(Date.now() + offsetMs),
+    // Jobs enqueued within one millisecond must keep their order, so the microseconds count up.
+    timestamp: () => {
+      last = Math.max((Date.now() + offsetMs) * 1000, last + 1)
+      return microsecondText(last)
+    },
+    monotonic: () => performance.now(),
+  }
+}
+
+export const systemClock: Clock = createClock()
 
 /** A wake-up that is never lost: `wake()` before `wait()` makes that `wait()` return at once. */
 export class Wake {

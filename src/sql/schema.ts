@@ -1,6 +1,13 @@
-import { SchemaError } from '../errors.ts'
+import { readFileSync } from 'node:fs'
+import { SchemaError, sqlState } from '../errors.ts'
 import { type LiveTable, readTables, type SchemaClient } from './schema-catalog.ts'
-import { GOOD_JOB_TABLES, LATER_COLUMNS } from './schema-tables.ts'
+import {
+  compareTables,
+  findVersion3Writer,
+  oldestGoodJob,
+  requiredGaps,
+  type SchemaDifferences,
+} from './schema-report.ts'
 
 /** What the database offers beyond GoodJob's first v4 migration; decides which statements are used. */
 export interface Capabilities {
@@ -16,6 +23,22 @@ export interface Capabilities {
   readonly schema: string
 }
 
+/** What `good-job schema check` tells. */
+export interface SchemaReport extends SchemaDifferences {
+  /** The oldest GoodJob whose migrations make these tables; newer gems work on them too. Undefined without tables. */
+  readonly goodJobVersion: string | undefined
+  /** Nothing is missing and nothing differs from GoodJob 4.23.1. */
+  readonly isCurrent: boolean
+  /** Why a worker cannot run on these tables: tables and columns that every GoodJob 4 has. Empty when it can. */
+  readonly requiredGaps: readonly string[]
+  /** A table schema_migrations is there: the tables belong to a Rails application, which migrates them. */
+  readonly isRails: boolean
+  /** Evidence of a GoodJob 3 writer, as a sentence. */
+  readonly version3Writer: string | undefined
+  /** Undefined while a worker cannot run on these tables. */
+  readonly capabilities: Capabilities | undefined
+}
+
 type Tables = ReadonlyMap<string, LiveTable>
 
 /**
@@ -25,11 +48,11 @@ type Tables = ReadonlyMap<string, LiveTable>
 export const probeCapabilities = async (client: SchemaClient): Promise<Capabilities> => {
   const tables = await readTables(client)
   const jobs = tables.get('good_jobs')
-  if (jobs === undefined) throw new SchemaError(await notInstalledText(client))
+  if (tables.size === 0) throw new SchemaError(await notInstalledText(client))
   const gaps = requiredGaps(tables)
-  if (gaps.length > 0) {
+  if (jobs === undefined || gaps.length > 0) {
     throw new SchemaError(
-      `The GoodJob tables in schema "${jobs.schema}" lack ${gaps.join(', ')}, which every GoodJob 4 installation has. ` +
+      `The GoodJob tables in schema "${schemaOf(tables)}" lack ${gaps.join(', ')}, which every GoodJob 4 installation has. ` +
         'Run the pending GoodJob migrations of the Rails application, or point DATABASE_URL at the right database.',
     )
   }
@@ -44,25 +67,104 @@ const capabilitiesOf = (tables: Tables, jobs: LiveTable): Capabilities => ({
   schema: jobs.schema,
 })
 
-/** Tables and columns of GoodJob's first v4 migration that are not there. */
-const requiredGaps = (tables: Tables): string[] =>
-  Object.entries(GOOD_JOB_TABLES)
-    .filter(([, facts]) => facts.since === '4.0.0')
-    .flatMap(([name, facts]) => {
-      const table = tables.get(name)
-      if (table === undefined) return [`the table ${name}`]
-      return Object.keys(facts.columns)
-        .map((column) => `${name}.${column}`)
-        .filter((column) => !(column in LATER_COLUMNS) && !table.columns.has(column.slice(name.length + 1)))
-    })
+const schemaOf = (tables: Tables): string => [...tables.values()][0]?.schema ?? ''
 
 const notInstalledText = async (client: SchemaClient): Promise<string> => {
-  const { rows } = await client.query(
-    `SELECT current_database() AS database, current_setting('search_path') AS search_path`,
-  )
-  const [row] = rows as { database: string; search_path: string }[]
+  const { database, searchPath } = await whereabouts(client)
   return (
-    `Database "${row?.database}" has no GoodJob tables (search_path: ${row?.search_path}). ` +
-    'Install them by "good-job schema install", or in a Rails application by "bin/rails g good_job:install && bin/rails db:migrate".'
+    `Database "${database}" has no GoodJob tables (search_path: ${searchPath}). Install them by ` +
+    '"good-job schema install", or in a Rails application by "bin/rails g good_job:install && bin/rails db:migrate".'
   )
 }
+
+const whereabouts = async (client: SchemaClient): Promise<{ database: string; searchPath: string }> => {
+  const { rows } = await client.query(
+    `SELECT current_database() AS database, current_setting('search_path') AS "searchPath"`,
+  )
+  const [row] = rows as { database: string; searchPath: string }[]
+  return row ?? { database: '', searchPath: '' }
+}
+
+/** Compares the tables of this database with those of GoodJob 4.23.1; changes nothing. */
+export const checkSchema = async (client: SchemaClient): Promise<SchemaReport> => {
+  const tables = await readTables(client)
+  const jobs = tables.get('good_jobs')
+  const differences = compareTables(tables)
+  const gaps = requiredGaps(tables)
+  const canWork = jobs !== undefined && gaps.length === 0
+  return {
+    ...differences,
+    goodJobVersion: oldestGoodJob(tables),
+    isCurrent: differenceTexts(differences).length === 0,
+    requiredGaps: gaps,
+    isRails: await hasSchemaMigrations(client),
+    version3Writer: canWork ? await findVersion3Writer(client) : undefined,
+    capabilities: canWork ? capabilitiesOf(tables, jobs) : undefined,
+  }
+}
+
+const differenceTexts = (differences: SchemaDifferences): string[] => [
+  ...differences.missingTables.map((name) => `the table ${name} is missing`),
+  ...differences.missingColumns.map((name) => `the column ${name} is missing`),
+  ...differences.missingIndexes.map((name) => `the index ${name} is missing`),
+  ...differences.changed,
+]
+
+const hasSchemaMigrations = async (client: SchemaClient): Promise<boolean> => {
+  const { rows } = await client.query(`SELECT to_regclass('schema_migrations') IS NOT NULL AS is_there`)
+  return (rows as { is_there: boolean }[])[0]?.is_there ?? false
+}
+
+/**
+ * Creates the tables of schema.sql, all or none of them, in the first schema of search_path.
+ *
+ * Tables that exist are never touched, whoever made them: when they equal schema.sql there is nothing to do; when anything
+ * is missing or different they are somebody's to migrate, and SchemaError tells what and by which way. Also throws
+ * SchemaError when search_path names no schema in which tables could be created.
+ */
+export const installSchema = async (client: SchemaClient): Promise<{ installed: string[]; existing: string[] }> => {
+  const before = await readTables(client)
+  if (before.size > 0) {
+    await refuseDifferences(client, before)
+    return { installed: [], existing: [...before.keys()] }
+  }
+  await createTables(client)
+  const after = await readTables(client)
+  await refuseDifferences(client, after)
+  return { installed: [...after.keys()], existing: [] }
+}
+
+const refuseDifferences = async (client: SchemaClient, tables: Tables): Promise<void> => {
+  const texts = differenceTexts(compareTables(tables))
+  if (texts.length === 0) return
+  const owner = (await hasSchemaMigrations(client))
+    ? 'They belong to a Rails application (the table schema_migrations is there), whose own migrations change them: ' +
+      'run "bin/rails g good_job:update && bin/rails db:migrate" in it.'
+    : 'Whoever made them must change them; or choose an empty schema through search_path.'
+  const work = requiredGaps(tables).length === 0 ? ' A worker runs on them as they are.' : ''
+  throw new SchemaError(
+    `Nothing was installed: schema "${schemaOf(tables)}" has GoodJob tables that differ from those of GoodJob 4.23.1: ` +
+      `${texts.join('; ')}. ${owner}${work}`,
+  )
+}
+
+// Two installations at a time: IF NOT EXISTS does not save the second one from a unique violation in the catalogue.
+const LOCK_INSTALLATION = `SELECT pg_advisory_xact_lock(hashtextextended('good-job-node schema install', 0))`
+
+const createTables = async (client: SchemaClient): Promise<void> => {
+  try {
+    // Several statements in one query are one transaction, on a pool too.
+    await client.query(`${LOCK_INSTALLATION};\n${printSchema()}`)
+  } catch (error) {
+    if (sqlState(error) !== NO_SCHEMA_SELECTED) throw error
+    const { searchPath } = await whereabouts(client)
+    throw new SchemaError(`search_path names no schema that exists: ${searchPath}. Create the schema first.`, {
+      cause: error,
+    })
+  }
+}
+
+const NO_SCHEMA_SELECTED = '3F000'
+
+/** The text of schema.sql: plain SQL, idempotent, for psql or a migration tool. */
+export const printSchema = (): string => readFileSync(new URL('../../schema.sql', import.meta.url), 'utf8')

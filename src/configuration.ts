@@ -1,0 +1,191 @@
+import { nearest, parseBoolean } from './configuration-values.ts'
+import { ConfigurationError } from './errors.ts'
+
+/** How finished jobs are kept: always, never, only after an unhandled error, or as a function decides. */
+export type PreserveJobRecords =
+  | boolean
+  | 'on_unhandled_error'
+  | ((job: unknown, error: unknown, errorEvent: number | null) => unknown)
+
+/** Options of a worker and of an adapter. Names and units are GoodJob's; explicit > environment > default. */
+export interface Options {
+  /** Postgres URL; a Unix socket is `socket:/dir?db=name` or `postgres://user@/db?host=/dir`. Environment: DATABASE_URL. */
+  databaseUrl?: string
+  /** Queue string with GoodJob's grammar, e.g. `+urgent,low:2;-mice:4;*`. Environment: GOOD_JOB_QUEUES. @default '*' */
+  queues?: string
+  /** Jobs that run at the same time in a pool whose queue string names no number. Environment: GOOD_JOB_THREADS. @default 5 */
+  threads?: number
+  /** The older name of `threads`. Environment: GOOD_JOB_MAX_THREADS, then RAILS_MAX_THREADS. */
+  maxThreads?: number
+  /** Seconds between polls; 0 or less: only notifications wake the worker. Environment: GOOD_JOB_POLL_INTERVAL. @default 10 */
+  pollInterval?: number
+  /** Seconds to wait for running jobs at shutdown; -1 waits without limit, 0 aborts at once. Environment: GOOD_JOB_SHUTDOWN_TIMEOUT. @default -1 */
+  shutdownTimeout?: number
+  /** Seconds without work after which a worker process ends by itself; absent: never. Environment: GOOD_JOB_IDLE_TIMEOUT. */
+  idleTimeout?: number
+  /** Candidates that one claim looks at, at most. Environment: GOOD_JOB_QUEUE_SELECT_LIMIT. @default 1000 */
+  queueSelectLimit?: number
+  /** Send and receive NOTIFY. Environment: GOOD_JOB_ENABLE_LISTEN_NOTIFY. @default true */
+  enableListenNotify?: boolean
+  /** Order of jobs with the same priority. @default 'created_at' */
+  dequeueQuerySort?: 'created_at' | 'scheduled_at'
+  /** Keep finished jobs: true, false, 'on_unhandled_error', or a function of (job, error, errorEvent). Environment: GOOD_JOB_PRESERVE_JOB_RECORDS. @default true */
+  preserveJobRecords?: PreserveJobRecords
+  /** Run a job again at once when its error was not handled. Environment: GOOD_JOB_RETRY_ON_UNHANDLED_ERROR. @default false */
+  retryOnUnhandledError?: boolean
+  /** Let the cleanup delete discarded jobs and batches too. Environment: GOOD_JOB_CLEANUP_DISCARDED_JOBS. @default true */
+  cleanupDiscardedJobs?: boolean
+  /** Age in seconds from which finished records are deleted. Environment: GOOD_JOB_CLEANUP_PRESERVED_JOBS_BEFORE_SECONDS_AGO. @default 1209600 (14 days) */
+  cleanupPreservedJobsBeforeSecondsAgo?: number
+  /** Finished jobs after which a pool cleans up; -1 after each job, 0 never. Environment: GOOD_JOB_CLEANUP_INTERVAL_JOBS. @default 1000 */
+  cleanupIntervalJobs?: number
+  /** Seconds after which a pool cleans up; -1 after each job, 0 never. Environment: GOOD_JOB_CLEANUP_INTERVAL_SECONDS. @default 600 */
+  cleanupIntervalSeconds?: number
+  /** Postgres sessions that claim jobs and hold their advisory locks. Environment: GOOD_JOB_LANES. @default 1 */
+  lanes?: number
+  /** Seconds between sweeps that heal batches which Ruby left; 0 or less: off. Environment: GOOD_JOB_BATCH_SWEEP_INTERVAL. @default 60 */
+  batchSweepInterval?: number
+  /** Age in seconds up to which the sweep looks at batches. Environment: GOOD_JOB_BATCH_SWEEP_WINDOW. @default 2592000 (30 days) */
+  batchSweepWindow?: number
+  /** Seconds for which a batch must have been quiet before the sweep completes it for Ruby. Environment: GOOD_JOB_BATCH_SWEEP_GRACE. @default 30 */
+  batchSweepGrace?: number
+  /** Fire on_finish again when a discarded batch recovers, as Ruby's Batch#retry does. Environment: GOOD_JOB_REFIRE_FINISH. @default false */
+  refireFinish?: boolean
+  /** Rails version of the app beside; decides details of the wire format. Environment: GOOD_JOB_RAILS_VERSION. @default '7.2' */
+  railsVersion?: '6.1' | '7.0' | '7.1' | '7.2' | '8.0' | '8.1' | 'main'
+  /** App name in the GlobalIDs of batch callbacks. Environment: GOOD_JOB_GLOBALID_APP. @default 'good-job-node' */
+  globalidApp?: string
+  /** Seconds for which start waits for Postgres. Environment: GOOD_JOB_CONNECT_TIMEOUT. @default 30 */
+  connectTimeout?: number
+  /** Connections of the pool that enqueues and administers. Environment: GOOD_JOB_POOL_SIZE. @default 5 */
+  poolSize?: number
+}
+
+type Resolved<T> = { readonly [K in keyof T]-?: Exclude<T[K], undefined> }
+type Optional = 'databaseUrl' | 'idleTimeout' | 'maxThreads'
+
+/** Options with every default filled in. */
+export type Configuration = Resolved<Omit<Options, Optional>> & {
+  readonly databaseUrl: string | undefined
+  readonly idleTimeout: number | undefined
+}
+
+type Parse = (value: unknown, name: string) => unknown
+
+const number =
+  (accepts: (value: number) => boolean, expected: string): Parse =>
+  (value, name) => {
+    const parsed = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+    if (typeof parsed === 'number' && Number.isFinite(parsed) && accepts(parsed)) return parsed
+    throw new ConfigurationError(`${name}: expected ${expected}, got ${JSON.stringify(value)}`)
+  }
+const anyNumber = number(() => true, 'a number')
+const positiveInteger = number((value) => Number.isInteger(value) && value > 0, 'a whole number from 1')
+const notNegative = number((value) => value >= 0, 'a number from 0')
+const integer = number(Number.isInteger, 'a whole number')
+
+const boolean: Parse = (value, name) => {
+  const parsed = typeof value === 'string' ? parseBoolean(value) : value
+  if (typeof parsed === 'boolean') return parsed
+  throw new ConfigurationError(`${name}: expected true or false, got ${JSON.stringify(value)}`)
+}
+const text: Parse = (value, name) => {
+  if (typeof value === 'string') return value
+  throw new ConfigurationError(`${name}: expected text, got ${JSON.stringify(value)}`)
+}
+const oneOf =
+  (...words: string[]): Parse =>
+  (value, name) => {
+    if (typeof value === 'string' && words.includes(value)) return value
+    const hint = typeof value === 'string' ? nearest(value, words) : undefined
+    throw new ConfigurationError(
+      `${name}: expected ${words.join(', ')}, got ${JSON.stringify(value)}${hint ? `; did you mean ${hint}?` : ''}`,
+    )
+  }
+const preserve: Parse = (value, name) => {
+  if (typeof value === 'function' || value === 'on_unhandled_error') return value
+  return boolean(value, name)
+}
+
+interface OptionRule {
+  readonly env: readonly string[]
+  readonly parse: Parse
+  readonly fallback?: unknown
+}
+
+/** One line for each option: environment names in order of precedence, its check, its default. */
+export const OPTION_RULES: { readonly [K in keyof Required<Options>]: OptionRule } = {
+  databaseUrl: { env: ['DATABASE_URL'], parse: text },
+  queues: { env: ['GOOD_JOB_QUEUES'], parse: text, fallback: '*' },
+  threads: { env: ['GOOD_JOB_THREADS'], parse: positiveInteger },
+  maxThreads: { env: ['GOOD_JOB_MAX_THREADS', 'RAILS_MAX_THREADS'], parse: positiveInteger },
+  pollInterval: { env: ['GOOD_JOB_POLL_INTERVAL'], parse: anyNumber, fallback: 10 },
+  shutdownTimeout: { env: ['GOOD_JOB_SHUTDOWN_TIMEOUT'], parse: anyNumber, fallback: -1 },
+  idleTimeout: { env: ['GOOD_JOB_IDLE_TIMEOUT'], parse: notNegative },
+  queueSelectLimit: { env: ['GOOD_JOB_QUEUE_SELECT_LIMIT'], parse: positiveInteger, fallback: 1000 },
+  enableListenNotify: { env: ['GOOD_JOB_ENABLE_LISTEN_NOTIFY'], parse: boolean, fallback: true },
+  dequeueQuerySort: {
+    env: ['GOOD_JOB_DEQUEUE_QUERY_SORT'],
+    parse: oneOf('created_at', 'scheduled_at'),
+    fallback: 'created_at',
+  },
+  preserveJobRecords: { env: ['GOOD_JOB_PRESERVE_JOB_RECORDS'], parse: preserve, fallback: true },
+  retryOnUnhandledError: { env: ['GOOD_JOB_RETRY_ON_UNHANDLED_ERROR'], parse: boolean, fallback: false },
+  cleanupDiscardedJobs: { env: ['GOOD_JOB_CLEANUP_DISCARDED_JOBS'], parse: boolean, fallback: true },
+  cleanupPreservedJobsBeforeSecondsAgo: {
+    env: ['GOOD_JOB_CLEANUP_PRESERVED_JOBS_BEFORE_SECONDS_AGO'],
+    parse: notNegative,
+    fallback: 1_209_600,
+  },
+  cleanupIntervalJobs: { env: ['GOOD_JOB_CLEANUP_INTERVAL_JOBS'], parse: integer, fallback: 1000 },
+  cleanupIntervalSeconds: { env: ['GOOD_JOB_CLEANUP_INTERVAL_SECONDS'], parse: anyNumber, fallback: 600 },
+  lanes: { env: ['GOOD_JOB_LANES'], parse: positiveInteger, fallback: 1 },
+  batchSweepInterval: { env: ['GOOD_JOB_BATCH_SWEEP_INTERVAL'], parse: anyNumber, fallback: 60 },
+  batchSweepWindow: { env: ['GOOD_JOB_BATCH_SWEEP_WINDOW'], parse: notNegative, fallback: 2_592_000 },
+  batchSweepGrace: { env: ['GOOD_JOB_BATCH_SWEEP_GRACE'], parse: notNegative, fallback: 30 },
+  refireFinish: { env: ['GOOD_JOB_REFIRE_FINISH'], parse: boolean, fallback: false },
+  railsVersion: {
+    env: ['GOOD_JOB_RAILS_VERSION'],
+    parse: oneOf('6.1', '7.0', '7.1', '7.2', '8.0', '8.1', 'main'),
+    fallback: '7.2',
+  },
+  globalidApp: { env: ['GOOD_JOB_GLOBALID_APP'], parse: text, fallback: 'good-job-node' },
+  connectTimeout: { env: ['GOOD_JOB_CONNECT_TIMEOUT'], parse: notNegative, fallback: 30 },
+  poolSize: { env: ['GOOD_JOB_POOL_SIZE'], parse: positiveInteger, fallback: 5 },
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const fromEnvironment = (rule: OptionRule, env: Environment): unknown => {
+  for (const name of rule.env) {
+    const value = env[name]
+    if (value !== undefined && value.trim() !== '') return rule.parse(value.trim(), name)
+  }
+  return undefined
+}
+
+const refuseUnknown = (options: object): void => {
+  for (const key of Object.keys(options)) {
+    if (key in OPTION_RULES) continue
+    const hint = nearest(key, Object.keys(OPTION_RULES))
+    throw new ConfigurationError(`unknown option ${key}${hint ? `; did you mean ${hint}?` : ''}`)
+  }
+}
+
+/**
+ * Explicit options over environment over defaults, checked and frozen.
+ * @throws ConfigurationError for an unknown option or a value that cannot be used.
+ */
+export const resolveConfiguration = (options: Options = {}, env: Environment = process.env): Configuration => {
+  refuseUnknown(options)
+  const resolved: Record<string, unknown> = {}
+  for (const [key, rule] of Object.entries(OPTION_RULES)) {
+    const explicit = options[key as keyof Options]
+    resolved[key] = explicit === undefined ? fromEnvironment(rule, env) : rule.parse(explicit, key)
+  }
+  // GoodJob 4.22 configuration.rb: every form of `threads` comes before every form of `max_threads`.
+  resolved.threads = resolved.threads ?? resolved.maxThreads ?? 5
+  for (const [key, rule] of Object.entries(OPTION_RULES)) resolved[key] ??= rule.fallback
+  delete resolved.maxThreads
+  return Object.freeze(resolved) as unknown as Configuration
+}

@@ -1,0 +1,19 @@
+import { createHash } from 'node:crypto'
+
+/**
+ * The 64-bit key of an advisory lock, as decimal text for a bigint parameter.
+ * GoodJob advisory_lockable.rb: the first 16 hex digits of the MD5, read as a signed number.
+ */
+export const advisoryKey = (name: string): string =>
+  BigInt.asIntN(64, BigInt(`0x${createHash('md5').update(name).digest('hex').slice(0, 16)}`)).toString()
+
+export const jobLockKey = (jobId: string): string => advisoryKey(`good_jobs-${jobId}`)
+export const batchLockKey = (batchId: string): string => advisoryKey(`good_job_batches-${batchId}`)
+
+/** The key of `good_jobs-<id>` computed by the server; `id` is a uuid expression. */
+export const jobLockKeySql = (id: string): string =>
+  `('x' || substr(md5('good_jobs-' || ${id}::text), 1, 16))::bit(64)::bigint`
+
+/** The key of `good_job_batches-<id>` computed by the server; `id` is a uuid expression. */
+export const batchLockKeySql = (id: string): string =>
+  `('x' || substr(md5('good_job_batches-' || ${id}::text), 1, 16))::bit(64)::bigint`

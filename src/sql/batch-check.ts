@@ -1,0 +1,187 @@
+import type { Facts } from './database.ts'
+import { type Queryable, rowsOf } from './types.ts'
+
+/** What the check must know of a batch, read under its lock. Times are ISO text. */
+export interface BatchState {
+  readonly id: string
+  readonly created_at: string
+  readonly enqueued_at: string | null
+  readonly discarded_at: string | null
+  readonly jobs_finished_at: string | null
+  readonly finished_at: string | null
+  readonly on_discard: string | null
+  readonly on_success: string | null
+  readonly on_finish: string | null
+  readonly callback_queue_name: string | null
+  readonly callback_priority: number | null
+  readonly has_open_member: boolean
+  /** Null while a member is open: then nothing depends on it, and looking for one may walk the whole batch. */
+  readonly has_broken_member: boolean | null
+  readonly has_open_callback: boolean
+}
+
+// An open member has no finished_at, a broken one has finished_at and error.
+const stateColumns = (facts: Facts) => `
+  batch.id, batch.created_at, batch.enqueued_at, batch.discarded_at,
+  ${facts.hasJobsFinishedAt ? 'batch.jobs_finished_at' : 'NULL::timestamp AS jobs_finished_at'}, batch.finished_at,
+  batch.on_discard, batch.on_success, batch.on_finish, batch.callback_queue_name, batch.callback_priority,
+  member.is_open AS has_open_member,
+  CASE WHEN NOT member.is_open THEN EXISTS (
+    SELECT 1 FROM good_jobs WHERE batch_id = batch.id AND finished_at IS NOT NULL AND error IS NOT NULL
+  ) END AS has_broken_member,
+  EXISTS (SELECT 1 FROM good_jobs WHERE batch_callback_id = batch.id AND finished_at IS NULL) AS has_open_callback`
+
+const BATCH_MEMBERS = `
+CROSS JOIN LATERAL (
+  SELECT EXISTS (SELECT 1 FROM good_jobs WHERE batch_id = batch.id AND finished_at IS NULL) AS is_open
+) AS member`
+
+/** $1 batch ids uuid[] */
+const readBatchStates = (facts: Facts) => `
+SELECT ${stateColumns(facts)}
+FROM good_job_batches AS batch
+${BATCH_MEMBERS}
+WHERE batch.id = ANY ($1::uuid[])`
+
+/** The states of these batches; those that are gone are left out. */
+export const findBatchStates = (db: Queryable, facts: Facts, ids: readonly string[]): Promise<BatchState[]> =>
+  rowsOf<BatchState & Record<string, unknown>>(db, {
+    name: `batch_states_${facts.hasJobsFinishedAt}`,
+    text: readBatchStates(facts),
+    values: [ids],
+  })
+
+/** What the history says about a discarded batch in which nothing is open or broken. */
+export interface BatchHistory {
+  /** A member that is there succeeded in an attempt that started after the batch was discarded. */
+  readonly has_success_since: boolean
+  /** The attempt that discarded the batch belongs to a member that is there. */
+  readonly has_breaking_attempt: boolean
+  /** A member that is there was discarded by hand: its later attempt counts more executions than it had attempts. */
+  readonly has_manual_discard: boolean
+  /** The success callback of this arming exists already. */
+  readonly has_success_callback: boolean
+}
+
+/**
+ * An attempt that discards a job carries one of these events; 3 (retried) does not. Ruby stamps the batch a moment after the
+ * attempt, in another transaction, so "just before" is a few seconds.
+ *
+ * $1 batch uuid · $2 discarded_at timestamp · $3 end of the arming's jobs, or null
+ */
+const readBatchHistory = ({ timestampType }: Facts) => `
+SELECT
+  EXISTS (
+    SELECT 1 FROM good_jobs AS job JOIN good_job_executions AS attempt ON attempt.active_job_id = job.id
+    WHERE job.batch_id = $1 AND job.finished_at IS NOT NULL AND job.error IS NULL
+      AND attempt.finished_at IS NOT NULL AND attempt.error IS NULL AND attempt.created_at > $2::${timestampType}
+  ) AS has_success_since,
+  EXISTS (
+    SELECT 1 FROM good_jobs AS job JOIN good_job_executions AS attempt ON attempt.active_job_id = job.id
+    WHERE job.batch_id = $1 AND attempt.error IS NOT NULL AND coalesce(attempt.error_event, 1) <> 3
+      AND attempt.finished_at <= $2::${timestampType} AND attempt.finished_at > $2::${timestampType} - interval '5 seconds'
+  ) AS has_breaking_attempt,
+  EXISTS (
+    SELECT 1 FROM good_jobs AS job JOIN good_job_executions AS attempt ON attempt.active_job_id = job.id
+    WHERE job.batch_id = $1 AND attempt.error IS NULL AND attempt.created_at > $2::${timestampType}
+      AND CASE WHEN attempt.serialized_params->>'executions' ~ '^[0-9]{1,9}$' THEN (attempt.serialized_params->>'executions')::int END
+        > (SELECT count(*) FROM good_job_executions AS earlier
+           WHERE earlier.active_job_id = job.id AND earlier.created_at < attempt.created_at)
+  ) AS has_manual_discard,
+  EXISTS (
+    SELECT 1 FROM good_jobs AS callback
+    WHERE callback.batch_callback_id = $1
+      AND callback.serialized_params #>> '{arguments,1,event,value}' = 'success'
+      AND least(callback.created_at, (SELECT min(attempt.created_at) FROM good_job_executions AS attempt WHERE attempt.active_job_id = callback.id))
+        >= $3::${timestampType} - interval '1 second'
+  ) AS has_success_callback`
+
+/** Reads the history of one batch; only asked when the batch might recover. */
+export const findBatchHistory = async (
+  db: Queryable,
+  facts: Facts,
+  batch: { readonly id: string; readonly discardedAt: string; readonly armedJobsFinishedAt: string | null },
+): Promise<BatchHistory> => {
+  const rows = await rowsOf<BatchHistory & Record<string, unknown>>(db, {
+    text: readBatchHistory(facts),
+    values: [batch.id, batch.discardedAt, batch.armedJobsFinishedAt],
+  })
+  const history = rows[0]
+  if (history === undefined) throw new Error('a SELECT of expressions answered no row')
+  return history
+}
+
+/**
+ * Batches whose last step happened where nobody checked: owed success, hung, unfinished. Pages run from young to old along
+ * (created_at DESC, id DESC); good_jobs is only asked for the few rows whose times look unfinished.
+ *
+ * $1 created after · $2 page end created_at · $3 page end id · $4 quiet since
+ */
+const findSweepPage = (facts: Facts) => {
+  const jobsFinished = facts.hasJobsFinishedAt ? 'batch.jobs_finished_at' : 'batch.finished_at'
+  return `
+WITH page AS MATERIALIZED (
+  SELECT batch.*
+  FROM good_job_batches AS batch
+  WHERE batch.created_at > $1::${facts.timestampType}
+    AND (batch.created_at, batch.id) < ($2::${facts.timestampType}, $3::uuid)
+  ORDER BY batch.created_at DESC, batch.id DESC
+  LIMIT 5000
+),
+last AS (
+  SELECT created_at, id FROM page ORDER BY created_at ASC, id ASC LIMIT 1
+),
+suspect AS MATERIALIZED (
+  SELECT batch.*
+  FROM page AS batch
+  WHERE (batch.discarded_at IS NOT NULL AND ${jobsFinished} IS NOT NULL)
+    OR (batch.enqueued_at IS NOT NULL AND ${jobsFinished} IS NULL AND batch.updated_at < $4::${facts.timestampType})
+    ${facts.hasJobsFinishedAt ? `OR (${jobsFinished} IS NOT NULL AND batch.finished_at IS NULL AND batch.updated_at < $4::${facts.timestampType})` : ''}
+)
+SELECT state.*, last.created_at AS page_created_at, last.id AS page_id
+FROM last
+LEFT JOIN (
+  SELECT ${stateColumns(facts)}, ${QUIET.replaceAll('$TYPE', facts.timestampType)} AS is_quiet
+  FROM suspect AS batch
+  ${BATCH_MEMBERS}
+) AS state ON true`
+}
+
+// A member that ended a moment ago may have its bookkeeping still before it.
+const QUIET = `NOT EXISTS (
+    SELECT 1 FROM good_jobs WHERE batch_id = batch.id AND finished_at >= $4::$TYPE
+  )`
+
+export type SweptBatch = BatchState & { readonly is_quiet: boolean }
+
+export interface SweepPage {
+  readonly batches: readonly SweptBatch[]
+  /** Where the next page starts; undefined after the last one. */
+  readonly next: { readonly createdAt: string; readonly id: string } | undefined
+}
+
+/** One page of the sweep. */
+export const findSuspectBatches = async (
+  db: Queryable,
+  facts: Facts,
+  page: { readonly createdAfter: string; readonly before: { createdAt: string; id: string }; readonly quietSince: string },
+): Promise<SweepPage> => {
+  type Row = SweptBatch & { readonly page_created_at: string; readonly page_id: string }
+  const rows = await rowsOf<Row & Record<string, unknown>>(db, {
+    text: findSweepPage(facts),
+    values: [page.createdAfter, page.before.createdAt, page.before.id, page.quietSince],
+  })
+  const end = rows[0]
+  return {
+    batches: rows.filter((row) => row.id !== null),
+    next: end && { createdAt: end.page_created_at, id: end.page_id },
+  }
+}
+
+const SWEEP_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('good-job-node batch sweep', 0)) AS is_locked"
+
+/** One sweeper at a time over all processes, until the end of the transaction. */
+export const trySweepLock = async (db: Queryable): Promise<boolean> => {
+  const rows = await rowsOf<{ is_locked: boolean }>(db, { text: SWEEP_LOCK })
+  return rows[0]?.is_locked ?? false
+}

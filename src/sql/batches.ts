@@ -1,0 +1,110 @@
+import type { Facts } from './database.ts'
+import { countOf, type Queryable, rowsOf } from './types.ts'
+
+/** A row of good_job_batches; times are ISO text. `jobs_finished_at` is null where the column does not exist. */
+export interface BatchRow {
+  readonly id: string
+  readonly created_at: string
+  readonly updated_at: string
+  readonly description: string | null
+  readonly serialized_properties: string | null
+  readonly on_finish: string | null
+  readonly on_success: string | null
+  readonly on_discard: string | null
+  readonly callback_queue_name: string | null
+  readonly callback_priority: number | null
+  readonly enqueued_at: string | null
+  readonly discarded_at: string | null
+  readonly finished_at: string | null
+  readonly jobs_finished_at: string | null
+}
+
+const columns = ({ hasJobsFinishedAt }: Facts) =>
+  `id, created_at, updated_at, description, serialized_properties, on_finish, on_success, on_discard, callback_queue_name,
+  callback_priority, enqueued_at, discarded_at, finished_at, ${hasJobsFinishedAt ? 'jobs_finished_at' : 'NULL::timestamp AS jobs_finished_at'}`
+
+/** The columns that a user sets. */
+export type BatchAttributes = Pick<
+  BatchRow,
+  'description' | 'serialized_properties' | 'on_finish' | 'on_success' | 'on_discard' | 'callback_queue_name' | 'callback_priority'
+>
+
+const attributeValues = (batch: BatchAttributes) => [
+  batch.description,
+  batch.serialized_properties,
+  batch.on_finish,
+  batch.on_success,
+  batch.on_discard,
+  batch.callback_queue_name,
+  batch.callback_priority,
+]
+
+/** $1 id · $2 now · $3 description · $4 properties · $5–$7 callbacks · $8 queue · $9 priority · $10 enqueued_at or null */
+const INSERT_BATCH = `
+INSERT INTO good_job_batches (id, created_at, updated_at, description, serialized_properties, on_finish, on_success, on_discard,
+  callback_queue_name, callback_priority, enqueued_at)
+VALUES ($1, $2, $2, $3, $4::jsonb, $5, $6, $7, $8, $9, $10)`
+
+export const insertBatch = async (
+  db: Queryable,
+  batch: BatchAttributes & { readonly id: string; readonly now: string; readonly enqueued_at: string | null },
+): Promise<void> => {
+  await countOf(db, { text: INSERT_BATCH, values: [batch.id, batch.now, ...attributeValues(batch), batch.enqueued_at] })
+}
+
+/** $1 id · $2 now · $3 description · $4 properties · $5–$7 callbacks · $8 queue · $9 priority */
+const UPDATE_BATCH = `
+UPDATE good_job_batches
+SET updated_at = $2, description = $3, serialized_properties = $4::jsonb, on_finish = $5, on_success = $6, on_discard = $7,
+  callback_queue_name = $8, callback_priority = $9
+WHERE id = $1`
+
+/** Saves what a user set; false when the row is gone. */
+export const updateBatch = async (
+  db: Queryable,
+  batch: BatchAttributes & { readonly id: string; readonly now: string },
+): Promise<boolean> =>
+  (await countOf(db, { text: UPDATE_BATCH, values: [batch.id, batch.now, ...attributeValues(batch)] })) === 1
+
+/** The rows of these batches, in no order; those that are gone are left out. */
+export const findBatches = (db: Queryable, facts: Facts, ids: readonly string[]): Promise<BatchRow[]> =>
+  rowsOf<BatchRow & Record<string, unknown>>(db, {
+    name: `find_batches_${facts.hasJobsFinishedAt}`,
+    text: `SELECT ${columns(facts)} FROM good_job_batches WHERE id = ANY ($1::uuid[])`,
+    values: [ids],
+  })
+
+/** $1 advisory keys bigint[]; the sub-select sorts, so that two processes take several locks in the same order. */
+const LOCK_BATCHES = `
+SELECT pg_advisory_xact_lock(key) FROM (SELECT key FROM unnest($1::bigint[]) AS key ORDER BY key) AS sorted`
+
+/** Takes GoodJob's batch locks until the end of the transaction, waiting for who holds them. */
+export const lockBatches = async (db: Queryable, keys: readonly string[]): Promise<void> => {
+  await rowsOf(db, { name: 'lock_batches', text: LOCK_BATCHES, values: [keys] })
+}
+
+/** New values of the four times of a batch; `undefined` leaves one as it is. */
+export interface BatchTimes {
+  readonly enqueued_at?: string | null
+  readonly discarded_at?: string | null
+  readonly jobs_finished_at?: string | null
+  readonly finished_at?: string | null
+}
+
+/** Writes the times that are given; `jobs_finished_at` must not be given where the column does not exist. */
+export const writeBatchTimes = async (db: Queryable, id: string, times: BatchTimes, now: string): Promise<void> => {
+  const given = Object.entries(times).filter(([, value]) => value !== undefined)
+  const assignments = given.map(([column], index) => `${column} = $${index + 3}`)
+  await countOf(db, {
+    text: `UPDATE good_job_batches SET ${[...assignments, 'updated_at = $2'].join(', ')} WHERE id = $1`,
+    values: [id, now, ...given.map(([, value]) => value)],
+  })
+}
+
+/** $1 job ids uuid[] · $2 batch uuid · $3 now */
+const ADD_JOBS_TO_BATCH = `
+UPDATE good_jobs SET batch_id = $2, updated_at = $3 WHERE id = ANY ($1::uuid[]) AND batch_id IS DISTINCT FROM $2::uuid`
+
+/** Makes jobs that are already enqueued members. */
+export const addJobsToBatch = (db: Queryable, jobIds: readonly string[], batchId: string, now: string): Promise<number> =>
+  countOf(db, { text: ADD_JOBS_TO_BATCH, values: [jobIds, batchId, now] })

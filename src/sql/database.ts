@@ -1,0 +1,158 @@
+import pg from 'pg'
+import { ConfigurationError, ConnectionTimeoutError, isRetryable } from '../errors.ts'
+import { backoffMs, sleep } from '../time.ts'
+import { type Capabilities, probeCapabilities } from './schema.ts'
+import { type Queryable, rowsOf } from './types.ts'
+
+/** What the statements must know of this database: optional columns and tables, and the type of its time columns. */
+export interface Facts extends Capabilities {
+  readonly timestampType: 'timestamp' | 'timestamptz'
+}
+
+export interface DatabaseOptions {
+  readonly databaseUrl?: string | undefined
+  /** A pool of the caller's; it stays the caller's to end. */
+  readonly pool?: pg.Pool | undefined
+  /** @default 5 */
+  readonly poolSize?: number
+  readonly applicationName?: string
+}
+
+/** The part of Postgres that this process uses: a pool, the facts about the schema, transactions. */
+export class Database {
+  readonly pool: pg.Pool
+  readonly #ownsPool: boolean
+  readonly #clientConfig: pg.ClientConfig
+  #facts: Promise<Facts> | undefined
+
+  constructor(options: DatabaseOptions) {
+    this.#ownsPool = options.pool === undefined
+    this.#clientConfig = options.pool ? poolConfig(options.pool) : urlConfig(options)
+    this.pool = options.pool ?? new pg.Pool({ ...this.#clientConfig, max: options.poolSize ?? 5 })
+    // An idle connection that the server closes is replaced by the next query; without a listener Node would exit.
+    if (this.#ownsPool) this.pool.on('error', () => undefined)
+  }
+
+  /** Configuration of further connections to the same database. */
+  clientConfig(applicationName: string): pg.ClientConfig {
+    return { ...this.#clientConfig, application_name: applicationName }
+  }
+
+  /** Optional columns and tables; read once, again after `forgetFacts`. @throws SchemaError */
+  facts(): Promise<Facts> {
+    this.#facts ??= readFacts(this.pool).catch((error) => {
+      this.#facts = undefined
+      throw error
+    })
+    return this.#facts
+  }
+
+  /** Migrations run while workers are up, so the facts are read again after a reconnect or an undefined-column error. */
+  forgetFacts(): void {
+    this.#facts = undefined
+  }
+
+  /** Runs `work` in a transaction of its own; rolls back when it throws. */
+  async transaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.pool.connect()
+    let broken: Error | undefined
+    try {
+      return await inTransaction(client, () => work(client))
+    } catch (error) {
+      if (isRetryable(error)) broken = error as Error
+      throw error
+    } finally {
+      client.release(broken)
+    }
+  }
+
+  /**
+   * Waits until Postgres answers, trying again with backoff.
+   * @throws ConnectionTimeoutError after `timeoutMs`; any error that another try cannot mend at once.
+   */
+  async waitUntilReachable(timeoutMs: number, onRetry: (error: unknown, attempt: number) => void): Promise<void> {
+    const deadline = performance.now() + timeoutMs
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.pool.query('SELECT 1')
+        return
+      } catch (error) {
+        if (!isRetryable(error)) throw error
+        if (performance.now() >= deadline) {
+          throw new ConnectionTimeoutError(
+            `Postgres did not answer within ${timeoutMs / 1000} s: ${reason(error)}. Start it, or check DATABASE_URL.`,
+            { cause: error },
+          )
+        }
+        onRetry(error, attempt)
+        await sleep(Math.min(backoffMs(attempt), Math.max(0, deadline - performance.now())))
+      }
+    }
+  }
+
+  /** Ends the pool, unless it belongs to the caller. */
+  async close(): Promise<void> {
+    if (this.#ownsPool && !this.pool.ended) await this.pool.end()
+  }
+}
+
+const reason = (error: unknown): string => {
+  if (error instanceof AggregateError) return error.errors.map(reason).join('; ')
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** BEGIN, `work`, COMMIT on one connection; ROLLBACK and the error when it throws. */
+export const inTransaction = async <T>(client: Queryable, work: () => Promise<T>): Promise<T> => {
+  await client.query({ text: 'BEGIN' })
+  try {
+    const result = await work()
+    await client.query({ text: 'COMMIT' })
+    return result
+  } catch (error) {
+    // The connection may be the reason; the first error is the one to tell.
+    await client.query({ text: 'ROLLBACK' }).catch(() => undefined)
+    throw error
+  }
+}
+
+const readFacts = async (pool: pg.Pool): Promise<Facts> => {
+  const capabilities = await probeCapabilities(pool)
+  const rows = await rowsOf<{ data_type: string }>(pool, { text: SCHEDULED_AT_TYPE, values: [capabilities.schema] })
+  const isZoned = rows[0]?.data_type === 'timestamp with time zone'
+  return { ...capabilities, timestampType: isZoned ? 'timestamptz' : 'timestamp' }
+}
+
+/** $1 schema text. Rails may be configured to create timestamptz columns. */
+const SCHEDULED_AT_TYPE = `
+SELECT data_type
+FROM information_schema.columns
+WHERE table_schema = $1 AND table_name = 'good_jobs' AND column_name = 'scheduled_at'`
+
+const poolConfig = (pool: pg.Pool): pg.ClientConfig => {
+  const { max: _max, min: _min, idleTimeoutMillis: _idle, ...config } = pool.options as pg.PoolConfig
+  return config
+}
+
+const urlConfig = (options: DatabaseOptions): pg.ClientConfig => {
+  const { databaseUrl } = options
+  if (databaseUrl === undefined || databaseUrl.trim() === '') {
+    throw new ConfigurationError('no database: set DATABASE_URL or pass databaseUrl, e.g. postgres://user@localhost/app')
+  }
+  const config: pg.ClientConfig = {
+    connectionString: databaseUrl,
+    application_name: options.applicationName ?? 'good-job-node',
+    keepAlive: true,
+    connectionTimeoutMillis: 10_000,
+  }
+  try {
+    // pg parses the URL when it builds a client: do that now, so that a bad one is told at start.
+    new pg.Client(config)
+  } catch (error) {
+    // The URL may hold a password, so it is not repeated.
+    throw new ConfigurationError(
+      `databaseUrl is not a Postgres URL (${reason(error)}); characters such as # / ? @ in a password must be percent-encoded`,
+      { cause: error },
+    )
+  }
+  return config
+}

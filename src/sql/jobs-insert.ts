@@ -1,0 +1,99 @@
+import type { Facts } from './database.ts'
+import { type Queryable, rowsOf } from './types.ts'
+
+/** A row of good_jobs to insert; every time is ISO text in UTC. */
+export interface NewJobRow {
+  readonly id: string
+  readonly job_class: string
+  readonly queue_name: string
+  readonly priority: number
+  readonly serialized_params: string
+  readonly scheduled_at: string
+  readonly created_at: string
+  readonly labels: readonly string[] | null
+  readonly concurrency_key?: string | null
+  readonly cron_key?: string | null
+  readonly cron_at?: string | null
+  readonly batch_id?: string | null
+  readonly batch_callback_id?: string | null
+  /** Whether waiting workers are told. */
+  readonly is_notified: boolean
+}
+
+/**
+ * Inserts jobs and tells the workers, in one statement.
+ *
+ * GoodJob sends one message for a single job, and one with `count` for each (queue, time) of a bulk; the time is cut to
+ * milliseconds. A row whose id (or cron key and instant) exists is left out and not reported.
+ *
+ * $1 id uuid[] · $2 job_class text[] · $3 queue_name text[] · $4 priority int[] · $5 serialized_params text[] ·
+ * $6 scheduled_at timestamp[] · $7 created_at timestamp[] · $8 labels, each a JSON array, text[] · $9 concurrency_key text[] ·
+ * $10 cron_key text[] · $11 cron_at timestamp[] · $12 batch_id uuid[] · $13 batch_callback_id uuid[] · $14 is_notified bool[] ·
+ * $15 is_bulk bool
+ */
+const insertJobsText = ({ timestampType }: Facts) => `
+WITH job AS MATERIALIZED (
+  SELECT *
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::${timestampType}[], $7::${timestampType}[], $8::text[],
+      $9::text[], $10::text[], $11::${timestampType}[], $12::uuid[], $13::uuid[], $14::bool[])
+    AS job(id, job_class, queue_name, priority, serialized_params, scheduled_at, created_at, labels, concurrency_key, cron_key,
+      cron_at, batch_id, batch_callback_id, is_notified)
+),
+inserted AS (
+  INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at,
+    labels, concurrency_key, cron_key, cron_at, batch_id, batch_callback_id)
+  SELECT id, id, job_class, queue_name, priority, serialized_params::jsonb, scheduled_at, created_at, created_at,
+    CASE WHEN labels IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(labels::jsonb)) END,
+    concurrency_key, cron_key, cron_at, batch_id, batch_callback_id
+  FROM job
+  ON CONFLICT DO NOTHING
+  RETURNING id, queue_name, scheduled_at
+),
+message AS (
+  SELECT inserted.queue_name, count(*) AS jobs,
+    to_char(inserted.scheduled_at${timestampType === 'timestamptz' ? " AT TIME ZONE 'UTC'" : ''}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS starts_at
+  FROM inserted
+  JOIN job ON job.id = inserted.id
+  WHERE is_notified
+  GROUP BY inserted.queue_name, inserted.scheduled_at
+),
+notified AS MATERIALIZED (
+  SELECT pg_notify('good_job', CASE WHEN $15::bool
+    THEN json_build_object('queue_name', queue_name, 'count', jobs, 'scheduled_at', starts_at)
+    ELSE json_build_object('queue_name', queue_name, 'scheduled_at', starts_at) END::text)
+  FROM message
+)
+SELECT id, (SELECT count(*) FROM notified)::int AS messages FROM inserted`
+
+/** Inserts jobs; answers the ids that were inserted. A transaction of the caller's sends the messages at its commit. */
+export const insertJobs = async (
+  db: Queryable,
+  facts: Facts,
+  jobs: readonly NewJobRow[],
+  options: { readonly isBulk: boolean },
+): Promise<Set<string>> => {
+  if (jobs.length === 0) return new Set()
+  const column = <T>(pick: (job: NewJobRow) => T): T[] => jobs.map(pick)
+  const rows = await rowsOf<{ id: string }>(db, {
+    name: `insert_jobs_${facts.timestampType}`,
+    text: insertJobsText(facts),
+    values: [
+      column((job) => job.id),
+      column((job) => job.job_class),
+      column((job) => job.queue_name),
+      column((job) => job.priority),
+      column((job) => job.serialized_params),
+      column((job) => job.scheduled_at),
+      column((job) => job.created_at),
+      column((job) => (job.labels === null ? null : JSON.stringify(job.labels))),
+      column((job) => job.concurrency_key ?? null),
+      column((job) => job.cron_key ?? null),
+      column((job) => job.cron_at ?? null),
+      column((job) => job.batch_id ?? null),
+      column((job) => job.batch_callback_id ?? null),
+      column((job) => job.is_notified),
+      options.isBulk,
+    ],
+  })
+  return new Set(rows.map(({ id }) => id))
+}

@@ -1,0 +1,245 @@
+import type { Facts } from './database.ts'
+import { type Queryable, rowsOf } from './types.ts'
+
+/** The claim that an outcome belongs to: together with the process id it is the fence of every write. */
+export interface ClaimRef {
+  readonly id: string
+  readonly lockedAt: string
+  readonly executionId: string
+}
+
+/** How an attempt ended, as columns. */
+export interface OutcomeRow extends ClaimRef {
+  readonly finishedAt: string
+  readonly durationSeconds: number
+  readonly error: string | null
+  readonly errorEvent: number | null
+  readonly backtrace: readonly string[] | null
+}
+
+/** The row a job becomes when it will run again. */
+export interface ReenqueueRow extends OutcomeRow {
+  readonly serializedParams: string
+  readonly jobClass: string
+  readonly queueName: string
+  readonly priority: number
+  readonly scheduledAt: string
+  readonly labels: readonly string[] | null
+  readonly isNotified: boolean
+}
+
+// $1 id · $2 locked_at · $3 execution_id · $4 finished_at · $5 duration, seconds · $6 error · $7 error_event · $8 backtrace as JSON · $9 process
+const outcomeSource = ({ timestampType }: Facts, more = '', moreColumns = '') => `
+  SELECT *
+  FROM unnest($1::uuid[], $2::${timestampType}[], $3::uuid[], $4::${timestampType}[], $5::float8[], $6::text[], $7::smallint[], $8::text[]${more})
+    AS outcome(id, locked_at, execution_id, finished_at, duration, error, error_event, backtrace${moreColumns})`
+
+const FENCE = `good_jobs.id = outcome.id
+    AND good_jobs.locked_by_id = $9::uuid
+    AND good_jobs.locked_at = outcome.locked_at
+    AND good_jobs.finished_at IS NULL`
+
+const unlock = (facts: Facts) => `locked_by_id = NULL, locked_at = NULL${facts.hasLockType ? ', lock_type = NULL' : ''}`
+
+const closeExecutions = (written: string) => `
+  UPDATE good_job_executions
+  SET finished_at = outcome.finished_at,
+      duration = make_interval(secs => outcome.duration),
+      error = outcome.error,
+      error_event = outcome.error_event,
+      error_backtrace = CASE WHEN outcome.backtrace IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(outcome.backtrace::jsonb)) END,
+      updated_at = outcome.finished_at
+  FROM outcome
+  JOIN ${written} ON ${written}.id = outcome.id
+  WHERE good_job_executions.id = outcome.execution_id`
+
+const finishJobsText = (facts: Facts) => `
+WITH outcome AS MATERIALIZED (${outcomeSource(facts)}
+),
+finished AS (
+  UPDATE good_jobs
+  SET finished_at = outcome.finished_at, error = outcome.error, error_event = outcome.error_event, ${unlock(facts)},
+      updated_at = outcome.finished_at
+  FROM outcome
+  WHERE ${FENCE}
+  RETURNING good_jobs.id
+),
+closed AS (${closeExecutions('finished')}
+)
+SELECT id FROM finished`
+
+// retry_on_unhandled_error: waiting again at once; schedule, creation time and parameters stay. GoodJob 4.23.1 job.rb#perform.
+const rerunJobsText = (facts: Facts) => `
+WITH outcome AS MATERIALIZED (${outcomeSource(facts)}
+),
+waiting AS (
+  UPDATE good_jobs
+  SET performed_at = NULL, error = outcome.error, error_event = outcome.error_event, ${unlock(facts)}, updated_at = outcome.finished_at
+  FROM outcome
+  WHERE ${FENCE}
+  RETURNING good_jobs.id
+),
+closed AS (${closeExecutions('waiting')}
+)
+SELECT id FROM waiting`
+
+const deleteJobsText = (facts: Facts) => `
+WITH outcome AS MATERIALIZED (${outcomeSource(facts)}
+),
+deleted AS (
+  DELETE FROM good_jobs USING outcome
+  WHERE ${FENCE}
+  RETURNING good_jobs.id
+),
+execution AS (
+  DELETE FROM good_job_executions USING deleted WHERE active_job_id = deleted.id
+)
+SELECT id FROM deleted`
+
+// $10 serialized_params · $11 job_class · $12 queue_name · $13 priority · $14 scheduled_at · $15 labels as JSON · $16 is_notified
+const reenqueueJobsText = (facts: Facts, keepsCreatedAt: boolean) => `
+WITH outcome AS MATERIALIZED (${outcomeSource(
+  facts,
+  `, $10::text[], $11::text[], $12::text[], $13::int[], $14::${facts.timestampType}[], $15::text[], $16::bool[]`,
+  ', serialized_params, job_class, queue_name, priority, scheduled_at, labels, is_notified',
+)}
+),
+waiting AS (
+  UPDATE good_jobs
+  SET serialized_params = outcome.serialized_params::jsonb,
+      job_class = outcome.job_class,
+      queue_name = outcome.queue_name,
+      priority = outcome.priority,
+      scheduled_at = outcome.scheduled_at,
+      labels = CASE WHEN outcome.labels IS NULL THEN good_jobs.labels ELSE ARRAY(SELECT jsonb_array_elements_text(outcome.labels::jsonb)) END,
+      ${keepsCreatedAt ? '' : 'created_at = outcome.finished_at,'}
+      performed_at = NULL, error = outcome.error, error_event = outcome.error_event, ${unlock(facts)}, updated_at = outcome.finished_at
+  FROM outcome
+  WHERE ${FENCE}
+  RETURNING good_jobs.id, outcome.queue_name, outcome.scheduled_at, outcome.is_notified
+),
+closed AS (${closeExecutions('waiting')}
+),
+notified AS MATERIALIZED (
+  SELECT pg_notify('good_job', json_build_object('queue_name', queue_name, 'scheduled_at',
+    to_char(scheduled_at${facts.timestampType === 'timestamptz' ? " AT TIME ZONE 'UTC'" : ''}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))::text)
+  FROM waiting
+  WHERE is_notified
+)
+SELECT id, (SELECT count(*) FROM notified)::int AS messages FROM waiting`
+
+const outcomeValues = (processId: string, outcomes: readonly OutcomeRow[]): unknown[] => [
+  outcomes.map(({ id }) => id),
+  outcomes.map(({ lockedAt }) => lockedAt),
+  outcomes.map(({ executionId }) => executionId),
+  outcomes.map(({ finishedAt }) => finishedAt),
+  outcomes.map(({ durationSeconds }) => durationSeconds),
+  outcomes.map(({ error }) => error),
+  outcomes.map(({ errorEvent }) => errorEvent),
+  outcomes.map(({ backtrace }) => (backtrace === null ? null : JSON.stringify(backtrace))),
+  processId,
+]
+
+const write = async (db: Queryable, name: string, facts: Facts, text: string, values: unknown[]): Promise<string[]> => {
+  const rows = await rowsOf<{ id: string }>(db, { name: `${name}_${facts.hasLockType}_${facts.timestampType}`, text, values })
+  return rows.map(({ id }) => id)
+}
+
+type WriteOutcomes = (db: Queryable, facts: Facts, processId: string, outcomes: readonly OutcomeRow[]) => Promise<string[]>
+
+/** Writes terminal outcomes; answers the ids for which the claim was still ours. */
+export const finishJobs: WriteOutcomes = (db, facts, processId, outcomes) =>
+  write(db, 'finish_jobs', facts, finishJobsText(facts), outcomeValues(processId, outcomes))
+
+/** Makes jobs wait again after an unhandled error; answers the ids for which the claim was still ours. */
+export const rerunJobs: WriteOutcomes = (db, facts, processId, outcomes) =>
+  write(db, 'rerun_jobs', facts, rerunJobsText(facts), outcomeValues(processId, outcomes))
+
+/** Deletes jobs that are not preserved, with their executions; answers the ids for which the claim was still ours. */
+export const deleteJobs: WriteOutcomes = (db, facts, processId, outcomes) =>
+  write(db, 'delete_jobs', facts, deleteJobsText(facts), outcomeValues(processId, outcomes))
+
+/** Writes jobs that will run again and tells the workers; answers the ids for which the claim was still ours. */
+export const reenqueueJobs = (
+  db: Queryable,
+  facts: Facts,
+  processId: string,
+  outcomes: readonly ReenqueueRow[],
+  options: { readonly keepsCreatedAt: boolean },
+): Promise<string[]> => {
+  const values = [
+    ...outcomeValues(processId, outcomes),
+    outcomes.map((row) => row.serializedParams),
+    outcomes.map((row) => row.jobClass),
+    outcomes.map((row) => row.queueName),
+    outcomes.map((row) => row.priority),
+    outcomes.map((row) => row.scheduledAt),
+    outcomes.map((row) => (row.labels === null ? null : JSON.stringify(row.labels))),
+    outcomes.map((row) => row.isNotified),
+  ]
+  const name = `reenqueue_jobs_${options.keepsCreatedAt}`
+  return write(db, name, facts, reenqueueJobsText(facts, options.keepsCreatedAt), values)
+}
+
+/** What became of a claim whose outcome found no row to write. */
+export interface UnwrittenClaim {
+  readonly id: string
+  /** Somebody finished the job while it ran (force-discard); its lock columns were still ours and are released. */
+  readonly isReleased: boolean
+  /** The end of the attempt as stored before: an earlier write whose answer was lost. */
+  readonly executionFinishedAt: string | null
+}
+
+// $1 id uuid[] · $2 locked_at timestamp[] · $3 execution_id uuid[] · $4 process uuid
+const releaseClaimsText = (facts: Facts) => `
+WITH claimed AS MATERIALIZED (
+  SELECT id, locked_at, execution_id FROM unnest($1::uuid[], $2::${facts.timestampType}[], $3::uuid[]) AS claimed(id, locked_at, execution_id)
+),
+released AS (
+  UPDATE good_jobs
+  SET ${unlock(facts)}
+  FROM claimed
+  WHERE good_jobs.id = claimed.id AND good_jobs.locked_by_id = $4::uuid AND good_jobs.locked_at = claimed.locked_at
+  RETURNING good_jobs.id, good_jobs.finished_at, good_jobs.error
+),
+closed AS (
+  UPDATE good_job_executions
+  SET finished_at = released.finished_at, error = released.error, error_event = 5,
+      duration = greatest(released.finished_at - good_job_executions.created_at, interval '0'), updated_at = released.finished_at
+  FROM released
+  JOIN claimed ON claimed.id = released.id
+  WHERE good_job_executions.id = claimed.execution_id
+    AND good_job_executions.finished_at IS NULL
+    AND released.finished_at IS NOT NULL
+)
+SELECT claimed.id, released.id IS NOT NULL AS is_released, good_job_executions.finished_at AS execution_finished_at
+FROM claimed
+LEFT JOIN released ON released.id = claimed.id
+LEFT JOIN good_job_executions ON good_job_executions.id = claimed.execution_id`
+
+/**
+ * Clears the lock columns of claims that are still ours, whatever state the jobs are in, and says what became of each. A job
+ * that was finished meanwhile stays finished and its attempt is closed with it; an unfinished one will run again as interrupted.
+ */
+export const releaseClaims = async (
+  db: Queryable,
+  facts: Facts,
+  processId: string,
+  claims: readonly ClaimRef[],
+): Promise<UnwrittenClaim[]> => {
+  const values = [
+    claims.map(({ id }) => id),
+    claims.map(({ lockedAt }) => lockedAt),
+    claims.map(({ executionId }) => executionId),
+    processId,
+  ]
+  const rows = await rowsOf<{ id: string; is_released: boolean; execution_finished_at: string | null }>(db, {
+    text: releaseClaimsText(facts),
+    values,
+  })
+  return rows.map((row) => ({
+    id: row.id,
+    isReleased: row.is_released,
+    executionFinishedAt: row.execution_finished_at,
+  }))
+}

@@ -1,0 +1,104 @@
+import type { Facts } from './database.ts'
+import { countOf, type Queryable, rowsOf } from './types.ts'
+
+/**
+ * Creates or refreshes a process row. It is also sent by the heartbeat thread, so it names no type that depends on the schema.
+ * GoodJob process.rb: lock_type stays NULL, which means "alive while updated_at is younger than five minutes".
+ *
+ * $1 id uuid · $2 state jsonb · $3 now timestamp
+ */
+export const UPSERT_PROCESS = `
+INSERT INTO good_job_processes (id, state, created_at, updated_at)
+VALUES ($1, $2::jsonb, $3, $3)
+ON CONFLICT (id) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at, lock_type = NULL`
+
+export const upsertProcess = async (db: Queryable, process: { id: string; state: string; now: string }): Promise<void> => {
+  await countOf(db, { text: UPSERT_PROCESS, values: [process.id, process.state, process.now] })
+}
+
+// GoodJob process.rb: with lock_type 0 a process lives as long as its advisory lock is in pg_locks, else by its updated_at.
+const INACTIVE = `
+  (lock_type IS NULL AND updated_at < $1)
+  OR (lock_type = 0 AND NOT EXISTS (
+    SELECT 1 FROM pg_locks
+    WHERE locktype = 'advisory' AND objsubid = 1
+      AND ((classid::bigint << 32) | objid::bigint) = ('x' || substr(md5('good_job_processes-' || good_job_processes.id::text), 1, 16))::bit(64)::bigint
+  ))`
+
+/** $1 five minutes ago timestamp */
+const RELEASE_DEAD_PROCESSES = `
+WITH dead AS MATERIALIZED (
+  SELECT id FROM good_job_processes WHERE ${INACTIVE} FOR UPDATE SKIP LOCKED
+),
+released AS (
+  UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL FROM dead WHERE locked_by_id = dead.id RETURNING good_jobs.id
+),
+deleted AS (
+  DELETE FROM good_job_processes USING dead WHERE good_job_processes.id = dead.id
+)
+SELECT dead.id, (SELECT count(*) FROM released)::int AS jobs FROM dead`
+
+const RELEASE_DEAD_CLAIMS = `
+DELETE FROM good_job_concurrency_claims WHERE state = 1 AND locked_by_id = ANY ($1::uuid[]) RETURNING key`
+
+export interface ReleasedProcesses {
+  readonly ids: readonly string[]
+  /** Jobs that are free to be claimed again. */
+  readonly jobs: number
+}
+
+/** Frees the jobs of processes that have not been heard of for five minutes and deletes their rows, as every Ruby process does. */
+export const releaseDeadProcesses = async (db: Queryable, facts: Facts, expiredBefore: string): Promise<ReleasedProcesses> => {
+  const rows = await rowsOf<{ id: string; jobs: number }>(db, { text: RELEASE_DEAD_PROCESSES, values: [expiredBefore] })
+  const ids = rows.map(({ id }) => id)
+  if (ids.length > 0 && facts.hasConcurrencyClaims) {
+    await countOf(db, { text: RELEASE_DEAD_CLAIMS, values: [ids] })
+  }
+  return { ids, jobs: rows[0]?.jobs ?? 0 }
+}
+
+/** Jobs whose owner has no process row are skipped by lock strategies that look at locked_by_id. $1 a minute ago timestamp */
+const RELEASE_ORPHANS = `
+UPDATE good_jobs
+SET locked_by_id = NULL, locked_at = NULL
+WHERE locked_by_id IS NOT NULL
+  AND finished_at IS NULL
+  AND locked_at < $1
+  AND NOT EXISTS (SELECT 1 FROM good_job_processes WHERE id = locked_by_id)
+  AND pg_try_advisory_xact_lock(('x' || substr(md5('good_jobs-' || id::text), 1, 16))::bit(64)::bigint)`
+
+/** Frees unfinished jobs of owners that have no process row and whose advisory lock nobody holds; answers how many. */
+export const releaseOrphans = (db: Queryable, lockedBefore: string): Promise<number> =>
+  countOf(db, { text: RELEASE_ORPHANS, values: [lockedBefore] })
+
+/** $1 id uuid */
+const REMOVE_PROCESS = `
+WITH released AS (
+  UPDATE good_jobs SET locked_by_id = NULL WHERE locked_by_id = $1::uuid
+)
+DELETE FROM good_job_processes WHERE id = $1::uuid`
+
+/** The clean end of a process: its jobs are nobody's, its row is gone. */
+export const removeProcess = async (db: Queryable, processId: string): Promise<void> => {
+  await countOf(db, { text: REMOVE_PROCESS, values: [processId] })
+}
+
+/** $1 five minutes ago timestamp */
+const DELETING_PROCESSES = `
+SELECT id, state->>'hostname' AS hostname, state->>'pid' AS pid
+FROM good_job_processes
+WHERE NOT (${INACTIVE})
+  AND coalesce(state->>'preserve_job_records', 'true') <> 'true'
+LIMIT 1`
+
+export interface ProcessName {
+  readonly id: string
+  readonly hostname: string | null
+  readonly pid: string | null
+}
+
+/** A live process that deletes finished jobs, if there is one. */
+export const findDeletingProcess = async (db: Queryable, expiredBefore: string): Promise<ProcessName | undefined> => {
+  const rows = await rowsOf<ProcessName & Record<string, unknown>>(db, { text: DELETING_PROCESSES, values: [expiredBefore] })
+  return rows[0]
+}

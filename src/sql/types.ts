@@ -1,0 +1,58 @@
+import type { CustomTypesConfig, QueryResult, QueryResultRow } from 'pg'
+import pg from 'pg'
+
+/** A statement with its values; `name` makes the server prepare it once per connection. */
+export interface Statement {
+  readonly text: string
+  readonly values?: readonly unknown[]
+  readonly name?: string
+}
+
+/** What every statement function needs: pg's Pool, Client and PoolClient, or a `Session`. */
+export interface Queryable {
+  query<R extends QueryResultRow = QueryResultRow>(statement: {
+    text: string
+    values?: unknown[]
+    name?: string
+    types?: CustomTypesConfig
+  }): Promise<QueryResult<R>>
+}
+
+const TIMESTAMP = 1114
+const TIMESTAMPTZ = 1184
+const JSON_OID = 114
+const JSONB = 3802
+
+/** `2026-01-31 12:00:00.1` or `…+00` as Postgres prints it, to ISO 8601 in UTC with microseconds kept. */
+export const isoText = (text: string): string => {
+  if (text.includes('infinity')) return text
+  const zone = /([+-])(\d{2})(?::?(\d{2}))?$/.exec(text)
+  const local = (zone ? text.slice(0, zone.index) : text).replace(' ', 'T')
+  if (!zone || (zone[2] === '00' && (zone[3] ?? '00') === '00')) return `${local}Z`
+  const fraction = /\.\d+$/.exec(local)?.[0] ?? ''
+  const whole = new Date(`${local.slice(0, local.length - fraction.length)}${zone[1]}${zone[2]}:${zone[3] ?? '00'}`)
+  return `${whole.toISOString().slice(0, 19)}${fraction}Z`
+}
+
+const raw = (text: string) => text
+
+/** Timestamps come as ISO text (microseconds survive), JSON as the text the server has (numbers survive). */
+const rowTypes: CustomTypesConfig = {
+  getTypeParser: (oid: number, format?: 'text' | 'binary') => {
+    if (oid === TIMESTAMP || oid === TIMESTAMPTZ) return isoText
+    if (oid === JSON_OID || oid === JSONB) return raw
+    return pg.types.getTypeParser(oid, format as 'text')
+  },
+} as CustomTypesConfig
+
+/** Sends one statement and answers its rows, typed by the caller that knows the columns. */
+export const rowsOf = async <R extends QueryResultRow>(db: Queryable, statement: Statement): Promise<R[]> => {
+  const result = await db.query<R>({ ...statement, values: [...(statement.values ?? [])], types: rowTypes })
+  return result.rows
+}
+
+/** Sends one statement and answers how many rows it touched. */
+export const countOf = async (db: Queryable, statement: Statement): Promise<number> => {
+  const result = await db.query({ ...statement, values: [...(statement.values ?? [])], types: rowTypes })
+  return result.rowCount ?? 0
+}
