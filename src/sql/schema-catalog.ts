@@ -1,9 +1,5 @@
 import { GOOD_JOB_TABLES } from './schema-tables.ts'
-
-/** The part of pg's Client, PoolClient and Pool that the schema functions use. */
-export interface SchemaClient {
-  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>
-}
+import { type Queryable, rowsOf } from './types.ts'
 
 /** One of GoodJob's tables as the database has it. */
 export interface LiveTable {
@@ -64,17 +60,17 @@ const SELECT_INDEXES = `
   AND pg_index.indisvalid`
 
 /** GoodJob's tables as the database has them, by name; a table that search_path does not find is left out. */
-export const readTables = async (client: SchemaClient): Promise<ReadonlyMap<string, LiveTable>> => {
+export const readTables = async (client: Queryable): Promise<ReadonlyMap<string, LiveTable>> => {
   const names = Object.keys(GOOD_JOB_TABLES)
-  const columns = await client.query(SELECT_COLUMNS, [names])
-  const indexes = await client.query(SELECT_INDEXES, [names])
+  const columns = await rowsOf<ColumnRow>(client, { text: SELECT_COLUMNS, values: [names] })
+  const indexes = await rowsOf<IndexRow>(client, { text: SELECT_INDEXES, values: [names] })
   const tables = new Map<string, LiveTable & { columns: Map<string, string>; indexes: Map<string, string> }>()
-  for (const row of columns.rows as ColumnRow[]) {
+  for (const row of columns) {
     const table = tables.get(row.table_name) ?? { schema: row.schema_name, columns: new Map(), indexes: new Map() }
     tables.set(row.table_name, table)
     table.columns.set(row.column_name, row.definition)
   }
-  for (const row of indexes.rows as IndexRow[]) {
+  for (const row of indexes) {
     const method = row.definition.slice(row.definition.indexOf(' USING ') + ' USING '.length)
     tables.get(row.table_name)?.indexes.set(row.index_name, row.is_unique ? `UNIQUE ${method}` : method)
   }

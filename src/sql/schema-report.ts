@@ -1,5 +1,6 @@
-import type { LiveTable, SchemaClient } from './schema-catalog.ts'
+import type { LiveTable } from './schema-catalog.ts'
 import { GOOD_JOB_TABLES, LATER_COLUMNS } from './schema-tables.ts'
+import { type Queryable, rowsOf } from './types.ts'
 
 /** Live tables compared with those of GoodJob 4.23.1. Names are `table.column`; extra columns and indexes do not count. */
 export interface SchemaDifferences {
@@ -103,9 +104,11 @@ const ROWS_TO_LOOK_AT = 10_000
  * `is_discrete` may be left from before an upgrade, so they only count when created after `since` (default: never).
  * `since` asks for a session whose TimeZone is UTC.
  */
-export const findVersion3Writer = async (client: SchemaClient, since?: Date): Promise<string | undefined> => {
-  const { rows } = await client.query(SELECT_VERSION_3_ROW, [ROWS_TO_LOOK_AT, since?.toISOString() ?? 'infinity'])
-  const [row] = rows as { id: string; is_discrete: boolean | null; is_retried: boolean }[]
+export const findVersion3Writer = async (client: Queryable, since?: Date): Promise<string | undefined> => {
+  const [row] = await rowsOf<{ id: string; is_discrete: boolean | null; is_retried: boolean }>(client, {
+    text: SELECT_VERSION_3_ROW,
+    values: [ROWS_TO_LOOK_AT, since?.toISOString() ?? 'infinity'],
+  })
   if (row === undefined) return undefined
   const sign = row.is_retried ? 'retried_good_job_id is set' : `is_discrete is ${row.is_discrete}`
   return (

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { SchemaError, sqlState } from '../errors.ts'
-import { type LiveTable, readTables, type SchemaClient } from './schema-catalog.ts'
+import { type LiveTable, readTables } from './schema-catalog.ts'
 import {
   compareTables,
   findVersion3Writer,
@@ -8,6 +8,7 @@ import {
   requiredGaps,
   type SchemaDifferences,
 } from './schema-report.ts'
+import { type Queryable, rowsOf } from './types.ts'
 
 /** What the database offers beyond GoodJob's first v4 migration; decides which statements are used. */
 export interface Capabilities {
@@ -45,7 +46,7 @@ type Tables = ReadonlyMap<string, LiveTable>
  * Reads what the database offers. Throws SchemaError when the tables are absent, or when a table or column is missing that
  * every GoodJob 4 installation has; the text lists them.
  */
-export const probeCapabilities = async (client: SchemaClient): Promise<Capabilities> => {
+export const probeCapabilities = async (client: Queryable): Promise<Capabilities> => {
   const tables = await readTables(client)
   const jobs = tables.get('good_jobs')
   if (tables.size === 0) throw new SchemaError(await notInstalledText(client))
@@ -69,7 +70,7 @@ const capabilitiesOf = (tables: Tables, jobs: LiveTable): Capabilities => ({
 
 const schemaOf = (tables: Tables): string => [...tables.values()][0]?.schema ?? ''
 
-const notInstalledText = async (client: SchemaClient): Promise<string> => {
+const notInstalledText = async (client: Queryable): Promise<string> => {
   const { database, searchPath } = await whereabouts(client)
   return (
     `Database "${database}" has no GoodJob tables (search_path: ${searchPath}). Install them by ` +
@@ -77,16 +78,15 @@ const notInstalledText = async (client: SchemaClient): Promise<string> => {
   )
 }
 
-const whereabouts = async (client: SchemaClient): Promise<{ database: string; searchPath: string }> => {
-  const { rows } = await client.query(
-    `SELECT current_database() AS database, current_setting('search_path') AS "searchPath"`,
-  )
-  const [row] = rows as { database: string; searchPath: string }[]
+const whereabouts = async (client: Queryable): Promise<{ database: string; searchPath: string }> => {
+  const [row] = await rowsOf<{ database: string; searchPath: string }>(client, {
+    text: `SELECT current_database() AS database, current_setting('search_path') AS "searchPath"`,
+  })
   return row ?? { database: '', searchPath: '' }
 }
 
 /** Compares the tables of this database with those of GoodJob 4.23.1; changes nothing. */
-export const checkSchema = async (client: SchemaClient): Promise<SchemaReport> => {
+export const checkSchema = async (client: Queryable): Promise<SchemaReport> => {
   const tables = await readTables(client)
   const jobs = tables.get('good_jobs')
   const differences = compareTables(tables)
@@ -110,9 +110,11 @@ const differenceTexts = (differences: SchemaDifferences): string[] => [
   ...differences.changed,
 ]
 
-const hasSchemaMigrations = async (client: SchemaClient): Promise<boolean> => {
-  const { rows } = await client.query(`SELECT to_regclass('schema_migrations') IS NOT NULL AS is_there`)
-  return (rows as { is_there: boolean }[])[0]?.is_there ?? false
+const hasSchemaMigrations = async (client: Queryable): Promise<boolean> => {
+  const [row] = await rowsOf<{ is_there: boolean }>(client, {
+    text: `SELECT to_regclass('schema_migrations') IS NOT NULL AS is_there`,
+  })
+  return row?.is_there ?? false
 }
 
 /**
@@ -122,7 +124,7 @@ const hasSchemaMigrations = async (client: SchemaClient): Promise<boolean> => {
  * is missing or different they are somebody's to migrate, and SchemaError tells what and by which way. Also throws
  * SchemaError when search_path names no schema in which tables could be created.
  */
-export const installSchema = async (client: SchemaClient): Promise<{ installed: string[]; existing: string[] }> => {
+export const installSchema = async (client: Queryable): Promise<{ installed: string[]; existing: string[] }> => {
   const before = await readTables(client)
   if (before.size > 0) {
     await refuseDifferences(client, before)
@@ -134,7 +136,7 @@ export const installSchema = async (client: SchemaClient): Promise<{ installed: 
   return { installed: [...after.keys()], existing: [] }
 }
 
-const refuseDifferences = async (client: SchemaClient, tables: Tables): Promise<void> => {
+const refuseDifferences = async (client: Queryable, tables: Tables): Promise<void> => {
   const texts = differenceTexts(compareTables(tables))
   if (texts.length === 0) return
   const owner = (await hasSchemaMigrations(client))
@@ -151,10 +153,10 @@ const refuseDifferences = async (client: SchemaClient, tables: Tables): Promise<
 // Two installations at a time: IF NOT EXISTS does not save the second one from a unique violation in the catalogue.
 const LOCK_INSTALLATION = `SELECT pg_advisory_xact_lock(hashtextextended('good-job-node schema install', 0))`
 
-const createTables = async (client: SchemaClient): Promise<void> => {
+const createTables = async (client: Queryable): Promise<void> => {
   try {
     // Several statements in one query are one transaction, on a pool too.
-    await client.query(`${LOCK_INSTALLATION};\n${printSchema()}`)
+    await client.query({ text: `${LOCK_INSTALLATION};\n${printSchema()}` })
   } catch (error) {
     if (sqlState(error) !== NO_SCHEMA_SELECTED) throw error
     const { searchPath } = await whereabouts(client)
