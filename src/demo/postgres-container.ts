@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +13,7 @@ export const startContainer = async (
   try {
     // A development dependency: whoever runs the demo of an installed package gets the embedded server.
     const { GenericContainer, getContainerRuntimeClient, Wait } = await import('testcontainers')
-    await getContainerRuntimeClient()
+    await withinTime(getContainerRuntimeClient())
     const container = await new GenericContainer(IMAGE)
       .withEnvironment({ POSTGRES_PASSWORD: 'postgres' })
       .withCommand(['postgres', '-c', 'fsync=off', '-c', 'synchronous_commit=off', '-c', 'max_connections=200'])
@@ -26,6 +27,14 @@ export const startContainer = async (
     return undefined
   }
 }
+
+/** An engine that accepts the connection and never answers must not hold up anybody. */
+const withinTime = async (engine: Promise<unknown>): Promise<void> => {
+  const late = AbortSignal.timeout(ANSWER_TIME_MS)
+  await Promise.race([engine, once(late, 'abort').then(() => late.throwIfAborted())])
+}
+
+const ANSWER_TIME_MS = 3_000
 
 /** Cheap, as loading testcontainers takes half a second. */
 const mayHaveDocker = (env: NodeJS.ProcessEnv): boolean =>

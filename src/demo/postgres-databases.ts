@@ -10,7 +10,8 @@ export const withDatabase = (url: string, database: string): string => {
   if (url.startsWith('/')) return `${url.split(' ')[0]} ${database}`
   const parsed = new URL(url)
   if (parsed.protocol === 'socket:') parsed.searchParams.set('db', database)
-  else parsed.pathname = `/${encodeURIComponent(database)}`
+  // The inverse of what pg does; it has no way to write /, ? or # in a name.
+  else parsed.pathname = `/${encodeURI(database)}`
   return parsed.href
 }
 
