@@ -1,0 +1,90 @@
+import { SerializationError } from '../errors.ts'
+import { encodeHash, encodeMap } from './encode-hashes.ts'
+import { encodeRubyValue } from './encode-ruby-values.ts'
+import { checkedFields, checkedNumber, checkedText, className, type Encoding, enter, unsupported } from './encoding.ts'
+import { hashKind, isPlainObject } from './hash-kind.ts'
+import type { JsonValue } from './json.ts'
+import { globalIdOf } from './located-records.ts'
+import { GlobalID, RubySymbol } from './ruby-values.ts'
+import { serializerFor } from './serializers.ts'
+import { rubyValueOfTemporal } from './temporal.ts'
+import { GLOBALID_KEY, SERIALIZED_KEY } from './wire-names.ts'
+
+/** Arrays and the argument list itself: keywords may only be the last element, and vanish when empty. */
+export const encodeList = (list: readonly unknown[], encoding: Encoding): JsonValue[] => {
+  enter(list, encoding)
+  const wire: JsonValue[] = []
+  for (let index = 0; index < list.length; index++) {
+    const element = list[index]
+    if (!isKeywordsWrapper(element)) wire.push(encode(element, encoding))
+    else if (index < list.length - 1) throw misplacedKeywords()
+    else if (Object.values(element).some((value) => value !== undefined))
+      wire.push(encodeHash(element, encoding, encode))
+  }
+  encoding.path.pop()
+  return wire
+}
+
+const isKeywordsWrapper = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && hashKind(value)?.isWrapper === true
+
+const misplacedKeywords = () => new SerializationError('Keywords must be the last argument')
+
+/** The wire form of one value. Throws SerializationError. */
+const encode = (value: unknown, encoding: Encoding): JsonValue => {
+  switch (typeof value) {
+    case 'string':
+      return checkedText(value)
+    case 'boolean':
+    case 'bigint':
+      return value
+    case 'number':
+      return checkedNumber(value)
+    case 'object':
+      return value === null ? null : encodeObject(value, encoding)
+    case 'symbol':
+      return encodeSymbol(value, encoding)
+    case 'undefined':
+      if (encoding.isUndefinedNull) return null
+      throw new SerializationError('undefined has no Active Job form; pass null, or set undefinedAsNull')
+    default:
+      throw unsupported(value)
+  }
+}
+
+const encodeSymbol = (value: symbol, encoding: Encoding): JsonValue => {
+  const name = Symbol.keyFor(value)
+  if (name !== undefined) return encode(RubySymbol.for(name), encoding)
+  throw new SerializationError(`Unsupported argument type: ${String(value)}; use Symbol.for(name)`)
+}
+
+// Active Job arguments.rb#serialize_argument: GlobalID before hashes, serializers last.
+const encodeObject = (value: object, encoding: Encoding): JsonValue => {
+  if (Array.isArray(value)) return encodeList(value, encoding)
+  const gid = gidOf(value)
+  if (gid !== undefined) return { [GLOBALID_KEY]: checkedText(gid) }
+  if (isKeywordsWrapper(value)) throw misplacedKeywords()
+  if (value instanceof Map) return encodeMap(value, encoding, encode)
+  if (isPlainObject(value)) return encodeHash(value, encoding, encode)
+  return encodeRubyValue(value, encoding, encode) ?? encodeInstance(value, encoding)
+}
+
+const gidOf = (value: object): string | undefined => {
+  if (value instanceof GlobalID) return String(value)
+  const { toGlobalID } = value as { toGlobalID?: unknown }
+  if (typeof toGlobalID !== 'function') return globalIdOf(value)?.toString()
+  const gid = String((toGlobalID as () => unknown).call(value))
+  if (GlobalID.parse(gid)) return gid
+  throw new SerializationError(`toGlobalID() of ${className(value)} returned ${JSON.stringify(gid)}, not a GlobalID`)
+}
+
+const BOXES: ReadonlySet<unknown> = new Set([Number, String, Boolean, BigInt])
+
+const encodeInstance = (value: object, encoding: Encoding): JsonValue => {
+  const serializer = serializerFor(value)
+  if (serializer) return { ...checkedFields(serializer.serialize(value)), [SERIALIZED_KEY]: serializer.name }
+  if (BOXES.has(value.constructor)) return encode(value.valueOf(), encoding)
+  const temporal = rubyValueOfTemporal(value)
+  if (temporal) return encode(temporal, encoding)
+  throw unsupported(value)
+}

@@ -1,0 +1,77 @@
+import { SerializationError } from '../errors.ts'
+import { checkedFields, checkedText, type Encode, type Encoding } from './encoding.ts'
+import { formatTime } from './iso8601.ts'
+import type { JsonObject, JsonValue } from './json.ts'
+import { atLeast } from './rails-version.ts'
+import {
+  RubyBigDecimal,
+  RubyConstant,
+  RubyDate,
+  RubyDateTime,
+  RubyDuration,
+  RubyFloat,
+  RubyRange,
+  RubySerialized,
+  RubySymbol,
+  RubyTimeWithZone,
+} from './ruby-values.ts'
+import { SERIALIZED_KEY, SERIALIZERS } from './wire-names.ts'
+
+/** The wire form of a Ruby value or a Date; undefined for anything else. Throws SerializationError. */
+export const encodeRubyValue = (value: object, encoding: Encoding, encode: Encode): JsonValue | undefined => {
+  if (value instanceof RubyFloat) return finite(value)
+  if (value instanceof RubySymbol) return symbol(value.name)
+  if (value instanceof Date) return encodeTime(value)
+  if (value instanceof RubyDate) return named(SERIALIZERS.date, { value: String(value) })
+  if (value instanceof RubyDuration) return encodeDuration(value, encoding, encode)
+  if (value instanceof RubyBigDecimal) return encodeBigDecimal(value, encoding)
+  if (value instanceof RubyRange) return encodeRange(value, encoding, encode)
+  if (value instanceof RubyConstant) return named(SERIALIZERS.module, { value: checkedText(value.name) })
+  if (value instanceof RubySerialized) return named(checkedText(value.name), checkedFields(value.fields))
+  return undefined
+}
+
+const named = (name: string, fields: JsonObject): JsonObject => ({ [SERIALIZED_KEY]: name, ...fields })
+
+const symbol = (name: string): JsonObject => named(SERIALIZERS.symbol, { value: checkedText(name) })
+
+// Its text throws for NaN and Infinity, here rather than when the whole hash is written.
+const finite = (value: RubyFloat): RubyFloat => {
+  value.toString()
+  return value
+}
+
+const encodeTime = (time: Date): JsonObject => {
+  if (Number.isNaN(time.getTime())) throw new SerializationError('An invalid Date has no Active Job form')
+  const value = formatTime(time)
+  if (time instanceof RubyDateTime) return named(SERIALIZERS.dateTime, { value })
+  if (!(time instanceof RubyTimeWithZone)) return named(SERIALIZERS.time, { value })
+  const zone = time.timeZone
+  return named(SERIALIZERS.timeWithZone, zone === undefined ? { value } : { value, time_zone: checkedText(zone) })
+}
+
+const encodeDuration = (duration: RubyDuration, encoding: Encoding, encode: Encode): JsonObject =>
+  named(SERIALIZERS.duration, {
+    value: encode(duration.value, encoding),
+    parts: duration.parts.map(([unit, amount]) => [symbol(unit), encode(amount, encoding)]),
+  })
+
+const encodeRange = ({ begin, end, excludeEnd }: RubyRange, encoding: Encoding, encode: Encode): JsonObject => {
+  if (!atLeast(encoding.railsVersion, '7.0')) {
+    throw new SerializationError(`Unsupported argument type: Range (Rails ${encoding.railsVersion} cannot read it)`)
+  }
+  return named(SERIALIZERS.range, {
+    begin: encode(begin, encoding),
+    end: encode(end, encoding),
+    exclude_end: excludeEnd,
+  })
+}
+
+// Before 7.1 Rails wrote a BigDecimal as text and read the text back as a String.
+const encodeBigDecimal = ({ text }: RubyBigDecimal, { railsVersion, isBigDecimalText }: Encoding): JsonValue => {
+  if (atLeast(railsVersion, '7.1')) return named(SERIALIZERS.bigDecimal, { value: text })
+  if (isBigDecimalText) return text
+  throw new SerializationError(
+    `Rails ${railsVersion} cannot read a BigDecimal; pass its text, or set bigDecimals: 'text'`,
+  )
+}

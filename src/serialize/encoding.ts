@@ -1,0 +1,70 @@
+import { SerializationError } from '../errors.ts'
+import { type HashKind, isPlainObject } from './hash-kind.ts'
+import { assertUnambiguous, type JsonObject, type JsonValue } from './json.ts'
+import type { RailsVersion } from './rails-version.ts'
+import { RubyFloat } from './ruby-values.ts'
+
+/** What one serializeArguments call knows on its way down. */
+export interface Encoding {
+  readonly railsVersion: RailsVersion
+  /** What a plain object without remembered kind becomes. */
+  readonly plainKind: HashKind
+  readonly isUndefinedNull: boolean
+  readonly isBigDecimalText: boolean
+  /** The containers around the current value, outermost first. */
+  readonly path: object[]
+}
+
+/** Encodes one value of any kind; handed to those who encode containers. */
+export type Encode = (value: unknown, encoding: Encoding) => JsonValue
+
+/** Throws SerializationError when `container` is inside itself; the caller pops the path when it is done. */
+export const enter = (container: object, { path }: Encoding): void => {
+  if (path.includes(container)) throw new SerializationError('A cyclic structure has no Active Job form')
+  path.push(container)
+}
+
+/** Throws SerializationError for text that jsonb cannot hold. */
+export const checkedText = (text: string): string => {
+  if (text.includes('\0')) throw new SerializationError('Text with U+0000 cannot be stored in jsonb')
+  if (UNPAIRED_SURROGATE.test(text)) {
+    throw new SerializationError('Text with an unpaired surrogate cannot be stored in jsonb')
+  }
+  return text
+}
+
+const UNPAIRED_SURROGATE = /\p{Surrogate}/u
+
+/** An integral number is an Integer, except -0. Throws SerializationError for NaN, Infinity and anything beyond 2^53-1. */
+export const checkedNumber = (value: number): number | RubyFloat => {
+  if (Number.isSafeInteger(value)) return Object.is(value, -0) ? new RubyFloat(value) : value
+  assertUnambiguous(value)
+  return value
+}
+
+/** What a serializer wrote, with everything JSON would change rejected. Throws SerializationError. */
+export const checkedFields = (fields: object): JsonObject => checkedJson(fields) as JsonObject
+
+const checkedJson = (value: unknown): JsonValue => {
+  if (typeof value === 'string') return checkedText(value)
+  if (typeof value === 'number') return checkedNumber(value)
+  if (typeof value === 'boolean' || typeof value === 'bigint' || value === null || value instanceof RubyFloat)
+    return value
+  if (Array.isArray(value)) return value.map(checkedJson)
+  if (typeof value !== 'object' || !isPlainObject(value)) throw unsupported(value)
+  const wire = Object.create(null) as JsonObject
+  for (const [key, field] of Object.entries(value)) wire[checkedText(key)] = checkedJson(field)
+  return wire
+}
+
+export const unsupported = (value: unknown): SerializationError => {
+  const isBinary = ArrayBuffer.isView(value) || value instanceof ArrayBuffer
+  const wayOut = isBinary ? 'encode it as base64 yourself' : 'pass plain data, or register a serializer'
+  return new SerializationError(`Unsupported argument type: ${className(value)}; ${wayOut}`)
+}
+
+export const className = (value: unknown): string => {
+  if (typeof value !== 'object' || value === null) return typeof value
+  const name: unknown = value.constructor?.name
+  return typeof name === 'string' && name !== '' ? name : 'anonymous class'
+}

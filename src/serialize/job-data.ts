@@ -1,0 +1,167 @@
+import { InvalidJobDataError, SerializationError } from '../errors.ts'
+import { formatSeconds, formatUtc, parseTime } from './iso8601.ts'
+import { type JsonObject, type JsonValue, parseJson, stringifyJson } from './json.ts'
+import { atLeast, DEFAULT_RAILS_VERSION, type RailsVersion } from './rails-version.ts'
+import { RubyTime } from './ruby-values.ts'
+
+export { DEFAULT_RAILS_VERSION, type RailsVersion } from './rails-version.ts'
+
+/** A job hash, Rails' `serialized_params`, with the arguments still in wire form. */
+export interface JobData {
+  jobClass: string
+  /** Empty when the hash has none. */
+  jobId: string
+  providerJobId: string | null
+  queueName: string | null
+  priority: number | null
+  serializedArguments: JsonValue[]
+  /** How often the job was started before. */
+  executions: number
+  /** How often each retry rule was used; null in hashes from before Rails 6, which then stay without. */
+  exceptionExecutions: JsonObject | null
+  locale: string | null
+  /** A Rails zone name, or an IANA name. */
+  timezone: string | null
+  /** As it was written, not yet parsed. */
+  enqueuedAt: string | null
+  /** As it was written, not yet parsed. */
+  scheduledAt: string | null
+  /** All other top-level keys as they were: continuation, resumptions, attributes, good_job_notify, anybody's. */
+  extra: JsonObject
+}
+
+/** Reads a job hash. Throws InvalidJobDataError when it is not one. */
+export const parseJobData = (text: string): JobData => {
+  const hash = jobHash(text)
+  return {
+    jobClass: required(textOrNull(hash, 'job_class')),
+    jobId: textOrNull(hash, 'job_id') ?? '',
+    providerJobId: providerJobId(hash),
+    queueName: textOrNull(hash, 'queue_name'),
+    priority: integerOrNull(hash, 'priority'),
+    serializedArguments: argumentList(hash.arguments ?? []),
+    executions: integerOrNull(hash, 'executions') ?? 0,
+    exceptionExecutions: counters(hash.exception_executions ?? null),
+    locale: textOrNull(hash, 'locale'),
+    timezone: textOrNull(hash, 'timezone'),
+    enqueuedAt: textOrNull(hash, 'enqueued_at'),
+    scheduledAt: textOrNull(hash, 'scheduled_at'),
+    extra: extraKeys(hash),
+  }
+}
+
+const jobHash = (text: string): JsonObject => {
+  let hash: JsonValue
+  try {
+    hash = parseJson(text)
+  } catch (error) {
+    throw new InvalidJobDataError('serialized_params is not JSON', { cause: error })
+  }
+  if (isObject(hash)) return hash
+  throw new InvalidJobDataError(`serialized_params must be a JSON object, got ${text.slice(0, 40)}`)
+}
+
+const isObject = (value: JsonValue): value is JsonObject =>
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+
+const unexpected = (key: string, expected: string, value: JsonValue | undefined) =>
+  new InvalidJobDataError(`${key} must be ${expected}, got ${stringifyJson(value ?? null).slice(0, 40)}`)
+
+const textOrNull = (hash: JsonObject, key: string): string | null => {
+  const value = hash[key] ?? null
+  if (value === null || typeof value === 'string') return value
+  throw unexpected(key, 'a string', value)
+}
+
+const required = (jobClass: string | null): string => {
+  if (jobClass !== null && jobClass !== '') return jobClass
+  throw unexpected('job_class', 'the name of a class', jobClass)
+}
+
+const integerOrNull = (hash: JsonObject, key: string): number | null => {
+  const value = hash[key] ?? null
+  if (value === null || (typeof value === 'number' && Number.isInteger(value))) return value
+  throw unexpected(key, 'an integer', value)
+}
+
+const providerJobId = (hash: JsonObject): string | null =>
+  typeof hash.provider_job_id === 'number' ? String(hash.provider_job_id) : textOrNull(hash, 'provider_job_id')
+
+const argumentList = (value: JsonValue): JsonValue[] => {
+  if (Array.isArray(value)) return value
+  throw unexpected('arguments', 'an array', value)
+}
+
+const counters = (value: JsonValue): JsonObject | null => {
+  if (value === null || isObject(value)) return value
+  throw unexpected('exception_executions', 'an object', value)
+}
+
+const KNOWN_KEYS: ReadonlySet<string> = new Set([
+  'job_class',
+  'job_id',
+  'provider_job_id',
+  'queue_name',
+  'priority',
+  'arguments',
+  'executions',
+  'exception_executions',
+  'locale',
+  'timezone',
+  'enqueued_at',
+  'scheduled_at',
+])
+
+// GoodJob 4.19 job.rb puts these into a copy of the hash while a job runs; their home is a column.
+const COLUMN_KEYS: ReadonlySet<string> = new Set(['good_job_labels', 'good_job_concurrency_key'])
+
+const extraKeys = (hash: JsonObject): JsonObject => {
+  const extra = Object.create(null) as JsonObject
+  for (const key of Object.keys(hash)) {
+    if (!KNOWN_KEYS.has(key) && !COLUMN_KEYS.has(key)) extra[key] = hash[key] as JsonValue
+  }
+  return extra
+}
+
+/** Writes a job hash with the keys that this Rails writes. Throws SerializationError. @default railsVersion '7.2' */
+export const stringifyJobData = (
+  data: JobData,
+  { railsVersion = DEFAULT_RAILS_VERSION }: { readonly railsVersion?: RailsVersion } = {},
+): string => {
+  const text = stringifyJson({
+    job_class: data.jobClass,
+    job_id: data.jobId,
+    provider_job_id: data.providerJobId,
+    queue_name: data.queueName,
+    priority: data.priority,
+    arguments: data.serializedArguments,
+    executions: data.executions,
+    exception_executions: data.exceptionExecutions,
+    locale: data.locale,
+    timezone: data.timezone,
+    enqueued_at: data.enqueuedAt,
+    ...(hasFullTimestamps(railsVersion) && { scheduled_at: data.scheduledAt }),
+    ...extraKeys(data.extra),
+  })
+  if (!UNSTORABLE.test(text)) return text
+  throw new SerializationError(`A job hash with U+0000 or an unpaired surrogate cannot be stored in jsonb`)
+}
+
+// JSON.stringify escapes exactly these; an even number of backslashes before them is text that only looks like it.
+const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
+
+const hasFullTimestamps = (railsVersion: RailsVersion): boolean => atLeast(railsVersion, '7.1')
+
+/** `enqueued_at` and `scheduled_at` in UTC: nine fraction digits since Rails 7.1, whole seconds before. */
+export const formatTimestamp = (date: Date, railsVersion: RailsVersion = DEFAULT_RAILS_VERSION): string => {
+  if (!hasFullTimestamps(railsVersion)) return `${formatSeconds(date)}Z`
+  const nanoseconds = date instanceof RubyTime ? date.nanoseconds : date.getUTCMilliseconds() * 1_000_000
+  return formatUtc(date, nanoseconds)
+}
+
+/** Reads a timestamp of the job hash with Time.iso8601's tolerance; keeps nanoseconds. Throws InvalidJobDataError. */
+export const parseTimestamp = (text: string): RubyTime => {
+  const parts = parseTime(text)
+  if (parts) return new RubyTime(parts.epochMs, parts)
+  throw new InvalidJobDataError(`invalid xmlschema format: ${JSON.stringify(text)}`)
+}
