@@ -1,0 +1,14 @@
+# frozen_string_literal: true
+
+# Waits at its gate, and is told when an earlier run of it was cut off.
+class InterruptibleJob < ApplicationJob
+  include GoodJob::ActiveJobExtensions::InterruptErrors
+
+  retry_on GoodJob::InterruptError, wait: 0, jitter: 0, attempts: 5
+
+  def perform(name)
+    record('started', name: name)
+    Gate.pass(name)
+    record('performed', name: name)
+  end
+end

@@ -1,0 +1,7 @@
+# frozen_string_literal: true
+
+class UnhandledJob < ApplicationJob
+  class Unexpected < StandardError; end
+
+  def perform = raise(Unexpected, 'nobody handles this')
+end

@@ -1,0 +1,6 @@
+# frozen_string_literal: true
+
+module Blog
+  class Post < Person
+  end
+end

@@ -1,0 +1,23 @@
+# frozen_string_literal: true
+
+# Evaluates the Ruby expressions of the argument vectors; the classes they name are below app/models.
+module VectorValues
+  module_function
+
+  # Some need what they name: OpenStruct is not loaded by Rails.
+  def evaluate(expression)
+    require 'ostruct'
+    TOPLEVEL_BINDING.eval(expression)
+  end
+
+  # The value as a job gets it: out of the arguments that Active Job stored.
+  def round_trip(value)
+    stored = ActiveSupport::JSON.encode(ActiveJob::Arguments.serialize([value]))
+    ActiveJob::Arguments.deserialize(JSON.parse(stored)).first
+  end
+
+  # What tells two values apart for a job, as text.
+  def describe(value)
+    { class: value.class.name, inspect: value.inspect, serialized: JSON.generate(ActiveJob::Arguments.serialize([value])) }
+  end
+end

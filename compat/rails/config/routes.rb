@@ -1,0 +1,5 @@
+# frozen_string_literal: true
+
+Rails.application.routes.draw do
+  mount GoodJob::Engine => '/good_job'
+end
