@@ -1,0 +1,195 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+const ROOT = join(import.meta.dirname, '..')
+
+/** A file imports its own folder and the layers before its own; `src/*.ts` is the first layer, but for index.ts and cli.ts. */
+const LAYERS: readonly (readonly string[])[] = [
+  ['.'],
+  ['serialize'],
+  ['job'],
+  ['sql'],
+  ['concurrency'],
+  ['enqueue'],
+  ['batch'],
+  ['claim'],
+  ['perform'],
+  ['isolation', 'maintenance', 'cron'],
+  ['worker'],
+  ['observe'],
+  ['index.ts'],
+  ['demo'],
+  ['cli', 'cli.ts'],
+]
+
+/** Data in the form of code; the limit of lines is for what somebody has to follow. */
+const VALUE_TABLES = new Set<string>([])
+const MAX_LINES = 300
+
+/** Every file of the repository, also those that are not committed yet. */
+const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: ROOT })
+  .toString()
+  .split('\0')
+  .filter((path, index, all) => path !== '' && all.indexOf(path) === index)
+  .flatMap((path) => {
+    const text = readIfThere(join(ROOT, path))
+    return text === undefined || text.includes('\0') ? [] : [{ path, text, code: withoutComments(text) }]
+  })
+
+const sources = files.filter(({ path }) => path.startsWith('src/') && path.endsWith('.ts'))
+const sourcePaths = new Set(sources.map(({ path }) => path))
+
+const IMPORT = /(?:^|\n)\s*(?:(?:import|export)\s[^'"`;=]*?from|import)\s*'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/g
+
+/** The files of src/ that a file imports or re-exports, types too. */
+const importsOf = ({ path, code }: { path: string; code: string }): string[] =>
+  [...code.matchAll(IMPORT)]
+    .map(([, from, dynamic]) => from ?? dynamic ?? '')
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => join(dirname(path), specifier))
+
+const layerOf = (path: string): number => {
+  const [name, ...rest] = relative('src', path).split('/')
+  const isTop = rest.length === 0
+  return LAYERS.findIndex((names) => names.includes(name ?? '') || (isTop && names.includes('.') && !isNamed(name)))
+}
+
+const isNamed = (name: string | undefined): boolean => LAYERS.flat().includes(name ?? '')
+
+describe('layers', () => {
+  test('every file of src/ belongs to one', () => {
+    expect(sources.filter(({ path }) => layerOf(path) === -1).map(({ path }) => path)).toEqual([])
+  })
+
+  test('a file imports only files that exist, in its own folder or in a lower layer', () => {
+    const forbidden = sources.flatMap((file) =>
+      importsOf(file)
+        .filter((target) => !isAllowed(file.path, target))
+        .map((target) => `${file.path} imports ${target}`),
+    )
+    expect(forbidden).toEqual([])
+  })
+
+  test('the rules see what they forbid', () => {
+    expect(isAllowed('src/claim/lane.ts', 'src/sql/jobs.ts', true)).toBe(true)
+    expect(isAllowed('src/claim/lane.ts', 'src/claim/queue-string.ts', true)).toBe(true)
+    expect(isAllowed('src/sql/jobs.ts', 'src/errors.ts', true)).toBe(true)
+    expect(isAllowed('src/cli.ts', 'src/demo/demo.ts', true)).toBe(true)
+    expect(isAllowed('src/sql/jobs.ts', 'src/claim/lane.ts', true)).toBe(false)
+    expect(isAllowed('src/cron/entry.ts', 'src/maintenance/cleanup.ts', true)).toBe(false)
+    expect(isAllowed('src/errors.ts', 'src/job/base.ts', true)).toBe(false)
+    expect(isAllowed('src/worker/capsule.ts', 'src/index.ts', true)).toBe(false)
+    expect(isAllowed('src/claim/lane.ts', 'src/sql/no-such-file.ts')).toBe(false)
+    const code = `import a from './a.ts'\nimport type {\n  B,\n} from '../b.ts'\nexport { c } from './c.ts'\nawait import('./d.ts')`
+    expect(importsOf({ path: 'src/x/y.ts', code: `${code}\nimport './e.ts'` })).toEqual([
+      'src/x/a.ts',
+      'src/b.ts',
+      'src/x/c.ts',
+      'src/x/d.ts',
+      'src/x/e.ts',
+    ])
+  })
+
+  test('nothing that perform/execution.ts reaches is in sql/, since it also runs where there is no database', () => {
+    expect(pathToSql('src/perform/execution.ts')).toBeUndefined()
+  })
+})
+
+const isAllowed = (from: string, to: string, exists = sourcePaths.has(to)): boolean => {
+  if (!exists) return false
+  return folderOf(from) === folderOf(to) || layerOf(to) < layerOf(from) || (layerOf(to) === 0 && layerOf(from) === 0)
+}
+
+/** The folder below src/; for a file of src/ itself, its name. */
+const folderOf = (path: string): string | undefined => relative('src', path).split('/')[0]
+
+/** The chain of imports from a file to sql/, if there is one. */
+const pathToSql = (start: string): string | undefined => {
+  const chains = [[start]]
+  const seen = new Set([start])
+  for (let chain = chains.shift(); chain !== undefined; chain = chains.shift()) {
+    const last = chain.at(-1) ?? ''
+    if (last.startsWith('src/sql/')) return chain.join(' → ')
+    const file = sources.find(({ path }) => path === last)
+    for (const next of file ? importsOf(file) : []) {
+      if (seen.has(next)) continue
+      seen.add(next)
+      chains.push([...chain, next])
+    }
+  }
+  return undefined
+}
+
+describe('code', () => {
+  const outsideSql = sources.filter(({ path }) => !/^src\/(sql|demo)\//.test(path))
+
+  test.each([
+    ['.query(', /\.query\(/],
+    [
+      'a statement',
+      /[`'"]\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|LISTEN|NOTIFY|CREATE|ALTER|DROP|BEGIN|COMMIT)\s/,
+    ],
+  ])('talks to Postgres only in sql/ (and in the demo): no %s elsewhere', (_name, pattern) => {
+    expect(linesWith(outsideSql, pattern)).toEqual([])
+  })
+
+  test(`has no file of more than ${MAX_LINES} lines`, () => {
+    const long = files
+      .filter(({ path }) => /\.[mc]?[jt]s$/.test(path) && !VALUE_TABLES.has(path))
+      .map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }))
+      .filter(({ lines }) => lines > MAX_LINES)
+    expect(long).toEqual([])
+  })
+
+  test('re-exports nothing wholesale', () => {
+    expect(linesWith(sources, /^export \*/)).toEqual([])
+  })
+
+  test('has no test that is left out', () => {
+    const tests = files.filter(({ path }) => /^test\/.*\.ts$/.test(path) && path !== 'test/architecture.test.ts')
+    expect(linesWith(tests, /\b(test|it|describe|suite)(\.\w+)*\.(skip|only|todo|skipIf|runIf|fails)\b/)).toEqual([])
+  })
+})
+
+describe('the repository', () => {
+  // In pieces, so that this file does not find itself.
+  const words = [
+    ['/wo', 'rk/'],
+    ['/ro', 'ot/'],
+    ['/tm', 'p/gj'],
+    ['registry.', 'npmjs'],
+    ['npmjs', '.com'],
+    ['rubygems', '.org'],
+    ['debian', '.org'],
+    ['pypi', '.org'],
+    ['assis', 'tant'],
+    ['sub', 'agent'],
+    ['clau', 'de'],
+    ['anthro', 'pic'],
+  ].map((pieces) => pieces.join(''))
+
+  test.each(words)('does not mention %s', (word) => {
+    const texts = files.map(({ path, text }) => ({ path, code: text }))
+    expect(linesWith(texts, new RegExp(word.replaceAll('.', '\\.'), 'i'))).toEqual([])
+  })
+})
+
+const linesWith = (among: readonly { path: string; code: string }[], pattern: RegExp): string[] =>
+  among.flatMap(({ path, code }) =>
+    code.split('\n').flatMap((line, index) => (pattern.test(line) ? [`${path}:${index + 1}: ${line.trim()}`] : [])),
+  )
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+/** Blanks block comments, where prose may look like code, and keeps the numbers of the lines. */
+function withoutComments(text: string): string {
+  return text.replace(/\/\*\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ' '))
+}
