@@ -1,14 +1,14 @@
 import { SerializationError } from '../errors.ts'
 import { encodeHash, encodeMap } from './encode-hashes.ts'
 import { encodeRubyValue } from './encode-ruby-values.ts'
-import { checkedFields, checkedNumber, checkedText, className, type Encoding, enter, unsupported } from './encoding.ts'
+import { checkedNumber, checkedText, className, type Encoding, enter, serializedForm, unsupported } from './encoding.ts'
 import { hashKind, isPlainObject } from './hash-kind.ts'
 import type { JsonValue } from './json.ts'
 import { globalIdOf } from './located-records.ts'
 import { GlobalID, RubySymbol } from './ruby-values.ts'
 import { serializerFor } from './serializers.ts'
 import { rubyValueOfTemporal } from './temporal.ts'
-import { GLOBALID_KEY, SERIALIZED_KEY } from './wire-names.ts'
+import { GLOBALID_KEY } from './wire-names.ts'
 
 /** Arrays and the argument list itself: keywords may only be the last element, and vanish when empty. */
 export const encodeList = (list: readonly unknown[], encoding: Encoding): JsonValue[] => {
@@ -63,7 +63,7 @@ const encodeObject = (value: object, encoding: Encoding): JsonValue => {
   if (Array.isArray(value)) return encodeList(value, encoding)
   const gid = gidOf(value)
   if (gid !== undefined) return { [GLOBALID_KEY]: checkedText(gid) }
-  if (isKeywordsWrapper(value)) throw misplacedKeywords()
+  if (hashKind(value)?.isWrapper) throw misplacedKeywords()
   if (value instanceof Map) return encodeMap(value, encoding, encode)
   if (isPlainObject(value)) return encodeHash(value, encoding, encode)
   return encodeRubyValue(value, encoding, encode) ?? encodeInstance(value, encoding)
@@ -82,7 +82,7 @@ const BOXES: ReadonlySet<unknown> = new Set([Number, String, Boolean, BigInt])
 
 const encodeInstance = (value: object, encoding: Encoding): JsonValue => {
   const serializer = serializerFor(value)
-  if (serializer) return { ...checkedFields(serializer.serialize(value)), [SERIALIZED_KEY]: serializer.name }
+  if (serializer) return serializedForm(serializer.name, serializer.serialize(value))
   if (BOXES.has(value.constructor)) return encode(value.valueOf(), encoding)
   const temporal = rubyValueOfTemporal(value)
   if (temporal) return encode(temporal, encoding)

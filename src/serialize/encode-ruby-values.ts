@@ -1,5 +1,5 @@
 import { SerializationError } from '../errors.ts'
-import { checkedFields, checkedText, type Encode, type Encoding } from './encoding.ts'
+import { checkedText, type Encode, type Encoding, serializedForm } from './encoding.ts'
 import { formatTime } from './iso8601.ts'
 import type { JsonObject, JsonValue } from './json.ts'
 import { atLeast } from './rails-version.ts'
@@ -27,7 +27,7 @@ export const encodeRubyValue = (value: object, encoding: Encoding, encode: Encod
   if (value instanceof RubyBigDecimal) return encodeBigDecimal(value, encoding)
   if (value instanceof RubyRange) return encodeRange(value, encoding, encode)
   if (value instanceof RubyConstant) return named(SERIALIZERS.module, { value: checkedText(value.name) })
-  if (value instanceof RubySerialized) return named(checkedText(value.name), checkedFields(value.fields))
+  if (value instanceof RubySerialized) return serializedForm(checkedText(value.name), value.fields)
   return undefined
 }
 

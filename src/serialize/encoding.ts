@@ -3,6 +3,7 @@ import { type HashKind, isPlainObject } from './hash-kind.ts'
 import { assertUnambiguous, type JsonObject, type JsonValue } from './json.ts'
 import type { RailsVersion } from './rails-version.ts'
 import { RubyFloat } from './ruby-values.ts'
+import { SERIALIZED_KEY } from './wire-names.ts'
 
 /** What one serializeArguments call knows on its way down. */
 export interface Encoding {
@@ -42,8 +43,11 @@ export const checkedNumber = (value: number): number | RubyFloat => {
   return value
 }
 
-/** What a serializer wrote, with everything JSON would change rejected. Throws SerializationError. */
-export const checkedFields = (fields: object): JsonObject => checkedJson(fields) as JsonObject
+/** What a serializer wrote, under its name. Throws SerializationError for fields that JSON would change. */
+export const serializedForm = (name: string, fields: object): JsonObject => {
+  if (!Object.hasOwn(fields, SERIALIZED_KEY)) return { [SERIALIZED_KEY]: name, ...(checkedJson(fields) as JsonObject) }
+  throw new SerializationError(`The fields of ${name} cannot include ${SERIALIZED_KEY}`)
+}
 
 const checkedJson = (value: unknown): JsonValue => {
   if (typeof value === 'string') return checkedText(value)

@@ -65,7 +65,12 @@ const isObject = (value: JsonValue): value is JsonObject =>
   typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 
 const unexpected = (key: string, expected: string, value: JsonValue | undefined) =>
-  new InvalidJobDataError(`${key} must be ${expected}, got ${stringifyJson(value ?? null).slice(0, 40)}`)
+  new InvalidJobDataError(`${key} must be ${expected}, got ${describe(value)}`)
+
+const describe = (value: JsonValue | undefined): string => {
+  if (Array.isArray(value)) return 'an array'
+  return typeof value === 'object' && value !== null && isObject(value) ? 'an object' : String(value).slice(0, 40)
+}
 
 const textOrNull = (hash: JsonObject, key: string): string | null => {
   const value = hash[key] ?? null
