@@ -140,3 +140,57 @@ export const isRetryable = (error: unknown): boolean => {
 
 /** Like `sqlState(error) === UNIQUE_VIOLATION`, for the reader. */
 export const isUniqueViolation = (error: unknown): boolean => sqlState(error) === UNIQUE_VIOLATION
+
+/** Something that is no Error was thrown (`throw 'text'`); it is kept in `value`. */
+export class ThrownValueError extends GoodJobError {
+  static readonly rubyName = 'StandardError'
+  readonly value: unknown
+
+  constructor(value: unknown) {
+    super(textOf(value))
+    this.value = value
+  }
+}
+
+const textOf = (value: unknown): string => {
+  try {
+    const message = (value as { message?: unknown } | null | undefined)?.message
+    return typeof message === 'string' ? message : String(value)
+  } catch {
+    return 'a value without a text'
+  }
+}
+
+/** `throwAbort()` was called outside of a before callback. Ruby: `throw :abort` that nobody catches. */
+export class CallbackAbortError extends GoodJobError {
+  static readonly rubyName = 'UncaughtThrowError'
+
+  constructor() {
+    super('uncaught throw :abort')
+  }
+}
+
+/** A job with steps breaks a rule of continuations. Active Job 8.1: ActiveJob::Continuation::Error. */
+export class ContinuationError extends GoodJobError {
+  static readonly rubyName: string = 'ActiveJob::Continuation::Error'
+}
+
+/** Steps come twice, nested, or in another order than before. Active Job 8.1: ActiveJob::Continuation::InvalidStepError. */
+export class InvalidStepError extends ContinuationError {
+  static override readonly rubyName = 'ActiveJob::Continuation::InvalidStepError'
+}
+
+/** A cursor has no successor. Active Job 8.1: ActiveJob::Continuation::UnadvanceableCursorError. */
+export class UnadvanceableCursorError extends ContinuationError {
+  static override readonly rubyName = 'ActiveJob::Continuation::UnadvanceableCursorError'
+}
+
+/** A job was resumed as often as its class allows. Active Job 8.1: ActiveJob::Continuation::ResumeLimitError. */
+export class ResumeLimitError extends ContinuationError {
+  static override readonly rubyName = 'ActiveJob::Continuation::ResumeLimitError'
+}
+
+/** Leaves a job with steps early; the job is enqueued again. Active Job 8.1: ActiveJob::Continuation::Interrupt. */
+export class ContinuationInterrupt extends GoodJobError {
+  static readonly rubyName = 'ActiveJob::Continuation::Interrupt'
+}

@@ -1,0 +1,13 @@
+/** What every batch has; enough for the parts of this package that only pass a batch on. */
+export interface BatchReference {
+  readonly id: string
+}
+
+/**
+ * The type of `job.batch` for users. The class Batch is built on top of jobs, so it adds itself here by declaration merging:
+ * `declare module '…/job/batch-reference.ts' { interface BatchRegistry { batch: Batch } }`.
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: filled by declaration merging
+export interface BatchRegistry {}
+
+export type JobBatch = BatchRegistry extends { readonly batch: infer B } ? B : BatchReference

@@ -1,0 +1,102 @@
+import { CallbackAbortError, GoodJobError } from '../errors.ts'
+import type { Job } from './base.ts'
+
+/** Runs everything further in: the later callbacks, then the body. Call it once and await it. */
+export type Next = () => Promise<void>
+
+export type CallbackFunction<T extends Job = Job> = (job: T) => unknown
+export type AroundFunction<T extends Job = Job> = (job: T, next: Next) => unknown
+
+export interface CallbackOptions<T extends Job = Job> {
+  /** The callback runs only when this answers true. */
+  readonly if?: (job: T) => boolean
+  /** The callback runs only when this answers false. */
+  readonly unless?: (job: T) => boolean
+}
+
+export type Callback = (
+  | { readonly kind: 'before' | 'after'; readonly run: CallbackFunction }
+  | { readonly kind: 'around'; readonly run: AroundFunction }
+) &
+  CallbackOptions
+
+/** Ends the chain from inside a before callback: the body is skipped, nothing is retried. Ruby: `throw :abort`. */
+export const throwAbort = (): never => {
+  throw new CallbackAbortError()
+}
+
+interface Chain {
+  readonly job: Job
+  readonly callbacks: readonly Callback[]
+  readonly body: () => unknown
+  isAborted: boolean
+}
+
+/**
+ * Runs `body` inside the callbacks and answers whether a before callback aborted it. The first declared is the outermost;
+ * before, around and after are interleaved in the order of declaration (Active Support callbacks.rb).
+ */
+export const runCallbacks = async (
+  job: Job,
+  callbacks: readonly Callback[],
+  body: () => unknown,
+): Promise<{ readonly isAborted: boolean }> => {
+  const chain: Chain = { job, callbacks, body, isAborted: false }
+  await runFrom(chain, 0)
+  return chain
+}
+
+const runFrom = async (chain: Chain, index: number): Promise<void> => {
+  const callback = chain.callbacks[index]
+  if (!callback) {
+    await chain.body()
+    return
+  }
+  if (!applies(callback, chain.job)) return runFrom(chain, index + 1)
+  switch (callback.kind) {
+    case 'before':
+      return runBefore(chain, callback.run, index)
+    case 'around':
+      return runAround(chain, callback.run, index)
+    case 'after':
+      await runFrom(chain, index + 1)
+      if (!chain.isAborted) await callback.run(chain.job)
+      return
+    default:
+      callback satisfies never
+  }
+}
+
+const applies = (callback: Callback, job: Job): boolean =>
+  (callback.if?.(job) ?? true) && !(callback.unless?.(job) ?? false)
+
+const runBefore = async (chain: Chain, before: CallbackFunction, index: number): Promise<void> => {
+  try {
+    await before(chain.job)
+  } catch (error) {
+    if (!(error instanceof CallbackAbortError)) throw error
+    chain.isAborted = true
+    return
+  }
+  await runFrom(chain, index + 1)
+}
+
+const runAround = async (chain: Chain, around: AroundFunction, index: number): Promise<void> => {
+  let inside: Promise<void> | undefined
+  let isSettled = false
+  const next = () => {
+    if (inside) throw new GoodJobError('An around callback called next() twice; the job would run twice')
+    inside = runFrom(chain, index + 1).finally(() => {
+      isSettled = true
+    })
+    return inside
+  }
+  // A callback that did not await next() must not end the job before its body has ended.
+  try {
+    await around(chain.job, next)
+  } catch (error) {
+    if (!isSettled) await (inside as Promise<void> | undefined)?.catch(() => {})
+    throw error
+  }
+  if (!isSettled) await inside
+}

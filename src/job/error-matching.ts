@@ -1,0 +1,45 @@
+import { isError, rubyClassName } from './error-names.ts'
+
+export type ErrorClass = abstract new (...args: never[]) => object
+
+/** An error class (its subclasses match too), or the Ruby or JavaScript name of one. */
+export type ErrorMatcher = ErrorClass | string
+
+/** The instances that a matcher stands for. */
+export type MatchedError<M> = M extends abstract new (...args: never[]) => infer E ? E : Error
+
+const hasName = (error: Error, name: string): boolean => {
+  if (error.name === name) return true
+  for (let proto: unknown = Object.getPrototypeOf(error); proto; proto = Object.getPrototypeOf(proto)) {
+    const errorClass = (proto as { constructor?: { name: string; rubyName?: unknown } }).constructor
+    if (errorClass?.name === name || errorClass?.rubyName === name) return true
+  }
+  return false
+}
+
+const matches = (matcher: ErrorMatcher, error: Error): boolean => {
+  if (typeof matcher === 'string') return hasName(error, matcher)
+  return error instanceof matcher || (matcher as unknown) === Error
+}
+
+/**
+ * The handler for an error: the one declared last that matches it, else the one that matches its nearest cause,
+ * which is then the error that is handled. Active Support rescuable.rb#handler_for_rescue.
+ */
+export const findHandler = <H extends { readonly matchers: readonly ErrorMatcher[] }>(
+  handlers: readonly H[],
+  error: Error,
+): { readonly handler: H; readonly error: Error } | undefined => {
+  const seen = new Set<Error>()
+  for (let current: unknown = error; isError(current) && !seen.has(current); current = current.cause) {
+    const candidate = current
+    const handler = handlers.findLast(({ matchers }) => matchers.some((matcher) => matches(matcher, candidate)))
+    if (handler) return { handler, error: candidate }
+    seen.add(candidate)
+  }
+  return undefined
+}
+
+/** The key of a declaration's counter in exception_executions: Ruby's text of the declared list, names of classes bare, strings quoted. */
+export const counterKey = (matchers: readonly ErrorMatcher[]): string =>
+  `[${matchers.map((matcher) => (typeof matcher === 'string' ? JSON.stringify(matcher) : rubyClassName(matcher))).join(', ')}]`

@@ -1,0 +1,92 @@
+import { types } from 'node:util'
+import { ThrownValueError } from '../errors.ts'
+
+/** The Ruby exception that a JavaScript error of this name is stored as. */
+const RUBY_NAMES: Readonly<Record<string, string>> = {
+  Error: 'StandardError',
+  AggregateError: 'StandardError',
+  EvalError: 'StandardError',
+  TypeError: 'TypeError',
+  RangeError: 'RangeError',
+  ReferenceError: 'NameError',
+  // Ruby's SyntaxError is a ScriptError, which `rescue` without a class does not catch.
+  SyntaxError: 'StandardError',
+  URIError: 'URI::Error',
+  AbortError: 'StandardError',
+  TimeoutError: 'Timeout::Error',
+}
+
+const CONSTANT = /^[A-Z]\w*(::[A-Z]\w*)*$/
+const EXCEPTION = /^[A-Z]\w*(Error|Exception)$/
+
+const known = (name: string): string | undefined => {
+  if (Object.hasOwn(RUBY_NAMES, name)) return RUBY_NAMES[name]
+  // A bare name such as `User` could be a model, and the dashboard would build one from it.
+  return EXCEPTION.test(name) ? name : undefined
+}
+
+/** An error class as Ruby should read its name: `static rubyName`, the built-in's equivalent, its own name, or StandardError. */
+export const rubyClassName = (errorClass: { readonly name: string; readonly rubyName?: unknown }): string => {
+  const { rubyName } = errorClass
+  if (typeof rubyName === 'string' && CONSTANT.test(rubyName)) return rubyName
+  return known(errorClass.name) ?? 'StandardError'
+}
+
+/** Whether this is an error object, also one of another realm (vm, worker). */
+export const isError = (value: unknown): value is Error => value instanceof Error || types.isNativeError(value)
+
+/** The thrown value when it is an error, else an error that carries it. */
+export const asError = (thrown: unknown): Error => (isError(thrown) ? thrown : new ThrownValueError(thrown))
+
+const readString = (read: () => unknown): string | undefined => {
+  try {
+    const value = read()
+    return typeof value === 'string' ? value : undefined
+  } catch {
+    return undefined // A getter or a proxy trap threw; the job's failure must still be recorded.
+  }
+}
+
+/** The name under which an error is stored; it always matches a Ruby exception class or no Ruby class at all. */
+export const rubyErrorName = (error: unknown): string => {
+  if (!isError(error)) return 'StandardError'
+  const explicit = readString(() => (error.constructor as { rubyName?: unknown }).rubyName)
+  if (explicit !== undefined && CONSTANT.test(explicit)) return explicit
+  const className = readString(() => error.constructor.name) ?? 'Error'
+  const name = readString(() => error.name) ?? className
+  // A subclass that sets no name of its own still answers its ancestor's, such as 'Error'.
+  const isInherited = name !== className && Object.hasOwn(RUBY_NAMES, name) && !Object.hasOwn(error, 'name')
+  return (isInherited ? known(className) : undefined) ?? known(name) ?? known(className) ?? 'StandardError'
+}
+
+/** Text that Postgres can hold: U+0000 and unpaired surrogates become U+FFFD. */
+export const storable = (text: string): string =>
+  (text as string & { toWellFormed(): string }).toWellFormed().replaceAll('\u0000', '\uFFFD')
+
+/** `<Name>: <message>`, as GoodJob stores it in the error columns. */
+export const errorText = (error: unknown): string => {
+  const { message } = describe(error)
+  return storable(`${rubyErrorName(error)}: ${message}`)
+}
+
+const describe = (error: unknown): { message: string } => {
+  const message = readString(() => (error as Error).message)
+  if (message !== undefined) return { message }
+  return { message: isError(error) ? '' : (readString(() => String(error)) ?? 'a value without a text') }
+}
+
+/** The frames of an error, nearest first, as GoodJob stores them in error_backtrace. */
+export const backtraceOf = (error: unknown): string[] => {
+  const stack = readString(() => (error as Error).stack)
+  if (stack === undefined) return []
+  // The message is part of the stack and may itself have lines that look like frames.
+  const end = stack.indexOf(describe(error).message)
+  const frames = end < 0 ? stack : stack.slice(end + describe(error).message.length)
+  return frames.split('\n').flatMap((line) => (/^\s+at /.test(line) ? [storable(line.trim())] : []))
+}
+
+/** Splits a stored error text at its first `": "`; a Ruby class name never contains one. */
+export const parseErrorText = (text: string): { readonly name: string; readonly message: string } => {
+  const end = text.indexOf(': ')
+  return end < 0 ? { name: text, message: '' } : { name: text.slice(0, end), message: text.slice(end + 2) }
+}

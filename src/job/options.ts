@@ -1,0 +1,74 @@
+import { nearest } from '../configuration-values.ts'
+import { ConfigurationError } from '../errors.ts'
+import type { Job } from './base.ts'
+import type { Queryable } from './queue-adapter.ts'
+import { queueNameFromPart } from './queue-name.ts'
+import { STATE } from './state.ts'
+
+/** Options of one enqueue; null and undefined leave the class's own value. */
+export interface EnqueueOptions {
+  /** Seconds from now; 0 schedules the job for now, a fraction is allowed. */
+  readonly wait?: number | null | undefined
+  /** The time to start at; wins over `wait`. */
+  readonly waitUntil?: Date | null | undefined
+  /** Queue name; the class's prefix is put before it. */
+  readonly queue?: string | null | undefined
+  /** Smaller runs first. */
+  readonly priority?: number | null | undefined
+  /** GoodJob labels, in place of the class's own. */
+  readonly labels?: readonly string[] | null | undefined
+  /** Whether workers are told at once (GoodJob: good_job_notify); without, they find the job at their next poll. */
+  readonly notify?: boolean | null | undefined
+  /** A pg client with an open transaction to insert with. */
+  readonly transaction?: Queryable | undefined
+}
+
+export interface RetryOptions extends EnqueueOptions {
+  /** The error the retry is about; recorded with the attempt, which counts as succeeded without one. */
+  readonly error?: unknown
+}
+
+const ENQUEUE_OPTIONS = ['wait', 'waitUntil', 'queue', 'priority', 'labels', 'notify', 'transaction'] as const
+
+/** Throws ConfigurationError for a key that no option has, with the one that was probably meant. */
+export const assertKnownOptions = (of: string, options: object, known: readonly string[]): void => {
+  for (const key of Object.keys(options)) {
+    if (known.includes(key)) continue
+    const meant = nearest(key, known)
+    const wayOut = meant ? `did you mean ${meant}?` : `known are ${known.join(', ')}`
+    throw new ConfigurationError(`${of} has no option "${key}": ${wayOut}`)
+  }
+}
+
+/** Writes options into a job. Active Job core.rb#set. */
+export const applyOptions = (job: Job, options: EnqueueOptions): void => {
+  assertKnownOptions(`${job.jobConstructor.name}.set`, options, ENQUEUE_OPTIONS)
+  const { wait, waitUntil, queue, priority, labels, notify, transaction } = options
+  if (wait != null) job.scheduledAt = timeAfter(job, wait)
+  if (waitUntil != null) job.scheduledAt = validTime(waitUntil)
+  if (queue != null) job.queueName = queueNameFromPart(job.jobConstructor, queue)
+  if (priority != null) job.priority = validPriority(priority)
+  if (labels != null) job.labels = labels
+  if (notify != null) job.notify = notify
+  if (transaction) job[STATE].transaction = transaction
+}
+
+const timeAfter = (job: Job, seconds: number): Date => {
+  const time = new Date(job[STATE].run.clock.now().getTime() + seconds * 1000)
+  if (typeof seconds === 'number' && !Number.isNaN(time.getTime())) return time
+  throw new ConfigurationError(`wait must be a number of seconds, got ${String(seconds)}`)
+}
+
+const validTime = (time: Date): Date => {
+  if (time instanceof Date && !Number.isNaN(time.getTime())) return time
+  throw new ConfigurationError(`waitUntil must be a valid Date, got ${String(time)}`)
+}
+
+const INT4_MAX = 2 ** 31 - 1
+
+/** A priority as the integer column holds it: a numeric string is read, a fraction is cut off. */
+export const validPriority = (priority: number): number => {
+  const integer = Math.trunc(Number(priority))
+  if (Math.abs(integer) <= INT4_MAX) return integer + 0
+  throw new ConfigurationError(`priority must be an integer of 32 bits, got ${String(priority)}`)
+}

@@ -1,0 +1,131 @@
+import { DeserializationError, ThrownValueError } from '../errors.ts'
+import { events } from '../events.ts'
+import { deserializeArguments, isKeywords, mapGlobalIDs } from '../serialize/arguments.ts'
+import type { GlobalID } from '../serialize/global-id.ts'
+import type { Job } from './base.ts'
+import { runCallbacks } from './callbacks.ts'
+import { withJob } from './context.ts'
+import { declarationsOf } from './declarations.ts'
+import { findHandler } from './error-matching.ts'
+import { asError } from './error-names.ts'
+import { runAfterDiscard } from './exceptions.ts'
+import { jobEvent } from './job-event.ts'
+import { STATE } from './state.ts'
+
+/** How a run of a job ended; tagged, so that no value of a user's is ever taken for an outcome. */
+export type PerformOutcome =
+  | { readonly kind: 'performed'; readonly value: unknown }
+  | { readonly kind: 'aborted' }
+  /** A handler took `error`, which is the job's error or the cause of it that matched. */
+  | { readonly kind: 'handled'; readonly error: Error }
+  | { readonly kind: 'failed'; readonly error: Error }
+
+/** What `performNow` resolves with: the answer of `perform`, false when aborted, the error when a handler took it. */
+export type PerformResult<T extends Job> = Awaited<ReturnType<T['perform']>> | false | Error
+
+/** Runs a job in its callbacks and handlers; rejects with what nobody handled. */
+export const performNow = async (job: Job): Promise<unknown> => {
+  const outcome = await withJob(job, () => performJob(job))
+  switch (outcome.kind) {
+    case 'performed':
+      return outcome.value
+    case 'aborted':
+      return false
+    case 'handled':
+      return outcome.error
+    case 'failed':
+      throw outcome.error instanceof ThrownValueError ? outcome.error.value : outcome.error
+    default:
+      outcome satisfies never
+  }
+}
+
+/** The same as a value; never rejects. */
+export const performJob = async (job: Job): Promise<PerformOutcome> => {
+  const { clock } = job[STATE].run
+  const startedAt = clock.monotonic()
+  const outcome = await runJob(job)
+  const event = { ...jobEvent(job), durationMs: clock.monotonic() - startedAt }
+  if (outcome.kind === 'failed') events.emit('perform', { ...event, error: outcome.error })
+  else if (outcome.kind === 'aborted') events.emit('perform', { ...event, aborted: true })
+  else events.emit('perform', event)
+  return outcome
+}
+
+// Active Job 8.1 execution.rb#perform_now: the run is counted before its arguments are read.
+const runJob = async (job: Job): Promise<PerformOutcome> => {
+  try {
+    job.executions += 1
+    if (job[STATE].wire) await readArguments(job)
+    events.emit('perform_start', jobEvent(job))
+    return await runBody(job)
+  } catch (thrown) {
+    return rescue(job, asError(thrown))
+  }
+}
+
+const runBody = async (job: Job): Promise<PerformOutcome> => {
+  const { perform } = declarationsOf(job.constructor)
+  let value: unknown
+  const body = async () => {
+    value = await performBody(job)
+  }
+  if (perform.length === 0) {
+    await body()
+    return { kind: 'performed', value }
+  }
+  const { isAborted } = await runCallbacks(job, perform, body)
+  return isAborted ? { kind: 'aborted' } : { kind: 'performed', value }
+}
+
+// A failure outside of the awaited code comes first: what the body throws is often the abort that it caused.
+const performBody = async (job: Job): Promise<unknown> => {
+  const { run } = job[STATE]
+  let value: unknown
+  try {
+    value = await job.perform(...(delivered(job.arguments) as never[]))
+  } catch (error) {
+    throw run.failure ?? error
+  }
+  const late = run.lateFailures?.()
+  if (late) await late
+  if (run.failure) throw run.failure
+  return value
+}
+
+const readArguments = async (job: Job): Promise<void> => {
+  const state = job[STATE]
+  if (!state.wire) return
+  const { locate, railsVersion } = state.run
+  const args = deserializeArguments(state.wire, { ...job.jobConstructor.argumentOptions, railsVersion })
+  job.arguments = locate ? await locateRecords(args, locate) : args
+  state.wire = null
+}
+
+const locateRecords = async (args: unknown[], locate: (gid: GlobalID) => Promise<unknown>): Promise<unknown[]> => {
+  try {
+    return await mapGlobalIDs(args, locate)
+  } catch (error) {
+    throw error instanceof DeserializationError ? error : new DeserializationError(error)
+  }
+}
+
+/** Ruby passes nothing for keywords without a key. */
+const delivered = (args: readonly unknown[]): readonly unknown[] => {
+  const last = args.at(-1)
+  return isKeywords(last) && Object.keys(last as object).length === 0 ? args.slice(0, -1) : args
+}
+
+const rescue = async (job: Job, error: Error): Promise<PerformOutcome> => {
+  try {
+    const match = findHandler(declarationsOf(job.constructor).handlers, error)
+    if (match) {
+      await match.handler.handle(job, match.error)
+      return { kind: 'handled', error: match.error }
+    }
+    await runAfterDiscard(job, error)
+    return { kind: 'failed', error }
+  } catch (thrown) {
+    return { kind: 'failed', error: asError(thrown) }
+  }
+}

@@ -1,0 +1,61 @@
+import { serializeArguments } from '../serialize/arguments.ts'
+import { formatTimestamp, type JobData, parseTimestamp } from '../serialize/job-data.ts'
+import type { JsonObject } from '../serialize/json.ts'
+import type { RailsVersion } from '../serialize/rails-version.ts'
+import type { Job, JobConstructor } from './base.ts'
+import { continuationKeys } from './continuation-keys.ts'
+import { STATE } from './state.ts'
+
+export interface SerializeJobOptions {
+  /** Written as enqueued_at. */
+  readonly now: Date
+  readonly railsVersion: RailsVersion
+}
+
+/** A job as its hash, from its live state. Throws SerializationError. Active Job core.rb#serialize. */
+export const jobToData = (job: Job, { now, railsVersion }: SerializeJobOptions): JobData => ({
+  jobClass: job.jobClass,
+  jobId: job.jobId,
+  providerJobId: job.providerJobId,
+  queueName: job.queueName,
+  priority: job.priority,
+  // Arguments that were never read, or could not be, go back exactly as they came.
+  serializedArguments:
+    job[STATE].wire ?? serializeArguments(job.arguments, { ...job.jobConstructor.argumentOptions, railsVersion }),
+  executions: job.executions,
+  exceptionExecutions: job.exceptionExecutions as JsonObject | null,
+  locale: job.locale,
+  timezone: job.timezone,
+  enqueuedAt: formatTimestamp(now, railsVersion),
+  scheduledAt: job.scheduledAt && formatTimestamp(job.scheduledAt, railsVersion),
+  extra: extraKeys(job, railsVersion),
+})
+
+const extraKeys = (job: Job, railsVersion: RailsVersion): JsonObject => {
+  const extra = job[STATE].extra
+  const { continuable } = job.jobConstructor
+  if (!continuable && job.notify === null) return extra ?? {}
+  const keys: JsonObject = { ...extra }
+  if (job.notify !== null) keys.good_job_notify = job.notify
+  return continuable ? { ...keys, ...continuationKeys(job, railsVersion) } : keys
+}
+
+/** A job from its hash; its arguments are read when it runs. Throws what a user's constructor throws, and for junk as times. */
+export const jobFromData = <T extends Job>(jobClass: JobConstructor<T>, data: JobData): T => {
+  const job = new jobClass()
+  const { extra } = data
+  if (data.jobId !== '') job.jobId = data.jobId
+  job.providerJobId = data.providerJobId
+  job.queueName = data.queueName ?? 'default'
+  job.priority = data.priority
+  job.executions = data.executions
+  job.exceptionExecutions = data.exceptionExecutions as Record<string, number> | null
+  if (data.locale !== null) job.locale = data.locale
+  if (data.timezone !== null) job.timezone = data.timezone
+  if (data.enqueuedAt !== null) job.enqueuedAt = parseTimestamp(data.enqueuedAt)
+  if (data.scheduledAt !== null) job.scheduledAt = parseTimestamp(data.scheduledAt)
+  if (typeof extra.good_job_notify === 'boolean') job.notify = extra.good_job_notify
+  job[STATE].extra = extra
+  job[STATE].wire = data.serializedArguments
+  return job
+}
