@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { cp, readFile, symlink } from 'node:fs/promises'
+import { chmod, cp, readFile, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
@@ -34,37 +34,47 @@ export const findEmbeddedPostgres = (): string => {
  * reach `native` (a checkout below /root) or where links are missing that cannot be made there. Throws ConfigurationError.
  */
 export const runnablePostgres = async (native: string, directory: string, user: ServerUser): Promise<string> => {
-  await makeSymlinks(native)
+  await repair(native)
   if ((await whyNotRunnable(native, user)) === undefined) return native
   const copy = join(directory, 'native')
   await cp(native, copy, { recursive: true, verbatimSymlinks: true })
-  await makeSymlinks(copy)
+  await repair(copy)
+  await giveAway(copy, user)
   const reason = await whyNotRunnable(copy, user)
   if (reason === undefined) return copy
   throw new ConfigurationError(`The Postgres in ${native} does not run here: ${reason}. Set DATABASE_URL instead.`)
 }
 
+const PROGRAMS = ['postgres', 'initdb', 'pg_ctl']
+
 const whyNotRunnable = async (native: string, user: ServerUser): Promise<string | undefined> => {
   try {
-    // initdb, unlike postgres, is linked to the libraries behind the symbolic links.
-    for (const program of ['postgres', 'initdb']) await run(join(native, 'bin', program), ['--version'], user)
+    // Not only postgres: initdb is the one that needs the libraries behind the symbolic links.
+    for (const program of PROGRAMS) await run(join(native, 'bin', program), ['--version'], user)
     return undefined
   } catch (error) {
     return error instanceof Error ? error.message.trim() : String(error)
   }
 }
 
-/** npm packages hold no symbolic links: an install script makes them, which npm may have been told not to run. */
-const makeSymlinks = async (native: string): Promise<void> => {
+/**
+ * npm packages hold no symbolic links: an install script makes them, which npm may have been told not to run. Some ways of
+ * installing also lose the right to execute. Where nothing can be written, whether it matters shows when the programs run.
+ */
+const repair = async (native: string): Promise<void> => {
+  for (const program of PROGRAMS) await chmod(join(native, 'bin', program), 0o755).catch(() => {})
   const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]')
   const root = dirname(native)
   for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
     const link = join(native, relative('native', target))
     const to = relative(dirname(join(root, target)), join(root, source))
-    await symlink(to, link).catch(() => {
-      // There already, or a read-only folder: whether it matters shows when the program runs.
-    })
+    await symlink(to, link).catch(() => {})
   }
+}
+
+/** Makes `user` the owner of a file or folder and all that is in it; nothing to do when this process runs the server. */
+export const giveAway = async (path: string, { uid, gid }: ServerUser): Promise<void> => {
+  if (uid !== undefined && gid !== undefined) await run('chown', ['-R', `${uid}:${gid}`, path])
 }
 
 /** The user that a server started by this process runs as: this process's own, and for root `postgres` or else `nobody`. */

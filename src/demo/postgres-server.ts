@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { runnablePostgres, type ServerUser, serverUser } from './postgres-binaries.ts'
+import { giveAway, runnablePostgres, serverUser } from './postgres-binaries.ts'
 
 /** A server of our own; it and its folder are gone after `stop()`, and also after this process ended in any way. */
 export interface PostgresServer {
@@ -61,10 +61,10 @@ const startOnFreePort = async (native: string): Promise<PostgresServer> => {
   let guard: ChildProcess
   try {
     const user = await serverUser()
-    const runnable = await runnablePostgres(native, directory, user)
     await writeFile(join(directory, 'password'), `${password}\n`)
     await writeFile(join(directory, 'settings'), settings(port, socketDirectory))
     await giveAway(directory, user)
+    const runnable = await runnablePostgres(native, directory, user)
     guard = spawn('/bin/sh', ['-c', GUARD, 'guard', directory, join(runnable, 'bin')], {
       ...user,
       cwd: directory,
@@ -123,11 +123,6 @@ const settings = (port: number, socketDirectory: string | undefined): string =>
 
 /** The kernel allows 107 bytes for a socket's path, and Postgres reads the setting as a list. */
 const isUsableForSockets = (directory: string): boolean => directory.length < 80 && /^[\w/.-]+$/.test(directory)
-
-const giveAway = async (directory: string, { uid, gid }: ServerUser): Promise<void> => {
-  if (uid === undefined || gid === undefined) return
-  for (const path of [directory, join(directory, 'password'), join(directory, 'settings')]) await chown(path, uid, gid)
-}
 
 /** Without PGPORT, PGDATA and the like, which are meant for other servers, and with messages in English. */
 const cleanEnvironment = (): NodeJS.ProcessEnv => {

@@ -197,12 +197,13 @@ describe('binaries as npm leaves them', () => {
   })
 
   const removeLinks = async () => {
+    await chmod(join(native, 'bin', 'postgres'), 0o644)
     for (const entry of await readdir(join(native, 'lib'), { withFileTypes: true })) {
       if (entry.isSymbolicLink()) await rm(join(native, 'lib', entry.name))
     }
   }
 
-  test('get their symbolic links when the install script did not run', async () => {
+  test('get their symbolic links and the right to run when the install script did not run', async () => {
     await removeLinks()
     expect(await runnablePostgres(native, join(directory, 'unused'), await serverUser())).toBe(native)
     expect(await isThere(join(directory, 'unused'))).toBe(false)
@@ -214,8 +215,12 @@ describe('binaries as npm leaves them', () => {
       await removeLinks()
       await chmod(join(native, 'lib'), 0o555)
     }
-    const elsewhere = join(directory, 'elsewhere')
-    expect(await runnablePostgres(native, elsewhere, await serverUser())).toBe(join(elsewhere, 'native'))
+    const server = await startServer(native)
+    const data = String(await answers(server.url, `current_setting('data_directory')`))
+    const home = dirname(data)
+    expect(await isThere(join(home, 'native', 'bin', 'postgres'))).toBe(true)
+    await server.stop()
+    expect(await isThere(home)).toBe(false)
     if (!isRoot) await chmod(join(native, 'lib'), 0o755)
   })
 
