@@ -1,0 +1,57 @@
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+
+const folder = mkdtempSync(join(tmpdir(), 'good-job-count-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+type Status = 'passed' | 'failed' | 'skipped' | 'pending' | 'todo'
+
+const report = (statuses: Status[]) => ({
+  numPassedTests: statuses.filter((status) => status === 'passed').length,
+  numFailedTests: statuses.filter((status) => status === 'failed').length,
+  testResults: [
+    {
+      status: statuses.includes('failed') || statuses.length === 0 ? 'failed' : 'passed',
+      assertionResults: statuses.map((status) => ({ status, fullName: `a ${status} test` })),
+    },
+  ],
+})
+
+const count = (reports: Record<string, unknown>) => {
+  const home = join(folder, Math.random().toString(36))
+  mkdirSync(home)
+  for (const [name, content] of Object.entries(reports))
+    writeFileSync(join(home, `${name}.json`), JSON.stringify(content))
+  const { status, stdout, stderr } = spawnSync('node', ['.ci/count.mjs', home], { encoding: 'utf8' })
+  return { status, stdout: stdout.trim(), stderr: stderr.trim() }
+}
+
+const green = { test: report(['passed', 'passed']), versions: report(['passed']), compat: report(['passed']) }
+
+test('the count adds the suites up', () => {
+  expect(count(green)).toEqual({ status: 0, stdout: '4 passed, 0 failed', stderr: '' })
+})
+
+test('the count is red for a failed test', () => {
+  expect(count({ ...green, compat: report(['passed', 'failed']) })).toMatchObject({
+    status: 1,
+    stdout: '4 passed, 1 failed',
+  })
+})
+
+test.each(['skipped', 'pending', 'todo'] as const)('the count is red for a %s test and names it', (status) => {
+  expect(count({ ...green, compat: report(['passed', status]) })).toEqual({
+    status: 1,
+    stdout: '4 passed, 0 failed, 1 skipped',
+    stderr: `left out (${status}): a ${status} test`,
+  })
+})
+
+test('the count is red for a suite without a report, without a test, and for a file that does not load', () => {
+  const { compat: _compat, ...noCompat } = green
+  expect(count(noCompat)).toMatchObject({ status: 1, stdout: '3 passed, 0 failed', stderr: 'no test of compat passed' })
+  expect(count({ ...green, compat: report([]) })).toMatchObject({ status: 1, stdout: '3 passed, 1 failed' })
+})
