@@ -1,5 +1,5 @@
 import { serializeArguments } from '../serialize/arguments.ts'
-import { formatTimestamp, type JobData, parseTimestamp } from '../serialize/job-data.ts'
+import { formatTimestamp, type JobData, parseJobData, parseTimestamp, stringifyJobData } from '../serialize/job-data.ts'
 import type { JsonObject } from '../serialize/json.ts'
 import type { RailsVersion } from '../serialize/rails-version.ts'
 import type { Job, JobConstructor } from './base.ts'
@@ -59,3 +59,11 @@ export const jobFromData = <T extends Job>(jobClass: JobConstructor<T>, data: Jo
   job[STATE].wire = data.serializedArguments
   return job
 }
+
+/** A job as the text of its hash. Throws SerializationError. */
+export const jobToText = (job: Job, options: SerializeJobOptions): string =>
+  stringifyJobData(jobToData(job, options), options)
+
+/** A job from the text of its hash. Throws InvalidJobDataError. */
+export const jobFromText = <T extends Job>(jobClass: JobConstructor<T>, text: string): T =>
+  jobFromData(jobClass, parseJobData(text))

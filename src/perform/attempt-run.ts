@@ -4,9 +4,8 @@ import type { BatchReference } from '../job/batch-reference.ts'
 import { asError } from '../job/error-names.ts'
 import type { Logger } from '../job/logger.ts'
 import type { JobRun } from '../job/run.ts'
-import { jobToData } from '../job/serialization.ts'
+import { jobToText } from '../job/serialization.ts'
 import type { GlobalID } from '../serialize/global-id.ts'
-import { stringifyJobData } from '../serialize/job-data.ts'
 import type { RailsVersion } from '../serialize/rails-version.ts'
 import type { Clock } from '../time.ts'
 import { endOfTurn } from './attempt-turn.ts'
@@ -84,7 +83,7 @@ export class AttemptRun implements JobRun {
     if (this.#hasEnded) throw new GoodJobError(`Job ${job.jobId} was enqueued again after its attempt had ended`)
     const { railsVersion, clock } = this.#context
     this.#reenqueue = {
-      serializedParams: stringifyJobData(jobToData(job, { now: clock.now(), railsVersion }), { railsVersion }),
+      serializedParams: jobToText(job, { now: clock.now(), railsVersion }),
       jobClass: job.jobClass,
       queueName: job.queueName || 'default',
       priority: job.priority ?? 0,
