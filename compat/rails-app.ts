@@ -126,7 +126,7 @@ export class RailsApp {
       GOOD_JOB_SHUTDOWN_TIMEOUT: String(shutdownTimeout),
     })
     const processId = await this.#untilWorking(program)
-    return { pid: program.pid, processId, program, stop: () => program.stop(), kill: () => program.kill() }
+    return { pid: program.pid, processId, program, stop: () => program.stop(), kill: () => this.#killWorker(program) }
   }
 
   /** Starts the dashboard on a free port of the loopback interface. */
@@ -194,6 +194,14 @@ export class RailsApp {
       schema === 'given' ? `[Rails.root.join('db/compat').to_s]` : `Rails.application.paths['db/migrate'].to_a`
     await this.run(`ActiveRecord::MigrationContext.new(${paths}).migrate`)
     await this.pool.query(NOTICE_DEAD_CLIENTS)
+  }
+
+  /** Says so in compat_events: nobody waits for what this worker would still have done. */
+  async #killWorker(program: Program): Promise<void> {
+    await program.kill()
+    await this.pool.query(`INSERT INTO compat_events (name, payload) VALUES ('worker_killed', $1)`, [
+      { pid: program.pid },
+    ])
   }
 
   async #untilWorking(program: Program): Promise<string> {

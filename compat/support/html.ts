@@ -86,7 +86,8 @@ const controlOf = (tag: Tag, enclosing: Form | undefined, forms: readonly Form[]
   const method = attribute('data-method')
   if (tag.name === 'a') return { action: attribute('href') ?? '', method: method ?? 'get', isDisabled, fields: [] }
 
-  const form = forms.find((each) => each.attributes.get('id') === attribute('form')) ?? enclosing
+  const named = attribute('form')
+  const form = named === undefined ? enclosing : forms.find((each) => each.attributes.get('id') === named)
   if (form === undefined || attribute('type') === 'button') return undefined
   const own = attribute('name')
   return {

@@ -1,0 +1,236 @@
+import { randomBytes } from 'node:crypto'
+import type { RailsApp } from '../rails-app.ts'
+import { eventually } from './eventually.ts'
+import { type HeldLock, holdBatch, shutGate } from './locks.ts'
+
+/** A MemberJob of a batch and its course. */
+export interface Member {
+  readonly name: string
+  /** How many of its runs fail. @default 0 */
+  readonly fails?: number
+  /** Whether it waits in the middle of its work until `letGo`. @default false */
+  readonly waits?: boolean
+  /** Seconds until it may start. @default 0 */
+  readonly startsIn?: number
+  /** @default 'MemberJob' */
+  readonly jobClass?: string
+}
+
+export interface BatchOptions {
+  readonly members: readonly Member[]
+  /** Class names. @default 'BatchCallbackJob' for each */
+  readonly onSuccess?: string | null
+  readonly onFinish?: string | null
+  readonly onDiscard?: string | null
+  readonly properties?: Readonly<Record<string, unknown>>
+}
+
+export type MemberState = 'open' | 'succeeded' | 'discarded'
+export type CallbackEvent = 'discard' | 'success' | 'finish'
+
+/** A batch as its row, its members and its callback jobs tell. */
+export interface BatchState {
+  readonly isDiscarded: boolean
+  /** Whether every member has ended; from finished_at where the column is not there. */
+  readonly areJobsFinished: boolean
+  readonly isFinished: boolean
+  readonly members: Readonly<Record<string, MemberState>>
+  /** Of every callback job there is, in the order in which they were enqueued. */
+  readonly callbacks: readonly CallbackEvent[]
+}
+
+/** What the dashboard calls the batch. */
+export const statusOf = ({ isDiscarded, isFinished }: BatchState): 'open' | 'discarded' | 'succeeded' => {
+  if (!isFinished) return 'open'
+  return isDiscarded ? 'discarded' : 'succeeded'
+}
+
+const ENQUEUE_BATCH = `
+  jobs = {}
+  batch = GoodJob::Batch.new(
+    description: args[:description], on_success: args[:on_success], on_finish: args[:on_finish], on_discard: args[:on_discard],
+    **args[:properties].symbolize_keys
+  )
+  batch.enqueue do
+    args[:members].each do |member|
+      options = member[:starts_in] ? { wait: member[:starts_in].seconds } : {}
+      jobs[member[:name]] = member[:job_class].constantize.set(**options).perform_later(member[:own_name]).job_id
+    end
+  end
+  { id: batch.id, jobs: jobs }`
+
+const SELECT_BATCH = `
+  SELECT
+    discarded_at IS NOT NULL AS "isDiscarded",
+    coalesce(to_jsonb(good_job_batches) ->> 'jobs_finished_at', finished_at::text) IS NOT NULL AS "areJobsFinished",
+    finished_at IS NOT NULL AS "isFinished"
+  FROM good_job_batches WHERE id = $1`
+
+const SELECT_MEMBERS = `
+  SELECT
+    id,
+    CASE WHEN finished_at IS NULL THEN 'open' WHEN error IS NULL THEN 'succeeded' ELSE 'discarded' END AS state
+  FROM good_jobs WHERE batch_id = $1`
+
+const SELECT_CALLBACKS = `
+  SELECT serialized_params #>> '{arguments,1,event,value}' AS event
+  FROM good_jobs WHERE batch_callback_id = $1 ORDER BY created_at`
+
+/**
+ * $1 batch · $2 one job of it, or null for all. Jobs that still have to run, attempts that live Ruby workers made, and those of
+ * them that are over together with their bookkeeping. Node does its bookkeeping in the transaction of the outcome: nothing to
+ * wait for. A Ruby attempt may be at work on a job that was force-discarded.
+ */
+const SELECT_UNSETTLED = `
+  WITH own AS (
+    SELECT id, finished_at, performed_at, scheduled_at FROM good_jobs
+    WHERE (batch_id = $1 OR batch_callback_id = $1) AND ($2::uuid IS NULL OR id = $2)
+  ),
+  worker AS (
+    SELECT good_job_processes.id, state ->> 'pid' AS pid
+    FROM good_job_processes
+    WHERE EXISTS (SELECT FROM compat_events WHERE name = 'worker_listening' AND payload ->> 'pid' = state ->> 'pid')
+    AND NOT EXISTS (SELECT FROM compat_events WHERE name = 'worker_killed' AND payload ->> 'pid' = state ->> 'pid')
+  )
+  SELECT
+    (
+      SELECT count(*)::integer FROM own
+      WHERE finished_at IS NULL
+      AND (performed_at IS NOT NULL OR scheduled_at < clock_timestamp() AT TIME ZONE 'UTC' + interval '1 minute')
+    ) AS open,
+    (
+      SELECT count(*)::integer FROM good_job_executions AS execution
+      JOIN own ON own.id = execution.active_job_id
+      JOIN worker ON worker.id = execution.process_id
+    ) AS attempts,
+    (
+      SELECT count(*)::integer FROM compat_events
+      JOIN own ON own.id::text = payload ->> 'job_id'
+      JOIN worker ON worker.pid = payload ->> 'pid'
+      WHERE name = 'task_finished'
+    ) AS ended`
+
+/** A batch that was enqueued in Ruby, with members whose course a test decides. */
+export class TestBatch {
+  readonly id: string
+  readonly #app: RailsApp
+  readonly #prefix: string
+  readonly #jobs: Readonly<Record<string, string>>
+  readonly #gates: ReadonlyMap<string, HeldLock>
+
+  private constructor(
+    app: RailsApp,
+    prefix: string,
+    jobs: Record<string, string>,
+    id: string,
+    gates: Map<string, HeldLock>,
+  ) {
+    this.id = id
+    this.#app = app
+    this.#prefix = prefix
+    this.#jobs = jobs
+    this.#gates = gates
+  }
+
+  /** Prepares the courses of the members and enqueues the batch. */
+  static async enqueue(app: RailsApp, options: BatchOptions): Promise<TestBatch> {
+    const { members, properties = {} } = options
+    const prefix = randomBytes(4).toString('hex')
+    const gates = new Map<string, HeldLock>()
+    for (const { name, fails = 0, waits = false } of members) {
+      if (fails > 0) await app.letFail(`${prefix} ${name}`, fails)
+      if (waits) gates.set(name, await shutGate(app.databaseUrl, `${prefix} ${name}`))
+    }
+    const { id, jobs } = await app.run<{ id: string; jobs: Record<string, string> }>(ENQUEUE_BATCH, {
+      description: members.map(({ name }) => name).join(', '),
+      on_success: callback(options.onSuccess),
+      on_finish: callback(options.onFinish),
+      on_discard: callback(options.onDiscard),
+      properties: { name: prefix, ...properties },
+      members: members.map(({ name, jobClass = 'MemberJob', startsIn }) => {
+        return { name, own_name: `${prefix} ${name}`, job_class: jobClass, starts_in: startsIn }
+      }),
+    })
+    return new TestBatch(app, prefix, jobs, id, gates)
+  }
+
+  /** The id of a member's job. */
+  job(name: string): string {
+    const id = this.#jobs[name]
+    if (id === undefined) throw new Error(`no member ${name}`)
+    return id
+  }
+
+  /** Lets a member go on that waits in the middle of its work. */
+  async letGo(name: string): Promise<void> {
+    await this.#gates.get(name)?.release()
+  }
+
+  /** The member's next `times` runs fail. */
+  async letFail(name: string, times: number): Promise<void> {
+    await this.#app.letFail(`${this.#prefix} ${name}`, times)
+  }
+
+  /** Resolves when the member has begun its work for the `times`-th time. */
+  async untilStarted(name: string, times = 1): Promise<void> {
+    const own = `${this.#prefix} ${name}`
+    await eventually(`${name} has started ${times} times`, async () => {
+      return (await this.#app.events('started', { name: own })).length >= times
+    })
+  }
+
+  /** Resolves when the member is in this state. */
+  async untilMember(name: string, state: MemberState): Promise<void> {
+    await eventually(`${name} is ${state}`, async () => (await this.state()).members[name] === state)
+  }
+
+  /** Holds up the batch's bookkeeping in every process. */
+  async hold(): Promise<HeldLock> {
+    return holdBatch(this.#app.databaseUrl, this.id)
+  }
+
+  async state(): Promise<BatchState> {
+    const { pool } = this.#app
+    const [batch, members, callbacks] = await Promise.all([
+      pool.query<Omit<BatchState, 'members' | 'callbacks'>>(SELECT_BATCH, [this.id]),
+      pool.query<{ id: string; state: MemberState }>(SELECT_MEMBERS, [this.id]),
+      pool.query<{ event: CallbackEvent }>(SELECT_CALLBACKS, [this.id]),
+    ])
+    const [row] = batch.rows
+    if (row === undefined) throw new Error(`no batch ${this.id}`)
+    const names = new Map(Object.entries(this.#jobs).map(([name, id]) => [id, name]))
+    return {
+      ...row,
+      members: Object.fromEntries(members.rows.map(({ id, state }) => [names.get(id) ?? 'added', state])),
+      callbacks: callbacks.rows.map(({ event }) => event),
+    }
+  }
+
+  /** Resolves when the member has ended, and with it the bookkeeping of the one who ran it. */
+  async untilEnded(name: string): Promise<void> {
+    await eventually(`${name} has ended`, () => this.#isQuiet(this.job(name)))
+  }
+
+  /**
+   * The batch when nothing will happen to it any more by itself: every job that is due has ended, callbacks too, and so has
+   * the bookkeeping of each.
+   */
+  async settled(): Promise<BatchState> {
+    await eventually(`batch ${this.id} is quiet`, () => this.#isQuiet(null))
+    return this.state()
+  }
+
+  async #isQuiet(jobId: string | null): Promise<boolean> {
+    const { rows } = await this.#app.pool.query<Counts>(SELECT_UNSETTLED, [this.id, jobId])
+    const [counts] = rows
+    return counts?.open === 0 && counts.ended >= counts.attempts
+  }
+}
+
+interface Counts {
+  readonly open: number
+  readonly attempts: number
+  readonly ended: number
+}
+
+const callback = (name: string | null | undefined): string | null => (name === undefined ? 'BatchCallbackJob' : name)
