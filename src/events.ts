@@ -14,6 +14,11 @@ export interface ProcessEvent {
   readonly processId: string
 }
 
+export interface BatchEvent {
+  readonly batchId: string
+  readonly description: string | null
+}
+
 /**
  * Every event and its payload. The first group carries the names of Active Job's notifications (suffix `.active_job`),
  * the second GoodJob's (suffix `.good_job`), the third is ours.
@@ -31,6 +36,8 @@ export interface EventMap {
   enqueue_retry: JobEvent & { readonly error?: unknown; readonly waitSeconds?: number }
   retry_stopped: JobEvent & { readonly error: unknown }
   discard: JobEvent & { readonly error: unknown }
+  /** An error that a retryOn or discardOn with `report` took. Rails: the error reporter. */
+  error_report: JobEvent & { readonly error: unknown; readonly severity: 'warning'; readonly source: string }
   interrupt: JobEvent & { readonly reason: string; readonly description: string }
   resume: JobEvent & { readonly description: string }
   step_started: JobEvent & { readonly step: string }
@@ -46,6 +53,42 @@ export interface EventMap {
   notifier_unlisten: ProcessEvent
   notifier_notified: ProcessEvent & { readonly payload: string }
   notifier_notify_error: ProcessEvent & { readonly error: unknown }
+  /** The session that holds advisory locks is gone; it is being opened again. */
+  lane_lost: ProcessEvent & { readonly heldLocks: number; readonly error: Error | undefined }
+  lane_restored: ProcessEvent & { readonly keptLocks: number; readonly lostLocks: number }
+  /** Postgres did not answer; try `attempt` follows after a pause. */
+  connection_retry: ProcessEvent & { readonly part: string; readonly error: unknown; readonly attempt: number }
+  /** An outcome was dropped: the row was no longer ours. */
+  outcome_lost: JobEvent & { readonly outcome: string; readonly reason: string }
+  /** Outcomes could not be written; they are kept and written after a pause. */
+  outcome_write_failed: ProcessEvent & { readonly jobs: number; readonly error: unknown; readonly attempt: number }
+  /** A claim failed for another reason than a lost connection. */
+  claim_failed: ProcessEvent & { readonly queues: string; readonly error: unknown }
+  /** Something outside any job went wrong in the worker. */
+  worker_error: ProcessEvent & { readonly part: string; readonly error: unknown }
+  process_heartbeat_failed: ProcessEvent & { readonly error: string }
+  processes_released: ProcessEvent & { readonly ids: readonly string[]; readonly jobs: number }
+  batch_callback_enqueued: BatchEvent & {
+    readonly event: 'discard' | 'success' | 'finish'
+    readonly jobClass: string
+    readonly jobId: string
+  }
+  batch_discarded: BatchEvent
+  batch_completed: BatchEvent
+  /** A discarded batch is good again. */
+  batch_recovered: BatchEvent & { readonly isFalseSuccess: boolean }
+  /** The sweep did a step that another process left undone. */
+  batch_healed: BatchEvent & { readonly reason: 'owed_success' | 'hung' | 'unfinished' }
+  /** A discarded batch in which nothing is broken any more, but whose success cannot be proven. */
+  batch_unproven: BatchEvent & { readonly reason: string }
+  /** A batch is discarded and yet its success callback was fired, by a process that checked too early. */
+  batch_false_success: BatchEvent
+  batch_sweep: ProcessEvent & {
+    readonly checked: number
+    readonly healed: number
+    readonly unproven: number
+    readonly durationMs: number
+  }
   cleanup_preserved_jobs: {
     readonly timestamp: Date
     readonly destroyedJobsCount: number

@@ -5,6 +5,7 @@ import { type Queryable, rowsOf } from './types.ts'
 export interface BatchState {
   readonly id: string
   readonly created_at: string
+  readonly description: string | null
   readonly enqueued_at: string | null
   readonly discarded_at: string | null
   readonly jobs_finished_at: string | null
@@ -15,20 +16,20 @@ export interface BatchState {
   readonly callback_queue_name: string | null
   readonly callback_priority: number | null
   readonly has_open_member: boolean
-  /** Null while a member is open: then nothing depends on it, and looking for one may walk the whole batch. */
-  readonly has_broken_member: boolean | null
+  /** End of the member that was broken last. Not looked for (null) while a member is open: that may walk the whole batch. */
+  readonly broken_at: string | null
   readonly has_open_callback: boolean
 }
 
 // An open member has no finished_at, a broken one has finished_at and error.
 const stateColumns = (facts: Facts) => `
-  batch.id, batch.created_at, batch.enqueued_at, batch.discarded_at,
+  batch.id, batch.created_at, batch.description, batch.enqueued_at, batch.discarded_at,
   ${facts.hasJobsFinishedAt ? 'batch.jobs_finished_at' : 'NULL::timestamp AS jobs_finished_at'}, batch.finished_at,
   batch.on_discard, batch.on_success, batch.on_finish, batch.callback_queue_name, batch.callback_priority,
   member.is_open AS has_open_member,
-  CASE WHEN NOT member.is_open THEN EXISTS (
-    SELECT 1 FROM good_jobs WHERE batch_id = batch.id AND finished_at IS NOT NULL AND error IS NOT NULL
-  ) END AS has_broken_member,
+  CASE WHEN NOT member.is_open THEN (
+    SELECT max(good_jobs.finished_at) FROM good_jobs WHERE batch_id = batch.id AND good_jobs.finished_at IS NOT NULL AND error IS NOT NULL
+  ) END AS broken_at,
   EXISTS (SELECT 1 FROM good_jobs WHERE batch_callback_id = batch.id AND finished_at IS NULL) AS has_open_callback`
 
 const BATCH_MEMBERS = `
@@ -59,6 +60,8 @@ export interface BatchHistory {
   readonly has_breaking_attempt: boolean
   /** A member that is there was discarded by hand: its later attempt counts more executions than it had attempts. */
   readonly has_manual_discard: boolean
+  /** A member that is there is discarded by hand. */
+  readonly has_discarded_member: boolean
   /** The success callback of this arming exists already. */
   readonly has_success_callback: boolean
 }
@@ -88,6 +91,9 @@ SELECT
         > (SELECT count(*) FROM good_job_executions AS earlier
            WHERE earlier.active_job_id = job.id AND earlier.created_at < attempt.created_at)
   ) AS has_manual_discard,
+  EXISTS (
+    SELECT 1 FROM good_jobs WHERE batch_id = $1 AND finished_at IS NOT NULL AND error LIKE 'GoodJob::Job::DiscardJobError: %'
+  ) AS has_discarded_member,
   EXISTS (
     SELECT 1 FROM good_jobs AS callback
     WHERE callback.batch_callback_id = $1
@@ -148,9 +154,9 @@ LEFT JOIN (
 }
 
 // A member that ended a moment ago may have its bookkeeping still before it.
-const QUIET = `NOT EXISTS (
+const QUIET = `CASE WHEN member.is_open THEN false ELSE NOT EXISTS (
     SELECT 1 FROM good_jobs WHERE batch_id = batch.id AND finished_at >= $4::$TYPE
-  )`
+  ) END`
 
 export type SweptBatch = BatchState & { readonly is_quiet: boolean }
 
@@ -164,7 +170,11 @@ export interface SweepPage {
 export const findSuspectBatches = async (
   db: Queryable,
   facts: Facts,
-  page: { readonly createdAfter: string; readonly before: { createdAt: string; id: string }; readonly quietSince: string },
+  page: {
+    readonly createdAfter: string
+    readonly before: { createdAt: string; id: string }
+    readonly quietSince: string
+  },
 ): Promise<SweepPage> => {
   type Row = SweptBatch & { readonly page_created_at: string; readonly page_id: string }
   const rows = await rowsOf<Row & Record<string, unknown>>(db, {

@@ -26,7 +26,13 @@ const columns = ({ hasJobsFinishedAt }: Facts) =>
 /** The columns that a user sets. */
 export type BatchAttributes = Pick<
   BatchRow,
-  'description' | 'serialized_properties' | 'on_finish' | 'on_success' | 'on_discard' | 'callback_queue_name' | 'callback_priority'
+  | 'description'
+  | 'serialized_properties'
+  | 'on_finish'
+  | 'on_success'
+  | 'on_discard'
+  | 'callback_queue_name'
+  | 'callback_priority'
 >
 
 const attributeValues = (batch: BatchAttributes) => [
@@ -39,17 +45,26 @@ const attributeValues = (batch: BatchAttributes) => [
   batch.callback_priority,
 ]
 
-/** $1 id · $2 now · $3 description · $4 properties · $5–$7 callbacks · $8 queue · $9 priority · $10 enqueued_at or null */
-const INSERT_BATCH = `
+export type NewBatchRow = BatchAttributes & {
+  readonly id: string
+  readonly now: string
+  readonly enqueued_at: string | null
+}
+
+/** One JSON array of rows keeps the statement the same for one batch and for ten thousand. $1 rows json */
+const INSERT_BATCHES = `
 INSERT INTO good_job_batches (id, created_at, updated_at, description, serialized_properties, on_finish, on_success, on_discard,
   callback_queue_name, callback_priority, enqueued_at)
-VALUES ($1, $2, $2, $3, $4::jsonb, $5, $6, $7, $8, $9, $10)`
+SELECT id, now, now, description, serialized_properties::jsonb, on_finish, on_success, on_discard, callback_queue_name,
+  callback_priority, enqueued_at
+FROM json_to_recordset($1::json) AS batch(id uuid, now timestamp, description text, serialized_properties text, on_finish text,
+  on_success text, on_discard text, callback_queue_name text, callback_priority int, enqueued_at timestamp)`
 
-export const insertBatch = async (
-  db: Queryable,
-  batch: BatchAttributes & { readonly id: string; readonly now: string; readonly enqueued_at: string | null },
-): Promise<void> => {
-  await countOf(db, { text: INSERT_BATCH, values: [batch.id, batch.now, ...attributeValues(batch), batch.enqueued_at] })
+export const insertBatches = async (db: Queryable, facts: Facts, batches: readonly NewBatchRow[]): Promise<void> => {
+  if (batches.length === 0) return
+  const text =
+    facts.timestampType === 'timestamp' ? INSERT_BATCHES : INSERT_BATCHES.replaceAll(' timestamp', ' timestamptz')
+  await countOf(db, { text, values: [JSON.stringify(batches)] })
 }
 
 /** $1 id · $2 now · $3 description · $4 properties · $5–$7 callbacks · $8 queue · $9 priority */
@@ -83,22 +98,42 @@ export const lockBatches = async (db: Queryable, keys: readonly string[]): Promi
   await rowsOf(db, { name: 'lock_batches', text: LOCK_BATCHES, values: [keys] })
 }
 
-/** New values of the four times of a batch; `undefined` leaves one as it is. */
+/** The times of a batch after a step; all of them are written. */
 export interface BatchTimes {
-  readonly enqueued_at?: string | null
-  readonly discarded_at?: string | null
-  readonly jobs_finished_at?: string | null
-  readonly finished_at?: string | null
+  readonly id: string
+  readonly enqueued_at: string | null
+  readonly discarded_at: string | null
+  readonly jobs_finished_at: string | null
+  readonly finished_at: string | null
 }
 
-/** Writes the times that are given; `jobs_finished_at` must not be given where the column does not exist. */
-export const writeBatchTimes = async (db: Queryable, id: string, times: BatchTimes, now: string): Promise<void> => {
-  const given = Object.entries(times).filter(([, value]) => value !== undefined)
-  const assignments = given.map(([column], index) => `${column} = $${index + 3}`)
-  await countOf(db, {
-    text: `UPDATE good_job_batches SET ${[...assignments, 'updated_at = $2'].join(', ')} WHERE id = $1`,
-    values: [id, now, ...given.map(([, value]) => value)],
-  })
+/** $1 now · $2 id uuid[] · $3 enqueued_at · $4 discarded_at · $5 finished_at · $6 jobs_finished_at, each timestamp[] */
+const writeBatchTimesText = ({ timestampType, hasJobsFinishedAt }: Facts) => `
+UPDATE good_job_batches
+SET updated_at = $1, enqueued_at = times.enqueued_at, discarded_at = times.discarded_at, finished_at = times.finished_at
+  ${hasJobsFinishedAt ? ', jobs_finished_at = times.jobs_finished_at' : ''}
+FROM unnest($2::uuid[], $3::${timestampType}[], $4::${timestampType}[], $5::${timestampType}[]
+    ${hasJobsFinishedAt ? `, $6::${timestampType}[]` : ''})
+  AS times(id, enqueued_at, discarded_at, finished_at ${hasJobsFinishedAt ? ', jobs_finished_at' : ''})
+WHERE good_job_batches.id = times.id`
+
+/** Writes the times of these batches; to be called under their locks. */
+export const writeBatchTimes = async (
+  db: Queryable,
+  facts: Facts,
+  batches: readonly BatchTimes[],
+  now: string,
+): Promise<void> => {
+  if (batches.length === 0) return
+  const values: unknown[] = [
+    now,
+    batches.map(({ id }) => id),
+    batches.map((batch) => batch.enqueued_at),
+    batches.map((batch) => batch.discarded_at),
+    batches.map((batch) => batch.finished_at),
+  ]
+  if (facts.hasJobsFinishedAt) values.push(batches.map((batch) => batch.jobs_finished_at))
+  await countOf(db, { name: `write_batch_times_${facts.hasJobsFinishedAt}`, text: writeBatchTimesText(facts), values })
 }
 
 /** $1 job ids uuid[] · $2 batch uuid · $3 now */
@@ -106,5 +141,9 @@ const ADD_JOBS_TO_BATCH = `
 UPDATE good_jobs SET batch_id = $2, updated_at = $3 WHERE id = ANY ($1::uuid[]) AND batch_id IS DISTINCT FROM $2::uuid`
 
 /** Makes jobs that are already enqueued members. */
-export const addJobsToBatch = (db: Queryable, jobIds: readonly string[], batchId: string, now: string): Promise<number> =>
-  countOf(db, { text: ADD_JOBS_TO_BATCH, values: [jobIds, batchId, now] })
+export const addJobsToBatch = (
+  db: Queryable,
+  jobIds: readonly string[],
+  batchId: string,
+  now: string,
+): Promise<number> => countOf(db, { text: ADD_JOBS_TO_BATCH, values: [jobIds, batchId, now] })

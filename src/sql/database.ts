@@ -136,7 +136,9 @@ const poolConfig = (pool: pg.Pool): pg.ClientConfig => {
 const urlConfig = (options: DatabaseOptions): pg.ClientConfig => {
   const { databaseUrl } = options
   if (databaseUrl === undefined || databaseUrl.trim() === '') {
-    throw new ConfigurationError('no database: set DATABASE_URL or pass databaseUrl, e.g. postgres://user@localhost/app')
+    throw new ConfigurationError(
+      'no database: set DATABASE_URL or pass databaseUrl, e.g. postgres://user@localhost/app',
+    )
   }
   const config: pg.ClientConfig = {
     connectionString: databaseUrl,

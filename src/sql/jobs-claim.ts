@@ -1,6 +1,6 @@
 import { jobLockKeySql } from './advisory-lock.ts'
 import type { Facts } from './database.ts'
-import { type Queryable, rowsOf, type Statement } from './types.ts'
+import { countOf, type Queryable, rowsOf, type Statement } from './types.ts'
 
 /** Which queues a pool serves. */
 export type QueueSelector =
@@ -55,7 +55,10 @@ const queuePredicate = (selector: QueueSelector): string => {
 }
 
 const order = (selector: QueueSelector, sort: ClaimOptions['sort']): string => {
-  const jobs = sort === 'created_at' ? 'priority ASC NULLS LAST, created_at ASC' : 'priority ASC NULLS LAST, scheduled_at ASC, id ASC'
+  const jobs =
+    sort === 'created_at'
+      ? 'priority ASC NULLS LAST, created_at ASC'
+      : 'priority ASC NULLS LAST, scheduled_at ASC, id ASC'
   if (selector.kind !== 'include') return jobs
   if (selector.queues.length === 1) return `queue_name, ${jobs}`
   return selector.isOrdered ? `array_position($8::text[], queue_name), ${jobs}` : jobs
@@ -126,7 +129,9 @@ SELECT started.id, job_class, queue_name, priority, serialized_params, labels, c
   batch_callback_id, scheduled_at, executions_count, interrupted_at, execution.id AS execution_id
 FROM released
 LEFT JOIN (started JOIN execution ON execution.active_job_id = started.id) ON true
-ORDER BY ${order(options.selector, options.sort).replace(/created_at ASC/, 'started.created_at ASC').replace(/, id ASC/, ', started.id ASC')}`
+ORDER BY ${order(options.selector, options.sort)
+  .replace(/created_at ASC/, 'started.created_at ASC')
+  .replace(/, id ASC/, ', started.id ASC')}`
 
 // GoodJob 4.18 interrupt_errors.rb and job.rb#perform: the text stored for an attempt that never reported back.
 const interruptedText = (performedAt: string): string =>
@@ -136,7 +141,10 @@ const texts = new Map<string, Statement>()
 
 const claimStatement = (facts: Facts, options: ClaimOptions): Statement => {
   const { selector } = options
-  const shape = selector.kind === 'include' ? `include_${selector.queues.length === 1 ? 'one' : selector.isOrdered ? 'ordered' : 'many'}` : selector.kind
+  const shape =
+    selector.kind === 'include'
+      ? `include_${selector.queues.length === 1 ? 'one' : selector.isOrdered ? 'ordered' : 'many'}`
+      : selector.kind
   const key = `claim_${shape}_${options.sort}_${Math.max(options.selectLimit, options.limit)}_${facts.hasLockType}_${facts.timestampType}`
   const known = texts.get(key)
   if (known) return known
@@ -192,6 +200,33 @@ export const reacquire = async (
   return rows.map(({ id }) => id)
 }
 
+/** $1 process uuid · $2 known ids uuid[] · $3 exact claim times timestamp[] · $4 claimed before timestamp */
+const releaseUnknownClaimsText = (facts: Facts) => `
+UPDATE good_jobs
+SET locked_by_id = NULL, locked_at = NULL${facts.hasLockType ? ', lock_type = NULL' : ''}
+WHERE locked_by_id = $1::uuid
+  AND id <> ALL ($2::uuid[])
+  AND (locked_at = ANY ($3::${facts.timestampType}[]) OR locked_at < $4::${facts.timestampType})`
+
+/**
+ * Frees rows that carry our process id although no attempt of this process knows them: a claim was committed, but its answer was
+ * lost with the connection. They run again as interrupted. Answers how many.
+ */
+export const releaseUnknownClaims = (
+  db: Queryable,
+  facts: Facts,
+  options: {
+    readonly processId: string
+    readonly knownIds: readonly string[]
+    readonly claimedAt: readonly string[]
+    readonly claimedBefore: string | null
+  },
+): Promise<number> =>
+  countOf(db, {
+    text: releaseUnknownClaimsText(facts),
+    values: [options.processId, options.knownIds, options.claimedAt, options.claimedBefore],
+  })
+
 const nextScheduledAt = (facts: Facts, selector: QueueSelector): string => `
 SELECT min(scheduled_at) AS scheduled_at
 FROM good_jobs
@@ -210,6 +245,9 @@ export const findNextScheduledAt = async (
 ): Promise<string | null> => {
   const values: unknown[] = [options.from, options.to, options.jobClasses]
   if (options.selector.kind !== 'all') values.push(options.selector.queues)
-  const rows = await rowsOf<{ scheduled_at: string | null }>(db, { text: nextScheduledAt(facts, options.selector), values })
+  const rows = await rowsOf<{ scheduled_at: string | null }>(db, {
+    text: nextScheduledAt(facts, options.selector),
+    values,
+  })
   return rows[0]?.scheduled_at ?? null
 }

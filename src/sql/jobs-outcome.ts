@@ -141,11 +141,20 @@ const outcomeValues = (processId: string, outcomes: readonly OutcomeRow[]): unkn
 ]
 
 const write = async (db: Queryable, name: string, facts: Facts, text: string, values: unknown[]): Promise<string[]> => {
-  const rows = await rowsOf<{ id: string }>(db, { name: `${name}_${facts.hasLockType}_${facts.timestampType}`, text, values })
+  const rows = await rowsOf<{ id: string }>(db, {
+    name: `${name}_${facts.hasLockType}_${facts.timestampType}`,
+    text,
+    values,
+  })
   return rows.map(({ id }) => id)
 }
 
-type WriteOutcomes = (db: Queryable, facts: Facts, processId: string, outcomes: readonly OutcomeRow[]) => Promise<string[]>
+type WriteOutcomes = (
+  db: Queryable,
+  facts: Facts,
+  processId: string,
+  outcomes: readonly OutcomeRow[],
+) => Promise<string[]>
 
 /** Writes terminal outcomes; answers the ids for which the claim was still ours. */
 export const finishJobs: WriteOutcomes = (db, facts, processId, outcomes) =>

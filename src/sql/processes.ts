@@ -1,3 +1,4 @@
+import { jobLockKeySql } from './advisory-lock.ts'
 import type { Facts } from './database.ts'
 import { countOf, type Queryable, rowsOf } from './types.ts'
 
@@ -12,7 +13,10 @@ INSERT INTO good_job_processes (id, state, created_at, updated_at)
 VALUES ($1, $2::jsonb, $3, $3)
 ON CONFLICT (id) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at, lock_type = NULL`
 
-export const upsertProcess = async (db: Queryable, process: { id: string; state: string; now: string }): Promise<void> => {
+export const upsertProcess = async (
+  db: Queryable,
+  process: { id: string; state: string; now: string },
+): Promise<void> => {
   await countOf(db, { text: UPSERT_PROCESS, values: [process.id, process.state, process.now] })
 }
 
@@ -48,7 +52,11 @@ export interface ReleasedProcesses {
 }
 
 /** Frees the jobs of processes that have not been heard of for five minutes and deletes their rows, as every Ruby process does. */
-export const releaseDeadProcesses = async (db: Queryable, facts: Facts, expiredBefore: string): Promise<ReleasedProcesses> => {
+export const releaseDeadProcesses = async (
+  db: Queryable,
+  facts: Facts,
+  expiredBefore: string,
+): Promise<ReleasedProcesses> => {
   const rows = await rowsOf<{ id: string; jobs: number }>(db, { text: RELEASE_DEAD_PROCESSES, values: [expiredBefore] })
   const ids = rows.map(({ id }) => id)
   if (ids.length > 0 && facts.hasConcurrencyClaims) {
@@ -57,19 +65,28 @@ export const releaseDeadProcesses = async (db: Queryable, facts: Facts, expiredB
   return { ids, jobs: rows[0]?.jobs ?? 0 }
 }
 
-/** Jobs whose owner has no process row are skipped by lock strategies that look at locked_by_id. $1 a minute ago timestamp */
-const RELEASE_ORPHANS = `
-UPDATE good_jobs
-SET locked_by_id = NULL, locked_at = NULL
-WHERE locked_by_id IS NOT NULL
-  AND finished_at IS NULL
-  AND locked_at < $1
-  AND NOT EXISTS (SELECT 1 FROM good_job_processes WHERE id = locked_by_id)
-  AND pg_try_advisory_xact_lock(('x' || substr(md5('good_jobs-' || id::text), 1, 16))::bit(64)::bigint)`
+/**
+ * Jobs whose owner has no process row are skipped by lock strategies that look at locked_by_id. A skiplocked owner (lock_type 1)
+ * holds no advisory lock that could tell whether it lives, so its jobs are left alone. $1 a minute ago timestamp
+ */
+const releaseOrphansText = (facts: Facts) => `
+WITH orphan AS MATERIALIZED (
+  SELECT id FROM good_jobs
+  WHERE locked_by_id IS NOT NULL
+    AND finished_at IS NULL
+    AND locked_at < $1
+    ${facts.hasLockType ? 'AND lock_type IS DISTINCT FROM 1' : ''}
+    AND NOT EXISTS (SELECT 1 FROM good_job_processes WHERE good_job_processes.id = locked_by_id)
+  FOR NO KEY UPDATE SKIP LOCKED
+),
+free AS MATERIALIZED (
+  SELECT id FROM orphan WHERE pg_try_advisory_xact_lock(${jobLockKeySql('id')})
+)
+UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL FROM free WHERE good_jobs.id = free.id`
 
 /** Frees unfinished jobs of owners that have no process row and whose advisory lock nobody holds; answers how many. */
-export const releaseOrphans = (db: Queryable, lockedBefore: string): Promise<number> =>
-  countOf(db, { text: RELEASE_ORPHANS, values: [lockedBefore] })
+export const releaseOrphans = (db: Queryable, facts: Facts, lockedBefore: string): Promise<number> =>
+  countOf(db, { text: releaseOrphansText(facts), values: [lockedBefore] })
 
 /** $1 id uuid */
 const REMOVE_PROCESS = `
@@ -99,6 +116,9 @@ export interface ProcessName {
 
 /** A live process that deletes finished jobs, if there is one. */
 export const findDeletingProcess = async (db: Queryable, expiredBefore: string): Promise<ProcessName | undefined> => {
-  const rows = await rowsOf<ProcessName & Record<string, unknown>>(db, { text: DELETING_PROCESSES, values: [expiredBefore] })
+  const rows = await rowsOf<ProcessName & Record<string, unknown>>(db, {
+    text: DELETING_PROCESSES,
+    values: [expiredBefore],
+  })
   return rows[0]
 }

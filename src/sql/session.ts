@@ -35,7 +35,8 @@ export class Session implements Queryable {
     try {
       await client.connect()
       for (const [name, value] of Object.entries(this.#options.settings)) {
-        await client.query('SELECT set_config($1, $2, false)', [name, value])
+        // A setting that this server version does not know is left out.
+        await client.query('SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1', [name, value])
       }
     } catch (error) {
       await client.end().catch(() => undefined)

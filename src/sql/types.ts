@@ -18,6 +18,10 @@ export interface Queryable {
   }): Promise<QueryResult<R>>
 }
 
+/** A client of the user's own. pg takes a statement as text and values or as one object; its type is only the first. */
+export const queryableOf = (client: { query(text: string, values?: unknown[]): Promise<unknown> }): Queryable =>
+  client as unknown as Queryable
+
 const TIMESTAMP = 1114
 const TIMESTAMPTZ = 1184
 const JSON_OID = 114

@@ -1,0 +1,265 @@
+import { randomUUID } from 'node:crypto'
+import { Adapter } from '../enqueue/adapter.ts'
+import { ConfigurationError, RecordMissingError } from '../errors.ts'
+import { Job, type JobConstructor } from '../job/base.ts'
+import type { Queryable as Transaction } from '../job/queue-adapter.ts'
+import { type BatchRow, findBatches, insertBatches, updateBatch } from '../sql/batches.ts'
+import * as actions from './batch-actions.ts'
+import { addJobs, enqueueBatch, enqueueBatches } from './batch-enqueue.ts'
+import { type BatchStatus, batchStatus } from './batch-status.ts'
+import { callbackName } from './context.ts'
+import type { CallbackEvent } from './decision.ts'
+import { deserializeProperties, type Properties, serializeProperties } from './properties.ts'
+
+/** A callback: a Node class, or the name of a class of either side. */
+export type Callback = JobConstructor | string | null
+
+export interface BatchOptions<P extends Properties = Properties> {
+  /** Called when every member has ended, well or not. */
+  readonly onFinish?: Callback
+  /** Called when every member has succeeded. */
+  readonly onSuccess?: Callback
+  /** Called when the first member is discarded. */
+  readonly onDiscard?: Callback
+  /** Queue of the callback jobs. @default the queue of each class; 'default' for a class that this process does not know */
+  readonly callbackQueueName?: string | null
+  readonly callbackPriority?: number | null
+  readonly description?: string | null
+  readonly properties?: P
+}
+
+export interface EnqueueBatchOptions {
+  /** A pg client with an open transaction: batch and jobs exist when you commit. */
+  readonly transaction?: Transaction
+}
+
+/** Jobs, or a block that enqueues them: whatever it enqueues, also after an await, becomes a member. */
+export type BatchJobs = Job | readonly Job[] | ((batch: Batch) => unknown)
+
+/**
+ * A set of jobs that is waited for. GoodJob: GoodJob::Batch. Callback jobs run at least once, so they must be idempotent.
+ */
+export class Batch<P extends Properties = Properties> {
+  /** The adapter of new batches. @default Job.queueAdapter, if that is a GoodJob adapter */
+  static adapter: Adapter | undefined
+
+  readonly id: string
+  readonly adapter: Adapter
+  onFinish: string | null
+  onSuccess: string | null
+  onDiscard: string | null
+  callbackQueueName: string | null
+  callbackPriority: number | null
+  description: string | null
+  #row: BatchRow | undefined
+  #properties: P | undefined
+  #givenProperties: P | undefined
+
+  constructor(options: BatchOptions<P> = {}, adapter: Adapter = currentAdapter()) {
+    this.id = randomUUID()
+    this.adapter = adapter
+    this.onFinish = callbackName(options.onFinish)
+    this.onSuccess = callbackName(options.onSuccess)
+    this.onDiscard = callbackName(options.onDiscard)
+    this.callbackQueueName = options.callbackQueueName ?? null
+    this.callbackPriority = options.callbackPriority ?? null
+    this.description = options.description ?? null
+    this.#givenProperties = options.properties
+  }
+
+  /** Creates a batch with the jobs that the block enqueues, in one transaction. */
+  static async enqueue<P extends Properties>(options: BatchOptions<P>, jobs?: BatchJobs): Promise<Batch<P>> {
+    const batch = new Batch<P>(options)
+    await batch.enqueue(jobs)
+    return batch
+  }
+
+  /** Creates many batches and all their jobs in one transaction. GoodJob: Batch.enqueue_all. */
+  static async enqueueAll(
+    pairs: readonly (readonly [BatchOptions | Batch, Job | readonly Job[]])[],
+    options: EnqueueBatchOptions = {},
+  ): Promise<Batch[]> {
+    const members = pairs.map(([batch, jobs]) => ({
+      batch: batch instanceof Batch ? batch : new Batch(batch),
+      jobs: [jobs].flat() as Job[],
+    }))
+    await enqueueBatches(members, options)
+    return members.map(({ batch }) => batch)
+  }
+
+  /** @throws RecordMissingError when there is no such batch. */
+  static async find<P extends Properties = Properties>(
+    id: string,
+    adapter: Adapter = currentAdapter(),
+  ): Promise<Batch<P>> {
+    const batch = (await Batch.findAll([id], adapter)).get(id)
+    if (batch === undefined) throw new RecordMissingError(`there is no batch ${id}`)
+    return batch as Batch<P>
+  }
+
+  /** Those of these batches that exist, by id. */
+  static async findAll(ids: readonly string[], adapter: Adapter = currentAdapter()): Promise<Map<string, Batch>> {
+    const rows = await findBatches(adapter.database.pool, await adapter.database.facts(), ids)
+    return new Map(rows.map((row) => [row.id, Batch.fromRow(row, adapter)]))
+  }
+
+  /** @internal */
+  static fromRow(row: BatchRow, adapter: Adapter): Batch {
+    const batch = new Batch({}, adapter)
+    Object.defineProperty(batch, 'id', { value: row.id, enumerable: true })
+    batch.take(row)
+    return batch
+  }
+
+  /** Whether the batch has a row. */
+  get isPersisted(): boolean {
+    return this.#row !== undefined
+  }
+
+  /** What the batch carries, in Active Job's argument form. @throws DeserializationError when the column cannot be read */
+  get properties(): P {
+    if (this.#givenProperties !== undefined) return this.#givenProperties
+    this.#properties ??= deserializeProperties(this.#row?.serialized_properties ?? null) as P
+    return this.#properties
+  }
+
+  set properties(properties: P) {
+    this.#givenProperties = properties
+  }
+
+  get createdAt(): Date | null {
+    return dateOf(this.#row?.created_at)
+  }
+  get enqueuedAt(): Date | null {
+    return dateOf(this.#row?.enqueued_at)
+  }
+  /** Set when a member was discarded; cleared when the batch recovers. */
+  get discardedAt(): Date | null {
+    return dateOf(this.#row?.discarded_at)
+  }
+  /** Set when every member has ended; always null without GoodJob 4.3's migration, where `finishedAt` says it. */
+  get jobsFinishedAt(): Date | null {
+    return dateOf(this.#row?.jobs_finished_at)
+  }
+  /** Set when the callback jobs have ended too. */
+  get finishedAt(): Date | null {
+    return dateOf(this.#row?.finished_at)
+  }
+  get isEnqueued(): boolean {
+    return this.enqueuedAt !== null
+  }
+  get isDiscarded(): boolean {
+    return this.discardedAt !== null
+  }
+  get isFinished(): boolean {
+    return this.finishedAt !== null
+  }
+  get isSucceeded(): boolean {
+    return this.isFinished && !this.isDiscarded
+  }
+
+  /** Makes jobs members: new ones are inserted, enqueued ones (also the running one) are updated. Answers the jobs. */
+  add(jobs: BatchJobs, options: EnqueueBatchOptions = {}): Promise<Job[]> {
+    return addJobs(this, jobs, options)
+  }
+
+  /**
+   * Adds jobs and starts to wait for them; a batch that has ended waits again. Without members it completes at once.
+   * GoodJob: Batch#enqueue, except that a member that is still broken is not forgotten.
+   */
+  async enqueue(jobs?: BatchJobs, options: EnqueueBatchOptions = {}): Promise<this> {
+    await enqueueBatch(this, jobs, options)
+    return this
+  }
+
+  /** Saves callbacks, description and properties. */
+  async save(): Promise<this> {
+    const { pool } = this.adapter.database
+    const facts = await this.adapter.database.facts()
+    const now = this.adapter.clock.timestamp()
+    const attributes = { id: this.id, now, ...this.attributes() }
+    if (!this.isPersisted) await insertBatches(pool, facts, [{ ...attributes, enqueued_at: null }])
+    else if (!(await updateBatch(pool, attributes))) throw new RecordMissingError(`batch ${this.id} is gone`)
+    return this.reload()
+  }
+
+  /** Reads the row again. @throws RecordMissingError when it is gone */
+  async reload(): Promise<this> {
+    const { database } = this.adapter
+    const [row] = await findBatches(database.pool, await database.facts(), [this.id])
+    if (row === undefined) throw new RecordMissingError(`there is no batch ${this.id}`)
+    this.take(row)
+    return this
+  }
+
+  /** Runs the discarded members again and waits for them, all callbacks re-armed. GoodJob: Batch#retry, but refuses when rows are gone. */
+  retry(options: actions.RetryBatchOptions = {}): Promise<actions.RetryBatchResult> {
+    return actions.retryBatch(this, options)
+  }
+
+  /** Brings a discarded batch back in which nothing is broken any more; says why when it may not. */
+  recover(options: actions.RecoverBatchOptions = {}): Promise<actions.RecoverBatchResult> {
+    return actions.recoverBatch(this, options)
+  }
+
+  /** Discards every unfinished member, then checks the batch. */
+  discard(message = 'Discarded with its batch'): Promise<actions.DiscardBatchResult> {
+    return actions.discardBatch(this, message)
+  }
+
+  /** Enqueues a callback by hand. */
+  callback(event: CallbackEvent): Promise<actions.CallbackBatchResult> {
+    return actions.enqueueCallback(this, event)
+  }
+
+  /** Members by state, callbacks, recovery and timeline. */
+  status(): Promise<BatchStatus> {
+    return batchStatus(this)
+  }
+
+  /** @internal The columns that a user sets. */
+  attributes() {
+    return {
+      description: this.description,
+      serialized_properties:
+        this.#givenProperties === undefined && this.#row !== undefined && this.#properties === undefined
+          ? this.#row.serialized_properties
+          : serializeProperties(this.properties),
+      on_finish: this.onFinish,
+      on_success: this.onSuccess,
+      on_discard: this.onDiscard,
+      callback_queue_name: this.callbackQueueName,
+      callback_priority: this.callbackPriority,
+    }
+  }
+
+  /** @internal */
+  take(row: BatchRow): void {
+    this.#row = row
+    this.#properties = undefined
+    this.#givenProperties = undefined
+    this.onFinish = row.on_finish
+    this.onSuccess = row.on_success
+    this.onDiscard = row.on_discard
+    this.callbackQueueName = row.callback_queue_name
+    this.callbackPriority = row.callback_priority
+    this.description = row.description
+  }
+}
+
+const currentAdapter = (): Adapter => {
+  if (Batch.adapter) return Batch.adapter
+  const adapter = Job.queueAdapter
+  if (adapter instanceof Adapter) return adapter
+  throw new ConfigurationError(
+    `batches need the GoodJob adapter, but Job.queueAdapter is ${adapter.name}; set Batch.adapter = new Adapter({ databaseUrl })`,
+  )
+}
+
+const dateOf = (text: string | null | undefined): Date | null => (text == null ? null : new Date(text))
+
+declare module '../job/batch-reference.ts' {
+  interface BatchRegistry {
+    batch: Batch
+  }
+}

@@ -1,0 +1,36 @@
+import type { Adapter } from '../enqueue/adapter.ts'
+import type { Job } from '../job/base.ts'
+import { isJobClass, type JobRegistry } from '../job/registry.ts'
+import type { CheckOptions } from './completion.ts'
+
+/** Queue and priority of a registered class, for callbacks of batches that name none. */
+export const classDefaultsOf =
+  (registry: JobRegistry | undefined): CheckOptions['classDefaults'] =>
+  (name) => {
+    const jobClass = registry?.get(name)
+    if (jobClass === undefined) return undefined
+    const job: Job = new jobClass()
+    return { queueName: job.queueName, priority: job.priority ?? 0 }
+  }
+
+/** What a check needs, as the adapter is configured. */
+export const checkOptionsOf = ({ configuration, clock }: Adapter, registry?: JobRegistry): CheckOptions => ({
+  clock,
+  railsVersion: configuration.railsVersion,
+  globalidApp: configuration.globalidApp,
+  refireFinish: configuration.refireFinish,
+  isNotified: configuration.enableListenNotify,
+  deletesFinishedJobs: configuration.preserveJobRecords !== true,
+  cleanupAgeSeconds: configuration.cleanupDiscardedJobs
+    ? configuration.cleanupPreservedJobsBeforeSecondsAgo
+    : undefined,
+  classDefaults: classDefaultsOf(registry),
+})
+
+/** A callback is a Node class or the name of a Ruby class. */
+export const callbackName = (callback: unknown): string | null => {
+  if (callback === null || callback === undefined) return null
+  if (typeof callback === 'string') return callback
+  if (isJobClass(callback)) return callback.jobClass
+  throw new TypeError(`a batch callback is a Job class or the name of one, got ${String(callback)}`)
+}

@@ -1,0 +1,54 @@
+import { type BatchState, findBatchHistory } from '../sql/batch-check.ts'
+import type { Facts } from '../sql/database.ts'
+import { findDeletingProcess } from '../sql/processes.ts'
+import type { Queryable } from '../sql/types.ts'
+import type { Proof } from './decision.ts'
+
+/** What this process itself does to finished jobs. */
+export interface ProofPolicy {
+  readonly deletesFinishedJobs: boolean
+  /** Seconds after which finished jobs may be deleted; undefined while discarded ones are kept. */
+  readonly cleanupAgeSeconds: number | undefined
+}
+
+/** GoodJob process.rb: a process row younger than this is alive. */
+export const PROCESS_EXPIRY_MS = 5 * 60_000
+
+/**
+ * Whether a discarded batch in which nothing is open or broken really lost nothing. Deleted rows leave no trace, so "nothing
+ * broken is left" proves nothing by itself: the history must show the attempt that broke the batch and a later success, and
+ * nobody may be deleting finished jobs.
+ */
+export const proveRecovery = async (
+  db: Queryable,
+  facts: Facts,
+  batch: BatchState,
+  policy: ProofPolicy,
+  now: Date,
+): Promise<Proof> => {
+  if (batch.discarded_at === null) return { kind: 'proven' }
+  const history = await findBatchHistory(db, facts, {
+    id: batch.id,
+    discardedAt: batch.discarded_at,
+    armedJobsFinishedAt: facts.hasJobsFinishedAt ? batch.jobs_finished_at : batch.finished_at,
+  })
+  if (!history.has_success_since)
+    return unproven('no member succeeded in an attempt that started after the batch was discarded')
+  if (!history.has_breaking_attempt && !history.has_manual_discard) {
+    return unproven('the job whose attempt discarded the batch is gone')
+  }
+  if (policy.deletesFinishedJobs) return unproven('this process deletes finished jobs (preserve_job_records)')
+  const age = policy.cleanupAgeSeconds
+  if (age !== undefined && now.getTime() - Date.parse(batch.created_at) > age * 1000) {
+    return unproven(`the batch is older than the ${age} s after which discarded jobs are cleaned up`)
+  }
+  const deleting = await findDeletingProcess(db, new Date(now.getTime() - PROCESS_EXPIRY_MS).toISOString())
+  if (deleting) {
+    return unproven(
+      `process ${deleting.hostname}:${deleting.pid} (${deleting.id}) deletes finished jobs (preserve_job_records)`,
+    )
+  }
+  return history.has_success_callback ? { kind: 'already_succeeded' } : { kind: 'proven' }
+}
+
+const unproven = (reason: string): Proof => ({ kind: 'unproven', reason })

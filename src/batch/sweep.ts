@@ -1,0 +1,95 @@
+import { events } from '../events.ts'
+import { findSuspectBatches, type SweptBatch, trySweepLock } from '../sql/batch-check.ts'
+import type { Database, Facts } from '../sql/database.ts'
+import { announceChecks, type CheckOptions, checkBatches, lockTouchedBatches } from './completion.ts'
+import { needsProof } from './decision.ts'
+
+export interface SweepOptions {
+  readonly database: Database
+  readonly check: CheckOptions
+  readonly processId: string
+  /** Age up to which batches are looked at. */
+  readonly windowSeconds: number
+  /** Time for which a hung batch must have been quiet. */
+  readonly graceSeconds: number
+  readonly signal?: AbortSignal
+}
+
+export interface SweepResult {
+  readonly checked: number
+  readonly healed: number
+  readonly unproven: number
+  /** False when another process was sweeping. */
+  readonly isDone: boolean
+}
+
+const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+
+/**
+ * Heals batches whose last step happened in Ruby: success that is owed, batches that hang, batches that never finish. One process
+ * at a time; each heal is a transaction of its own under the batch lock, by the same check that outcomes run.
+ */
+export const sweepBatches = async (options: SweepOptions): Promise<SweepResult> => {
+  const { database, processId } = options
+  const startedMs = performance.now()
+  const facts = await database.facts()
+  const result = await database.transaction(async (db) => {
+    if (!(await trySweepLock(db))) return { checked: 0, healed: 0, unproven: 0, isDone: false }
+    return sweepPages(options, facts)
+  })
+  const { isDone, ...counts } = result
+  if (isDone) events.emit('batch_sweep', { processId, ...counts, durationMs: performance.now() - startedMs })
+  return result
+}
+
+const sweepPages = async (options: SweepOptions, facts: Facts): Promise<SweepResult> => {
+  const { database, check, windowSeconds, graceSeconds, signal } = options
+  const now = check.clock.now().getTime()
+  const createdAfter = new Date(now - windowSeconds * 1000).toISOString()
+  const quietSince = new Date(now - graceSeconds * 1000).toISOString()
+  let before = { createdAt: new Date(now + 86_400_000).toISOString(), id: LAST_ID }
+  const result = { checked: 0, healed: 0, unproven: 0, isDone: true }
+  while (!signal?.aborted) {
+    const page = await findSuspectBatches(database.pool, facts, { createdAfter, before, quietSince })
+    for (const batch of page.batches) {
+      const outcome = await sweepBatch(options, facts, batch)
+      result.checked += 1
+      if (outcome === 'healed') result.healed += 1
+      if (outcome === 'unproven') result.unproven += 1
+    }
+    if (page.next === undefined) break
+    before = page.next
+  }
+  return result
+}
+
+const sweepBatch = async (
+  { database, check }: SweepOptions,
+  facts: Facts,
+  batch: SweptBatch,
+): Promise<'healed' | 'unproven' | 'healthy'> => {
+  const reason = suspicion(facts, batch)
+  if (reason === undefined) return 'healthy'
+  const checked = await database.transaction(async (db) => {
+    await lockTouchedBatches(db, [batch.id])
+    return checkBatches(db, facts, [{ id: batch.id }], check)
+  })
+  announceChecks(checked)
+  const [one] = checked
+  const named = { batchId: batch.id, description: batch.description }
+  if (one?.proof?.kind === 'already_succeeded') events.emit('batch_false_success', named)
+  if (one !== undefined && one.decision.steps.length > 0) {
+    events.emit('batch_healed', { ...named, reason })
+    return 'healed'
+  }
+  return one?.decision.unproven === undefined ? 'healthy' : 'unproven'
+}
+
+const suspicion = (facts: Facts, batch: SweptBatch): 'owed_success' | 'hung' | 'unfinished' | undefined => {
+  if (batch.has_open_member) return undefined
+  if (needsProof(batch)) return 'owed_success'
+  const jobsFinishedAt = facts.hasJobsFinishedAt ? batch.jobs_finished_at : batch.finished_at
+  if (batch.enqueued_at !== null && jobsFinishedAt === null) return batch.is_quiet ? 'hung' : undefined
+  if (jobsFinishedAt !== null && batch.finished_at === null && !batch.has_open_callback) return 'unfinished'
+  return undefined
+}

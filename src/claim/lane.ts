@@ -1,0 +1,210 @@
+import type { ClientConfig } from 'pg'
+import { isRetryable } from '../errors.ts'
+import { events } from '../events.ts'
+import { jobLockKey } from '../sql/advisory-lock.ts'
+import type { Database, Facts } from '../sql/database.ts'
+import {
+  type ClaimedRow,
+  type ClaimOptions,
+  claim,
+  reacquire,
+  releaseAdvisoryLocks,
+  releaseUnknownClaims,
+} from '../sql/jobs-claim.ts'
+import { Session } from '../sql/session.ts'
+
+export interface LaneOptions {
+  readonly database: Database
+  readonly processId: string
+  /** Attempts whose lock could not be taken again after a loss: their signal is to be fired, their result dropped. */
+  readonly onClaimsLost: (jobIds: readonly string[]) => void
+  /** The lane works (again). */
+  readonly onReady: () => void
+}
+
+/** A claim whose advisory lock this lane holds. */
+interface HeldClaim {
+  readonly id: string
+  readonly lockedAt: string
+}
+
+export type ClaimRequest = Pick<
+  ClaimOptions,
+  'selector' | 'jobClasses' | 'sort' | 'selectLimit' | 'limit' | 'now' | 'dueUntil'
+>
+
+type LaneState = 'created' | 'ready' | 'recovering' | 'closed'
+
+/**
+ * One pinned Postgres session that claims jobs in bulk and holds the advisory lock of each until its outcome is committed.
+ * When the session is lost, all locks are lost: the lane connects again and takes back what is still ours.
+ */
+export class Lane {
+  readonly #options: LaneOptions
+  readonly #session: Session
+  readonly #held = new Map<string, HeldClaim>()
+  #releasable: string[] = []
+  /** Times of claims whose answer was lost with the connection. */
+  #uncertainClaims: string[] = []
+  #state: LaneState = 'created'
+  #queue: Promise<unknown> = Promise.resolve()
+  #recovery: Promise<void> = Promise.resolve()
+  readonly #closing = new AbortController()
+
+  constructor(options: LaneOptions) {
+    this.#options = options
+    this.#session = new Session({
+      config: laneConfig(options.database),
+      settings: LANE_SETTINGS,
+      onLost: (error) => this.#recover(error),
+    })
+  }
+
+  get isReady(): boolean {
+    return this.#state === 'ready'
+  }
+
+  async connect(): Promise<void> {
+    await this.#session.connect()
+    this.#state = 'ready'
+  }
+
+  /**
+   * Claims and starts jobs; the locks of ended attempts are released on the way. An empty answer also means that the lane is
+   * recovering: `onReady` is called when it is worth asking again. @throws what Postgres says about the statement itself
+   */
+  claim(request: ClaimRequest): Promise<ClaimedRow[]> {
+    return this.#inTurn(async () => {
+      if (this.#state !== 'ready') return []
+      const releaseKeys = this.#takeReleasable()
+      const facts = await this.#options.database.facts()
+      const rows = await this.#guard(
+        claim(this.#session, facts, {
+          ...request,
+          processId: this.#options.processId,
+          runningIds: [...this.#held.keys()],
+          releaseKeys,
+        }),
+        releaseKeys,
+      )
+      if (rows === undefined) this.#uncertainClaims.push(request.now)
+      for (const row of rows ?? []) this.#held.set(row.id, { id: row.id, lockedAt: request.now })
+      return rows ?? []
+    })
+  }
+
+  /** Gives up the locks of these jobs, after their outcomes were committed; rides on the next claim if there is one in line. */
+  release(jobIds: readonly string[]): void {
+    for (const id of jobIds) {
+      if (this.#held.delete(id) && this.#state === 'ready') this.#releasable.push(jobLockKey(id))
+    }
+    void this.#inTurn(async () => {
+      const keys = this.#takeReleasable()
+      if (keys.length === 0 || this.#state !== 'ready') return
+      await this.#guard(releaseAdvisoryLocks(this.#session, keys), keys)
+    }).catch((error) => this.#session.abandon(error as Error))
+  }
+
+  /** Closes the session, which frees every lock that it still holds. */
+  async close(): Promise<void> {
+    this.#state = 'closed'
+    this.#closing.abort()
+    await this.#queue.catch(() => undefined)
+    await this.#recovery
+    await this.#session.close()
+  }
+
+  /** One statement at a time on the session, in the order asked for. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(work, work)
+    this.#queue = turn.catch(() => undefined)
+    return turn
+  }
+
+  #takeReleasable(): string[] {
+    const keys = this.#releasable
+    this.#releasable = []
+    return keys
+  }
+
+  /** A lost connection is not the caller's error: the recovery under way answers it. A refused statement released nothing. */
+  async #guard<T>(statement: Promise<T>, releaseKeys: readonly string[]): Promise<T | undefined> {
+    try {
+      return await statement
+    } catch (error) {
+      this.#releasable.push(...releaseKeys)
+      this.#options.database.forgetFacts()
+      if (!isRetryable(error)) throw error
+      if (!this.#session.isConnected) return undefined
+      // Told by the server before the socket says so (57P01), or a passing refusal: a new session is the safe answer to both.
+      this.#session.abandon(error as Error)
+      return undefined
+    }
+  }
+
+  #recover(error: Error | undefined): void {
+    if (this.#state === 'closed') return
+    this.#state = 'recovering'
+    this.#releasable = []
+    events.emit('lane_lost', { processId: this.#options.processId, heldLocks: this.#held.size, error })
+    this.#recovery = this.#recovery.then(() => this.#reconnect())
+  }
+
+  async #reconnect(): Promise<void> {
+    const { processId, database } = this.#options
+    const { signal } = this.#closing
+    while (!signal.aborted && !this.isReady) {
+      await this.#session.connectUntil(signal, (error, attempt) => {
+        events.emit('connection_retry', { processId, part: 'lane', error, attempt })
+      })
+      if (signal.aborted) return
+      try {
+        await this.#reacquire()
+      } catch (error) {
+        database.forgetFacts()
+        this.#session.abandon(error as Error)
+      }
+    }
+  }
+
+  async #reacquire(): Promise<void> {
+    const { processId, database, onClaimsLost, onReady } = this.#options
+    database.forgetFacts()
+    const claims = [...this.#held.values()]
+    const facts = await database.facts()
+    const kept = new Set(await reacquire(this.#session, facts, claims, processId))
+    await this.#releaseUncertainClaims(facts)
+    const lost = claims.filter(({ id }) => !kept.has(id) && this.#held.delete(id)).map(({ id }) => id)
+    // Attempts that ended in the meantime gave up a lock that had just been taken back.
+    for (const id of kept) if (!this.#held.has(id)) this.#releasable.push(jobLockKey(id))
+    if (!this.#session.isConnected || this.#state === 'closed') return
+    this.#state = 'ready'
+    events.emit('lane_restored', { processId, keptLocks: kept.size, lostLocks: lost.length })
+    if (lost.length > 0) onClaimsLost(lost)
+    onReady()
+  }
+
+  async #releaseUncertainClaims(facts: Facts): Promise<void> {
+    const claimedAt = this.#uncertainClaims
+    if (claimedAt.length === 0) return
+    const knownIds = [...this.#held.keys()]
+    const { processId } = this.#options
+    await releaseUnknownClaims(this.#session, facts, { processId, knownIds, claimedAt, claimedBefore: null })
+    this.#uncertainClaims = []
+  }
+}
+
+const laneConfig = (database: Database): ClientConfig => database.clientConfig('GoodJob::Lane')
+
+/**
+ * A plan made while good_jobs was empty reads the whole table for the rest of the session, so scans are ruled out; the claim is
+ * planned anew each time because the best index depends on the queue and on how many foreign jobs wait in front.
+ */
+const LANE_SETTINGS = {
+  TimeZone: 'UTC',
+  enable_seqscan: 'off',
+  plan_cache_mode: 'force_custom_plan',
+  jit: 'off',
+  statement_timeout: '0',
+  idle_session_timeout: '0',
+}

@@ -1,0 +1,74 @@
+import { events } from '../events.ts'
+import { deleteFinishedBatches, deleteFinishedJobs, deleteStaleClaims } from '../sql/cleanup.ts'
+import type { Database } from '../sql/database.ts'
+import type { Clock } from '../time.ts'
+
+export interface CleanupOptions {
+  readonly database: Database
+  readonly clock: Clock
+  /** Age from which finished records go. */
+  readonly olderThanSeconds: number
+  readonly includesDiscarded: boolean
+  readonly signal?: AbortSignal
+  /** Told after each page. */
+  readonly onProgress?: (counts: CleanupCounts) => void
+}
+
+export interface CleanupCounts {
+  readonly destroyedJobsCount: number
+  readonly destroyedExecutionsCount: number
+  readonly destroyedBatchesCount: number
+}
+
+/** Deletes finished jobs, their executions, stale concurrency claims and finished batches. GoodJob: cleanup_preserved_jobs. */
+export const cleanupPreservedJobs = async (options: CleanupOptions): Promise<CleanupCounts> => {
+  const { database, clock, olderThanSeconds, includesDiscarded, signal, onProgress } = options
+  const timestamp = new Date(clock.now().getTime() - olderThanSeconds * 1000)
+  const selection = { finishedBefore: timestamp.toISOString(), includesDiscarded }
+  let counts = { destroyedJobsCount: 0, destroyedExecutionsCount: 0, destroyedBatchesCount: 0 }
+  for (let page = { jobs: 1, executions: 0 }; page.jobs > 0 && !signal?.aborted; ) {
+    page = await deleteFinishedJobs(database.pool, selection)
+    counts = {
+      ...counts,
+      destroyedJobsCount: counts.destroyedJobsCount + page.jobs,
+      destroyedExecutionsCount: counts.destroyedExecutionsCount + page.executions,
+    }
+    onProgress?.(counts)
+  }
+  await deleteStaleClaims(database.pool, await database.facts())
+  for (let deleted = 1; deleted > 0 && !signal?.aborted; ) {
+    deleted = await deleteFinishedBatches(database.pool, selection)
+    counts = { ...counts, destroyedBatchesCount: counts.destroyedBatchesCount + deleted }
+    onProgress?.(counts)
+  }
+  events.emit('cleanup_preserved_jobs', { timestamp, ...counts })
+  return counts
+}
+
+/** When a pool cleans up: after so many jobs, or so much time. GoodJob: CleanupTracker. */
+export class CleanupTracker {
+  readonly #afterJobs: number
+  readonly #afterMs: number
+  readonly #clock: Clock
+  #jobs = 0
+  #lastMs: number
+
+  /** 0 switches a trigger off, -1 makes it fire after each job. */
+  constructor(options: { readonly intervalJobs: number; readonly intervalSeconds: number; readonly clock: Clock }) {
+    this.#afterJobs = options.intervalJobs
+    this.#afterMs = options.intervalSeconds * 1000
+    this.#clock = options.clock
+    this.#lastMs = options.clock.monotonic()
+  }
+
+  /** Counts a finished job; true when it is time, and then counting starts anew. */
+  increment(): boolean {
+    this.#jobs += 1
+    const byJobs = this.#afterJobs !== 0 && this.#jobs > this.#afterJobs
+    const byTime = this.#afterMs !== 0 && this.#clock.monotonic() - this.#lastMs > this.#afterMs
+    if (!byJobs && !byTime) return false
+    this.#jobs = 0
+    this.#lastMs = this.#clock.monotonic()
+    return true
+  }
+}

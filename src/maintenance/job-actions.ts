@@ -1,0 +1,110 @@
+import { announceChecks, type CheckedBatch, checkBatches, lockTouchedBatches } from '../batch/completion.ts'
+import { checkOptionsOf } from '../batch/context.ts'
+import { retryKeys } from '../batch/retry-keys.ts'
+import type { Adapter } from '../enqueue/adapter.ts'
+import { ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError, RecordMissingError } from '../errors.ts'
+import type { Facts } from '../sql/database.ts'
+import {
+  type ActionRow,
+  destroyJobs,
+  discardJobs,
+  findBatchIdsOfJobs,
+  lockJobs,
+  reopenBatches,
+  rescheduleJobs,
+  retryJobs,
+} from '../sql/jobs-actions.ts'
+import type { Queryable } from '../sql/types.ts'
+
+interface Action {
+  readonly db: Queryable
+  readonly facts: Facts
+  readonly job: ActionRow
+  readonly now: string
+}
+
+/** Which member this action broke: the check must know when. */
+interface ActionResult {
+  readonly brokenAt?: string
+}
+
+/**
+ * One action on one job: batch locks, row lock, the action, and the batch check in the same transaction. An action that Ruby
+ * refuses while the job is performed takes the job's advisory lock first.
+ */
+const act = async (
+  adapter: Adapter,
+  jobId: string,
+  { needsLock }: { readonly needsLock: boolean },
+  action: (context: Action) => Promise<ActionResult>,
+): Promise<void> => {
+  const { database, clock } = adapter
+  const facts = await database.facts()
+  let checked: CheckedBatch[] = []
+  await database.transaction(async (db) => {
+    const batchIds = await findBatchIdsOfJobs(db, [jobId])
+    await lockTouchedBatches(db, batchIds)
+    const [job] = await lockJobs(db, [jobId])
+    if (job === undefined) throw new RecordMissingError(`there is no job ${jobId}`)
+    if (needsLock && !job.is_lock_free) {
+      throw new RecordAlreadyAdvisoryLockedError(`job ${jobId} is being performed; wait for it, or force-discard it`)
+    }
+    const { brokenAt } = await action({ db, facts, job, now: clock.timestamp() })
+    const touched = batchIds.map((id) => ({ id, brokenAt: id === job.batch_id ? brokenAt : undefined }))
+    checked = await checkBatches(db, facts, touched, checkOptionsOf(adapter))
+  })
+  announceChecks(checked)
+}
+
+const refuse = (job: ActionRow, verb: string, needed: string): never => {
+  const state = job.finished_at === null ? 'unfinished' : job.error === null ? 'succeeded' : 'discarded'
+  throw new ActionForStateMismatchError(`cannot ${verb} job ${job.id}: it is ${state}, only ${needed} jobs can`)
+}
+
+/** Runs a discarded job again; its batch is under way again. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError */
+export const retryJob = (adapter: Adapter, jobId: string): Promise<void> =>
+  act(adapter, jobId, { needsLock: true }, async ({ db, facts, job, now }) => {
+    if (job.finished_at === null || job.error === null) refuse(job, 'retry', 'discarded')
+    const { configuration } = adapter
+    await retryJobs(db, facts, [jobId], {
+      now,
+      keys: retryKeys(now, configuration.railsVersion),
+      keepsCreatedAt: configuration.dequeueQuerySort === 'scheduled_at',
+      isNotified: configuration.enableListenNotify,
+    })
+    await reopenBatches(db, facts, batchIdsOf(job), now)
+    return {}
+  })
+
+/** Ends a waiting job as discarded. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError */
+export const discardJob = (adapter: Adapter, jobId: string, message = 'Discarded by hand'): Promise<void> =>
+  discard(adapter, jobId, message, { needsLock: true })
+
+/** Ends an unfinished job as discarded, even while it is performed: the outcome of that attempt is dropped. */
+export const forceDiscardJob = (adapter: Adapter, jobId: string, message = 'Force discarded by hand'): Promise<void> =>
+  discard(adapter, jobId, message, { needsLock: false })
+
+const discard = (adapter: Adapter, jobId: string, message: string, options: { readonly needsLock: boolean }): Promise<void> =>
+  act(adapter, jobId, options, async ({ db, facts, job, now }) => {
+    if (job.finished_at !== null) refuse(job, 'discard', 'unfinished')
+    await discardJobs(db, facts, [jobId], { now, error: `GoodJob::Job::DiscardJobError: ${message}` })
+    return { brokenAt: now }
+  })
+
+/** Moves the start of a job that does not run. Workers learn of it at their next poll, as in GoodJob. */
+export const rescheduleJob = (adapter: Adapter, jobId: string, startsAt: Date): Promise<void> =>
+  act(adapter, jobId, { needsLock: true }, async ({ db, job, now }) => {
+    if (job.finished_at !== null) refuse(job, 'reschedule', 'unfinished')
+    await rescheduleJobs(db, [jobId], startsAt.toISOString(), now)
+    return {}
+  })
+
+/** Deletes a finished job with its executions. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError */
+export const destroyJob = (adapter: Adapter, jobId: string): Promise<void> =>
+  act(adapter, jobId, { needsLock: true }, async ({ db, job }) => {
+    if (job.finished_at === null) refuse(job, 'destroy', 'finished')
+    await destroyJobs(db, [jobId])
+    return {}
+  })
+
+const batchIdsOf = (job: ActionRow): string[] => [job.batch_id, job.batch_callback_id].filter((id) => id !== null)

@@ -1,0 +1,177 @@
+import type { Batch } from '../batch/batch.ts'
+import type { Lane } from '../claim/lane.ts'
+import type { Configuration } from '../configuration.ts'
+import { GoodJobError } from '../errors.ts'
+import { events } from '../events.ts'
+import type { Logger } from '../job/logger.ts'
+import type { JobRegistry } from '../job/registry.ts'
+import type { GlobalID } from '../serialize/global-id.ts'
+import type { ClaimedRow, QueueSelector } from '../sql/jobs-claim.ts'
+import { type Clock, microsecondText } from '../time.ts'
+import type { Completer } from './completer.ts'
+import { type ExecutionResult, execute } from './execution.ts'
+import { decideWrite, type OutcomeWrite, outcomeColumns, type SettledAs } from './outcome.ts'
+import { RunningAttempt } from './running-attempt.ts'
+
+export interface JobPerformerOptions {
+  readonly processId: string
+  readonly registry: JobRegistry
+  readonly completer: Completer
+  readonly configuration: Configuration
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly locate: (gid: GlobalID) => Promise<unknown>
+  readonly loadBatches: (ids: readonly string[]) => Promise<ReadonlyMap<string, Batch>>
+  readonly isShuttingDown: () => boolean
+  /** Called with each settled attempt. */
+  readonly onSettled: (attempt: RunningAttempt, as: SettledAs, result: ExecutionResult, write: OutcomeWrite) => void
+}
+
+/** The life of a job in this process: claim, perform, complete. GoodJob: JobPerformer. */
+export class JobPerformer {
+  readonly #options: JobPerformerOptions
+  readonly #attempts = new Map<string, RunningAttempt>()
+
+  constructor(options: JobPerformerOptions) {
+    this.#options = options
+  }
+
+  /** Every attempt from claim to settled outcome, by job id. */
+  get attempts(): ReadonlyMap<string, RunningAttempt> {
+    return this.#attempts
+  }
+
+  get pendingOutcomes(): number {
+    return this.#options.completer.pendingCount
+  }
+
+  /** Claims up to `limit` jobs of the registered classes; their bodies have not begun yet. */
+  async claim(lane: Lane, selector: QueueSelector, limit: number): Promise<RunningAttempt[]> {
+    const { clock, registry, configuration } = this.#options
+    const now = clock.timestamp()
+    const rows = await lane.claim({
+      selector,
+      limit,
+      jobClasses: registry.names(),
+      sort: configuration.dequeueQuerySort,
+      selectLimit: configuration.queueSelectLimit,
+      now,
+      dueUntil: dueUntil(clock),
+    })
+    const attempts = rows.map((row) => new RunningAttempt({ row, claimedAt: now, lane, startedMs: clock.monotonic() }))
+    for (const attempt of attempts) this.#attempts.set(attempt.row.id, attempt)
+    return attempts
+  }
+
+  /** The batches of a claim, read together, so that `job.batch` is there when a body asks. */
+  loadBatches(attempts: readonly RunningAttempt[]): Promise<ReadonlyMap<string, Batch>> {
+    const ids = new Set(attempts.flatMap(({ row }) => row.batch_id ?? row.batch_callback_id ?? []))
+    return ids.size === 0 ? Promise.resolve(NO_BATCHES) : this.#options.loadBatches([...ids])
+  }
+
+  /** Runs one body; resolves when it has ended and its outcome is in the completer's hands. Never rejects. */
+  async perform(attempt: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
+    const result = await this.#execute(attempt, batches)
+    this.#complete(attempt, result)
+    return result
+  }
+
+  /** Drops the results of attempts whose lock is gone. */
+  lose(jobIds: readonly string[]): void {
+    for (const id of jobIds) {
+      this.#attempts.get(id)?.lose(new GoodJobError(`the advisory lock of job ${id} was lost; it may run elsewhere`))
+    }
+  }
+
+  async #execute({ row, signal }: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
+    const { registry, logger, clock, processId, configuration, locate, isShuttingDown } = this.#options
+    const jobClass = registry.get(row.job_class)
+    if (jobClass === undefined) throw new GoodJobError(`claimed a job of the unregistered class ${row.job_class}`)
+    return execute(
+      {
+        jobClass,
+        id: row.id,
+        serializedParams: row.serialized_params ?? 'null',
+        labels: row.labels,
+        concurrencyKey: row.concurrency_key,
+        interruptedAt: row.interrupted_at === null ? null : new Date(row.interrupted_at),
+        batch: batches.get(row.batch_id ?? row.batch_callback_id ?? '') ?? null,
+      },
+      {
+        signal,
+        logger,
+        clock,
+        processId,
+        railsVersion: configuration.railsVersion,
+        locate,
+        stoppingReason: () => (isShuttingDown() || signal.aborted ? 'stopping' : false),
+      },
+    )
+  }
+
+  #complete(attempt: RunningAttempt, result: ExecutionResult): void {
+    const { clock, completer, configuration } = this.#options
+    const { row, claimedAt, startedMs } = attempt
+    const durationMs = clock.monotonic() - startedMs
+    const finishedAt = clock.timestamp()
+    const write = isInterruption(attempt, result) ? 'release' : decideWrite(row, result, configuration)
+    const notifies = configuration.enableListenNotify
+    completer.complete({
+      row,
+      outcome: result.outcome,
+      write,
+      columns: outcomeColumns(row, result, { claimedAt, finishedAt, durationMs, notifies }),
+      isLost: () => attempt.state === 'lost',
+      settled: (as) => this.#settle(attempt, as, result, write, durationMs),
+    })
+  }
+
+  #settle(
+    attempt: RunningAttempt,
+    as: SettledAs,
+    result: ExecutionResult,
+    write: OutcomeWrite,
+    durationMs: number,
+  ): void {
+    const { row, lane } = attempt
+    this.#attempts.delete(row.id)
+    lane.release([row.id])
+    const job = this.#jobEvent(row)
+    if (as === 'written') {
+      const error = result.error?.text
+      events.emit('perform_job', {
+        ...job,
+        durationMs,
+        outcome: result.outcome,
+        ...(error === undefined ? {} : { error }),
+      })
+    } else {
+      events.emit('outcome_lost', { ...job, outcome: result.outcome, reason: reasonOf(as, write) })
+    }
+    this.#options.onSettled(attempt, as, result, write)
+  }
+
+  #jobEvent(row: ClaimedRow) {
+    return {
+      jobId: row.id,
+      jobClass: row.job_class,
+      queueName: row.queue_name,
+      executions: row.executions_count,
+      processId: this.#options.processId,
+    }
+  }
+}
+
+const NO_BATCHES: ReadonlyMap<string, Batch> = new Map()
+
+/** A body that was told to stop and threw did not fail: the job runs again as interrupted, as after Ruby killed its thread. */
+const isInterruption = (attempt: RunningAttempt, result: ExecutionResult): boolean =>
+  attempt.state === 'aborted' && result.error !== null
+
+const reasonOf = (as: SettledAs, write: OutcomeWrite): string => {
+  if (as === 'lost') return 'the job was no longer ours'
+  return write === 'release' ? 'interrupted by the shutdown' : 'the job was finished by somebody else while it ran'
+}
+
+/** Stamps have microseconds, our clock milliseconds: a job enqueued within the current one is due. */
+const dueUntil = (clock: Clock): string => microsecondText((clock.now().getTime() + 1) * 1000)

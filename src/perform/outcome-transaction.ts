@@ -1,0 +1,136 @@
+import {
+  announceChecks,
+  type CheckedBatch,
+  type CheckOptions,
+  checkBatches,
+  lockTouchedBatches,
+  type TouchedBatch,
+} from '../batch/completion.ts'
+import { type Facts, inTransaction } from '../sql/database.ts'
+import { deleteJobs, finishJobs, reenqueueJobs, releaseClaims, rerunJobs } from '../sql/jobs-outcome.ts'
+import type { Queryable } from '../sql/types.ts'
+import { brokenAt, type CompletedAttempt, type OutcomeWrite, type SettledAs } from './outcome.ts'
+
+export interface OutcomeContext {
+  readonly facts: Facts
+  readonly processId: string
+  /** With GoodJob's scheduled_at order a retry keeps created_at. */
+  readonly keepsCreatedAt: boolean
+  readonly check: CheckOptions
+}
+
+/** What became of each attempt of a flush. */
+export type Settlement = ReadonlyMap<CompletedAttempt, SettledAs>
+
+/**
+ * Writes the outcomes of many attempts. Those of jobs outside any batch in one kind of write need no transaction of their own:
+ * a single statement is one. Otherwise the batch locks come first, then the rows, then the check, all in one transaction.
+ */
+export const writeOutcomes = async (
+  db: Queryable,
+  attempts: readonly CompletedAttempt[],
+  context: OutcomeContext,
+): Promise<Settlement> => {
+  const batchIds = new Set(attempts.flatMap(batchesOf))
+  const kinds = new Set(attempts.map(({ write }) => write))
+  if (batchIds.size === 0 && kinds.size === 1) return writeRows(db, attempts, context)
+  let checked: CheckedBatch[] = []
+  const settlement = await inTransaction(db, async () => {
+    if (batchIds.size > 0) await lockTouchedBatches(db, batchIds)
+    const settled = await writeRows(db, attempts, context)
+    if (batchIds.size > 0)
+      checked = await checkBatches(db, context.facts, touchedBatches(settled, batchIds), context.check)
+    return settled
+  })
+  announceChecks(checked)
+  return settlement
+}
+
+const batchesOf = ({ row }: CompletedAttempt): string[] =>
+  [row.batch_id, row.batch_callback_id].filter((id) => id !== null)
+
+/** A callback job that breaks is not a broken member. */
+const touchedBatches = (settled: Settlement, batchIds: ReadonlySet<string>): TouchedBatch[] => {
+  const broken = new Map<string, string>()
+  for (const [attempt, result] of settled) {
+    const at = result === 'written' ? brokenAt(attempt) : undefined
+    const { batch_id } = attempt.row
+    if (at === undefined || batch_id === null) continue
+    const earlier = broken.get(batch_id)
+    if (earlier === undefined || at < earlier) broken.set(batch_id, at)
+  }
+  return [...batchIds].map((id) => ({ id, brokenAt: broken.get(id) }))
+}
+
+const writeRows = async (
+  db: Queryable,
+  attempts: readonly CompletedAttempt[],
+  context: OutcomeContext,
+): Promise<Settlement> => {
+  const written = new Set<string>()
+  for (const kind of ['finish', 'delete', 'rerun', 'reenqueue'] as const) {
+    const ofKind = attempts.filter(({ write }) => write === kind)
+    if (ofKind.length === 0) continue
+    for (const id of await writeKind(db, kind, ofKind, context)) written.add(id)
+  }
+  const unwritten = attempts.filter(({ row }) => !written.has(row.id))
+  const rest = unwritten.length > 0 ? await settleUnwritten(db, unwritten, context) : new Map()
+  return new Map(
+    attempts.map((attempt) => [attempt, written.has(attempt.row.id) ? 'written' : (rest.get(attempt) ?? 'lost')]),
+  )
+}
+
+const writeKind = (
+  db: Queryable,
+  kind: Exclude<OutcomeWrite, 'release'>,
+  attempts: readonly CompletedAttempt[],
+  { facts, processId, keepsCreatedAt }: OutcomeContext,
+): Promise<string[]> => {
+  const rows = attempts.map(({ columns }) => columns)
+  switch (kind) {
+    case 'finish':
+      return finishJobs(db, facts, processId, rows)
+    case 'delete':
+      return deleteJobs(db, facts, processId, rows)
+    case 'rerun':
+      return rerunJobs(db, facts, processId, rows)
+    case 'reenqueue':
+      return reenqueueJobs(db, facts, processId, rows, { keepsCreatedAt })
+    default:
+      return kind satisfies never
+  }
+}
+
+/**
+ * Attempts whose fence did not hold: the row was finished by somebody (force-discard: that stands, our lock columns go), an
+ * earlier write of ours got through although its answer was lost, or the job is no longer ours.
+ */
+const settleUnwritten = async (
+  db: Queryable,
+  attempts: readonly CompletedAttempt[],
+  { facts, processId }: OutcomeContext,
+): Promise<Map<CompletedAttempt, SettledAs>> => {
+  const claims = await releaseClaims(
+    db,
+    facts,
+    processId,
+    attempts.map(({ columns }) => columns),
+  )
+  const byId = new Map(claims.map((claim) => [claim.id, claim]))
+  return new Map(
+    attempts.map((attempt) => {
+      const claim = byId.get(attempt.row.id)
+      if (claim?.isReleased) return [attempt, 'released']
+      const isWritten =
+        claim?.executionFinishedAt != null && sameInstant(claim.executionFinishedAt, attempt.columns.finishedAt)
+      return [attempt, isWritten ? 'written' : 'lost']
+    }),
+  )
+}
+
+/** Postgres drops trailing zeros of the fraction. */
+const sameInstant = (a: string, b: string): boolean => normal(a) === normal(b)
+const normal = (text: string): string => {
+  const [whole = '', fraction = ''] = text.replace('Z', '').split('.')
+  return `${whole}.${fraction.padEnd(6, '0')}`
+}

@@ -1,0 +1,64 @@
+import type { Facts } from './database.ts'
+import { countOf, type Queryable, rowsOf } from './types.ts'
+
+export interface DeletedCounts {
+  readonly jobs: number
+  readonly executions: number
+}
+
+/**
+ * GoodJob deletes by active_job_id, which also takes unfinished rows that have none; by id only the finished ones go.
+ * $1 finished before timestamp · $2 includes discarded bool
+ */
+const DELETE_FINISHED_JOBS = `
+WITH old AS MATERIALIZED (
+  SELECT id FROM good_jobs
+  WHERE finished_at IS NOT NULL AND finished_at <= $1 AND ($2::bool OR error IS NULL)
+  ORDER BY finished_at
+  LIMIT 1000
+),
+execution AS (
+  DELETE FROM good_job_executions USING old WHERE active_job_id = old.id RETURNING good_job_executions.id
+),
+job AS (
+  DELETE FROM good_jobs USING old WHERE good_jobs.id = old.id AND good_jobs.finished_at IS NOT NULL RETURNING good_jobs.id
+)
+SELECT (SELECT count(*) FROM job)::int AS jobs, (SELECT count(*) FROM execution)::int AS executions`
+
+/** Deletes up to a thousand finished jobs, oldest first, with their executions. */
+export const deleteFinishedJobs = async (
+  db: Queryable,
+  options: { readonly finishedBefore: string; readonly includesDiscarded: boolean },
+): Promise<DeletedCounts> => {
+  const rows = await rowsOf<DeletedCounts & Record<string, unknown>>(db, {
+    text: DELETE_FINISHED_JOBS,
+    values: [options.finishedBefore, options.includesDiscarded],
+  })
+  return rows[0] ?? { jobs: 0, executions: 0 }
+}
+
+const DELETE_STALE_CLAIMS = `
+DELETE FROM good_job_concurrency_claims
+WHERE NOT EXISTS (SELECT 1 FROM good_jobs WHERE good_jobs.id = job_id AND finished_at IS NULL)`
+
+/** Deletes concurrency claims of jobs that are not unfinished; without the table there are none. */
+export const deleteStaleClaims = (db: Queryable, facts: Facts): Promise<number> =>
+  facts.hasConcurrencyClaims ? countOf(db, { text: DELETE_STALE_CLAIMS }) : Promise.resolve(0)
+
+/** A batch whose members still run is under way, whatever its columns say. $1 finished before timestamp · $2 includes discarded bool */
+const DELETE_FINISHED_BATCHES = `
+DELETE FROM good_job_batches
+WHERE id IN (
+  SELECT id FROM good_job_batches
+  WHERE finished_at IS NOT NULL AND finished_at <= $1 AND ($2::bool OR discarded_at IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM good_jobs WHERE batch_id = good_job_batches.id AND good_jobs.finished_at IS NULL)
+  ORDER BY finished_at
+  LIMIT 1000
+)`
+
+/** Deletes up to a thousand finished batches; answers how many. */
+export const deleteFinishedBatches = (
+  db: Queryable,
+  options: { readonly finishedBefore: string; readonly includesDiscarded: boolean },
+): Promise<number> =>
+  countOf(db, { text: DELETE_FINISHED_BATCHES, values: [options.finishedBefore, options.includesDiscarded] })

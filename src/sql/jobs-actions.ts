@@ -1,0 +1,179 @@
+import { jobLockKeySql } from './advisory-lock.ts'
+import type { Facts } from './database.ts'
+import { countOf, type Queryable, rowsOf } from './types.ts'
+
+/** What a manual action must know of a job. */
+export interface ActionRow {
+  readonly id: string
+  readonly job_class: string | null
+  readonly batch_id: string | null
+  readonly batch_callback_id: string | null
+  readonly finished_at: string | null
+  readonly error: string | null
+  /** False when another session holds the job's advisory lock: it is being performed. */
+  readonly is_lock_free: boolean
+}
+
+/** $1 job ids uuid[]. The row lock comes first, so that the advisory lock is asked for the newest version of the row. */
+const LOCK_JOBS = `
+WITH job AS MATERIALIZED (
+  SELECT id, job_class, batch_id, batch_callback_id, finished_at, error
+  FROM good_jobs
+  WHERE id = ANY ($1::uuid[])
+  ORDER BY id
+  FOR NO KEY UPDATE
+)
+SELECT job.*, pg_try_advisory_xact_lock(${jobLockKeySql('job.id')}) AS is_lock_free FROM job`
+
+/** Locks the rows and, where it is free, the advisory lock of each job until the end of the transaction. */
+export const lockJobs = (db: Queryable, ids: readonly string[]): Promise<ActionRow[]> =>
+  rowsOf<ActionRow & Record<string, unknown>>(db, { text: LOCK_JOBS, values: [ids] })
+
+/** $1 job ids uuid[] */
+const FIND_BATCH_IDS = `
+SELECT DISTINCT batch FROM good_jobs, unnest(ARRAY[batch_id, batch_callback_id]) AS batch
+WHERE good_jobs.id = ANY ($1::uuid[]) AND batch IS NOT NULL`
+
+/** The batches that these jobs belong to or are callbacks of; their locks are taken before the rows are. */
+export const findBatchIdsOfJobs = async (db: Queryable, ids: readonly string[]): Promise<string[]> => {
+  const rows = await rowsOf<{ batch: string }>(db, { text: FIND_BATCH_IDS, values: [ids] })
+  return rows.map(({ batch }) => batch)
+}
+
+/**
+ * A discarded job waits again. GoodJob job.rb#retry_job: the hash counts one execution more, queue and priority come from the
+ * hash, the error stays until the next attempt ends. Only the keys that change are rewritten, so unknown ones survive.
+ *
+ * $1 ids uuid[] · $2 now timestamp · $3 keys of the hash to replace jsonb
+ */
+const retryJobsText = (facts: Facts, keepsCreatedAt: boolean) => `
+WITH waiting AS (
+  UPDATE good_jobs
+  SET serialized_params = serialized_params || $3::jsonb || jsonb_build_object(
+        'executions', coalesce((serialized_params->>'executions')::int, 0) + 1,
+        'provider_job_id', id::text),
+      queue_name = coalesce(nullif(serialized_params->>'queue_name', ''), 'default'),
+      priority = coalesce((serialized_params->>'priority')::int, 0),
+      scheduled_at = $2::${facts.timestampType},
+      ${keepsCreatedAt ? '' : `created_at = $2::${facts.timestampType},`}
+      performed_at = NULL,
+      finished_at = NULL,
+      error_event = 3,
+      updated_at = $2::${facts.timestampType}
+  WHERE id = ANY ($1::uuid[]) AND finished_at IS NOT NULL AND error IS NOT NULL
+  RETURNING id, queue_name, scheduled_at
+),
+notified AS MATERIALIZED (
+  SELECT pg_notify('good_job', json_build_object('queue_name', queue_name, 'scheduled_at',
+    to_char(scheduled_at${facts.timestampType === 'timestamptz' ? " AT TIME ZONE 'UTC'" : ''}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))::text)
+  FROM waiting
+  WHERE $4::bool
+)
+SELECT id, (SELECT count(*) FROM notified)::int AS messages FROM waiting`
+
+export interface RetryJobsOptions {
+  readonly now: string
+  /** Top-level keys to replace, as JSON text. */
+  readonly keys: string
+  readonly keepsCreatedAt: boolean
+  readonly isNotified: boolean
+}
+
+/** Makes discarded jobs wait again and tells the workers; answers the ids that were discarded. */
+export const retryJobs = async (
+  db: Queryable,
+  facts: Facts,
+  ids: readonly string[],
+  options: RetryJobsOptions,
+): Promise<string[]> => {
+  const { now, keys, keepsCreatedAt, isNotified } = options
+  const rows = await rowsOf<{ id: string }>(db, {
+    text: retryJobsText(facts, keepsCreatedAt),
+    values: [ids, now, keys, isNotified],
+  })
+  return rows.map(({ id }) => id)
+}
+
+/**
+ * Unfinished jobs end as discarded, and their open executions with them. GoodJob 4.20 job.rb#discard_job: event 5, wall-clock
+ * duration, no new execution.
+ *
+ * $1 ids uuid[] · $2 now timestamp · $3 error text
+ */
+const discardJobsText = ({ timestampType }: Facts) => `
+WITH discarded AS (
+  UPDATE good_jobs
+  SET finished_at = $2::${timestampType}, error = $3, error_event = 5, updated_at = $2::${timestampType}
+  WHERE id = ANY ($1::uuid[]) AND finished_at IS NULL
+  RETURNING id
+),
+closed AS (
+  UPDATE good_job_executions
+  SET finished_at = $2::${timestampType}, error = $3, error_event = 5,
+      duration = greatest($2::${timestampType} - created_at, interval '0'), updated_at = $2::${timestampType}
+  FROM discarded
+  WHERE active_job_id = discarded.id AND good_job_executions.finished_at IS NULL
+)
+SELECT id FROM discarded`
+
+/** Discards unfinished jobs; answers the ids that were unfinished. */
+export const discardJobs = async (
+  db: Queryable,
+  facts: Facts,
+  ids: readonly string[],
+  { now, error }: { readonly now: string; readonly error: string },
+): Promise<string[]> => {
+  const rows = await rowsOf<{ id: string }>(db, { text: discardJobsText(facts), values: [ids, now, error] })
+  return rows.map(({ id }) => id)
+}
+
+/** $1 ids uuid[] · $2 start timestamp · $3 now timestamp */
+const RESCHEDULE_JOBS =
+  'UPDATE good_jobs SET scheduled_at = $2, updated_at = $3 WHERE id = ANY ($1::uuid[]) AND finished_at IS NULL'
+
+/** Moves the start of unfinished jobs; GoodJob sends no message for it. */
+export const rescheduleJobs = (db: Queryable, ids: readonly string[], startsAt: string, now: string): Promise<number> =>
+  countOf(db, { text: RESCHEDULE_JOBS, values: [ids, startsAt, now] })
+
+/** $1 ids uuid[] */
+const DESTROY_JOBS = `
+WITH destroyed AS (
+  DELETE FROM good_jobs WHERE id = ANY ($1::uuid[]) AND finished_at IS NOT NULL RETURNING id
+),
+execution AS (
+  DELETE FROM good_job_executions USING destroyed WHERE active_job_id = destroyed.id
+)
+SELECT id FROM destroyed`
+
+/** Deletes finished jobs with their executions. */
+export const destroyJobs = (db: Queryable, ids: readonly string[]): Promise<number> =>
+  countOf(db, { text: DESTROY_JOBS, values: [ids] })
+
+/** $1 batch uuid */
+const BROKEN_MEMBERS = `
+SELECT id FROM good_jobs WHERE batch_id = $1 AND finished_at IS NOT NULL AND error IS NOT NULL ORDER BY id`
+
+/** $1 batch uuid */
+const OPEN_MEMBERS = 'SELECT id FROM good_jobs WHERE batch_id = $1 AND finished_at IS NULL ORDER BY id'
+
+const idsOf = async (db: Queryable, text: string, batchId: string): Promise<string[]> =>
+  (await rowsOf<{ id: string }>(db, { text, values: [batchId] })).map(({ id }) => id)
+
+export const findBrokenMembers = (db: Queryable, batchId: string): Promise<string[]> =>
+  idsOf(db, BROKEN_MEMBERS, batchId)
+export const findOpenMembers = (db: Queryable, batchId: string): Promise<string[]> => idsOf(db, OPEN_MEMBERS, batchId)
+
+/** $1 batch ids uuid[] · $2 now. The batch is under way again: without this it could be cleaned up under its members. */
+const REOPEN_BATCHES = `
+UPDATE good_job_batches SET finished_at = NULL, updated_at = $2
+WHERE id = ANY ($1::uuid[]) AND finished_at IS NOT NULL AND jobs_finished_at IS NOT NULL`
+
+/** Clears finished_at of batches whose jobs run again; without jobs_finished_at that column has another meaning and stays. */
+export const reopenBatches = async (
+  db: Queryable,
+  facts: Facts,
+  ids: readonly string[],
+  now: string,
+): Promise<void> => {
+  if (facts.hasJobsFinishedAt && ids.length > 0) await countOf(db, { text: REOPEN_BATCHES, values: [ids, now] })
+}

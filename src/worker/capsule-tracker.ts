@@ -1,0 +1,96 @@
+import type { Configuration } from '../configuration.ts'
+import { events } from '../events.ts'
+import { PROCESS_EXPIRY_MS } from '../batch/proof.ts'
+import type { Database } from '../sql/database.ts'
+import { releaseUnknownClaims } from '../sql/jobs-claim.ts'
+import { releaseDeadProcesses, releaseOrphans, removeProcess, upsertProcess } from '../sql/processes.ts'
+import type { Clock } from '../time.ts'
+import { Heartbeat } from './heartbeat.ts'
+import { processState } from './process-state.ts'
+import type { Scheduler } from './scheduler.ts'
+
+export interface CapsuleTrackerOptions {
+  readonly database: Database
+  readonly processId: string
+  readonly configuration: Configuration
+  readonly clock: Clock
+  readonly schedulers: () => readonly Scheduler[]
+  /** Ids of every attempt of this process. */
+  readonly attemptIds: () => readonly string[]
+  /** Jobs became free: look for work. */
+  readonly onReleased: () => void
+}
+
+/** GoodJob refreshes after 30 s and calls a process dead after five minutes. */
+const HEARTBEAT_MS = 25_000
+/** A claim that no attempt knows after this time was lost with its connection. */
+const UNKNOWN_CLAIM_MS = 60_000
+
+/** The process row, its heartbeat, and what other processes left behind. GoodJob: CapsuleTracker and Process. */
+export class CapsuleTracker {
+  readonly #options: CapsuleTrackerOptions
+  readonly #heartbeat: Heartbeat
+  #timer: NodeJS.Timeout | undefined
+  #cleaning: Promise<void> = Promise.resolve()
+
+  constructor(options: CapsuleTrackerOptions) {
+    this.#options = options
+    this.#heartbeat = new Heartbeat({
+      config: options.database.clientConfig('GoodJob::Process'),
+      processId: options.processId,
+      intervalMs: HEARTBEAT_MS,
+      state: () => this.#state(),
+      clockOffsetMs: options.clock.now().getTime() - Date.now(),
+    })
+  }
+
+  /** Writes the row before the first claim names it, then keeps it fresh. */
+  async start(): Promise<void> {
+    const { database, processId, clock } = this.#options
+    await upsertProcess(database.pool, { id: processId, state: this.#state(), now: clock.timestamp() })
+    this.#heartbeat.start()
+    this.#timer = setInterval(() => this.cleanUp(), HEARTBEAT_MS).unref()
+    this.cleanUp()
+  }
+
+  /** Frees jobs of dead processes and claims that nobody knows; failures are reported, the next round tries again. */
+  cleanUp(): void {
+    this.#cleaning = this.#cleaning
+      .then(() => this.#release())
+      .catch((error) => {
+        events.emit('worker_error', { processId: this.#options.processId, part: 'process cleanup', error })
+      })
+  }
+
+  /** Ends the heartbeat and removes the row; `keepsRow` when bodies of this process still run. */
+  async stop({ keepsRow }: { readonly keepsRow: boolean }): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#cleaning
+    await this.#heartbeat.stop()
+    if (!keepsRow) await removeProcess(this.#options.database.pool, this.#options.processId)
+  }
+
+  async #release(): Promise<void> {
+    const { database, processId, clock, attemptIds, onReleased } = this.#options
+    const now = clock.now().getTime()
+    const facts = await database.facts()
+    const dead = await releaseDeadProcesses(database.pool, facts, new Date(now - PROCESS_EXPIRY_MS).toISOString())
+    const before = new Date(now - UNKNOWN_CLAIM_MS).toISOString()
+    const orphans = await releaseOrphans(database.pool, facts, before)
+    const unknown = await releaseUnknownClaims(database.pool, facts, {
+      processId,
+      knownIds: attemptIds(),
+      claimedAt: [],
+      claimedBefore: before,
+    })
+    const jobs = dead.jobs + orphans + unknown
+    if (dead.ids.length > 0 || jobs > 0) events.emit('processes_released', { processId, ids: dead.ids, jobs })
+    if (jobs > 0) onReleased()
+  }
+
+  #state(): string {
+    const { configuration, schedulers, database } = this.#options
+    const { totalCount, idleCount, options } = database.pool
+    return processState(configuration, schedulers(), { totalCount, idleCount, max: options.max })
+  }
+}

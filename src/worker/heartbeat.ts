@@ -1,0 +1,65 @@
+import { Worker } from 'node:worker_threads'
+import type { ClientConfig } from 'pg'
+import { events } from '../events.ts'
+import { UPSERT_PROCESS } from '../sql/processes.ts'
+
+export interface HeartbeatOptions {
+  readonly config: ClientConfig
+  readonly processId: string
+  readonly intervalMs: number
+  readonly state: () => string
+  /** Milliseconds that the worker's clock is ahead of the system's. */
+  readonly clockOffsetMs: number
+}
+
+type FromThread = { type: 'beat' } | { type: 'failed'; error: string } | { type: 'stopped' }
+
+/** Refreshes the process row from a thread, which beats on while the event loop is blocked. */
+export class Heartbeat {
+  readonly #options: HeartbeatOptions
+  #thread: Worker | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: HeartbeatOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    const { config, processId, intervalMs, state, clockOffsetMs } = this.#options
+    const thread = new Worker(new URL('../sql/heartbeat-thread.js', import.meta.url), {
+      workerData: { config: cloneable(config), statement: UPSERT_PROCESS, processId, state: state(), intervalMs, clockOffsetMs },
+    })
+    thread.on('message', (message: FromThread) => this.#receive(message))
+    thread.on('error', (error) => this.#fail(error.message))
+    thread.unref()
+    this.#thread = thread
+    // The thread writes the state that it was told last; a blocked event loop just tells it nothing new.
+    this.#timer = setInterval(() => thread.postMessage({ type: 'state', state: state() }), intervalMs / 2).unref()
+  }
+
+  async stop(): Promise<void> {
+    const thread = this.#thread
+    clearInterval(this.#timer)
+    if (thread === undefined) return
+    this.#thread = undefined
+    const exited = new Promise<void>((resolve) => thread.once('exit', () => resolve()))
+    thread.ref()
+    thread.postMessage({ type: 'stop' })
+    // A connection that hangs must not hold up the shutdown.
+    const impatience = setTimeout(() => void thread.terminate(), 2_000)
+    await exited
+    clearTimeout(impatience)
+  }
+
+  #receive(message: FromThread): void {
+    if (message.type === 'failed') this.#fail(message.error)
+  }
+
+  #fail(error: string): void {
+    events.emit('process_heartbeat_failed', { processId: this.#options.processId, error })
+  }
+}
+
+/** A password function or a custom stream cannot be sent to a thread; the connection string and the plain options can. */
+const cloneable = (config: ClientConfig): ClientConfig =>
+  Object.fromEntries(Object.entries(config).filter(([, value]) => typeof value !== 'function')) as ClientConfig

@@ -1,0 +1,20 @@
+/** Wakes every pool at an interval; with LISTEN off it finds all the work alone. GoodJob: Poller. */
+export class Poller {
+  readonly #intervalMs: number
+  readonly #onPoll: () => void
+  #timer: NodeJS.Timeout | undefined
+
+  /** An interval of 0 or less never polls. */
+  constructor(intervalMs: number, onPoll: () => void) {
+    this.#intervalMs = intervalMs
+    this.#onPoll = onPoll
+  }
+
+  start(): void {
+    if (this.#intervalMs > 0) this.#timer = setInterval(this.#onPoll, this.#intervalMs)
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+}

@@ -1,0 +1,59 @@
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import type { Configuration } from '../configuration.ts'
+import type { Scheduler } from './scheduler.ts'
+
+/**
+ * The state column of the process row. The dashboard's processes page fails for all processes when memory, proctitle or
+ * schedulers is missing or of another type. GoodJob process.rb#generate_state.
+ */
+export const processState = (
+  configuration: Configuration,
+  schedulers: readonly Scheduler[],
+  pool: { readonly totalCount: number; readonly idleCount: number; readonly max: number },
+): string => {
+  const stats = schedulers.map(schedulerState)
+  const sum = (pick: (state: ReturnType<typeof schedulerState>) => number) => stats.reduce((total, state) => total + pick(state), 0)
+  const { preserveJobRecords } = configuration
+  return JSON.stringify({
+    hostname: hostname(),
+    pid: process.pid,
+    memory: memoryKilobytes(),
+    proctitle: process.title,
+    preserve_job_records: typeof preserveJobRecords === 'function' ? 'function' : preserveJobRecords,
+    retry_on_unhandled_error: configuration.retryOnUnhandledError,
+    schedulers: stats,
+    cron_enabled: false,
+    total_succeeded_executions_count: sum((state) => state.succeeded_executions_count),
+    total_errored_executions_count: sum((state) => state.errored_executions_count),
+    database_connection_pool: { size: pool.max, active: pool.totalCount - pool.idleCount },
+  })
+}
+
+const schedulerState = ({ pool, activeThreads, stats }: Scheduler) => ({
+  name: `GoodJob::Scheduler(queues=${pool.name} max_threads=${pool.maxThreads})`,
+  queues: pool.name,
+  max_threads: pool.maxThreads,
+  active_threads: activeThreads,
+  available_threads: pool.maxThreads - activeThreads,
+  max_cache: 0,
+  active_cache: 0,
+  available_cache: 0,
+  empty_executions_count: stats.empty,
+  errored_executions_count: stats.errored,
+  succeeded_executions_count: stats.succeeded,
+  total_executions_count: stats.succeeded + stats.errored,
+  execution_at: stats.executionAt?.toISOString() ?? null,
+  check_queue_at: stats.checkQueueAt?.toISOString() ?? null,
+})
+
+/** Proportional memory where the kernel tells it, as GoodJob reads it; resident memory elsewhere. */
+const memoryKilobytes = (): number => {
+  try {
+    const pss = /^Pss:\s+(\d+) kB/m.exec(readFileSync('/proc/self/smaps_rollup', 'utf8'))?.[1]
+    if (pss !== undefined) return Number(pss)
+  } catch {
+    // Not Linux, or not allowed.
+  }
+  return Math.round(process.memoryUsage.rss() / 1024)
+}

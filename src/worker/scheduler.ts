@@ -1,0 +1,158 @@
+import type { Lane } from '../claim/lane.ts'
+import { matchesQueue, type QueuePool } from '../claim/queue-string.ts'
+import { events } from '../events.ts'
+import type { ExecutionResult } from '../perform/execution.ts'
+import type { JobPerformer } from '../perform/job-performer.ts'
+import type { RunningAttempt } from '../perform/running-attempt.ts'
+import { type Clock, Wake } from '../time.ts'
+
+export interface SchedulerOptions {
+  readonly pool: QueuePool
+  readonly lane: Lane
+  readonly performer: JobPerformer
+  readonly processId: string
+  readonly clock: Clock
+  /** How far ahead the scheduler looks for the start of waiting jobs, milliseconds. */
+  readonly horizonMs: number
+  /** The earliest start of a waiting job in (from, to], milliseconds since the epoch. */
+  readonly findNextStart: (pool: QueuePool, from: Date, to: Date) => Promise<number | undefined>
+  readonly onPerformed: () => void
+}
+
+/** Outcomes that may wait to be written, per thread, before a pool stops claiming: a slow database slows the work down. */
+const BACKLOG_PER_THREAD = 4
+const MIN_BACKLOG = 200
+/** Pause after a claim that failed for no passing reason. */
+const CLAIM_FAILURE_PAUSE_MS = 1_000
+
+/** One pool of GoodJob's queue string: fills its free slots, then waits to be woken. GoodJob: Scheduler. */
+export class Scheduler {
+  readonly pool: QueuePool
+  readonly stats = {
+    succeeded: 0,
+    errored: 0,
+    empty: 0,
+    executionAt: null as Date | null,
+    checkQueueAt: null as Date | null,
+  }
+  readonly #options: SchedulerOptions
+  readonly #wake = new Wake()
+  readonly #bodies = new Set<Promise<void>>()
+  #mayHaveWork = true
+  #nextStartMs = Number.POSITIVE_INFINITY
+  #lookedUntilMs = 0
+
+  constructor(options: SchedulerOptions) {
+    this.#options = options
+    this.pool = options.pool
+  }
+
+  get activeThreads(): number {
+    return this.#bodies.size
+  }
+
+  /** Says that there may be work, at once or from `startsAtMs` (epoch) on. A wake is never lost. */
+  wake(startsAtMs = 0): void {
+    if (startsAtMs > this.#options.clock.now().getTime()) {
+      this.#nextStartMs = Math.min(this.#nextStartMs, startsAtMs)
+    } else {
+      this.#mayHaveWork = true
+    }
+    this.#wake.wake()
+  }
+
+  /** An outcome was written: a pool that waited for the backlog goes on. */
+  resume(): void {
+    if (this.#mayHaveWork) this.#wake.wake()
+  }
+
+  /** A notification: wakes the pool if it serves the queue. */
+  notify(queueName: string | undefined, startsAtMs: number): void {
+    if (matchesQueue(this.pool.selector, queueName)) this.wake(startsAtMs)
+  }
+
+  /** The loop; ends when `signal` aborts, without waiting for running bodies. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const isFailed = await this.#fillFreeSlots(signal)
+      await this.#wake.wait(isFailed ? CLAIM_FAILURE_PAUSE_MS : this.#pauseMs(), signal)
+      this.#passTime()
+    }
+  }
+
+  /** Resolves when no body runs. */
+  async idle(): Promise<void> {
+    while (this.#bodies.size > 0) await Promise.all(this.#bodies)
+  }
+
+  async #fillFreeSlots(signal: AbortSignal): Promise<boolean> {
+    const { performer, lane } = this.#options
+    while (!signal.aborted && this.#mayHaveWork && this.#freeSlots() > 0) {
+      const free = this.#freeSlots()
+      this.#mayHaveWork = false
+      try {
+        this.stats.checkQueueAt = this.#options.clock.now()
+        const attempts = await performer.claim(lane, this.pool.selector, free)
+        if (attempts.length === free) this.#mayHaveWork = true
+        if (attempts.length === 0) this.stats.empty += 1
+        else await this.#startAll(attempts)
+        if (!this.#mayHaveWork) await this.#lookAhead()
+      } catch (error) {
+        events.emit('claim_failed', { processId: this.#options.processId, queues: this.pool.name, error })
+        this.#mayHaveWork = true
+        return true
+      }
+    }
+    return false
+  }
+
+  #freeSlots(): number {
+    const backlog = Math.max(MIN_BACKLOG, this.pool.maxThreads * BACKLOG_PER_THREAD)
+    if (this.#options.performer.pendingOutcomes >= backlog) return 0
+    return this.pool.maxThreads - this.#bodies.size
+  }
+
+  async #startAll(attempts: readonly RunningAttempt[]): Promise<void> {
+    const { performer } = this.#options
+    this.stats.executionAt = this.#options.clock.now()
+    const batches = await performer.loadBatches(attempts)
+    for (const attempt of attempts) {
+      const body = performer.perform(attempt, batches).then((result) => this.#count(result))
+      this.#bodies.add(body)
+      void body.finally(() => {
+        this.#bodies.delete(body)
+        if (this.#mayHaveWork) this.#wake.wake()
+      })
+    }
+  }
+
+  #count(result: ExecutionResult): void {
+    if (result.error === null) this.stats.succeeded += 1
+    else this.stats.errored += 1
+    this.#options.onPerformed()
+  }
+
+  /** Knows the next start within the horizon; what is enqueued later announces itself, or is found by the next poll. */
+  async #lookAhead(): Promise<void> {
+    const now = this.#options.clock.now()
+    if (now.getTime() < this.#lookedUntilMs) return
+    const until = new Date(now.getTime() + this.#options.horizonMs)
+    const next = await this.#options.findNextStart(this.pool, now, until)
+    this.#lookedUntilMs = until.getTime()
+    if (next !== undefined) this.#nextStartMs = Math.min(this.#nextStartMs, next)
+  }
+
+  #pauseMs(): number {
+    const nextMs = Math.min(this.#nextStartMs, this.#lookedUntilMs || Number.POSITIVE_INFINITY)
+    return Math.max(0, nextMs - this.#options.clock.now().getTime())
+  }
+
+  /** A start time or the horizon has come: there may be work, and the next start is unknown again. */
+  #passTime(): void {
+    const now = this.#options.clock.now().getTime()
+    if (now < this.#nextStartMs && now < this.#lookedUntilMs) return
+    this.#nextStartMs = Number.POSITIVE_INFINITY
+    this.#lookedUntilMs = 0
+    this.#mayHaveWork = true
+  }
+}
