@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import type { ClientBase } from 'pg'
+import { vectors } from './shared.ts'
 
 /** A GoodJob version whose tables are recorded in the vectors. */
 export const SCHEMA_VERSIONS = ['4.0.0', '4.9.3', '4.14.2', '4.19.2', '4.20.0', '4.23.1'] as const
@@ -16,7 +16,7 @@ type VectorTables = Readonly<Record<string, VectorTable>>
 
 /** The tables that the install migration of this GoodJob version makes. */
 export const readVectorTables = (version: SchemaVersion): VectorTables =>
-  JSON.parse(readFileSync(new URL(`../../../shared/vectors/schema-${version}.json`, import.meta.url), 'utf8')).tables
+  vectors<{ tables: VectorTables }>(`schema-${version}.json`).tables
 
 /** Creates the tables of this GoodJob version in the public schema. */
 export const installVectorSchema = async (client: ClientBase, version: SchemaVersion): Promise<void> => {
