@@ -28,6 +28,9 @@ export type PerformArguments<T extends Job> = T extends { perform(...args: infer
 
 type JobStatics = { [K in keyof typeof Job]: (typeof Job)[K] }
 
+/** A job class, also an abstract one that only others extend. */
+export type JobClass<T extends Job = Job> = (abstract new (...args: never[]) => T) & JobStatics
+
 /** A class of jobs that can be made, registered and enqueued. */
 export type JobConstructor<T extends Job = Job> = (new (...args: never[]) => T) & JobStatics
 

@@ -1,4 +1,4 @@
-import type { Job, JobConstructor } from './base.ts'
+import type { Job, JobClass } from './base.ts'
 import type { AroundFunction, CallbackFunction, CallbackOptions } from './callbacks.ts'
 import { declareOn } from './declarations.ts'
 import type { ErrorMatcher, MatchedError } from './error-matching.ts'
@@ -17,7 +17,7 @@ const asList = <M>(matchers: M | readonly M[]): readonly M[] =>
 type CallbackKind = 'before' | 'around' | 'after'
 
 const addCallback = <T extends Job>(
-  jobClass: JobConstructor<T>,
+  jobClass: JobClass<T>,
   chain: 'enqueue' | 'perform',
   callback: { kind: CallbackKind; run: CallbackFunction<T> | AroundFunction<T> } & CallbackOptions<T>,
 ): void => {
@@ -31,7 +31,7 @@ export abstract class JobClassMethods {
    * or the job fails with it. The declaration that comes last and matches wins, a subclass's before its superclass's.
    */
   static retryOn<T extends Job, const M extends ErrorMatcher>(
-    this: JobConstructor<T>,
+    this: JobClass<T>,
     errors: M | readonly M[],
     options: RetryOnOptions = {},
     onExhausted?: FailureFunction<T, MatchedError<M>>,
@@ -41,7 +41,7 @@ export abstract class JobClassMethods {
 
   /** Ends the job for good after one of these errors. */
   static discardOn<T extends Job, const M extends ErrorMatcher>(
-    this: JobConstructor<T>,
+    this: JobClass<T>,
     errors: M | readonly M[],
     options: DiscardOnOptions = {},
     onDiscard?: FailureFunction<T, MatchedError<M>>,
@@ -51,7 +51,7 @@ export abstract class JobClassMethods {
 
   /** Gives these errors to `handler`; the job ends with what the handler did. */
   static rescueFrom<T extends Job, const M extends ErrorMatcher>(
-    this: JobConstructor<T>,
+    this: JobClass<T>,
     errors: M | readonly M[],
     handler: FailureFunction<T, MatchedError<M>>,
   ): void {
@@ -59,42 +59,34 @@ export abstract class JobClassMethods {
   }
 
   /** Called when a job ends for good without success: discarded, attempts used up, or an error that nobody handled. */
-  static afterDiscard<T extends Job>(this: JobConstructor<T>, run: FailureFunction<T>): void {
+  static afterDiscard<T extends Job>(this: JobClass<T>, run: FailureFunction<T>): void {
     declareOn(this).afterDiscard.push(run as FailureFunction)
   }
 
-  static beforeEnqueue<T extends Job>(
-    this: JobConstructor<T>,
-    run: CallbackFunction<T>,
-    on?: CallbackOptions<T>,
-  ): void {
+  static beforeEnqueue<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: CallbackOptions<T>): void {
     addCallback(this, 'enqueue', { ...on, kind: 'before', run })
   }
 
-  static aroundEnqueue<T extends Job>(this: JobConstructor<T>, run: AroundFunction<T>, on?: CallbackOptions<T>): void {
+  static aroundEnqueue<T extends Job>(this: JobClass<T>, run: AroundFunction<T>, on?: CallbackOptions<T>): void {
     addCallback(this, 'enqueue', { ...on, kind: 'around', run })
   }
 
-  static afterEnqueue<T extends Job>(this: JobConstructor<T>, run: CallbackFunction<T>, on?: CallbackOptions<T>): void {
+  static afterEnqueue<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: CallbackOptions<T>): void {
     addCallback(this, 'enqueue', { ...on, kind: 'after', run })
   }
 
   /** Runs before `perform`; `throwAbort()` in it skips the job without an error. */
-  static beforePerform<T extends Job>(
-    this: JobConstructor<T>,
-    run: CallbackFunction<T>,
-    on?: CallbackOptions<T>,
-  ): void {
+  static beforePerform<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: CallbackOptions<T>): void {
     addCallback(this, 'perform', { ...on, kind: 'before', run })
   }
 
   /** Runs around `perform`; without `await next()` the job is skipped. */
-  static aroundPerform<T extends Job>(this: JobConstructor<T>, run: AroundFunction<T>, on?: CallbackOptions<T>): void {
+  static aroundPerform<T extends Job>(this: JobClass<T>, run: AroundFunction<T>, on?: CallbackOptions<T>): void {
     addCallback(this, 'perform', { ...on, kind: 'around', run })
   }
 
   /** Runs after `perform` has ended without an error. */
-  static afterPerform<T extends Job>(this: JobConstructor<T>, run: CallbackFunction<T>, on?: CallbackOptions<T>): void {
+  static afterPerform<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: CallbackOptions<T>): void {
     addCallback(this, 'perform', { ...on, kind: 'after', run })
   }
 }

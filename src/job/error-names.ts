@@ -54,6 +54,8 @@ export const rubyErrorName = (error: unknown): string => {
   if (explicit !== undefined && CONSTANT.test(explicit)) return explicit
   const className = readString(() => error.constructor.name) ?? 'Error'
   const name = readString(() => error.name) ?? className
+  // AbortSignal's errors are all of this class and differ by name.
+  if (className === 'DOMException') return known(name) ?? 'StandardError'
   // A subclass that sets no name of its own still answers its ancestor's, such as 'Error'.
   const isInherited = name !== className && Object.hasOwn(RUBY_NAMES, name) && !Object.hasOwn(error, 'name')
   return (isInherited ? known(className) : undefined) ?? known(name) ?? known(className) ?? 'StandardError'

@@ -163,8 +163,7 @@ const scheduleRetry = async (
   const jitter = options.jitter === undefined ? job.jobConstructor.retryJitter : (options.jitter ?? 0)
   const seconds = delaySeconds(wait, { executions, error, jitter })
   if (await job.retryJob({ wait: seconds, queue: options.queue, priority: options.priority, error })) return
-  // Active Job takes the error for handled although nothing was enqueued, and the job is lost.
-  job.logger.warn({ jobId: job.jobId }, 'The retry of a failed job was not enqueued; the failure stands')
+  // Nothing was enqueued. Active Job takes the error for handled all the same, and the job is lost.
   await runAfterDiscard(job, error)
   throw error
 }

@@ -110,11 +110,7 @@ const readArguments = (job: Job): Promise<void> | undefined => {
   return undefined
 }
 
-const locateRecords = async (
-  job: Job,
-  args: unknown[],
-  locate: (gid: GlobalID) => Promise<unknown>,
-): Promise<void> => {
+const locateRecords = async (job: Job, args: unknown[], locate: (gid: GlobalID) => Promise<unknown>): Promise<void> => {
   job.arguments = await mapGlobalIDs(args, locate)
   job[STATE].wire = null
 }

@@ -1,0 +1,128 @@
+import { type EventMap, type EventName, events } from '../../src/events.ts'
+import type { Job, JobConstructor } from '../../src/job/base.ts'
+import { silentLogger } from '../../src/job/logger.ts'
+import type { QueueAdapter } from '../../src/job/queue-adapter.ts'
+import { jobToText } from '../../src/job/serialization.ts'
+import { type Attempt, type AttemptContext, type ExecutionResult, execute } from '../../src/perform/execution.ts'
+import { systemClock } from '../../src/time.ts'
+
+/** The moment at which the clock of these tests stands still. */
+export const NOW = new Date('2024-02-29T12:34:56.123Z')
+
+/** A clock that stands still. */
+export const stoppedClock = { ...systemClock, now: () => NOW, monotonic: () => 0 }
+
+/** What a worker gives to an attempt, with nothing special about it. */
+export const context = (overrides: Partial<AttemptContext> = {}): AttemptContext => ({
+  signal: new AbortController().signal,
+  logger: silentLogger,
+  clock: stoppedClock,
+  railsVersion: '7.2',
+  ...overrides,
+})
+
+/** A first attempt of a job, as if its row had just been claimed. */
+export const attemptOf = (job: Job, overrides: Partial<Attempt> = {}): Attempt => ({
+  jobClass: job.jobConstructor,
+  id: job.jobId,
+  serializedParams: jobToText(job, { now: NOW, railsVersion: '7.2' }),
+  labels: null,
+  concurrencyKey: null,
+  interruptedAt: null,
+  ...overrides,
+})
+
+/** Runs a job as a worker would. */
+export const perform = (
+  job: Job,
+  attempt: Partial<Attempt> = {},
+  overrides: Partial<AttemptContext> = {},
+): Promise<ExecutionResult> => execute(attemptOf(job, attempt), context(overrides))
+
+/** The attempt after one that enqueued its job again. Throws when it did not. */
+export const nextAttempt = (result: ExecutionResult): Attempt => {
+  const { job, reenqueue } = result
+  if (!job || !reenqueue) throw new Error(`the attempt ended for good: ${JSON.stringify(result.error)}`)
+  return attemptOf(job, { serializedParams: reenqueue.serializedParams, labels: reenqueue.labels })
+}
+
+/** The stored hash of a re-enqueued job. */
+export const storedParams = (result: ExecutionResult): Record<string, unknown> => {
+  if (!result.reenqueue) throw new Error('nothing was enqueued')
+  return JSON.parse(result.reenqueue.serializedParams) as Record<string, unknown>
+}
+
+/** Runs a job again and again until it does not ask for more; answers all results. */
+export const performAll = async (job: Job, overrides: Partial<AttemptContext> = {}): Promise<ExecutionResult[]> => {
+  const results = [await perform(job, {}, overrides)]
+  for (let last = results.at(-1); last?.reenqueue; last = results.at(-1)) {
+    results.push(await execute(nextAttempt(last), context(overrides)))
+  }
+  return results
+}
+
+/** An adapter that keeps what it is given, or does what `refuse` does. */
+export class RecordingAdapter implements QueueAdapter {
+  readonly name = 'Recording'
+  readonly jobs: Job[] = []
+  readonly bulks: (readonly Job[])[] = []
+  readonly transactions: unknown[] = []
+  refuse: (job: Job) => void = () => {}
+
+  async enqueue(job: Job, { transaction }: { transaction?: unknown }): Promise<void> {
+    this.refuse(job)
+    this.transactions.push(transaction)
+    this.jobs.push(job)
+  }
+
+  async enqueueAll(jobs: readonly Job[], { transaction }: { transaction?: unknown }): Promise<number> {
+    this.transactions.push(transaction)
+    this.bulks.push(jobs)
+    for (const job of jobs) job.successfullyEnqueued = true
+    return jobs.length
+  }
+}
+
+const JOB_EVENTS = [
+  'enqueue',
+  'enqueue_at',
+  'perform_start',
+  'perform',
+  'enqueue_retry',
+  'retry_stopped',
+  'discard',
+  'error_report',
+  'interrupt',
+  'resume',
+  'step_started',
+  'step',
+  'step_skipped',
+] as const satisfies readonly EventName[]
+
+export interface SeenEvent {
+  readonly name: (typeof JOB_EVENTS)[number]
+  readonly payload: EventMap[(typeof JOB_EVENTS)[number]] & { readonly error?: unknown; readonly aborted?: boolean }
+}
+
+/** Records the job events while `body` runs. */
+export const eventsDuring = async (body: () => unknown): Promise<SeenEvent[]> => {
+  const seen: SeenEvent[] = []
+  const listeners = JOB_EVENTS.map((name) => {
+    const listener = (payload: EventMap[typeof name]) => seen.push({ name, payload } as SeenEvent)
+    events.on(name, listener as never)
+    return () => events.off(name, listener as never)
+  })
+  try {
+    await body()
+  } finally {
+    for (const stop of listeners) stop()
+  }
+  return seen
+}
+
+/** The names of the job events while `body` runs. */
+export const eventNamesDuring = async (body: () => unknown): Promise<string[]> =>
+  (await eventsDuring(body)).map(({ name }) => name)
+
+/** The class of a job, typed for `only` filters and registries. */
+export const classOf = (job: Job): JobConstructor => job.jobConstructor

@@ -1,0 +1,330 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { ConfigurationError } from '../../src/errors.ts'
+import { Job } from '../../src/job/base.ts'
+import { throwAbort } from '../../src/job/callbacks.ts'
+import type { RetryOnOptions } from '../../src/job/exceptions.ts'
+import { type Logger, silentLogger } from '../../src/job/logger.ts'
+import { execute } from '../../src/perform/execution.ts'
+import {
+  attemptOf,
+  context,
+  eventNamesDuring,
+  eventsDuring,
+  NOW,
+  perform,
+  performAll,
+  storedParams,
+} from './fixtures.ts'
+
+class NetworkError extends Error {}
+class TimeoutError extends NetworkError {}
+class QuotaError extends Error {}
+
+/** A class that throws what `failure` makes, with one retryOn. */
+const declareJob = (errors: Parameters<typeof Job.retryOn>[0], options: RetryOnOptions, failure: () => unknown) => {
+  class FailingJob extends Job {
+    perform() {
+      throw failure()
+    }
+  }
+  FailingJob.retryOn(errors, options)
+  return FailingJob
+}
+
+const waitOf = (result: { reenqueue: { scheduledAt: Date | null } | null }): number =>
+  ((result.reenqueue?.scheduledAt?.getTime() ?? Number.NaN) - NOW.getTime()) / 1000
+
+describe('retryOn counts', () => {
+  test('under the text of the declared list, not the class of the error [AJ-056]', async () => {
+    const FailingJob = declareJob([NetworkError, QuotaError], {}, () => new TimeoutError('slow'))
+    const result = await perform(new FailingJob())
+    expect(storedParams(result).exception_executions).toEqual({ '[NetworkError, QuotaError]': 1 })
+  })
+
+  test('under quoted names when the declaration has strings, as Ruby does [AJ-056]', async () => {
+    const FailingJob = declareJob(['NetworkError', QuotaError], {}, () => new TimeoutError('slow'))
+    const result = await perform(new FailingJob())
+    expect(storedParams(result).exception_executions).toEqual({ '["NetworkError", QuotaError]': 1 })
+  })
+
+  test('under the key of the declaration when it has one [AJ-056]', async () => {
+    const FailingJob = declareJob(NetworkError, { key: '["Net::OpenTimeout"]' }, () => new TimeoutError('slow'))
+    const result = await perform(new FailingJob())
+    expect(storedParams(result).exception_executions).toEqual({ '["Net::OpenTimeout"]': 1 })
+  })
+
+  test('under the Ruby names of classes that have one [AJ-056]', async () => {
+    class GatewayError extends Error {
+      static rubyName = 'Billing::GatewayError'
+    }
+    const FailingJob = declareJob([Error, GatewayError, RangeError], {}, () => new Error('any'))
+    const result = await perform(new FailingJob())
+    expect(storedParams(result).exception_executions).toEqual({
+      '[StandardError, Billing::GatewayError, RangeError]': 1,
+    })
+  })
+
+  test('each declaration for itself while executions counts all runs [AJ-058]', async () => {
+    const errors = [new NetworkError('1'), new QuotaError('2'), new NetworkError('3'), new NetworkError('4')]
+    class FailingJob extends Job {
+      static {
+        this.retryOn(NetworkError, { attempts: 3 })
+        this.retryOn(QuotaError, { attempts: 2 })
+      }
+      perform() {
+        throw errors[this.executions - 1]
+      }
+    }
+    const results = await performAll(new FailingJob())
+    expect(results.map(({ outcome }) => outcome)).toEqual(['retried', 'retried', 'retried', 'retry_stopped'])
+    expect(results[2] && storedParams(results[2])).toMatchObject({
+      executions: 3,
+      exception_executions: { '[NetworkError]': 2, '[QuotaError]': 1 },
+    })
+  })
+
+  test('on from what Ruby counted, so that one failure there and two here stop at three [AJ-056, AJ-057]', async () => {
+    const FailingJob = declareJob(NetworkError, { attempts: 3 }, () => new NetworkError('no'))
+    const job = new FailingJob()
+    job.executions = 1
+    job.exceptionExecutions = { '[NetworkError]': 1 }
+    const results = await performAll(job)
+    expect(results.map(({ outcome }) => outcome)).toEqual(['retried', 'retry_stopped'])
+  })
+
+  test('keys of others are kept as they are [AJ-082]', async () => {
+    const FailingJob = declareJob(NetworkError, {}, () => new NetworkError('no'))
+    const job = new FailingJob()
+    const foreign = { "Interrupted at 'import', cursor '42' (stopping)": 1, '[EA]': 7, boom: 2 }
+    job.exceptionExecutions = { ...foreign }
+    const result = await perform(job)
+    expect(storedParams(result).exception_executions).toEqual({ ...foreign, '[NetworkError]': 1 })
+  })
+
+  test('all runs when the hash has no counters, which then stay null [AJ-059]', async () => {
+    const FailingJob = declareJob(NetworkError, { attempts: 3 }, () => new NetworkError('no'))
+    const job = new FailingJob()
+    job.exceptionExecutions = null
+    job.executions = 1
+    const results = await performAll(job)
+    expect(results.map(({ outcome }) => outcome)).toEqual(['retried', 'retry_stopped'])
+    expect(results[0] && storedParams(results[0])).toMatchObject({ executions: 2, exception_executions: null })
+  })
+
+  test('a warning tells of two declarations that share a counter by their names alone', async () => {
+    const twins = [class DoubleError extends Error {}, class DoubleError extends Error {}] as const
+    const warned: string[] = []
+    const listener = (warning: Error) => warned.push(warning.message)
+    process.on('warning', listener)
+    class FailingJob extends Job {
+      static {
+        this.retryOn(twins[0])
+        this.retryOn(twins[0])
+        this.retryOn(twins[1])
+      }
+      perform() {}
+    }
+    // Node reports warnings at the next tick.
+    await new Promise((resolve) => process.nextTick(resolve))
+    process.off('warning', listener)
+    expect(warned).toEqual([
+      expect.stringContaining(`${FailingJob.name}: two retryOn of different errors count as "[DoubleError]"`),
+    ])
+  })
+})
+
+describe('retryOn attempts', () => {
+  test.each([1, 2, 5])('attempts: %i gives that many runs [AJ-057]', async (attempts) => {
+    const FailingJob = declareJob(NetworkError, { attempts }, () => new NetworkError('no'))
+    const results = await performAll(new FailingJob())
+    expect(results).toHaveLength(attempts)
+    expect(results.at(-1)).toMatchObject({
+      outcome: 'retry_stopped',
+      errorEvent: 4,
+      isUnhandled: true,
+      reenqueue: null,
+    })
+  })
+
+  test('five runs are the default [AJ-057]', async () => {
+    const FailingJob = declareJob(NetworkError, {}, () => new NetworkError('no'))
+    expect(await performAll(new FailingJob())).toHaveLength(5)
+  })
+
+  test.each(['unlimited', Number.POSITIVE_INFINITY] as const)('%s never stops [AJ-057]', async (attempts) => {
+    const FailingJob = declareJob(NetworkError, { attempts }, () => new NetworkError('no'))
+    const job = new FailingJob()
+    job.executions = 1_000_000
+    job.exceptionExecutions = { '[NetworkError]': 1_000_000 }
+    expect(await perform(job)).toMatchObject({ outcome: 'retried' })
+  })
+})
+
+describe('retryOn waits', () => {
+  test('three seconds by default, stretched by less than 15 % [AJ-061]', async () => {
+    const FailingJob = declareJob(NetworkError, {}, () => new NetworkError('no'))
+    const wait = waitOf(await perform(new FailingJob()))
+    expect(wait).toBeGreaterThanOrEqual(3)
+    expect(wait).toBeLessThan(3.45)
+  })
+
+  test('3, 18, 83, 258 and 627 seconds when polynomially longer without jitter [AJ-060]', async () => {
+    const FailingJob = declareJob(
+      NetworkError,
+      { wait: 'polynomially_longer', jitter: null, attempts: 6 },
+      () => new NetworkError('no'),
+    )
+    const results = await performAll(new FailingJob())
+    expect(results.slice(0, 5).map(waitOf)).toEqual([3, 18, 83, 258, 627])
+  })
+
+  test('jitter stretches the polynomial but not its two seconds, numbers wholly, functions never [AJ-061]', async () => {
+    const count = fc.integer({ min: 1, max: 50 })
+    const jitter = fc.double({ min: 0, max: 2, noNaN: true })
+    await fc.assert(
+      fc.asyncProperty(count, jitter, fc.integer({ min: 0, max: 10_000 }), async (n, j, seconds) => {
+        const wait = async (given: RetryOnOptions['wait']) => {
+          const FailingJob = declareJob(
+            NetworkError,
+            { wait: given, jitter: j, attempts: 'unlimited' },
+            () => new NetworkError(),
+          )
+          const job = new FailingJob()
+          job.exceptionExecutions = { '[NetworkError]': n - 1 }
+          return waitOf(await perform(job))
+        }
+        const polynomial = await wait('polynomially_longer')
+        // Times have millisecond resolution.
+        expect(polynomial).toBeGreaterThanOrEqual(n ** 4 + 2)
+        expect(polynomial).toBeLessThanOrEqual(n ** 4 * (1 + j) + 2)
+        const fixed = await wait(seconds)
+        expect(fixed).toBeGreaterThanOrEqual(seconds)
+        expect(fixed).toBeLessThanOrEqual(seconds * (1 + j))
+        expect(await wait(() => seconds)).toBe(seconds)
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  test('a function gets the count of its declaration and the error [AJ-061]', async () => {
+    const seen: unknown[] = []
+    const wait = (executions: number, error: Error) => {
+      seen.push([executions, error.message])
+      return 7
+    }
+    const FailingJob = declareJob(NetworkError, { wait }, () => new NetworkError('no'))
+    expect((await performAll(new FailingJob())).slice(0, -1).map(waitOf)).toEqual([7, 7, 7, 7])
+    expect(seen).toEqual([1, 2, 3, 4].map((count) => [count, 'no']))
+  })
+
+  test('the class decides about jitter that a declaration leaves open [AJ-061]', async () => {
+    const FailingJob = declareJob(NetworkError, { wait: 100 }, () => new NetworkError('no'))
+    FailingJob.retryJitter = 0
+    expect(waitOf(await perform(new FailingJob()))).toBe(100)
+  })
+
+  test('zero is a schedule for now, not for none [AJ-012]', async () => {
+    const FailingJob = declareJob(NetworkError, { wait: 0 }, () => new NetworkError('no'))
+    expect(await perform(new FailingJob())).toMatchObject({ reenqueue: { scheduledAt: NOW } })
+  })
+})
+
+describe('a retry', () => {
+  test('goes to the queue and priority of its declaration, in hash and row, not in memory [AJ-011, AJ-062]', async () => {
+    const FailingJob = declareJob(NetworkError, { queue: 'slow', priority: 0 }, () => new NetworkError('no'))
+    FailingJob.queueNamePrefix = 'pre'
+    const result = await perform(new FailingJob().set({ queue: 'fast', priority: 7 }))
+    expect(result.reenqueue).toMatchObject({ queueName: 'pre_slow', priority: 0 })
+    expect(storedParams(result)).toMatchObject({ queue_name: 'pre_slow', priority: 0 })
+    expect(result.job).toMatchObject({ queueName: 'pre_fast', priority: 7, scheduledAt: null })
+  })
+
+  test('emits perform_start, enqueue_at, enqueue_retry, perform, and no error on perform [AJ-088]', async () => {
+    const error = new NetworkError('no')
+    const FailingJob = declareJob(NetworkError, { wait: 10, jitter: 0 }, () => error)
+    const seen = await eventsDuring(() => perform(new FailingJob()))
+    expect(seen.map(({ name }) => name)).toEqual(['perform_start', 'enqueue_at', 'enqueue_retry', 'perform'])
+    expect(seen[2]?.payload).toMatchObject({ error, waitSeconds: 10 })
+    expect(seen[3]?.payload).not.toHaveProperty('error')
+  })
+
+  test('report tells of scheduled retries only, not of the end [AJ-070]', async () => {
+    const FailingJob = declareJob(NetworkError, { report: true, attempts: 3 }, () => new NetworkError('no'))
+    const seen = await eventsDuring(() => performAll(new FailingJob()))
+    const reports = seen.filter(({ name }) => name === 'error_report')
+    expect(reports).toHaveLength(2)
+    expect(reports[0]?.payload).toMatchObject({ severity: 'warning', source: 'application.active_job' })
+  })
+
+  test('that a before callback aborts is warned of, and the error stands as unhandled [AJ-068]', async () => {
+    const warnings: string[] = []
+    const discarded: string[] = []
+    const logger: Logger = {
+      ...silentLogger,
+      warn: (...line: unknown[]) => void warnings.push(String(line.at(-1))),
+      child: () => logger,
+    }
+    const FailingJob = declareJob(NetworkError, {}, () => new NetworkError('no'))
+    FailingJob.beforeEnqueue(() => throwAbort())
+    FailingJob.afterDiscard((_job, error) => discarded.push(error.message))
+    const result = await perform(new FailingJob(), {}, { logger })
+    expect(result).toMatchObject({ outcome: 'unhandled', error: { text: 'NetworkError: no' }, reenqueue: null })
+    expect(warnings).toEqual(['A retry was not enqueued: a callback or the queue refused it'])
+    expect(discarded).toEqual(['no'])
+  })
+
+  test('keeps the time the job was scheduled for when it has no wait of its own [AJ-069]', async () => {
+    const FailingJob = declareJob(NetworkError, { wait: () => null }, () => new NetworkError('no'))
+    const then = new Date('2024-02-28T00:00:00.500Z')
+    const result = await perform(new FailingJob().set({ waitUntil: then }))
+    expect(result.reenqueue?.scheduledAt?.getTime()).toBe(then.getTime())
+    expect(storedParams(result).scheduled_at).toBe('2024-02-28T00:00:00.500000000Z')
+  })
+
+  test('clears that time when its class says so [AJ-069]', async () => {
+    const FailingJob = declareJob(NetworkError, { wait: () => undefined }, () => new NetworkError('no'))
+    FailingJob.retryKeepsSchedule = false
+    const result = await perform(new FailingJob().set({ waitUntil: new Date(0) }))
+    expect(result.reenqueue?.scheduledAt).toBeNull()
+    expect(storedParams(result).scheduled_at).toBeNull()
+  })
+
+  test('keeps the nanoseconds of a time that Ruby stored [AJ-069]', async () => {
+    const FailingJob = declareJob(NetworkError, { wait: () => null }, () => new NetworkError('no'))
+    const attempt = attemptOf(new FailingJob().set({ waitUntil: NOW }))
+    const serializedParams = attempt.serializedParams.replaceAll('.123000000Z', '.123456789Z')
+    const result = await execute({ ...attempt, serializedParams }, context())
+    expect(storedParams(result).scheduled_at).toBe('2024-02-29T12:34:56.123456789Z')
+  })
+
+  test('has a fresh enqueued_at and the same job_id [AJ-006, AJ-009]', async () => {
+    const FailingJob = declareJob(NetworkError, {}, () => new NetworkError('no'))
+    const job = new FailingJob()
+    const later = new Date(NOW.getTime() + 60_000)
+    const result = await perform(job, {}, { clock: { ...context().clock, now: () => later } })
+    expect(storedParams(result)).toMatchObject({ job_id: job.jobId, enqueued_at: '2024-02-29T12:35:56.123000000Z' })
+  })
+})
+
+describe('retryOn refuses', () => {
+  test.each([
+    [{ attempts: 0 }, 'attempts must be a whole number'],
+    [{ attempts: 1.5 }, 'attempts must be a whole number'],
+    [{ wait: Number.NaN }, 'wait must be'],
+    [{ wait: 'later' as never }, 'wait must be'],
+    [{ atempts: 3 } as never, 'did you mean attempts?'],
+  ] satisfies [RetryOnOptions, string][])('%j when the class loads', (options, text) => {
+    expect(() => declareJob(NetworkError, options, () => new Error())).toThrow(ConfigurationError)
+    expect(() => declareJob(NetworkError, options, () => new Error())).toThrow(text)
+  })
+})
+
+test('the last run of a job without handlers emits no retry events', async () => {
+  class PlainJob extends Job {
+    perform() {
+      throw new Error('no')
+    }
+  }
+  expect(await eventNamesDuring(() => perform(new PlainJob()))).toEqual(['perform_start', 'perform'])
+})
