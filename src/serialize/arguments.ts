@@ -6,6 +6,7 @@ import type { Encoding } from './encoding.ts'
 import { INDIFFERENT, STRING_KEYS, SYMBOL_KEYS } from './hash-kind.ts'
 import type { JsonValue } from './json.ts'
 import { DEFAULT_RAILS_VERSION, type RailsVersion } from './rails-version.ts'
+import { temporalApi } from './temporal.ts'
 
 export { indifferentAccess, isKeywords, kwargs, symbolKeys } from './hash-kind.ts'
 export { containsGlobalID, mapGlobalIDs } from './located-records.ts'
@@ -63,7 +64,7 @@ export interface DeserializeOptions {
 
 /**
  * The values of serialized arguments, as ActiveJob::Arguments.deserialize reads them, GlobalIDs not yet located.
- * Serializing the result again gives the same wire form. Throws DeserializationError.
+ * Serializing the result again gives the same wire form. Throws DeserializationError; ConfigurationError without Temporal.
  */
 export const deserializeArguments = (wire: readonly JsonValue[], options: DeserializeOptions = {}): unknown[] => {
   const decoding = decodingFor(options)
@@ -80,5 +81,5 @@ const decodingFor = (options: DeserializeOptions): Decoding => ({
   isMap: options.hashes === 'map',
   isUnknownOpaque: options.unknownSerializers === 'opaque',
   isBadGlobalIDNull: options.invalidGlobalIDs === 'null',
-  isTemporal: options.temporal ?? false,
+  isTemporal: options.temporal === true && temporalApi() !== undefined,
 })

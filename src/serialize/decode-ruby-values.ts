@@ -106,9 +106,11 @@ const decodeRange = (fields: JsonObject, decoding: Decoding, decode: Decode): Ru
 
 const decodeDuration = (fields: JsonObject, decoding: Decoding, decode: Decode): RubyDuration => {
   // Rails 8.1 takes a duration without parts; earlier versions always write them.
-  const parts = decode(fields.parts ?? [], decoding)
-  const pairs = Array.isArray(parts) ? parts : Object.entries(parts as object)
-  return new RubyDuration(number(decode(fields.value ?? null, decoding)), pairs.map(durationPart))
+  const parts = fields.parts ?? []
+  if (typeof parts !== 'object') throw invalid('list of parts', parts)
+  const pairs = Array.isArray(parts) ? parts : Object.entries(parts as JsonObject)
+  const decoded = pairs.map((pair) => durationPart(decode(pair, decoding)))
+  return new RubyDuration(number(decode(fields.value ?? null, decoding)), decoded)
 }
 
 const durationPart = (pair: unknown): DurationPart => {

@@ -1,5 +1,5 @@
 import { SerializationError } from '../errors.ts'
-import { checkedText, type Encode, type Encoding, serializedForm } from './encoding.ts'
+import { checkedFloat, checkedText, type Encode, type Encoding, serializedForm } from './encoding.ts'
 import { formatTime } from './iso8601.ts'
 import type { JsonObject, JsonValue } from './json.ts'
 import { atLeast } from './rails-version.ts'
@@ -19,7 +19,7 @@ import { SERIALIZED_KEY, SERIALIZERS } from './wire-names.ts'
 
 /** The wire form of a Ruby value or a Date; undefined for anything else. Throws SerializationError. */
 export const encodeRubyValue = (value: object, encoding: Encoding, encode: Encode): JsonValue | undefined => {
-  if (value instanceof RubyFloat) return finite(value)
+  if (value instanceof RubyFloat) return checkedFloat(value)
   if (value instanceof RubySymbol) return symbol(value.name)
   if (value instanceof Date) return encodeTime(value)
   if (value instanceof RubyDate) return named(SERIALIZERS.date, { value: String(value) })
@@ -34,12 +34,6 @@ export const encodeRubyValue = (value: object, encoding: Encoding, encode: Encod
 const named = (name: string, fields: JsonObject): JsonObject => ({ [SERIALIZED_KEY]: name, ...fields })
 
 const symbol = (name: string): JsonObject => named(SERIALIZERS.symbol, { value: checkedText(name) })
-
-// Its text throws for NaN and Infinity, here rather than when the whole hash is written.
-const finite = (value: RubyFloat): RubyFloat => {
-  value.toString()
-  return value
-}
 
 const encodeTime = (time: Date): JsonObject => {
   if (Number.isNaN(time.getTime())) throw new SerializationError('An invalid Date has no Active Job form')

@@ -1,6 +1,6 @@
 import { SerializationError } from '../errors.ts'
 import { type HashKind, isPlainObject } from './hash-kind.ts'
-import { assertUnambiguous, type JsonObject, type JsonValue } from './json.ts'
+import { assertFinite, assertUnambiguous, type JsonObject, type JsonValue } from './json.ts'
 import type { RailsVersion } from './rails-version.ts'
 import { RubyFloat } from './ruby-values.ts'
 import { SERIALIZED_KEY } from './wire-names.ts'
@@ -43,6 +43,12 @@ export const checkedNumber = (value: number): number | RubyFloat => {
   return value
 }
 
+/** Throws SerializationError for NaN and Infinity. */
+export const checkedFloat = (float: RubyFloat): RubyFloat => {
+  assertFinite(float.value)
+  return float
+}
+
 /** What a serializer wrote, under its name. Throws SerializationError for fields that JSON would change. */
 export const serializedForm = (name: string, fields: object): JsonObject => {
   if (!Object.hasOwn(fields, SERIALIZED_KEY)) return { [SERIALIZED_KEY]: name, ...(checkedJson(fields) as JsonObject) }
@@ -52,8 +58,8 @@ export const serializedForm = (name: string, fields: object): JsonObject => {
 const checkedJson = (value: unknown): JsonValue => {
   if (typeof value === 'string') return checkedText(value)
   if (typeof value === 'number') return checkedNumber(value)
-  if (typeof value === 'boolean' || typeof value === 'bigint' || value === null || value instanceof RubyFloat)
-    return value
+  if (typeof value === 'boolean' || typeof value === 'bigint' || value === null) return value
+  if (value instanceof RubyFloat) return checkedFloat(value)
   if (Array.isArray(value)) return value.map(checkedJson)
   if (typeof value !== 'object' || !isPlainObject(value)) throw unsupported(value)
   const wire = Object.create(null) as JsonObject

@@ -51,7 +51,7 @@ export const stringifyJson = (value: JsonValue): string => {
     default:
       if (value === null) return 'null'
       if (Array.isArray(value)) return arrayToken(value)
-      return value instanceof RubyFloat ? value.toString() : objectToken(value)
+      return value instanceof RubyFloat ? floatToken(value) : objectToken(value)
   }
 }
 
@@ -62,16 +62,24 @@ const numberToken = (value: number): string => {
   return String(value)
 }
 
+const floatToken = (float: RubyFloat): string => {
+  assertFinite(float.value)
+  return float.toString()
+}
+
 /** Throws SerializationError for a number whose kind in Ruby is a guess, or that JSON cannot hold. */
 export const assertUnambiguous = (value: number): void => {
-  if (!Number.isFinite(value)) {
-    throw new SerializationError(`${value} has no JSON form; pass null or a finite number`)
-  }
+  assertFinite(value)
   if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
     throw new SerializationError(
       `${value} is beyond 2^53-1, so it may be an Integer or a Float; pass a bigint or new RubyFloat(${value})`,
     )
   }
+}
+
+/** Throws SerializationError for NaN and Infinity, for which Rails would write null. */
+export const assertFinite = (value: number): void => {
+  if (!Number.isFinite(value)) throw new SerializationError(`${value} has no JSON form; pass null or a finite number`)
 }
 
 const arrayToken = (array: readonly JsonValue[]): string => {

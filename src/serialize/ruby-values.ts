@@ -21,9 +21,8 @@ export class RubyFloat {
     return this.value
   }
 
-  /** Positional notation with a fraction, for example `1.0`. Throws SerializationError for NaN and Infinity. */
+  /** Positional notation with a fraction, for example `1.0`: what goes on the wire, unless it is NaN or Infinity. */
   toString(): string {
-    if (!Number.isFinite(this.value)) throw new SerializationError(`${this.value} has no JSON form`)
     if (!Number.isInteger(this.value)) return String(this.value)
     return Object.is(this.value, -0) ? '-0.0' : `${BigInt(this.value)}.0`
   }

@@ -69,8 +69,8 @@ const duration = (amounts: Amounts): RubyDuration => {
   return RubyDuration.of(Object.fromEntries(rest === 0 && whole.length > 0 ? whole : [...whole, ['seconds', rest]]))
 }
 
-/** The runtime's Temporal. Throws ConfigurationError when there is none. */
-const temporalApi = (): TemporalApi => {
+/** Throws ConfigurationError when the runtime has no Temporal. */
+export const temporalApi = (): TemporalApi => {
   const { Temporal } = globalThis as { Temporal?: TemporalApi }
   if (Temporal) return Temporal
   throw new ConfigurationError(

@@ -5,12 +5,9 @@ import { atLeast, DEFAULT_RAILS_VERSION, type RailsVersion } from './rails-versi
  * Rails does not list is taken for an IANA name and returned as it is.
  */
 export const ianaTimeZone = (name: string, railsVersion: RailsVersion = DEFAULT_RAILS_VERSION): string => {
-  for (const [since, zones] of CHANGES) {
-    const zone = zones[name]
-    if (zone !== undefined && !atLeast(railsVersion, since)) return zone
-  }
-  if (RAILS_MAIN.has(name)) return railsVersion === 'main' ? (RAILS_MAIN.get(name) ?? name) : name
-  return RAILS_8_1.get(name) ?? name
+  const change = CHANGES.get(name)
+  if (!change) return RAILS_8_1.get(name) ?? name
+  return atLeast(railsVersion, change.since) ? change.zone : change.before
 }
 
 /** Whether this is an IANA zone that the runtime knows; offsets such as `+05:30` are none. */
@@ -30,19 +27,18 @@ export const isTimeZone = (zone: string): boolean => {
 const MAX_CACHED_ZONES = 1_000
 const validZones = new Set<string>()
 
-/** What a name meant before a version changed it, oldest change first. */
-const CHANGES: readonly (readonly [since: RailsVersion, before: Readonly<Record<string, string>>])[] = [
-  ['7.1', { Canberra: 'Australia/Melbourne' }],
-  ['7.2', { Astana: 'Asia/Dhaka' }],
-  ['8.1', { Greenland: 'America/Godthab', Asuncion: 'Asuncion' }],
-]
+/** Names whose zone depends on the version; those that came later were no names before. */
+const CHANGES: ReadonlyMap<string, { readonly since: RailsVersion; readonly before: string; readonly zone: string }> =
+  new Map([
+    ['Canberra', { since: '7.1', before: 'Australia/Melbourne', zone: 'Australia/Canberra' }],
+    ['Astana', { since: '7.2', before: 'Asia/Dhaka', zone: 'Asia/Almaty' }],
+    ['Greenland', { since: '8.1', before: 'America/Godthab', zone: 'America/Nuuk' }],
+    ['Asuncion', { since: '8.1', before: 'Asuncion', zone: 'America/Asuncion' }],
+    ['Alberta', { since: 'main', before: 'Alberta', zone: 'America/Edmonton' }],
+    ['Pacific Time (Canada)', { since: 'main', before: 'Pacific Time (Canada)', zone: 'America/Vancouver' }],
+  ])
 
-const RAILS_MAIN: ReadonlyMap<string, string> = new Map([
-  ['Alberta', 'America/Edmonton'],
-  ['Pacific Time (Canada)', 'America/Vancouver'],
-])
-
-/** ActiveSupport 8.1 values/time_zone.rb MAPPING. */
+/** ActiveSupport 8.1 values/time_zone.rb MAPPING, without the names above. */
 const RAILS_8_1: ReadonlyMap<string, string> = new Map(
   Object.entries({
     'International Date Line West': 'Etc/GMT+12',
@@ -71,14 +67,12 @@ const RAILS_8_1: ReadonlyMap<string, string> = new Map(
     Caracas: 'America/Caracas',
     'La Paz': 'America/La_Paz',
     Santiago: 'America/Santiago',
-    Asuncion: 'America/Asuncion',
     Newfoundland: 'America/St_Johns',
     Brasilia: 'America/Sao_Paulo',
     'Buenos Aires': 'America/Argentina/Buenos_Aires',
     Montevideo: 'America/Montevideo',
     Georgetown: 'America/Guyana',
     'Puerto Rico': 'America/Puerto_Rico',
-    Greenland: 'America/Nuuk',
     'Mid-Atlantic': 'Atlantic/South_Georgia',
     Azores: 'Atlantic/Azores',
     'Cape Verde Is.': 'Atlantic/Cape_Verde',
@@ -152,7 +146,6 @@ const RAILS_8_1: ReadonlyMap<string, string> = new Map(
     Dhaka: 'Asia/Dhaka',
     'Sri Jayawardenepura': 'Asia/Colombo',
     Almaty: 'Asia/Almaty',
-    Astana: 'Asia/Almaty',
     Novosibirsk: 'Asia/Novosibirsk',
     Rangoon: 'Asia/Rangoon',
     Bangkok: 'Asia/Bangkok',
@@ -176,7 +169,6 @@ const RAILS_8_1: ReadonlyMap<string, string> = new Map(
     Yakutsk: 'Asia/Yakutsk',
     Darwin: 'Australia/Darwin',
     Adelaide: 'Australia/Adelaide',
-    Canberra: 'Australia/Canberra',
     Melbourne: 'Australia/Melbourne',
     Sydney: 'Australia/Sydney',
     Brisbane: 'Australia/Brisbane',
