@@ -3,7 +3,7 @@ import { type Configuration, type Options, resolveConfiguration } from '../confi
 import { EnqueueError } from '../errors.ts'
 import type { Job } from '../job/base.ts'
 import { currentEnqueueContext } from '../job/context.ts'
-import { type AdapterOptions, type QueueAdapter, setDefaultQueueAdapter } from '../job/queue-adapter.ts'
+import type { AdapterOptions, QueueAdapter } from '../job/queue-adapter.ts'
 import { Database } from '../sql/database.ts'
 import { insertJobs } from '../sql/jobs-insert.ts'
 import { type Queryable, queryableOf } from '../sql/types.ts'
@@ -104,13 +104,3 @@ export class Adapter implements QueueAdapter {
     return insertJobs(db, await this.database.facts(), rows, { isBulk })
   }
 }
-
-let environmentAdapter: Adapter | undefined
-
-/** The adapter that the environment describes (DATABASE_URL, GOOD_JOB_*), made at the first use. */
-export const defaultAdapter = (): Adapter => {
-  environmentAdapter ??= new Adapter()
-  return environmentAdapter
-}
-
-setDefaultQueueAdapter(defaultAdapter)

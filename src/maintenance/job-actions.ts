@@ -84,7 +84,12 @@ export const discardJob = (adapter: Adapter, jobId: string, message = 'Discarded
 export const forceDiscardJob = (adapter: Adapter, jobId: string, message = 'Force discarded by hand'): Promise<void> =>
   discard(adapter, jobId, message, { needsLock: false })
 
-const discard = (adapter: Adapter, jobId: string, message: string, options: { readonly needsLock: boolean }): Promise<void> =>
+const discard = (
+  adapter: Adapter,
+  jobId: string,
+  message: string,
+  options: { readonly needsLock: boolean },
+): Promise<void> =>
   act(adapter, jobId, options, async ({ db, facts, job, now }) => {
     if (job.finished_at !== null) refuse(job, 'discard', 'unfinished')
     await discardJobs(db, facts, [jobId], { now, error: `GoodJob::Job::DiscardJobError: ${message}` })

@@ -1,6 +1,6 @@
+import { PROCESS_EXPIRY_MS } from '../batch/proof.ts'
 import type { Configuration } from '../configuration.ts'
 import { events } from '../events.ts'
-import { PROCESS_EXPIRY_MS } from '../batch/proof.ts'
 import type { Database } from '../sql/database.ts'
 import { releaseUnknownClaims } from '../sql/jobs-claim.ts'
 import { releaseDeadProcesses, releaseOrphans, removeProcess, upsertProcess } from '../sql/processes.ts'
@@ -62,12 +62,12 @@ export class CapsuleTracker {
       })
   }
 
-  /** Ends the heartbeat and removes the row; `keepsRow` when bodies of this process still run. */
-  async stop({ keepsRow }: { readonly keepsRow: boolean }): Promise<void> {
+  /** Ends the heartbeat and removes the row. */
+  async stop(): Promise<void> {
     clearInterval(this.#timer)
     await this.#cleaning
     await this.#heartbeat.stop()
-    if (!keepsRow) await removeProcess(this.#options.database.pool, this.#options.processId)
+    await removeProcess(this.#options.database.pool, this.#options.processId)
   }
 
   async #release(): Promise<void> {

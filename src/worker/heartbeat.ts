@@ -27,7 +27,14 @@ export class Heartbeat {
   start(): void {
     const { config, processId, intervalMs, state, clockOffsetMs } = this.#options
     const thread = new Worker(new URL('../sql/heartbeat-thread.js', import.meta.url), {
-      workerData: { config: cloneable(config), statement: UPSERT_PROCESS, processId, state: state(), intervalMs, clockOffsetMs },
+      workerData: {
+        config: cloneable(config),
+        statement: UPSERT_PROCESS,
+        processId,
+        state: state(),
+        intervalMs,
+        clockOffsetMs,
+      },
     })
     thread.on('message', (message: FromThread) => this.#receive(message))
     thread.on('error', (error) => this.#fail(error.message))

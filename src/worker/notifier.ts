@@ -1,4 +1,4 @@
-import createSubscriber, { type Subscriber } from 'pg-listen'
+import pgListen, { type Subscriber } from 'pg-listen'
 import { events } from '../events.ts'
 import type { Database } from '../sql/database.ts'
 import { backoffMs, sleep } from '../time.ts'
@@ -74,7 +74,8 @@ export class Notifier {
 
   #subscribe(): Subscriber<Record<string, string>> {
     const config = this.#options.database.clientConfig('GoodJob::Notifier')
-    const subscriber = createSubscriber<Record<string, string>>(config, {
+    // A CommonJS module with a default export of its own.
+    const subscriber = pgListen.default<Record<string, string>>(config, {
       // 0: never give up. The payload is parsed here, so that a bad one is not an error of the connection.
       retryTimeout: 0,
       retryInterval: (attempt) => backoffMs(attempt + 1),
@@ -102,8 +103,12 @@ export class Notifier {
     const text = typeof payload === 'string' ? payload : ''
     events.emit('notifier_notified', { processId: this.#options.processId, payload: text.slice(0, MAX_PAYLOAD) })
     const message = parseMessage(text)
-    if (message !== undefined) return this.#options.onMessage(message)
-    if (!this.#hasReportedPayload) this.#reportError(new Error(`ignored a message that is not GoodJob's: ${text.slice(0, 100)}`))
+    if (message !== undefined) {
+      this.#options.onMessage(message)
+      return
+    }
+    if (!this.#hasReportedPayload)
+      this.#reportError(new Error(`ignored a message that is not GoodJob's: ${text.slice(0, 100)}`))
     this.#hasReportedPayload = true
   }
 
@@ -131,6 +136,11 @@ export const parseMessage = (text: string): Message | undefined => {
 
 const startOf = (scheduledAt: unknown): number | undefined => {
   if (scheduledAt === undefined || scheduledAt === null) return 0
-  const ms = typeof scheduledAt === 'number' ? scheduledAt * 1000 : typeof scheduledAt === 'string' ? Date.parse(scheduledAt) : Number.NaN
+  const ms =
+    typeof scheduledAt === 'number'
+      ? scheduledAt * 1000
+      : typeof scheduledAt === 'string'
+        ? Date.parse(scheduledAt)
+        : Number.NaN
   return Number.isNaN(ms) ? undefined : ms
 }

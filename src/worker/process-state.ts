@@ -13,7 +13,8 @@ export const processState = (
   pool: { readonly totalCount: number; readonly idleCount: number; readonly max: number },
 ): string => {
   const stats = schedulers.map(schedulerState)
-  const sum = (pick: (state: ReturnType<typeof schedulerState>) => number) => stats.reduce((total, state) => total + pick(state), 0)
+  const sum = (pick: (state: ReturnType<typeof schedulerState>) => number) =>
+    stats.reduce((total, state) => total + pick(state), 0)
   const { preserveJobRecords } = configuration
   return JSON.stringify({
     hostname: hostname(),

@@ -1,9 +1,12 @@
 import type { Lane } from '../claim/lane.ts'
 import { matchesQueue, type QueuePool } from '../claim/queue-string.ts'
+import type { Adapter } from '../enqueue/adapter.ts'
 import { events } from '../events.ts'
+import type { JobRegistry } from '../job/registry.ts'
 import type { ExecutionResult } from '../perform/execution.ts'
 import type { JobPerformer } from '../perform/job-performer.ts'
 import type { RunningAttempt } from '../perform/running-attempt.ts'
+import { findNextScheduledAt } from '../sql/jobs-claim.ts'
 import { type Clock, Wake } from '../time.ts'
 
 export interface SchedulerOptions {
@@ -14,9 +17,8 @@ export interface SchedulerOptions {
   readonly clock: Clock
   /** How far ahead the scheduler looks for the start of waiting jobs, milliseconds. */
   readonly horizonMs: number
-  /** The earliest start of a waiting job in (from, to], milliseconds since the epoch. */
-  readonly findNextStart: (pool: QueuePool, from: Date, to: Date) => Promise<number | undefined>
-  readonly onPerformed: () => void
+  readonly adapter: Adapter
+  readonly registry: JobRegistry
 }
 
 /** Outcomes that may wait to be written, per thread, before a pool stops claiming: a slow database slows the work down. */
@@ -91,12 +93,13 @@ export class Scheduler {
       const free = this.#freeSlots()
       this.#mayHaveWork = false
       try {
-        this.stats.checkQueueAt = this.#options.clock.now()
+        const askedAt = this.#options.clock.now()
+        this.stats.checkQueueAt = askedAt
         const attempts = await performer.claim(lane, this.pool.selector, free)
         if (attempts.length === free) this.#mayHaveWork = true
         if (attempts.length === 0) this.stats.empty += 1
         else await this.#startAll(attempts)
-        if (!this.#mayHaveWork) await this.#lookAhead()
+        if (!this.#mayHaveWork) await this.#lookAhead(askedAt)
       } catch (error) {
         events.emit('claim_failed', { processId: this.#options.processId, queues: this.pool.name, error })
         this.#mayHaveWork = true
@@ -129,17 +132,21 @@ export class Scheduler {
   #count(result: ExecutionResult): void {
     if (result.error === null) this.stats.succeeded += 1
     else this.stats.errored += 1
-    this.#options.onPerformed()
   }
 
   /** Knows the next start within the horizon; what is enqueued later announces itself, or is found by the next poll. */
-  async #lookAhead(): Promise<void> {
-    const now = this.#options.clock.now()
+  async #lookAhead(now: Date): Promise<void> {
     if (now.getTime() < this.#lookedUntilMs) return
     const until = new Date(now.getTime() + this.#options.horizonMs)
-    const next = await this.#options.findNextStart(this.pool, now, until)
+    const { adapter, registry } = this.#options
+    const next = await findNextScheduledAt(adapter.database.pool, await adapter.database.facts(), {
+      selector: this.pool.selector,
+      jobClasses: registry.names(),
+      from: now.toISOString(),
+      to: until.toISOString(),
+    })
     this.#lookedUntilMs = until.getTime()
-    if (next !== undefined) this.#nextStartMs = Math.min(this.#nextStartMs, next)
+    if (next !== null) this.#nextStartMs = Math.min(this.#nextStartMs, Date.parse(next))
   }
 
   #pauseMs(): number {

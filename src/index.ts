@@ -1,0 +1,61 @@
+export { Batch, type BatchJobs, type BatchOptions, type Callback, type EnqueueBatchOptions } from './batch/batch.ts'
+export type { BatchStatus, RecoveryState, TimelineEntry } from './batch/batch-status.ts'
+export type { CallbackEvent } from './batch/decision.ts'
+export type { Configuration, Options, PreserveJobRecords } from './configuration.ts'
+export type { AdapterConfig } from './enqueue/adapter.ts'
+export {
+  ActionForStateMismatchError,
+  BatchUnprovenError,
+  ConfigurationError,
+  ConnectionTimeoutError,
+  DeserializationError,
+  DiscardJobError,
+  EnqueueError,
+  GoodJobError,
+  InterruptError,
+  InvalidJobDataError,
+  QueueStringError,
+  RecordAlreadyAdvisoryLockedError,
+  RecordMissingError,
+  RecordNotFoundError,
+  SchemaError,
+  SerializationError,
+  UnknownJobClassError,
+} from './errors.ts'
+export { type EventMap, type EventName, Events, events } from './events.ts'
+export { Job, type JobConstructor } from './job/base.ts'
+export { throwAbort } from './job/callbacks.ts'
+export { currentJob } from './job/context.ts'
+export { performAllLater } from './job/enqueuing.ts'
+export { InlineAdapter } from './job/inline-adapter.ts'
+export type { Logger } from './job/logger.ts'
+export type { EnqueueOptions, RetryOptions } from './job/options.ts'
+export type { QueueAdapter } from './job/queue-adapter.ts'
+export { TestAdapter } from './job/test-adapter.ts'
+export { Adapter } from './maintenance/adapter.ts'
+export { cleanupPreservedJobs } from './maintenance/cleanup.ts'
+export {
+  indifferentAccess,
+  isKeywords,
+  kwargs,
+  registerSerializer,
+  type Serializer,
+  symbolKeys,
+} from './serialize/arguments.ts'
+export { type Locator, registerLocator } from './serialize/locators.ts'
+export {
+  GlobalID,
+  RubyBigDecimal,
+  RubyConstant,
+  RubyDate,
+  RubyDateTime,
+  RubyDuration,
+  RubyFloat,
+  RubyRange,
+  RubySerialized,
+  RubySymbol,
+  RubyTime,
+  RubyTimeWithZone,
+  sym,
+} from './serialize/ruby-values.ts'
+export { Capsule, type CapsuleOptions, type CapsuleState } from './worker/capsule.ts'

@@ -1,0 +1,311 @@
+import { randomUUID } from 'node:crypto'
+import type { Pool } from 'pg'
+import { checkOptionsOf } from '../batch/context.ts'
+import { Lane } from '../claim/lane.ts'
+import { parseQueueString } from '../claim/queue-string.ts'
+import { type Configuration, type Options, resolveConfiguration } from '../configuration.ts'
+import { ConfigurationError } from '../errors.ts'
+import { events } from '../events.ts'
+import type { JobConstructor } from '../job/base.ts'
+import { type Logger, silentLogger } from '../job/logger.ts'
+import { JobRegistry } from '../job/registry.ts'
+import { Adapter } from '../maintenance/adapter.ts'
+import { CleanupTracker } from '../maintenance/cleanup.ts'
+import { Completer } from '../perform/completer.ts'
+import { JobPerformer } from '../perform/job-performer.ts'
+import { Database } from '../sql/database.ts'
+import { removeProcess } from '../sql/processes.ts'
+import { type Clock, systemClock } from '../time.ts'
+import { CapsuleTracker } from './capsule-tracker.ts'
+import { Maintenance } from './maintenance.ts'
+import { Notifier } from './notifier.ts'
+import { Poller } from './poller.ts'
+import { loadBatchesUntil, locateRecord } from './records.ts'
+import { Scheduler } from './scheduler.ts'
+import { shutDown } from './shutdown.ts'
+
+export type CapsuleOptions = Options & {
+  /** The job classes this worker runs; jobs of other classes are never claimed. */
+  readonly jobs: readonly JobConstructor[]
+  /** A pg pool of yours; it stays yours to end. */
+  readonly pool?: Pool
+  /** A pino logger, or anything like it. @default silent */
+  readonly logger?: Logger
+  readonly clock?: Clock
+}
+
+export type CapsuleState = 'created' | 'starting' | 'running' | 'stopping' | 'stopped'
+
+/** The parts of a running capsule, for the shutdown. */
+export interface CapsuleParts {
+  readonly lanes: readonly Lane[]
+  readonly completer: Completer
+  readonly performer: JobPerformer
+  readonly schedulers: readonly Scheduler[]
+  readonly notifier: Notifier | undefined
+  readonly poller: Poller
+  readonly tracker: CapsuleTracker
+  readonly maintenance: Maintenance
+}
+
+/** A worker inside your own process: builds, starts and stops all parts. GoodJob: Capsule. */
+export class Capsule implements AsyncDisposable {
+  /** Id of the process row, of locked_by_id and of every attempt of this capsule. */
+  readonly processId = randomUUID()
+  readonly configuration: Configuration
+  readonly registry = new JobRegistry()
+  readonly adapter: Adapter
+  readonly #database: Database
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #pools
+  #parts: CapsuleParts | undefined
+  #loops: Promise<unknown> = Promise.resolve()
+  #state: CapsuleState = 'created'
+  #starting: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+  readonly #stop = new AbortController()
+  readonly #abort = new AbortController()
+  #lastActivityMs: number
+
+  /** @throws ConfigurationError, QueueStringError for options that cannot work. */
+  constructor({ jobs, pool, logger, clock, ...options }: CapsuleOptions) {
+    this.configuration = resolveConfiguration(options)
+    this.#clock = clock ?? systemClock
+    this.#logger = logger ?? silentLogger
+    this.#lastActivityMs = this.#clock.monotonic()
+    for (const jobClass of jobs) this.registry.register(jobClass)
+    if (jobs.length === 0) throw new ConfigurationError('no job classes: a worker only runs classes that it is given')
+    this.#pools = parseQueueString(this.configuration.queues, this.configuration.threads)
+    this.#database = new Database({
+      databaseUrl: this.configuration.databaseUrl,
+      pool,
+      poolSize: this.configuration.poolSize,
+      applicationName: 'GoodJob::Capsule',
+    })
+    this.adapter = new Adapter({ ...options, database: this.#database, clock: this.#clock })
+  }
+
+  get state(): CapsuleState {
+    return this.#state
+  }
+
+  /** Jobs whose bodies run now. */
+  get activeJobIds(): string[] {
+    return [...(this.#parts?.performer.attempts.keys() ?? [])]
+  }
+
+  /** Seconds since the last job ended, or since the start; 0 while one runs. */
+  get idleSeconds(): number {
+    if (this.#parts?.schedulers.some(({ activeThreads }) => activeThreads > 0)) return 0
+    return (this.#clock.monotonic() - this.#lastActivityMs) / 1000
+  }
+
+  get isListening(): boolean {
+    return this.#parts?.notifier?.isListening ?? false
+  }
+
+  /**
+   * Starts to work; resolves when jobs are being claimed. A second call answers the first one's promise.
+   * @throws ConnectionTimeoutError, SchemaError
+   */
+  start(): Promise<void> {
+    this.#starting ??= this.#start().catch(async (error) => {
+      await this.#abandonStart()
+      throw error
+    })
+    return this.#starting
+  }
+
+  /**
+   * Stops claiming and waits for running jobs: -1 without limit, 0 aborts them at once, N seconds then aborts, null does not wait.
+   * Aborted jobs run again elsewhere as interrupted. @default the option shutdownTimeout
+   */
+  shutdown({ timeout = this.configuration.shutdownTimeout }: { readonly timeout?: number | null } = {}): Promise<void> {
+    this.#stopping ??= this.#shutdown(timeout)
+    return timeout === null ? Promise.resolve() : this.#stopping
+  }
+
+  /** Aborts running jobs now, also in the middle of a shutdown that waits for them. */
+  abort(): void {
+    this.#abort.abort()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown()
+  }
+
+  /**
+   * For a process that ends although a body ignores its signal: frees the rows of this process. The advisory locks are held until
+   * the process is gone, so nobody runs the job beside it. Call `process.exit` next.
+   */
+  async leave(): Promise<void> {
+    if (this.activeJobIds.length > 0) await removeProcess(this.#database.pool, this.processId)
+  }
+
+  async #start(): Promise<void> {
+    this.#state = 'starting'
+    const { processId } = this
+    await this.#database.waitUntilReachable(this.configuration.connectTimeout * 1000, (error, attempt) =>
+      events.emit('connection_retry', { processId, part: 'start', error, attempt }),
+    )
+    await this.#database.facts()
+    const parts = this.#build()
+    this.#parts = parts
+    await Promise.all([parts.completer.connect(), ...parts.lanes.map((lane) => lane.connect())])
+    await parts.tracker.start()
+    await parts.notifier?.start()
+    this.#loops = Promise.all(parts.schedulers.map((scheduler) => this.#runScheduler(scheduler)))
+    parts.poller.start()
+    parts.maintenance.start()
+    this.#state = 'running'
+  }
+
+  #build(): CapsuleParts {
+    const { configuration, processId } = this
+    const lanes = Array.from({ length: configuration.lanes }, () => this.#buildLane())
+    const completer = new Completer({
+      database: this.#database,
+      processId,
+      keepsCreatedAt: configuration.dequeueQuerySort === 'scheduled_at',
+      check: checkOptionsOf(this.adapter, this.registry),
+    })
+    const performer = this.#buildPerformer(completer)
+    const schedulers = this.#pools.map((pool, index) =>
+      this.#buildScheduler(pool, lanes[index % lanes.length] as Lane, performer),
+    )
+    const common = { database: this.#database, processId, configuration, clock: this.#clock }
+    return {
+      lanes,
+      completer,
+      performer,
+      schedulers,
+      notifier: configuration.enableListenNotify ? this.#buildNotifier() : undefined,
+      poller: new Poller(configuration.pollInterval * 1000, () => this.#wakeAll()),
+      tracker: new CapsuleTracker({
+        ...common,
+        schedulers: () => schedulers,
+        attemptIds: () => [...performer.attempts.keys()],
+        onReleased: () => this.#wakeAll(),
+      }),
+      maintenance: new Maintenance({ ...common, check: checkOptionsOf(this.adapter, this.registry) }),
+    }
+  }
+
+  #buildLane(): Lane {
+    return new Lane({
+      database: this.#database,
+      processId: this.processId,
+      onClaimsLost: (jobIds) => this.#parts?.performer.lose(jobIds),
+      onReady: () => this.#wakeAll(),
+    })
+  }
+
+  #buildPerformer(completer: Completer): JobPerformer {
+    const { processId, registry, configuration } = this
+    const cleanup = new CleanupTracker({
+      intervalJobs: configuration.cleanupIntervalJobs,
+      intervalSeconds: configuration.cleanupIntervalSeconds,
+      clock: this.#clock,
+    })
+    return new JobPerformer({
+      processId,
+      registry,
+      completer,
+      configuration,
+      clock: this.#clock,
+      logger: this.#logger,
+      locate: (gid) => locateRecord(gid, this.adapter),
+      loadBatches: (ids) => loadBatchesUntil(ids, this.adapter, processId, this.#stop.signal),
+      isShuttingDown: () => this.#stop.signal.aborted,
+      onSettled: (_attempt, _as, result, write) => {
+        this.#lastActivityMs = this.#clock.monotonic()
+        const again =
+          write === 'rerun' ? 0 : write === 'reenqueue' ? (result.reenqueue?.scheduledAt?.getTime() ?? 0) : undefined
+        for (const scheduler of this.#parts?.schedulers ?? []) {
+          if (again === undefined) scheduler.resume()
+          else scheduler.notify(result.reenqueue?.queueName, again)
+        }
+        if (cleanup.increment()) this.#parts?.maintenance.cleanUp()
+      },
+    })
+  }
+
+  #buildScheduler(pool: Scheduler['pool'], lane: Lane, performer: JobPerformer): Scheduler {
+    const { pollInterval } = this.configuration
+    return new Scheduler({
+      pool,
+      lane,
+      performer,
+      processId: this.processId,
+      clock: this.#clock,
+      horizonMs: pollInterval > 0 ? pollInterval * 1000 : HORIZON_WITHOUT_POLL_MS,
+      adapter: this.adapter,
+      registry: this.registry,
+    })
+  }
+
+  #buildNotifier(): Notifier {
+    return new Notifier({
+      database: this.#database,
+      processId: this.processId,
+      onMessage: ({ queueName, startsAtMs }) => {
+        for (const scheduler of this.#parts?.schedulers ?? []) scheduler.notify(queueName, startsAtMs)
+      },
+      onConnected: () => this.#wakeAll(),
+    })
+  }
+
+  #wakeAll(): void {
+    for (const scheduler of this.#parts?.schedulers ?? []) scheduler.wake()
+  }
+
+  async #runScheduler(scheduler: Scheduler): Promise<void> {
+    const { processId } = this
+    const { name: queues, maxThreads } = scheduler.pool
+    events.emit('scheduler_create_pool', { processId, queues, maxThreads })
+    try {
+      await scheduler.run(this.#stop.signal)
+    } catch (error) {
+      events.emit('worker_error', { processId, part: `scheduler ${queues}`, error })
+    }
+  }
+
+  async #shutdown(timeout: number | null): Promise<void> {
+    await this.#starting?.catch(() => undefined)
+    if (this.#state === 'stopped') return
+    this.#state = 'stopping'
+    this.#stop.abort()
+    const parts = this.#parts
+    if (parts) {
+      events.emit('scheduler_shutdown_start', { processId: this.processId })
+      const finish = () => this.#database.close()
+      await shutDown(parts, {
+        processId: this.processId,
+        timeout,
+        loops: this.#loops,
+        abort: this.#abort.signal,
+        finish,
+      })
+      events.emit('scheduler_shutdown', { processId: this.processId })
+    } else {
+      await this.#database.close()
+    }
+    this.#state = 'stopped'
+  }
+
+  async #abandonStart(): Promise<void> {
+    this.#stop.abort()
+    const parts = this.#parts
+    await Promise.allSettled([
+      parts?.notifier?.stop(),
+      parts?.completer.close(),
+      ...(parts?.lanes ?? []).map((lane) => lane.close()),
+    ])
+    await this.#database.close()
+    this.#state = 'stopped'
+  }
+}
+
+/** Without polls, jobs that nobody announced (rescheduled, or NOTIFY switched off) are looked for this often. */
+const HORIZON_WITHOUT_POLL_MS = 3_600_000

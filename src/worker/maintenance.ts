@@ -1,0 +1,78 @@
+import type { CheckOptions } from '../batch/completion.ts'
+import { sweepBatches } from '../batch/sweep.ts'
+import type { Configuration } from '../configuration.ts'
+import { events } from '../events.ts'
+import { cleanupPreservedJobs } from '../maintenance/cleanup.ts'
+import type { Database } from '../sql/database.ts'
+import type { Clock } from '../time.ts'
+
+export interface MaintenanceOptions {
+  readonly database: Database
+  readonly processId: string
+  readonly configuration: Configuration
+  readonly clock: Clock
+  readonly check: CheckOptions
+}
+
+/** What a worker does beside jobs: the batch sweep at an interval, the cleanup when enough jobs have ended. */
+export class Maintenance {
+  readonly #options: MaintenanceOptions
+  readonly #stopped = new AbortController()
+  #timer: NodeJS.Timeout | undefined
+  #sweeping: Promise<void> | undefined
+  #cleaning: Promise<void> | undefined
+
+  constructor(options: MaintenanceOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    const intervalMs = this.#options.configuration.batchSweepInterval * 1000
+    if (intervalMs <= 0) return
+    this.sweep()
+    this.#timer = setInterval(() => this.sweep(), intervalMs).unref()
+  }
+
+  /** Begins a sweep, unless one runs. */
+  sweep(): void {
+    const { database, processId, configuration, check } = this.#options
+    this.#sweeping ??= sweepBatches({
+      database,
+      check,
+      processId,
+      windowSeconds: configuration.batchSweepWindow,
+      graceSeconds: configuration.batchSweepGrace,
+      signal: this.#stopped.signal,
+    })
+      .then(() => undefined, this.#report('batch sweep'))
+      .finally(() => {
+        this.#sweeping = undefined
+      })
+  }
+
+  /** Begins a cleanup, unless one runs. */
+  cleanUp(): void {
+    const { database, configuration, clock } = this.#options
+    this.#cleaning ??= cleanupPreservedJobs({
+      database,
+      clock,
+      olderThanSeconds: configuration.cleanupPreservedJobsBeforeSecondsAgo,
+      includesDiscarded: configuration.cleanupDiscardedJobs,
+      signal: this.#stopped.signal,
+    })
+      .then(() => undefined, this.#report('cleanup'))
+      .finally(() => {
+        this.#cleaning = undefined
+      })
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    this.#stopped.abort()
+    await Promise.all([this.#sweeping, this.#cleaning])
+  }
+
+  #report(part: string): (error: unknown) => void {
+    return (error) => events.emit('worker_error', { processId: this.#options.processId, part, error })
+  }
+}

@@ -1,0 +1,37 @@
+import { Batch } from '../batch/batch.ts'
+import { isRetryable, RecordNotFoundError } from '../errors.ts'
+import { events } from '../events.ts'
+import type { Adapter } from '../maintenance/adapter.ts'
+import { locateWith } from '../serialize/locators.ts'
+import type { GlobalID } from '../serialize/ruby-values.ts'
+import { backoffMs, sleep } from '../time.ts'
+
+/** The record of a GlobalID argument: a batch, or what a registered locator answers; without one the GlobalID itself. */
+export const locateRecord = async (gid: GlobalID, adapter: Adapter): Promise<unknown> => {
+  if (gid.modelName !== 'GoodJob::Batch' && gid.modelName !== 'GoodJob::BatchRecord') return locateWith(gid)
+  const id = String(gid.modelId)
+  const batch = UUID.test(id) ? (await Batch.findAll([id], adapter)).get(id) : undefined
+  if (batch === undefined) throw new RecordNotFoundError(`there is no batch ${id}`)
+  return batch
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** The batches of claimed jobs; while Postgres is away the jobs wait, because they are claimed already. */
+export const loadBatchesUntil = async (
+  ids: readonly string[],
+  adapter: Adapter,
+  processId: string,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, Batch>> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await Batch.findAll(ids, adapter)
+    } catch (error) {
+      events.emit('connection_retry', { processId, part: 'batches', error, attempt })
+      // A job must not wait for ever for something that it may not even ask for.
+      if (!isRetryable(error) || signal.aborted) return new Map()
+      await sleep(backoffMs(attempt), signal)
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import { GoodJobError } from '../errors.ts'
+import { events } from '../events.ts'
+import { sleep } from '../time.ts'
+import type { CapsuleParts } from './capsule.ts'
+
+export interface ShutdownOptions {
+  readonly processId: string
+  /** Seconds; negative: without limit, 0: abort at once, null: as negative (the caller does not wait). */
+  readonly timeout: number | null
+  readonly loops: Promise<unknown>
+  /** Cuts the waiting short. */
+  readonly abort: AbortSignal
+  /** Ends what the capsule owns beside its parts. */
+  readonly finish: () => Promise<void>
+}
+
+/** Bodies that honour their signal get this long to end after it fired. */
+const ABORT_GRACE_MS = 500
+
+/**
+ * Stops in GoodJob's order: listener, poller, pools; then the outcomes, the locks, the process row. Node cannot kill a body that
+ * ignores its signal: such a body keeps its lock and its process row until it ends, so that nobody runs the job beside it.
+ */
+export const shutDown = async (parts: CapsuleParts, options: ShutdownOptions): Promise<void> => {
+  const { poller, notifier, maintenance, performer, completer } = parts
+  poller.stop()
+  await notifier?.stop()
+  await options.loops
+  const isIdle = await waitForBodies(parts, options)
+  if (!isIdle) {
+    const activeJobIds = [...performer.attempts.keys()]
+    events.emit('scheduler_shutdown_kill', { processId: options.processId, activeJobIds })
+    for (const attempt of performer.attempts.values()) {
+      attempt.abort(new GoodJobError(`the worker shut down while job ${attempt.row.id} ran`))
+    }
+  }
+  const isEnded = isIdle || (await settles(bodiesOf(parts), ABORT_GRACE_MS))
+  await maintenance.stop()
+  if (isEnded) return closeAll(parts, options)
+  const remaining = bodiesOf(parts).then(() => closeAll(parts, options))
+  remaining.catch((error) => events.emit('worker_error', { processId: options.processId, part: 'shutdown', error }))
+  await Promise.race([completer.drained(), sleep(ABORT_GRACE_MS)])
+}
+
+const bodiesOf = ({ schedulers }: CapsuleParts): Promise<unknown> =>
+  Promise.all(schedulers.map((scheduler) => scheduler.idle()))
+
+const waitForBodies = async (parts: CapsuleParts, { timeout, abort }: ShutdownOptions): Promise<boolean> => {
+  if (timeout === 0) return settles(bodiesOf(parts), 0)
+  const limitMs = timeout === null || timeout < 0 ? Number.POSITIVE_INFINITY : timeout * 1000
+  return settles(bodiesOf(parts), limitMs, abort)
+}
+
+/** Whether `work` ends within the limit and before `abort`. */
+const settles = async (work: Promise<unknown>, limitMs: number, abort?: AbortSignal): Promise<boolean> => {
+  const over = new AbortController()
+  const signal = abort ? AbortSignal.any([abort, over.signal]) : over.signal
+  const aborted = new Promise<false>((resolve) => {
+    if (abort?.aborted) resolve(false)
+    else signal.addEventListener('abort', () => resolve(false), { once: true })
+  })
+  const waits: Promise<boolean>[] = [work.then(() => true), aborted]
+  if (Number.isFinite(limitMs)) waits.push(sleep(limitMs, signal).then(() => false))
+  try {
+    return await Promise.race(waits)
+  } finally {
+    over.abort()
+  }
+}
+
+const closeAll = async ({ completer, lanes, tracker }: CapsuleParts, { finish }: ShutdownOptions): Promise<void> => {
+  await completer.drained()
+  await completer.close()
+  await Promise.all(lanes.map((lane) => lane.close()))
+  await tracker.stop()
+  await finish()
+}
