@@ -98,6 +98,29 @@ export class Dashboard {
     return this.#request('POST', new URL(wanted.action, this.url).href, formBody(wanted.fields), page)
   }
 
+  /** Opens every page that links lead to, each once: of a list only its states, no second page and no other language. */
+  async crawl(): Promise<Page[]> {
+    const pages: Page[] = []
+    const seen = new Set<string>()
+    const waiting = ['/jobs', '/jobs/metrics/primary_nav', '/jobs/metrics/job_status']
+    for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+      if (seen.has(path)) continue
+      seen.add(path)
+      const page = await this.open(path)
+      pages.push(page)
+      waiting.push(...page.links.flatMap((link) => this.#crawlable(link) ?? []))
+    }
+    return pages
+  }
+
+  /** The path below the dashboard that a link leads to. */
+  #crawlable(link: string): string | undefined {
+    const { href, pathname, searchParams } = new URL(link, `${this.url}/`)
+    if (!href.startsWith(`${this.url}/`)) return undefined
+    const state = searchParams.get('state')
+    return pathname.slice(new URL(this.url).pathname.length) + (state === null ? '' : `?state=${state}`)
+  }
+
   async #request(method: 'GET' | 'POST', url: string, body?: URLSearchParams, from?: Page): Promise<Page> {
     let response = await this.#fetch(method, url, body, from)
     for (let hops = 0; response.status >= 300 && response.status < 400 && hops < MAX_REDIRECTS; hops += 1)

@@ -16,7 +16,7 @@ export interface Control {
   readonly fields: readonly (readonly [string, string])[]
 }
 
-const TAG = /<(\/?)([a-z][a-z0-9]*)((?:\s+[^\s"'<>/=]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+))?)*)\s*\/?>/gi
+const TAG = /<(\/?)([a-z][a-z0-9-]*)((?:\s+[^\s"'<>/=]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+))?)*)\s*\/?>/gi
 const ATTRIBUTE = /([^\s"'<>/=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'=<>`]+)))?/g
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', nbsp: ' ' }
 
@@ -37,9 +37,12 @@ export const textOf = (html: string): string =>
       .replace(/\s+/g, ' '),
   ).trim()
 
-/** Where the links of a page lead. */
+/** Where the links of a page lead, and where its script fetches parts of it. */
 export const linksOf = (html: string): string[] =>
-  [...tagsOf(html)].filter(({ tag }) => tag.name === 'a').flatMap(({ tag }) => tag.attributes.get('href') ?? [])
+  [...tagsOf(html)].flatMap(({ tag: { name, attributes } }) => {
+    if (name === 'a') return attributes.get('href') ?? []
+    return name === 'turbo-frame' ? (attributes.get('src') ?? []) : []
+  })
 
 /** The content of `<meta name=…>`. */
 export const metaOf = (html: string, name: string): string | undefined => {

@@ -1,12 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream, mkdirSync, readFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import type { Readable } from 'node:stream'
+import { expect } from 'vitest'
 
 /** Screenshots and logs of the last run; ignored by git. */
 export const OUTPUT = new URL('../output/', import.meta.url).pathname
 
 interface ProgramOptions {
-  /** Names the log file: `output/logs/<name>.log`, numbered when it ran before. */
+  /** Names the log file: `output/logs/<test file>/<name>.log`, numbered when it ran before. */
   readonly name: string
   readonly command: string
   readonly args: readonly string[]
@@ -81,8 +83,9 @@ export class Program {
 }
 
 const logFile = (name: string): string => {
-  mkdirSync(`${OUTPUT}logs`, { recursive: true })
+  const folder = `${OUTPUT}logs/${basename(expect.getState().testPath ?? '', '.test.ts')}`
+  mkdirSync(folder, { recursive: true })
   const run = (runs.get(name) ?? 0) + 1
   runs.set(name, run)
-  return `${OUTPUT}logs/${name}${run === 1 ? '' : `-${run}`}.log`
+  return `${folder}/${name}${run === 1 ? '' : `-${run}`}.log`
 }

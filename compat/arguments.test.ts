@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
+import { vectors } from '../test/support/shared.ts'
+import { RailsApp } from './rails-app.ts'
+import { eventually } from './support/eventually.ts'
+import { describeWithRuby } from './support/ruby.ts'
+
+interface Vector {
+  /** A Ruby expression. */
+  readonly ruby: string
+  /** Active Job refuses the value. */
+  readonly error?: string
+}
+
+/** Postgres cannot keep a NUL in jsonb, so that Rails itself cannot enqueue the value. */
+const WITH_NUL = '"a\\u0000b"'
+
+const SERIALIZABLE = vectors<Vector[]>('activejob-vectors-7.2.json').flatMap(({ ruby, error }) => (error ? [] : [ruby]))
+const EXPRESSIONS = SERIALIZABLE.filter((ruby) => ruby !== WITH_NUL)
+
+/** Answers the expressions whose values could not be enqueued. */
+const enqueueAll = (jobClass: string) => `
+  args[:expressions].reject do |ruby|
+    ${jobClass}.perform_later(VectorValues.evaluate(ruby), ruby)
+  rescue ActiveRecord::StatementInvalid
+    false
+  end`
+
+/** What Ruby says of a value. */
+interface Description {
+  readonly class: string
+  readonly inspect: string
+  readonly serialized: string
+}
+
+interface Route {
+  readonly name: string
+  /** The job that gets the value first; the last one is always Ruby's EchoJob. */
+  readonly jobClass: string
+  startWorkers(app: RailsApp): Promise<unknown>
+}
+
+const ROUTES: readonly Route[] = [
+  { name: 'from Ruby to Ruby', jobClass: 'EchoJob', startWorkers: (app) => app.startWorker() },
+]
+
+describeWithRuby('arguments of a job', () => {
+  describe.each(ROUTES)('$name', ({ jobClass, startWorkers }) => {
+    let database: TestDatabase
+    let app: RailsApp
+    let refused: string[]
+    const arrived = new Map<string, { readonly expected: Description; readonly received: Description }>()
+
+    beforeAll(async () => {
+      database = await createDatabase({ template: 'empty' })
+      app = await RailsApp.boot({ databaseUrl: database.url })
+      await startWorkers(app)
+      refused = await app.run(enqueueAll(jobClass), { expressions: SERIALIZABLE })
+      const events = await eventually('every value has arrived, or its job has failed', async () => {
+        const open = await app.pool.query('SELECT FROM good_jobs WHERE finished_at IS NULL LIMIT 1')
+        return open.rowCount === 0 && (await app.events('echo'))
+      })
+      for (const { payload } of events) {
+        const { expression, expected, received } = payload as unknown as Record<
+          'expected' | 'received',
+          Description
+        > & {
+          readonly expression: string
+        }
+        arrived.set(expression, { expected, received })
+      }
+    })
+
+    afterAll(async () => {
+      await app.stop()
+      await database.drop()
+    })
+
+    test('are refused by Postgres when they hold a NUL', () => {
+      expect(refused).toEqual([WITH_NUL])
+    })
+
+    test.each(EXPRESSIONS)('%s arrives as it was', (expression) => {
+      const values = arrived.get(expression)
+      expect(values).toBeDefined()
+      expect(values?.received).toEqual(values?.expected)
+    })
+  })
+})
