@@ -4,9 +4,9 @@ import {
   BARE,
   type HashKind,
   INDIFFERENT,
-  isListed,
   isSymbolKey,
   KEYWORDS,
+  namesListed,
   rememberKind,
   STRING_KEYS,
   SYMBOL_KEYS,
@@ -48,16 +48,19 @@ const kindOf = (winner: MarkerKey | undefined, wire: JsonObject, hash: object): 
   const listed = wire[winner] as JsonValue
   if (winner === INDIFFERENT_KEY) return listed === true ? INDIFFERENT : { ...INDIFFERENT, listed }
   const names = Object.keys(hash)
-  const symbols = names.filter((name) => isSymbolName(listed, name))
+  const symbols = names.filter(symbolNames(listed))
   const kind = winner === SYMBOL_KEYS_KEY ? symbolKeysKind(names, symbols) : keywordsKind(names, symbols)
   const isPlainList = Array.isArray(listed) && listed.length === symbols.length
   return isPlainList ? kind : { ...kind, listed }
 }
 
-const isSymbolName = (listed: JsonValue, name: string): boolean => {
-  const isSymbol = isListed(listed, name)
-  if (isSymbol === undefined) throw new DeserializationError(`${String(listed)} cannot list the symbol keys of a hash`)
-  return isSymbol
+const symbolNames = (listed: JsonValue): ((name: string) => boolean) => {
+  const isListed = namesListed(listed)
+  return (name) => {
+    const isSymbol = isListed(name)
+    if (isSymbol !== undefined) return isSymbol
+    throw new DeserializationError(`${String(listed)} cannot list the symbol keys of a hash`)
+  }
 }
 
 const symbolKeysKind = (names: readonly string[], symbols: readonly string[]): HashKind => {
@@ -65,10 +68,11 @@ const symbolKeysKind = (names: readonly string[], symbols: readonly string[]): H
   return symbols.length === names.length ? SYMBOL_KEYS : { ...STRING_KEYS, exceptions: new Set(symbols) }
 }
 
-const keywordsKind = (names: readonly string[], symbols: readonly string[]): HashKind =>
-  symbols.length === names.length
-    ? KEYWORDS
-    : { ...KEYWORDS, exceptions: new Set(names.filter((name) => !symbols.includes(name))) }
+const keywordsKind = (names: readonly string[], symbols: readonly string[]): HashKind => {
+  if (symbols.length === names.length) return KEYWORDS
+  const listed = new Set(symbols)
+  return { ...KEYWORDS, exceptions: new Set(names.filter((name) => !listed.has(name))) }
+}
 
 const withReserved = (kind: HashKind, wire: JsonObject, hash: object): HashKind => {
   const carried = new Set(Object.keys(hash).filter(isReservedKey))

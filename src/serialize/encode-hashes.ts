@@ -1,6 +1,6 @@
 import { SerializationError } from '../errors.ts'
 import { checkedText, type Encode, type Encoding, enter } from './encoding.ts'
-import { type HashKind, hashKind, INDIFFERENT, isListed, isSymbolKey, STRING_KEYS } from './hash-kind.ts'
+import { type HashKind, hashKind, INDIFFERENT, isSymbolKey, namesListed, STRING_KEYS } from './hash-kind.ts'
 import type { JsonObject, JsonValue } from './json.ts'
 import { RubySymbol } from './ruby-values.ts'
 import { GLOBALID_KEY, INDIFFERENT_KEY, isReservedKey, KEYWORDS_KEY, SYMBOL_KEYS_KEY } from './wire-names.ts'
@@ -100,6 +100,8 @@ const mark = (wire: JsonObject, kind: HashKind, symbols: string[]): JsonObject =
 /** The list as it was read when it still means the same keys, else the symbol keys in use. */
 const markerList = (wire: JsonObject, { listed }: HashKind, symbols: string[]): JsonValue => {
   if (listed === undefined) return symbols
-  const isUnchanged = Object.keys(wire).every((key) => isListed(listed, key) === symbols.includes(key))
+  const isListed = namesListed(listed)
+  const inUse = new Set(symbols)
+  const isUnchanged = Object.keys(wire).every((key) => isListed(key) === inUse.has(key))
   return isUnchanged ? listed : symbols
 }

@@ -40,11 +40,20 @@ export const rememberKind = <T extends object>(hash: T, kind: HashKind): T => {
 
 export const isSymbolKey = (kind: HashKind, key: string): boolean => kind.hasSymbolKeys !== kind.exceptions.has(key)
 
-/** Ruby's `include?` on what a marker holds: a list, a text (substring), or a hash (key). Undefined: Ruby has no such method. */
-export const isListed = (listed: JsonValue, key: string): boolean | undefined => {
-  if (typeof listed === 'string') return listed.includes(key)
-  if (Array.isArray(listed)) return listed.includes(key)
-  return typeof listed === 'object' && listed !== null ? Object.hasOwn(listed, key) : undefined
+/**
+ * Ruby's `include?` on what a marker holds: a list, a text (substring), or a hash (key). Undefined where Ruby has no such
+ * method. A list is a Set first, so that a huge hash does not take quadratic time.
+ */
+export const namesListed = (listed: JsonValue): ((name: string) => boolean | undefined) => {
+  if (typeof listed === 'string') return (name) => listed.includes(name)
+  if (Array.isArray(listed)) return listOf(listed)
+  return (name) => (typeof listed === 'object' && listed !== null ? Object.hasOwn(listed, name) : undefined)
+}
+
+const listOf = (listed: readonly JsonValue[]): ((name: string) => boolean) => {
+  if (listed.length <= 8) return (name) => listed.includes(name)
+  const names = new Set(listed)
+  return (name) => names.has(name)
 }
 
 /**

@@ -42,10 +42,12 @@ const pointInTime = ({ epochNanoseconds }: PointInTime): [epochMs: number, { nan
   return [Number((epochNanoseconds - nanoseconds) / 1_000_000n), { nanoseconds: Number(nanoseconds) }]
 }
 
+const UTC_ZONES: ReadonlySet<string> = new Set(['UTC', 'Etc/UTC'])
+
 const zonedTime = (time: Zoned): RubyTime => {
   const [epochMs, { nanoseconds }] = pointInTime(time)
   if (/^[-+]/.test(time.timeZoneId)) return new RubyTime(epochMs, { nanoseconds, offset: time.offset })
-  if (time.timeZoneId === 'UTC') return new RubyTimeWithZone(epochMs, { nanoseconds, timeZone: 'Etc/UTC' })
+  if (UTC_ZONES.has(time.timeZoneId)) return new RubyTimeWithZone(epochMs, { nanoseconds, timeZone: 'Etc/UTC' })
   // Historical offsets have seconds, which the wire form cannot say; the zone restores them in Ruby.
   const offset = /^[-+]\d\d:\d\d$/.test(time.offset) ? time.offset : 'Z'
   return new RubyTimeWithZone(epochMs, { nanoseconds, offset, timeZone: time.timeZoneId })

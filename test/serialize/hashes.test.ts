@@ -164,6 +164,15 @@ describe('hashes read from the wire', () => {
     }
   })
 
+  test.each(['_aj_symbol_keys', '_aj_ruby2_keywords'])('a huge hash under %s takes no quadratic time', (marker) => {
+    const names = Array.from({ length: 100_000 }, (_, index) => `key${index}`)
+    const hash = { ...Object.fromEntries(names.map((name) => [name, 1])), last: 1, [marker]: [...names, 'absent'] }
+    const startedAt = performance.now()
+    expect(stringifyJson(serializeArguments(deserializeArguments([hash])))).toBe(stringifyJson([hash]))
+    // Linear takes some 0.2 s, quadratic took minutes.
+    expect(performance.now() - startedAt).toBeLessThan(5_000)
+  })
+
   test('a marker that cannot list keys is an error when there are any', () => {
     expect(() => deserializeArguments([{ a: 1, _aj_symbol_keys: true }])).toThrow(/cannot list the symbol keys/)
   })

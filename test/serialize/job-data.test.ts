@@ -140,6 +140,12 @@ describe('stringifyJobData', () => {
     expect(written).toContain('"x":1')
   })
 
+  test('id, locale and time zone are written back as they were read [AJ-006] [AJ-086]', () => {
+    const text = '{"job_class":"A","job_id":"0f3c1b7a-5f2e-4c7d-9a10-2b8e6d4c1f00","locale":"pt-BR","timezone":"Tokyo"}'
+    const { jobId, locale, timezone } = parseJobData(stringifyJobData(parseJobData(text)))
+    expect([jobId, locale, timezone]).toEqual(['0f3c1b7a-5f2e-4c7d-9a10-2b8e6d4c1f00', 'pt-BR', 'Tokyo'])
+  })
+
   test('extra keys never replace known ones', () => {
     expect(parseJobData(stringifyJobData({ ...data, extra: { job_class: 'B', executions: 9 } }))).toMatchObject({
       jobClass: 'A',

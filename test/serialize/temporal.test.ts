@@ -53,6 +53,11 @@ describe('Temporal values', () => {
       ['TimeWithZoneSerializer', { value: '2024-02-29T12:34:56.123456789Z', time_zone: 'Etc/UTC' }],
     ],
     [
+      'ZonedDateTime in Etc/UTC',
+      temporal('ZonedDateTime', { epochNanoseconds: EPOCH_NS, timeZoneId: 'Etc/UTC', offset: '+00:00' }),
+      ['TimeWithZoneSerializer', { value: '2024-02-29T12:34:56.123456789Z', time_zone: 'Etc/UTC' }],
+    ],
+    [
       'ZonedDateTime with a numeric zone',
       temporal('ZonedDateTime', { epochNanoseconds: EPOCH_NS, timeZoneId: '+05:30', offset: '+05:30' }),
       ['TimeSerializer', { value: '2024-02-29T18:04:56.123456789+05:30' }],
