@@ -7,7 +7,14 @@ import {
   type TouchedBatch,
 } from '../batch/completion.ts'
 import { type Facts, inTransaction } from '../sql/database.ts'
-import { deleteJobs, finishJobs, reenqueueJobs, releaseClaims, rerunJobs } from '../sql/jobs-outcome.ts'
+import {
+  deleteJobs,
+  finishJobs,
+  reenqueueJobs,
+  releaseClaims,
+  rerunJobs,
+  type WrittenRow,
+} from '../sql/jobs-outcome.ts'
 import type { Queryable } from '../sql/types.ts'
 import { brokenAt, type CompletedAttempt, type OutcomeWrite, type SettledAs } from './outcome.ts'
 
@@ -22,6 +29,12 @@ export interface OutcomeContext {
 /** What became of each attempt of a flush. */
 export type Settlement = ReadonlyMap<CompletedAttempt, SettledAs>
 
+interface Written {
+  readonly settlement: Settlement
+  /** Batches that attempts of this flush joined while they ran: their locks were not taken. */
+  readonly joined: ReadonlyMap<CompletedAttempt, string>
+}
+
 /**
  * Writes the outcomes of many attempts. Those of jobs outside any batch in one kind of write need no transaction of their own:
  * a single statement is one. Otherwise the batch locks come first, then the rows, then the check, all in one transaction.
@@ -33,31 +46,64 @@ export const writeOutcomes = async (
 ): Promise<Settlement> => {
   const batchIds = new Set(attempts.flatMap(batchesOf))
   const kinds = new Set(attempts.map(({ write }) => write))
-  if (batchIds.size === 0 && kinds.size === 1) return writeRows(db, attempts, context)
+  const isOneStatement = batchIds.size === 0 && kinds.size === 1
+  const { settlement, joined } = isOneStatement
+    ? await writeRows(db, attempts, context)
+    : await writeWithChecks(db, attempts, batchIds, context)
+  if (joined.size > 0) await checkJoined(db, settlement, joined, context)
+  return settlement
+}
+
+const writeWithChecks = async (
+  db: Queryable,
+  attempts: readonly CompletedAttempt[],
+  batchIds: ReadonlySet<string>,
+  context: OutcomeContext,
+): Promise<Written> => {
   let checked: CheckedBatch[] = []
-  const settlement = await inTransaction(db, async () => {
+  const written = await inTransaction(db, async () => {
     if (batchIds.size > 0) await lockTouchedBatches(db, batchIds)
-    const settled = await writeRows(db, attempts, context)
-    if (batchIds.size > 0)
-      checked = await checkBatches(db, context.facts, touchedBatches(settled, batchIds), context.check)
-    return settled
+    const rows = await writeRows(db, attempts, context)
+    const touched = touchedBatches(rows.settlement, batchIds, ({ row }) => row.batch_id)
+    if (batchIds.size > 0) checked = await checkBatches(db, context.facts, touched, context.check)
+    return rows
   })
   announceChecks(checked)
-  return settlement
+  return written
+}
+
+/** A job that joined a batch while it ran is checked right after its outcome; a crash in between is healed by the sweep. */
+const checkJoined = async (
+  db: Queryable,
+  settlement: Settlement,
+  joined: ReadonlyMap<CompletedAttempt, string>,
+  context: OutcomeContext,
+): Promise<void> => {
+  const batchIds = new Set(joined.values())
+  const touched = touchedBatches(settlement, batchIds, (attempt) => joined.get(attempt) ?? null)
+  const checked = await inTransaction(db, async () => {
+    await lockTouchedBatches(db, batchIds)
+    return checkBatches(db, context.facts, touched, context.check)
+  })
+  announceChecks(checked)
 }
 
 const batchesOf = ({ row }: CompletedAttempt): string[] =>
   [row.batch_id, row.batch_callback_id].filter((id) => id !== null)
 
 /** A callback job that breaks is not a broken member. */
-const touchedBatches = (settled: Settlement, batchIds: ReadonlySet<string>): TouchedBatch[] => {
+const touchedBatches = (
+  settlement: Settlement,
+  batchIds: ReadonlySet<string>,
+  memberOf: (attempt: CompletedAttempt) => string | null,
+): TouchedBatch[] => {
   const broken = new Map<string, string>()
-  for (const [attempt, result] of settled) {
-    const at = result === 'written' ? brokenAt(attempt) : undefined
-    const { batch_id } = attempt.row
-    if (at === undefined || batch_id === null) continue
-    const earlier = broken.get(batch_id)
-    if (earlier === undefined || at < earlier) broken.set(batch_id, at)
+  for (const [attempt, as] of settlement) {
+    const at = as === 'written' ? brokenAt(attempt) : undefined
+    const batchId = memberOf(attempt)
+    if (at === undefined || batchId === null) continue
+    const earlier = broken.get(batchId)
+    if (earlier === undefined || at < earlier) broken.set(batchId, at)
   }
   return [...batchIds].map((id) => ({ id, brokenAt: broken.get(id) }))
 }
@@ -66,18 +112,27 @@ const writeRows = async (
   db: Queryable,
   attempts: readonly CompletedAttempt[],
   context: OutcomeContext,
-): Promise<Settlement> => {
-  const written = new Set<string>()
+): Promise<Written> => {
+  const written = new Map<string, WrittenRow>()
   for (const kind of ['finish', 'delete', 'rerun', 'reenqueue'] as const) {
     const ofKind = attempts.filter(({ write }) => write === kind)
     if (ofKind.length === 0) continue
-    for (const id of await writeKind(db, kind, ofKind, context)) written.add(id)
+    for (const row of await writeKind(db, kind, ofKind, context)) written.set(row.id, row)
   }
   const unwritten = attempts.filter(({ row }) => !written.has(row.id))
-  const rest = unwritten.length > 0 ? await settleUnwritten(db, unwritten, context) : new Map()
-  return new Map(
-    attempts.map((attempt) => [attempt, written.has(attempt.row.id) ? 'written' : (rest.get(attempt) ?? 'lost')]),
+  const rest =
+    unwritten.length > 0 ? await settleUnwritten(db, unwritten, context) : new Map<CompletedAttempt, SettledAs>()
+  const joined = new Map<CompletedAttempt, string>()
+  for (const attempt of attempts) {
+    const batchId = written.get(attempt.row.id)?.batch_id ?? null
+    if (batchId !== null && batchId !== attempt.row.batch_id) joined.set(attempt, batchId)
+  }
+  const settlement = new Map(
+    attempts.map(
+      (attempt) => [attempt, written.has(attempt.row.id) ? 'written' : (rest.get(attempt) ?? 'lost')] as const,
+    ),
   )
+  return { settlement, joined }
 }
 
 const writeKind = (
@@ -85,7 +140,7 @@ const writeKind = (
   kind: Exclude<OutcomeWrite, 'release'>,
   attempts: readonly CompletedAttempt[],
   { facts, processId, keepsCreatedAt }: OutcomeContext,
-): Promise<string[]> => {
+): Promise<WrittenRow[]> => {
   const rows = attempts.map(({ columns }) => columns)
   switch (kind) {
     case 'finish':

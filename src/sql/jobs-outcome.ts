@@ -62,11 +62,11 @@ finished AS (
       updated_at = outcome.finished_at
   FROM outcome
   WHERE ${FENCE}
-  RETURNING good_jobs.id
+  RETURNING good_jobs.id, good_jobs.batch_id
 ),
 closed AS (${closeExecutions('finished')}
 )
-SELECT id FROM finished`
+SELECT id, batch_id FROM finished`
 
 // retry_on_unhandled_error: waiting again at once; schedule, creation time and parameters stay. GoodJob 4.23.1 job.rb#perform.
 const rerunJobsText = (facts: Facts) => `
@@ -77,11 +77,11 @@ waiting AS (
   SET performed_at = NULL, error = outcome.error, error_event = outcome.error_event, ${unlock(facts)}, updated_at = outcome.finished_at
   FROM outcome
   WHERE ${FENCE}
-  RETURNING good_jobs.id
+  RETURNING good_jobs.id, good_jobs.batch_id
 ),
 closed AS (${closeExecutions('waiting')}
 )
-SELECT id FROM waiting`
+SELECT id, batch_id FROM waiting`
 
 const deleteJobsText = (facts: Facts) => `
 WITH outcome AS MATERIALIZED (${outcomeSource(facts)}
@@ -89,12 +89,12 @@ WITH outcome AS MATERIALIZED (${outcomeSource(facts)}
 deleted AS (
   DELETE FROM good_jobs USING outcome
   WHERE ${FENCE}
-  RETURNING good_jobs.id
+  RETURNING good_jobs.id, good_jobs.batch_id
 ),
 execution AS (
   DELETE FROM good_job_executions USING deleted WHERE active_job_id = deleted.id
 )
-SELECT id FROM deleted`
+SELECT id, batch_id FROM deleted`
 
 // $10 serialized_params · $11 job_class · $12 queue_name · $13 priority · $14 scheduled_at · $15 labels as JSON · $16 is_notified
 const reenqueueJobsText = (facts: Facts, keepsCreatedAt: boolean) => `
@@ -116,7 +116,7 @@ waiting AS (
       performed_at = NULL, error = outcome.error, error_event = outcome.error_event, ${unlock(facts)}, updated_at = outcome.finished_at
   FROM outcome
   WHERE ${FENCE}
-  RETURNING good_jobs.id, outcome.queue_name, outcome.scheduled_at, outcome.is_notified
+  RETURNING good_jobs.id, good_jobs.batch_id, outcome.queue_name, outcome.scheduled_at, outcome.is_notified
 ),
 closed AS (${closeExecutions('waiting')}
 ),
@@ -126,7 +126,7 @@ notified AS MATERIALIZED (
   FROM waiting
   WHERE is_notified
 )
-SELECT id, (SELECT count(*) FROM notified)::int AS messages FROM waiting`
+SELECT id, batch_id, (SELECT count(*) FROM notified)::int AS messages FROM waiting`
 
 const outcomeValues = (processId: string, outcomes: readonly OutcomeRow[]): unknown[] => [
   outcomes.map(({ id }) => id),
@@ -140,42 +140,46 @@ const outcomeValues = (processId: string, outcomes: readonly OutcomeRow[]): unkn
   processId,
 ]
 
-const write = async (db: Queryable, name: string, facts: Facts, text: string, values: unknown[]): Promise<string[]> => {
-  const rows = await rowsOf<{ id: string }>(db, {
+/** A row that was written, and the batch it is a member of now: a job may join one while it runs. */
+export interface WrittenRow {
+  readonly id: string
+  readonly batch_id: string | null
+}
+
+const write = (db: Queryable, name: string, facts: Facts, text: string, values: unknown[]): Promise<WrittenRow[]> =>
+  rowsOf<WrittenRow & Record<string, unknown>>(db, {
     name: `${name}_${facts.hasLockType}_${facts.timestampType}`,
     text,
     values,
   })
-  return rows.map(({ id }) => id)
-}
 
 type WriteOutcomes = (
   db: Queryable,
   facts: Facts,
   processId: string,
   outcomes: readonly OutcomeRow[],
-) => Promise<string[]>
+) => Promise<WrittenRow[]>
 
-/** Writes terminal outcomes; answers the ids for which the claim was still ours. */
+/** Writes terminal outcomes; answers the rows for which the claim was still ours. */
 export const finishJobs: WriteOutcomes = (db, facts, processId, outcomes) =>
   write(db, 'finish_jobs', facts, finishJobsText(facts), outcomeValues(processId, outcomes))
 
-/** Makes jobs wait again after an unhandled error; answers the ids for which the claim was still ours. */
+/** Makes jobs wait again after an unhandled error; answers the rows for which the claim was still ours. */
 export const rerunJobs: WriteOutcomes = (db, facts, processId, outcomes) =>
   write(db, 'rerun_jobs', facts, rerunJobsText(facts), outcomeValues(processId, outcomes))
 
-/** Deletes jobs that are not preserved, with their executions; answers the ids for which the claim was still ours. */
+/** Deletes jobs that are not preserved, with their executions; answers the rows for which the claim was still ours. */
 export const deleteJobs: WriteOutcomes = (db, facts, processId, outcomes) =>
   write(db, 'delete_jobs', facts, deleteJobsText(facts), outcomeValues(processId, outcomes))
 
-/** Writes jobs that will run again and tells the workers; answers the ids for which the claim was still ours. */
+/** Writes jobs that will run again and tells the workers; answers the rows for which the claim was still ours. */
 export const reenqueueJobs = (
   db: Queryable,
   facts: Facts,
   processId: string,
   outcomes: readonly ReenqueueRow[],
   options: { readonly keepsCreatedAt: boolean },
-): Promise<string[]> => {
+): Promise<WrittenRow[]> => {
   const values = [
     ...outcomeValues(processId, outcomes),
     outcomes.map((row) => row.serializedParams),
