@@ -1,7 +1,7 @@
 /** The Rails whose workers read what Node writes. */
 export type RailsVersion = '6.1' | '7.0' | '7.1' | '7.2' | '8.0' | '8.1' | 'main'
 
-/** GoodJob 4.23.1's own floor with current defaults: what it reads, every later Rails reads too. */
+/** What Rails 7.2 reads, every later Rails reads too. */
 export const DEFAULT_RAILS_VERSION: RailsVersion = '7.2'
 
 /** In order of age. */
