@@ -73,6 +73,8 @@ export class CapsuleTracker {
   async #release(): Promise<void> {
     const { database, processId, clock, attemptIds, onReleased } = this.#options
     const now = clock.now().getTime()
+    // GoodJob's migrations run while workers are up: a new column is used from the next round on.
+    database.forgetFacts()
     const facts = await database.facts()
     const dead = await releaseDeadProcesses(database.pool, facts, new Date(now - PROCESS_EXPIRY_MS).toISOString())
     const before = new Date(now - UNKNOWN_CLAIM_MS).toISOString()

@@ -4,7 +4,7 @@ import { checkOptionsOf } from '../batch/context.ts'
 import { Lane } from '../claim/lane.ts'
 import { parseQueueString } from '../claim/queue-string.ts'
 import { type Configuration, type Options, resolveConfiguration } from '../configuration.ts'
-import { ConfigurationError } from '../errors.ts'
+import { ConfigurationError, SchemaError } from '../errors.ts'
 import { events } from '../events.ts'
 import type { JobConstructor } from '../job/base.ts'
 import { type Logger, silentLogger } from '../job/logger.ts'
@@ -15,6 +15,7 @@ import { Completer } from '../perform/completer.ts'
 import { JobPerformer } from '../perform/job-performer.ts'
 import { Database } from '../sql/database.ts'
 import { removeProcess } from '../sql/processes.ts'
+import { findVersion3Writer } from '../sql/schema-report.ts'
 import { type Clock, systemClock } from '../time.ts'
 import { CapsuleTracker } from './capsule-tracker.ts'
 import { Maintenance } from './maintenance.ts'
@@ -150,6 +151,8 @@ export class Capsule implements AsyncDisposable {
       events.emit('connection_retry', { processId, part: 'start', error, attempt }),
     )
     await this.#database.facts()
+    const version3Writer = await findVersion3Writer(this.#database.pool)
+    if (version3Writer !== undefined) throw new SchemaError(version3Writer)
     const parts = this.#build()
     this.#parts = parts
     await Promise.all([parts.completer.connect(), ...parts.lanes.map((lane) => lane.connect())])
