@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util'
+import { inspect, isDeepStrictEqual } from 'node:util'
 import { UnadvanceableCursorError } from '../errors.ts'
 import { stringSuccessor } from './string-successor.ts'
 
@@ -70,5 +70,5 @@ export const describeCursor = (cursor: unknown): string => {
   if (cursor === null || cursor === undefined) return 'nil'
   if (typeof cursor === 'string') return JSON.stringify(cursor)
   if (Array.isArray(cursor)) return `[${cursor.map(describeCursor).join(', ')}]`
-  return String(cursor)
+  return typeof cursor === 'object' ? inspect(cursor, { breakLength: Number.POSITIVE_INFINITY }) : String(cursor)
 }

@@ -1,5 +1,5 @@
 import { type EventMap, type EventName, events } from '../../src/events.ts'
-import type { Job, JobConstructor } from '../../src/job/base.ts'
+import type { Job } from '../../src/job/base.ts'
 import { silentLogger } from '../../src/job/logger.ts'
 import type { QueueAdapter } from '../../src/job/queue-adapter.ts'
 import { jobToText } from '../../src/job/serialization.ts'
@@ -43,7 +43,9 @@ export const perform = (
 export const nextAttempt = (result: ExecutionResult): Attempt => {
   const { job, reenqueue } = result
   if (!job || !reenqueue) throw new Error(`the attempt ended for good: ${JSON.stringify(result.error)}`)
-  return attemptOf(job, { serializedParams: reenqueue.serializedParams, labels: reenqueue.labels })
+  const { serializedParams, labels } = reenqueue
+  const { jobConstructor: jobClass, jobId: id } = job
+  return { jobClass, id, serializedParams, labels, concurrencyKey: null, interruptedAt: null }
 }
 
 /** The stored hash of a re-enqueued job. */
@@ -123,6 +125,3 @@ export const eventsDuring = async (body: () => unknown): Promise<SeenEvent[]> =>
 /** The names of the job events while `body` runs. */
 export const eventNamesDuring = async (body: () => unknown): Promise<string[]> =>
   (await eventsDuring(body)).map(({ name }) => name)
-
-/** The class of a job, typed for `only` filters and registries. */
-export const classOf = (job: Job): JobConstructor => job.jobConstructor

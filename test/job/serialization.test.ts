@@ -1,0 +1,131 @@
+import { describe, expect, test } from 'vitest'
+import { InvalidJobDataError } from '../../src/errors.ts'
+import { Job } from '../../src/job/base.ts'
+import { jobFromData, jobFromText, jobToData, jobToText } from '../../src/job/serialization.ts'
+import { execute } from '../../src/perform/execution.ts'
+import { parseJobData, stringifyJobData } from '../../src/serialize/job-data.ts'
+import type { RailsVersion } from '../../src/serialize/rails-version.ts'
+import { attemptOf, context, NOW, perform, storedParams } from './fixtures.ts'
+
+class NetworkError extends Error {}
+
+class HelloJob extends Job {
+  static override queueAs = 'greetings'
+  static override priority = 5
+  static {
+    this.retryOn(NetworkError, { wait: 10, jitter: null })
+  }
+  perform(list: unknown[], options: Record<string, unknown>) {
+    list.push(4)
+    options.added = true
+    throw new NetworkError('no')
+  }
+}
+
+const hashOf = (job: Job, railsVersion: RailsVersion = '7.2') =>
+  JSON.parse(jobToText(job, { now: NOW, railsVersion })) as Record<string, unknown>
+
+describe('the hash of a job', () => {
+  test.each(['7.1', '7.2', '8.0', '8.1', 'main'] as const)(
+    'has nine fraction digits and Z for Rails %s [AJ-007, AJ-008]',
+    (version) => {
+      expect(hashOf(new HelloJob([], {}), version)).toMatchObject({
+        enqueued_at: '2024-02-29T12:34:56.123000000Z',
+        scheduled_at: null,
+      })
+      expect(hashOf(new HelloJob([], {}).set({ waitUntil: NOW }), version).scheduled_at).toBe(
+        '2024-02-29T12:34:56.123000000Z',
+      )
+    },
+  )
+
+  test.each(['6.1', '7.0'] as const)('has whole seconds for Rails %s [AJ-007]', (version) => {
+    expect(hashOf(new HelloJob([], {}), version).enqueued_at).toBe('2024-02-29T12:34:56Z')
+  })
+
+  test('prints counts and priority as integers [AJ-010]', async () => {
+    const job = new HelloJob([1], {})
+    job.exceptionExecutions = { '[NetworkError]': 1 }
+    const result = await perform(job)
+    expect(result.reenqueue?.serializedParams).toMatch(
+      /"priority":5,.*"executions":1,"exception_executions":\{"\[NetworkError\]":2\}/,
+    )
+  })
+
+  test('has no labels and no concurrency key, and good_job_notify only when it is set [AJ-015]', () => {
+    const job = new HelloJob([], {}).set({ labels: ['a'] })
+    job.concurrencyKey = 'key'
+    expect(Object.keys(hashOf(job)).filter((key) => key.startsWith('good_job'))).toEqual([])
+    expect(hashOf(job.set({ notify: false })).good_job_notify).toBe(false)
+    expect(hashOf(job.set({ notify: true })).good_job_notify).toBe(true)
+  })
+
+  test('is that of Rails for a job with a schedule, queue and priority', () => {
+    const job = new HelloJob([], {}).set({ queue: 'urgent', priority: -3, waitUntil: new Date('2030-01-01T00:00:00Z') })
+    job.jobId = '0f3c1b7a-5f2e-4c7d-9a10-2b8e6d4c1f00'
+    expect(jobToText(job, { now: NOW, railsVersion: '7.2' })).toBe(
+      '{"job_class":"HelloJob","job_id":"0f3c1b7a-5f2e-4c7d-9a10-2b8e6d4c1f00","provider_job_id":null,"queue_name":"urgent","priority":-3,' +
+        '"arguments":[[],{"_aj_symbol_keys":[]}],"executions":0,"exception_executions":{},"locale":"en","timezone":"UTC",' +
+        '"enqueued_at":"2024-02-29T12:34:56.123000000Z","scheduled_at":"2030-01-01T00:00:00.000000000Z"}',
+    )
+  })
+})
+
+describe('a job from its hash', () => {
+  const golden =
+    '{"job_class":"HelloJob","job_id":"0f3c1b7a-5f2e-4c7d-9a10-2b8e6d4c1f00","provider_job_id":"p-1","queue_name":"greetings","priority":5,' +
+    '"arguments":[[1.0,9007199254740993],{"name":"x","_aj_ruby2_keywords":["name"]}],"executions":1,"exception_executions":{"[StandardError]":1},' +
+    '"locale":"fr","timezone":"Eastern Time (US & Canada)","enqueued_at":"2024-02-29T12:34:56.123456789Z","scheduled_at":null,' +
+    '"attributes":{"token":"abc","n":12.0,"_aj_symbol_keys":[]},"continuation":{"completed":["one"],"current":["two",7.0]},"resumptions":3,"__proto__":{"a":1}}'
+
+  test('goes back as the same hash, unknown keys included [AJ-004]', () => {
+    const data = parseJobData(golden)
+    const job = jobFromData(HelloJob, data)
+    const again = jobToData(job, { now: NOW, railsVersion: '7.2' })
+    expect(stringifyJobData({ ...again, enqueuedAt: data.enqueuedAt })).toBe(stringifyJobData(data))
+  })
+
+  test('keeps unknown keys, locale, zone and every number over a retry [AJ-004, AJ-086]', async () => {
+    const attempt = { ...attemptOf(new HelloJob([], {})), serializedParams: golden }
+    const result = await execute(attempt, context())
+    const text = result.reenqueue?.serializedParams ?? ''
+    expect(text).toContain('"attributes":{"token":"abc","n":12.0,"_aj_symbol_keys":[]}')
+    expect(text).toContain('"continuation":{"completed":["one"],"current":["two",7.0]},"resumptions":3')
+    expect(text).toContain('"__proto__":{"a":1}')
+    expect(text).toContain('"locale":"fr","timezone":"Eastern Time (US & Canada)"')
+    expect(text).toContain('"arguments":[[1.0,9007199254740993,4],')
+  })
+
+  test('mutated arguments are what a retry stores, keywords as keywords [AJ-047]', async () => {
+    const attempt = { ...attemptOf(new HelloJob([], {})), serializedParams: golden }
+    const result = await execute(attempt, context())
+    expect(storedParams(result).arguments).toEqual([
+      [1, 9007199254740992, 4],
+      { name: 'x', added: true, _aj_ruby2_keywords: expect.arrayContaining(['name']) },
+    ])
+  })
+
+  test('counts and runs without anything but its class [AJ-001, AJ-003]', () => {
+    const job = jobFromText(HelloJob, '{"job_class":"HelloJob","odd":1}')
+    expect(job).toMatchObject({
+      executions: 0,
+      arguments: [],
+      queueName: 'default',
+      priority: null,
+      locale: 'en',
+      timezone: 'UTC',
+    })
+  })
+
+  test('restores notify [AJ-015]', () => {
+    const job = jobFromText(HelloJob, '{"job_class":"HelloJob","good_job_notify":false}')
+    expect(job.notify).toBe(false)
+    expect(hashOf(job).good_job_notify).toBe(false)
+  })
+
+  test('needs readable times', () => {
+    expect(() => jobFromText(HelloJob, '{"job_class":"HelloJob","enqueued_at":"yesterday"}')).toThrow(
+      InvalidJobDataError,
+    )
+  })
+})

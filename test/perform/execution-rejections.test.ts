@@ -1,0 +1,111 @@
+import { EventEmitter, once } from 'node:events'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Job } from '../../src/job/base.ts'
+import { attemptOfCurrentContext, failCurrentAttempt } from '../../src/perform/execution.ts'
+import { perform } from '../job/fixtures.ts'
+
+class LostError extends Error {}
+
+const attributed: (string | undefined)[] = []
+const onRejection = (error: unknown) => {
+  attributed.push(attemptOfCurrentContext()?.id)
+  failCurrentAttempt(error)
+}
+
+// As a worker does it, and instead of vitest, which would take each rejection for a failure of the test.
+let others: NodeJS.UnhandledRejectionListener[] = []
+beforeAll(() => {
+  others = process.listeners('unhandledRejection')
+  process.removeAllListeners('unhandledRejection')
+  process.on('unhandledRejection', onRejection)
+})
+afterAll(() => {
+  process.removeAllListeners('unhandledRejection')
+  for (const listener of others) process.on('unhandledRejection', listener)
+})
+
+/** A class whose `perform` is `body`. */
+const declareJob = (body: (job: Job) => unknown) => {
+  class TestedJob extends Job {
+    async perform() {
+      await body(this)
+    }
+  }
+  return TestedJob
+}
+
+/** A promise that nobody awaits. */
+const lose = (error: Error) => void Promise.reject(error)
+
+describe('a rejection that nobody handles', () => {
+  test('fails the attempt whose code caused it, also when the body ends at once', async () => {
+    const TestedJob = declareJob(() => lose(new LostError('floating')))
+    const job = new TestedJob()
+    expect(await perform(job)).toMatchObject({ outcome: 'unhandled', error: { text: 'LostError: floating' } })
+    expect(attributed.at(-1)).toBe(job.jobId)
+  })
+
+  test('goes to retryOn like an error of the body', async () => {
+    const TestedJob = declareJob(() => lose(new LostError('floating')))
+    TestedJob.retryOn(LostError)
+    expect(await perform(new TestedJob())).toMatchObject({ outcome: 'retried', errorEvent: 3 })
+  })
+
+  test('aborts the signal of its attempt and waits for the body, whose own error comes second', async () => {
+    const log: unknown[] = []
+    const TestedJob = declareJob(async ({ signal }) => {
+      const aborted = once(signal, 'abort')
+      lose(new LostError('floating'))
+      await aborted
+      log.push((signal.reason as Error).message)
+      throw new Error('the abort')
+    })
+    expect(await perform(new TestedJob())).toMatchObject({
+      outcome: 'unhandled',
+      error: { text: 'LostError: floating' },
+    })
+    expect(log).toEqual(['floating'])
+  })
+
+  test('leaves the attempts beside it alone', async () => {
+    const gate = new EventEmitter()
+    const SlowJob = declareJob(async ({ signal }) => {
+      await once(gate, 'open')
+      expect(signal.aborted).toBe(false)
+    })
+    const LosingJob = declareJob(async () => {
+      await null
+      lose(new LostError('floating'))
+    })
+    const slow = perform(new SlowJob())
+    const results = await Promise.all([perform(new LosingJob()), perform(new LosingJob())])
+    gate.emit('open')
+    expect(results.map(({ outcome }) => outcome)).toEqual(['unhandled', 'unhandled'])
+    expect(await slow).toMatchObject({ outcome: 'succeeded' })
+  })
+
+  test('in a performNow inside a job is the failure of the attempt around it', async () => {
+    const InnerJob = declareJob(() => lose(new LostError('inner')))
+    const OuterJob = declareJob(() => InnerJob.performNow())
+    const outer = new OuterJob()
+    expect(await perform(outer)).toMatchObject({ outcome: 'unhandled', error: { text: 'LostError: inner' } })
+    expect(attributed.at(-1)).toBe(outer.jobId)
+  })
+
+  test('after the attempt has ended changes nothing and says so', async () => {
+    const gate = new EventEmitter()
+    let late: Promise<boolean> | undefined
+    const TestedJob = declareJob(() => {
+      late = once(gate, 'open').then(() => failCurrentAttempt(new LostError('late')))
+    })
+    const result = await perform(new TestedJob())
+    gate.emit('open')
+    expect(await late).toBe(false)
+    expect(result).toMatchObject({ outcome: 'succeeded' })
+  })
+
+  test('outside of any attempt belongs to none', () => {
+    expect(attemptOfCurrentContext()).toBeUndefined()
+    expect(failCurrentAttempt(new LostError('outside'))).toBe(false)
+  })
+})
