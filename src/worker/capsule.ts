@@ -1,7 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import type { Pool } from 'pg'
-import { checkOptionsOf } from '../batch/context.ts'
-import { Lane } from '../claim/lane.ts'
 import { parseQueueString } from '../claim/queue-string.ts'
 import { type Configuration, type Options, resolveConfiguration } from '../configuration.ts'
 import { ConfigurationError, SchemaError } from '../errors.ts'
@@ -10,19 +8,13 @@ import type { JobConstructor } from '../job/base.ts'
 import { type Logger, silentLogger } from '../job/logger.ts'
 import { JobRegistry } from '../job/registry.ts'
 import { Adapter } from '../maintenance/adapter.ts'
-import { CleanupTracker } from '../maintenance/cleanup.ts'
-import { Completer } from '../perform/completer.ts'
-import { JobPerformer } from '../perform/job-performer.ts'
 import { Database } from '../sql/database.ts'
 import { removeProcess } from '../sql/processes.ts'
 import { findVersion3Writer } from '../sql/schema-report.ts'
 import { type Clock, systemClock } from '../time.ts'
-import { CapsuleTracker } from './capsule-tracker.ts'
-import { Maintenance } from './maintenance.ts'
-import { Notifier } from './notifier.ts'
-import { Poller } from './poller.ts'
+import { buildParts, type CapsuleParts } from './capsule-parts.ts'
 import { loadBatchesUntil, locateRecord } from './records.ts'
-import { Scheduler } from './scheduler.ts'
+import type { Scheduler } from './scheduler.ts'
 import { shutDown } from './shutdown.ts'
 
 export type CapsuleOptions = Options & {
@@ -36,18 +28,6 @@ export type CapsuleOptions = Options & {
 }
 
 export type CapsuleState = 'created' | 'starting' | 'running' | 'stopping' | 'stopped'
-
-/** The parts of a running capsule, for the shutdown. */
-export interface CapsuleParts {
-  readonly lanes: readonly Lane[]
-  readonly completer: Completer
-  readonly performer: JobPerformer
-  readonly schedulers: readonly Scheduler[]
-  readonly notifier: Notifier | undefined
-  readonly poller: Poller
-  readonly tracker: CapsuleTracker
-  readonly maintenance: Maintenance
-}
 
 /** A worker inside your own process: builds, starts and stops all parts. GoodJob: Capsule. */
 export class Capsule implements AsyncDisposable {
@@ -165,102 +145,20 @@ export class Capsule implements AsyncDisposable {
   }
 
   #build(): CapsuleParts {
-    const { configuration, processId } = this
-    const lanes = Array.from({ length: configuration.lanes }, () => this.#buildLane())
-    const completer = new Completer({
-      database: this.#database,
-      processId,
-      keepsCreatedAt: configuration.dequeueQuerySort === 'scheduled_at',
-      check: checkOptionsOf(this.adapter, this.registry),
-    })
-    const performer = this.#buildPerformer(completer)
-    const schedulers = this.#pools.map((pool, index) =>
-      this.#buildScheduler(pool, lanes[index % lanes.length] as Lane, performer),
-    )
-    const common = { database: this.#database, processId, configuration, clock: this.#clock }
-    return {
-      lanes,
-      completer,
-      performer,
-      schedulers,
-      notifier: configuration.enableListenNotify ? this.#buildNotifier() : undefined,
-      poller: new Poller(configuration.pollInterval * 1000, () => this.#wakeAll()),
-      tracker: new CapsuleTracker({
-        ...common,
-        schedulers: () => schedulers,
-        attemptIds: () => [...performer.attempts.keys()],
-        onReleased: () => this.#wakeAll(),
-      }),
-      maintenance: new Maintenance({ ...common, check: checkOptionsOf(this.adapter, this.registry) }),
-    }
-  }
-
-  #buildLane(): Lane {
-    return new Lane({
+    return buildParts({
       database: this.#database,
       processId: this.processId,
-      onClaimsLost: (jobIds) => this.#parts?.performer.lose(jobIds),
-      onReady: () => this.#wakeAll(),
-    })
-  }
-
-  #buildPerformer(completer: Completer): JobPerformer {
-    const { processId, registry, configuration } = this
-    const cleanup = new CleanupTracker({
-      intervalJobs: configuration.cleanupIntervalJobs,
-      intervalSeconds: configuration.cleanupIntervalSeconds,
-      clock: this.#clock,
-    })
-    return new JobPerformer({
-      processId,
-      registry,
-      completer,
-      configuration,
+      configuration: this.configuration,
       clock: this.#clock,
       logger: this.#logger,
-      locate: (gid) => locateRecord(gid, this.adapter),
-      loadBatches: (ids) => loadBatchesUntil(ids, this.adapter, processId, this.#stop.signal),
-      isShuttingDown: () => this.#stop.signal.aborted,
-      onSettled: (_attempt, _as, result, write) => {
-        this.#lastActivityMs = this.#clock.monotonic()
-        const again =
-          write === 'rerun' ? 0 : write === 'reenqueue' ? (result.reenqueue?.scheduledAt?.getTime() ?? 0) : undefined
-        for (const scheduler of this.#parts?.schedulers ?? []) {
-          if (again === undefined) scheduler.resume()
-          else scheduler.notify(result.reenqueue?.queueName, again)
-        }
-        if (cleanup.increment()) this.#parts?.maintenance.cleanUp()
-      },
-    })
-  }
-
-  #buildScheduler(pool: Scheduler['pool'], lane: Lane, performer: JobPerformer): Scheduler {
-    const { pollInterval } = this.configuration
-    return new Scheduler({
-      pool,
-      lane,
-      performer,
-      processId: this.processId,
-      clock: this.#clock,
-      horizonMs: pollInterval > 0 ? pollInterval * 1000 : HORIZON_WITHOUT_POLL_MS,
-      adapter: this.adapter,
       registry: this.registry,
-    })
-  }
-
-  #buildNotifier(): Notifier {
-    return new Notifier({
-      database: this.#database,
-      processId: this.processId,
-      onMessage: ({ queueName, startsAtMs }) => {
-        for (const scheduler of this.#parts?.schedulers ?? []) scheduler.notify(queueName, startsAtMs)
+      adapter: this.adapter,
+      pools: this.#pools,
+      stopping: this.#stop.signal,
+      onActivity: () => {
+        this.#lastActivityMs = this.#clock.monotonic()
       },
-      onConnected: () => this.#wakeAll(),
     })
-  }
-
-  #wakeAll(): void {
-    for (const scheduler of this.#parts?.schedulers ?? []) scheduler.wake()
   }
 
   async #runScheduler(scheduler: Scheduler): Promise<void> {
@@ -309,6 +207,3 @@ export class Capsule implements AsyncDisposable {
     this.#state = 'stopped'
   }
 }
-
-/** Without polls, jobs that nobody announced (rescheduled, or NOTIFY switched off) are looked for this often. */
-const HORIZON_WITHOUT_POLL_MS = 3_600_000

@@ -1,7 +1,7 @@
 import { GoodJobError } from '../errors.ts'
 import { events } from '../events.ts'
 import { sleep } from '../time.ts'
-import type { CapsuleParts } from './capsule.ts'
+import type { CapsuleParts } from './capsule-parts.ts'
 
 export interface ShutdownOptions {
   readonly processId: string

@@ -1,0 +1,147 @@
+import { checkOptionsOf } from '../batch/context.ts'
+import { Lane } from '../claim/lane.ts'
+import type { QueuePool } from '../claim/queue-string.ts'
+import type { Configuration } from '../configuration.ts'
+import type { Logger } from '../job/logger.ts'
+import type { JobRegistry } from '../job/registry.ts'
+import type { Adapter } from '../maintenance/adapter.ts'
+import { CleanupTracker } from '../maintenance/cleanup.ts'
+import { Completer } from '../perform/completer.ts'
+import type { ExecutionResult } from '../perform/execution.ts'
+import { JobPerformer } from '../perform/job-performer.ts'
+import type { OutcomeWrite } from '../perform/outcome.ts'
+import type { Database } from '../sql/database.ts'
+import type { Clock } from '../time.ts'
+import { CapsuleTracker } from './capsule-tracker.ts'
+import { Maintenance } from './maintenance.ts'
+import { Notifier } from './notifier.ts'
+import { Poller } from './poller.ts'
+import { loadBatchesUntil, locateRecord } from './records.ts'
+import { Scheduler } from './scheduler.ts'
+
+/** The parts of a running capsule. */
+export interface CapsuleParts {
+  readonly lanes: readonly Lane[]
+  readonly completer: Completer
+  readonly performer: JobPerformer
+  readonly schedulers: readonly Scheduler[]
+  readonly notifier: Notifier | undefined
+  readonly poller: Poller
+  readonly tracker: CapsuleTracker
+  readonly maintenance: Maintenance
+}
+
+export interface PartsOptions {
+  readonly database: Database
+  readonly processId: string
+  readonly configuration: Configuration
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly registry: JobRegistry
+  readonly adapter: Adapter
+  readonly pools: readonly QueuePool[]
+  /** Aborts when the capsule begins to shut down. */
+  readonly stopping: AbortSignal
+  /** An attempt was settled. */
+  readonly onActivity: () => void
+}
+
+/** Without polls, jobs that nobody announced (rescheduled, or NOTIFY switched off) are looked for this often. */
+const HORIZON_WITHOUT_POLL_MS = 3_600_000
+
+/** Builds and wires all parts; nothing is started. */
+export const buildParts = (options: PartsOptions): CapsuleParts => {
+  const { database, configuration, registry, adapter, processId } = options
+  const check = checkOptionsOf(adapter, registry)
+  const keepsCreatedAt = configuration.dequeueQuerySort === 'scheduled_at'
+  const completer = new Completer({ database, processId, keepsCreatedAt, check })
+  const maintenance = new Maintenance({ ...options, check })
+  const schedulers: Scheduler[] = []
+  const wakeAll = () => {
+    for (const scheduler of schedulers) scheduler.wake()
+  }
+  const performer = buildPerformer(options, { completer, maintenance, schedulers })
+  const onClaimsLost = (jobIds: readonly string[]) => performer.lose(jobIds)
+  const lanes = Array.from(
+    { length: configuration.lanes },
+    () => new Lane({ database, processId, onClaimsLost, onReady: wakeAll }),
+  )
+  for (const [index, pool] of options.pools.entries()) {
+    const lane = lanes[index % lanes.length]
+    if (lane !== undefined) schedulers.push(buildScheduler(options, pool, lane, performer))
+  }
+  return {
+    lanes,
+    completer,
+    performer,
+    schedulers,
+    maintenance,
+    notifier: configuration.enableListenNotify ? buildNotifier(options, schedulers, wakeAll) : undefined,
+    poller: new Poller(configuration.pollInterval * 1000, wakeAll),
+    tracker: new CapsuleTracker({
+      ...options,
+      schedulers: () => schedulers,
+      attemptIds: () => [...performer.attempts.keys()],
+      onReleased: wakeAll,
+    }),
+  }
+}
+
+const buildPerformer = (
+  options: PartsOptions,
+  parts: Pick<CapsuleParts, 'completer' | 'maintenance' | 'schedulers'>,
+): JobPerformer => {
+  const { adapter, configuration, clock, processId, stopping, onActivity } = options
+  const cleanup = new CleanupTracker({
+    intervalJobs: configuration.cleanupIntervalJobs,
+    intervalSeconds: configuration.cleanupIntervalSeconds,
+    clock,
+  })
+  return new JobPerformer({
+    ...options,
+    completer: parts.completer,
+    locate: (gid) => locateRecord(gid, adapter),
+    loadBatches: (ids) => loadBatchesUntil(ids, adapter, processId, stopping),
+    isShuttingDown: () => stopping.aborted,
+    onSettled: (_attempt, _as, result, write) => {
+      onActivity()
+      wakeForNextRun(parts.schedulers, result, write)
+      if (cleanup.increment()) parts.maintenance.cleanUp()
+    },
+  })
+}
+
+/** A job that runs again is known here without a notification; any other end may free a pool that waited for the backlog. */
+const wakeForNextRun = (schedulers: readonly Scheduler[], result: ExecutionResult, write: OutcomeWrite): void => {
+  const { reenqueue } = result
+  for (const scheduler of schedulers) {
+    if (write === 'reenqueue') scheduler.notify(reenqueue?.queueName, reenqueue?.scheduledAt?.getTime() ?? 0)
+    else if (write === 'rerun') scheduler.wake()
+    else scheduler.resume()
+  }
+}
+
+const buildScheduler = (
+  { configuration, processId, clock, adapter, registry }: PartsOptions,
+  pool: QueuePool,
+  lane: Lane,
+  performer: JobPerformer,
+): Scheduler => {
+  const { pollInterval } = configuration
+  const horizonMs = pollInterval > 0 ? pollInterval * 1000 : HORIZON_WITHOUT_POLL_MS
+  return new Scheduler({ pool, lane, performer, processId, clock, horizonMs, adapter, registry })
+}
+
+const buildNotifier = (
+  { database, processId }: PartsOptions,
+  schedulers: readonly Scheduler[],
+  wakeAll: () => void,
+): Notifier =>
+  new Notifier({
+    database,
+    processId,
+    onMessage: ({ queueName, startsAtMs }) => {
+      for (const scheduler of schedulers) scheduler.notify(queueName, startsAtMs)
+    },
+    onConnected: wakeAll,
+  })
