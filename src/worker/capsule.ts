@@ -13,7 +13,6 @@ import { removeProcess } from '../sql/processes.ts'
 import { findVersion3Writer } from '../sql/schema-report.ts'
 import { type Clock, systemClock } from '../time.ts'
 import { buildParts, type CapsuleParts } from './capsule-parts.ts'
-import { loadBatchesUntil, locateRecord } from './records.ts'
 import type { Scheduler } from './scheduler.ts'
 import { shutDown } from './shutdown.ts'
 
