@@ -86,8 +86,9 @@ const discard = (draft: Draft, { state, brokenAt }: DecisionInput): void => {
   draft.steps.push('discard')
 }
 
-const recover = (draft: Draft, { state, now, proof, refireFinish }: DecisionInput): void => {
-  if (!needsProof(state) || proof === undefined || draft.steps.includes('discard')) return
+const recover = (draft: Draft, { state, brokenAt, now, proof, refireFinish }: DecisionInput): void => {
+  // A member that this flush broke may be deleted already: then the state does not show it.
+  if (!needsProof(state) || proof === undefined || brokenAt !== undefined) return
   if (proof.kind === 'unproven') {
     draft.unproven = proof.reason
     return
@@ -119,6 +120,8 @@ const complete = (draft: Draft, { state, now }: DecisionInput): void => {
 const finish = (draft: Draft, { state, now }: DecisionInput): void => {
   const hasCallback = state.has_open_callback || draft.callbacks.length > 0
   if (draft.jobsFinishedAt === null || draft.finishedAt !== null || hasCallback) return
+  // A retried member is under way: a batch that counts as finished could be cleaned up under it.
+  if (state.has_open_member) return
   draft.finishedAt = now
   draft.steps.push('finish')
 }
