@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest'
+import { Events } from '../src/events.ts'
+
+const processId = '00000000-0000-0000-0000-000000000001'
+
+test('a listener hears the payload until it is taken off', () => {
+  const events = new Events()
+  const heard: unknown[] = []
+  const listener = (payload: unknown) => heard.push(payload)
+  events.on('notifier_listen', listener).emit('notifier_listen', { processId })
+  events.off('notifier_listen', listener).emit('notifier_listen', { processId })
+  expect(heard).toEqual([{ processId }])
+})
+
+test('a listener that throws is told as a warning and disturbs neither the emitter nor other listeners', async () => {
+  const events = new Events()
+  const warning = new Promise<Error>((resolve) => process.once('warning', resolve))
+  let isHeard = false
+  events.on('notifier_listen', () => {
+    throw new Error('bad listener')
+  })
+  events.on('notifier_listen', () => {
+    isHeard = true
+  })
+  events.emit('notifier_listen', { processId })
+  expect(isHeard).toBe(true)
+  expect((await warning).message).toMatch(/A listener of notifier_listen threw: Error: bad listener/)
+})
+
+test('once resolves with the first payload that matches, and rejects with the reason of its signal', async () => {
+  const events = new Events()
+  const matching = events.once('connection_retry', ({ attempt }) => attempt === 2)
+  for (const attempt of [1, 2, 3]) events.emit('connection_retry', { processId, part: 'x', error: null, attempt })
+  expect((await matching).attempt).toBe(2)
+  const controller = new AbortController()
+  const waiting = events.once('connection_retry', undefined, { signal: controller.signal })
+  controller.abort(new Error('enough'))
+  await expect(waiting).rejects.toThrow('enough')
+})

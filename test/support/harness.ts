@@ -1,0 +1,236 @@
+import { randomUUID } from 'node:crypto'
+import type { Client, Pool } from 'pg'
+import { type EventMap, type EventName, events } from '../../src/events.ts'
+import { Job, type JobConstructor } from '../../src/job/base.ts'
+import { Adapter } from '../../src/maintenance/adapter.ts'
+import { Capsule, type CapsuleOptions } from '../../src/worker/capsule.ts'
+import { createDatabase, type TestDatabase } from './postgres.ts'
+
+/** A row of good_jobs or good_job_executions, as pg reads it. */
+export type Row = Readonly<Record<string, unknown>>
+
+/** A database with an adapter for `Job` and the means to look at rows. */
+export interface World {
+  readonly database: TestDatabase
+  readonly url: string
+  readonly pool: Pool
+  readonly adapter: Adapter
+  /** Rows of one statement. */
+  sql<R = Row>(text: string, values?: unknown[]): Promise<R[]>
+  /** The row of a job; throws when it is gone. */
+  job(id: string): Promise<Row>
+  /** The executions of a job, oldest first. */
+  executions(id: string): Promise<Row[]>
+  /** Inserts a row of good_jobs as another program might; answers its id. */
+  insert(columns?: Row): Promise<string>
+  /** A running worker; `await using` shuts it down. */
+  start(options: Partial<CapsuleOptions> & Pick<CapsuleOptions, 'jobs'>): Promise<Capsule>
+  /** Ends everything; fails when a connection or an advisory lock was left behind. */
+  close(): Promise<void>
+}
+
+/** Parameters as Active Job writes them, for rows that are inserted by hand. */
+export const paramsOf = (jobClass: string, id: string, more: Row = {}): Row => ({
+  job_class: jobClass,
+  job_id: id,
+  provider_job_id: null,
+  queue_name: 'default',
+  priority: null,
+  arguments: [],
+  executions: 0,
+  exception_executions: {},
+  locale: 'en',
+  timezone: 'UTC',
+  enqueued_at: '2026-01-31T12:00:00.000000000Z',
+  scheduled_at: null,
+  ...more,
+})
+
+/** A database of one test file, and `Job.queueAdapter` set to it. */
+export const openWorld = async (): Promise<World> => {
+  const database = await createDatabase()
+  const { url } = database
+  const pool = database.pool({ max: 4 })
+  const adapter = new Adapter({ databaseUrl: url })
+  Job.queueAdapter = adapter
+  const sql = async <R = Row>(text: string, values: unknown[] = []): Promise<R[]> =>
+    (await pool.query(text, values)).rows as R[]
+  return {
+    database,
+    url,
+    pool,
+    adapter,
+    sql,
+    job: async (id) => {
+      const [row] = await sql('SELECT * FROM good_jobs WHERE id = $1', [id])
+      if (row === undefined) throw new Error(`there is no job ${id}`)
+      return row
+    },
+    executions: (id) => sql('SELECT * FROM good_job_executions WHERE active_job_id = $1 ORDER BY created_at', [id]),
+    insert: (columns = {}) => insertRow(sql, columns),
+    start: async (options) => {
+      const capsule = new Capsule({ databaseUrl: url, batchSweepInterval: 0, ...options })
+      await capsule.start()
+      return capsule
+    },
+    close: async () => {
+      await adapter.close()
+      await database.drop()
+    },
+  }
+}
+
+const insertRow = async (sql: World['sql'], columns: Row): Promise<string> => {
+  const id = (columns.id as string | undefined) ?? randomUUID()
+  const jobClass = (columns.job_class as string | undefined) ?? 'EchoJob'
+  const row: Row = {
+    id,
+    active_job_id: id,
+    job_class: jobClass,
+    queue_name: 'default',
+    priority: 0,
+    serialized_params: JSON.stringify(paramsOf(jobClass, id)),
+    scheduled_at: ago(1),
+    created_at: ago(1),
+    updated_at: ago(1),
+    ...columns,
+  }
+  const names = Object.keys(row)
+  await sql(
+    `INSERT INTO good_jobs (${names.join(', ')}) VALUES (${names.map((_, index) => `$${index + 1}`).join(', ')})`,
+    Object.values(row),
+  )
+  return id
+}
+
+/** UTC text of so many seconds ago, for a timestamp column. */
+export const ago = (seconds: number): string => new Date(Date.now() - seconds * 1000).toISOString()
+
+/** Resolves with the payloads of the next `count` events for which `matches` holds; listening begins at the call. */
+export const next = <N extends EventName>(
+  name: N,
+  count = 1,
+  matches: (payload: EventMap[N]) => boolean = () => true,
+): Promise<EventMap[N][]> =>
+  new Promise((resolve) => {
+    const seen: EventMap[N][] = []
+    const listener = (payload: EventMap[N]) => {
+      if (!matches(payload)) return
+      seen.push(payload)
+      if (seen.length < count) return
+      events.off(name, listener)
+      resolve(seen)
+    }
+    events.on(name, listener)
+  })
+
+/** Resolves with the end of these jobs' attempts, in the order in which they ended. */
+export const performed = (...ids: string[]): Promise<EventMap['perform_job'][]> => {
+  const missing = new Set(ids)
+  return next('perform_job', ids.length, ({ jobId }) => missing.delete(jobId))
+}
+
+/** Records every payload of an event until `stop()`. */
+export const record = <N extends EventName>(name: N): { readonly seen: EventMap[N][]; stop(): void } => {
+  const seen: EventMap[N][] = []
+  const listener = (payload: EventMap[N]) => void seen.push(payload)
+  events.on(name, listener)
+  return { seen, stop: () => void events.off(name, listener) }
+}
+
+/** A door in a job body: the test knows when the body is there, and lets it go on. */
+export class Gate {
+  readonly #opened = resolvable<void>()
+  readonly #entered = resolvable<Job>()
+
+  /** Resolves when a body waits at the gate. */
+  get entered(): Promise<Job> {
+    return this.#entered.promise
+  }
+
+  open(): void {
+    this.#opened.resolve()
+  }
+
+  async pass(job: Job): Promise<void> {
+    this.#entered.resolve(job)
+    await this.#opened.promise
+  }
+}
+
+const resolvable = <T>(): { readonly promise: Promise<T>; resolve(value: T): void } => {
+  let resolve: (value: T) => void = () => {}
+  const promise = new Promise<T>((set) => {
+    resolve = set
+  })
+  return { promise, resolve: (value) => resolve(value) }
+}
+
+/** Waits until a condition on the database holds; for what announces itself by no event. Fails after ten seconds. */
+export const until = async (holds: () => Promise<boolean>, what: string): Promise<void> => {
+  const deadline = performance.now() + 10_000
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`still not: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+/** The payloads on the channel good_job during `body`, in the order of commits; a fence message closes the recording. */
+export const messagesDuring = async (database: TestDatabase, body: () => Promise<unknown>): Promise<string[]> => {
+  const listener = await database.connect()
+  const seen: string[] = []
+  const fence = `fence ${randomUUID()}`
+  const over = new Promise<void>((resolve) => {
+    listener.on('notification', ({ payload = '' }) => {
+      if (payload === fence) resolve()
+      else seen.push(payload)
+    })
+  })
+  await listener.query('LISTEN good_job')
+  await body()
+  await sendMessage(listener, fence)
+  await over
+  await listener.end()
+  return seen
+}
+
+/** Sends a message on the channel good_job. */
+export const sendMessage = async (client: Pick<Client, 'query'> | Pool, payload: string): Promise<void> => {
+  await (client as Client).query(`SELECT pg_notify('good_job', $1)`, [payload])
+}
+
+/** Advisory locks in the database of `world`, as keys. */
+export const advisoryLocks = async (world: World): Promise<string[]> =>
+  (
+    await world.sql<{ key: string }>(
+      `SELECT ((classid::bigint << 32) | objid::bigint)::text AS key FROM pg_locks
+       WHERE locktype = 'advisory' AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    )
+  ).map(({ key }) => key)
+
+/** A job class made for one test: `perform` is the function given. */
+export const jobClass = (
+  name: string,
+  perform: (job: Job, ...args: never[]) => unknown,
+  declare: (made: JobConstructor) => void = () => {},
+): JobConstructor => {
+  const made = class extends Job {
+    static override jobClass = name
+    perform(...args: never[]) {
+      return perform(this, ...args)
+    }
+  }
+  declare(made)
+  return made
+}
+
+/** Enqueues one job of a class made by `jobClass`; answers its id. */
+export const enqueue = async (
+  made: JobConstructor,
+  options: Parameters<Job['set']>[0] = {},
+  ...args: unknown[]
+): Promise<string> => {
+  const job = await made.set(options).performLater(...(args as never[]))
+  if (job === false) throw new Error('not enqueued')
+  return job.jobId
+}

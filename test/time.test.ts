@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest'
+import { backoffMs, createClock, microsecondText, sleep, Wake } from '../src/time.ts'
+
+test('stamps have microseconds and each is later than the one before', () => {
+  const clock = createClock()
+  const stamps = Array.from({ length: 5_000 }, () => clock.timestamp())
+  expect(stamps).toEqual([...new Set(stamps)].sort())
+  expect(stamps.every((stamp) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/.test(stamp))).toBe(true)
+})
+
+test('a clock may be off, in what it says and in what it stamps', () => {
+  const tenMinutes = 600_000
+  const clock = createClock(-tenMinutes)
+  for (const time of [clock.now(), new Date(clock.timestamp())]) {
+    expect(Math.abs(Date.now() - tenMinutes - time.getTime())).toBeLessThan(1_000)
+  }
+})
+
+test.each([
+  [0, '1970-01-01T00:00:00.000000Z'],
+  [1, '1970-01-01T00:00:00.000001Z'],
+  [1_769_860_800_123_456, '2026-01-31T12:00:00.123456Z'],
+])('%d microseconds are %s', (microseconds, text) => {
+  expect(microsecondText(microseconds)).toBe(text)
+})
+
+const never = new AbortController().signal
+
+test('a wake before the wait is not lost, and wakes one wait only', async () => {
+  const wake = new Wake()
+  wake.wake()
+  wake.wake()
+  await wake.wait(Number.POSITIVE_INFINITY, never)
+  let isOver = false
+  const second = wake.wait(Number.POSITIVE_INFINITY, never).then(() => {
+    isOver = true
+  })
+  await new Promise(setImmediate)
+  expect(isOver).toBe(false)
+  wake.wake()
+  await second
+})
+
+test('a wait ends at its time, at an abort, and at once after an abort', async () => {
+  const wake = new Wake()
+  await wake.wait(1, never)
+  await wake.wait(-5, never)
+  const controller = new AbortController()
+  const waiting = wake.wait(Number.POSITIVE_INFINITY, controller.signal)
+  controller.abort()
+  await waiting
+  await wake.wait(Number.POSITIVE_INFINITY, controller.signal)
+})
+
+test('a wait beyond the range of a timer does not end at once', async () => {
+  const wake = new Wake()
+  let isOver = false
+  const waiting = wake.wait(2 ** 40, never).then(() => {
+    isOver = true
+  })
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  expect(isOver).toBe(false)
+  wake.wake()
+  await waiting
+})
+
+test('a sleep ends at an abort without an error', async () => {
+  const controller = new AbortController()
+  const sleeping = sleep(60_000, controller.signal)
+  controller.abort()
+  await sleeping
+  await sleep(60_000, controller.signal)
+})
+
+test('the backoff doubles from 100 ms up to 5 s, with a quarter of jitter at most', () => {
+  for (const [attempt, base] of [
+    [1, 100],
+    [2, 200],
+    [6, 3_200],
+    [7, 5_000],
+    [1_000, 5_000],
+    [5_000, 5_000],
+  ] as const) {
+    const ms = backoffMs(attempt)
+    expect(ms).toBeGreaterThanOrEqual(base)
+    expect(ms).toBeLessThanOrEqual(base * 1.25)
+  }
+})
