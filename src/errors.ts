@@ -194,3 +194,6 @@ export class ResumeLimitError extends ContinuationError {
 export class ContinuationInterrupt extends GoodJobError {
   static readonly rubyName = 'ActiveJob::Continuation::Interrupt'
 }
+
+/** A module of jobs does not load, exports no job class, or one that has the name of another. */
+export class ModuleError extends GoodJobError {}

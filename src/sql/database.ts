@@ -68,16 +68,20 @@ export class Database {
 
   /**
    * Waits until Postgres answers, trying again with backoff.
-   * @throws ConnectionTimeoutError after `timeoutMs`; any error that another try cannot mend at once.
+   * @throws ConnectionTimeoutError after `timeoutMs`; the last error when `signal` aborts; any error that another try cannot mend.
    */
-  async waitUntilReachable(timeoutMs: number, onRetry: (error: unknown, attempt: number) => void): Promise<void> {
+  async waitUntilReachable(
+    timeoutMs: number,
+    onRetry: (error: unknown, attempt: number) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const deadline = performance.now() + timeoutMs
     for (let attempt = 1; ; attempt++) {
       try {
         await this.pool.query('SELECT 1')
         return
       } catch (error) {
-        if (!isRetryable(error)) throw error
+        if (!isRetryable(error) || signal?.aborted) throw error
         if (performance.now() >= deadline) {
           throw new ConnectionTimeoutError(
             `Postgres did not answer within ${timeoutMs / 1000} s: ${reason(error)}. Start it, or check DATABASE_URL.`,
@@ -85,7 +89,7 @@ export class Database {
           )
         }
         onRetry(error, attempt)
-        await sleep(Math.min(backoffMs(attempt), Math.max(0, deadline - performance.now())))
+        await sleep(Math.min(backoffMs(attempt), Math.max(0, deadline - performance.now())), signal)
       }
     }
   }
@@ -147,6 +151,8 @@ const urlConfig = (options: DatabaseOptions): pg.ClientConfig => {
     connectionTimeoutMillis: 10_000,
   }
   try {
+    // pg takes a word without a scheme for a database name and any scheme for its own.
+    if (!/^(postgres|postgresql|socket):|^\//.test(databaseUrl.trim())) throw new Error('it starts with no postgres://')
     // pg parses the URL when it builds a client: do that now, so that a bad one is told at start.
     new pg.Client(config)
   } catch (error) {

@@ -126,8 +126,10 @@ export class Capsule implements AsyncDisposable {
   async #start(): Promise<void> {
     this.#state = 'starting'
     const { processId } = this
-    await this.#database.waitUntilReachable(this.configuration.connectTimeout * 1000, (error, attempt) =>
-      events.emit('connection_retry', { processId, part: 'start', error, attempt }),
+    await this.#database.waitUntilReachable(
+      this.configuration.connectTimeout * 1000,
+      (error, attempt) => events.emit('connection_retry', { processId, part: 'start', error, attempt }),
+      this.#stop.signal,
     )
     await this.#database.facts()
     const version3Writer = await findVersion3Writer(this.#database.pool)
@@ -172,10 +174,11 @@ export class Capsule implements AsyncDisposable {
   }
 
   async #shutdown(timeout: number | null): Promise<void> {
+    // Before the start has ended: it may be waiting for Postgres.
+    this.#stop.abort()
     await this.#starting?.catch(() => undefined)
     if (this.#state === 'stopped') return
     this.#state = 'stopping'
-    this.#stop.abort()
     const parts = this.#parts
     if (parts) {
       events.emit('scheduler_shutdown_start', { processId: this.processId })

@@ -1,0 +1,53 @@
+import { CommanderError } from 'commander'
+import pc from 'picocolors'
+import { ConfigurationError, GoodJobError, sqlState } from '../errors.ts'
+
+/** Exit codes: done, failed, wrong usage. */
+export const EXIT = { done: 0, failed: 1, usage: 2 } as const
+
+/** The command line asks for something that cannot be meant. */
+export class UsageError extends GoodJobError {}
+
+/** The command did its work and has told what went wrong. */
+export class PartialFailure extends GoodJobError {}
+
+/** What Postgres says, and what to do about it. */
+const ADVICE: Readonly<Record<string, string>> = {
+  '28P01': 'Check user and password in DATABASE_URL; characters such as # / ? @ in a password must be percent-encoded.',
+  '28000': 'Check user and password in DATABASE_URL, and what pg_hba.conf of the server allows.',
+  '3D000': 'Create it (createdb), or check the name in DATABASE_URL.',
+  '42501': 'Give the database user SELECT, INSERT, UPDATE and DELETE on the good_job tables.',
+  '25006': 'The server only reads (a standby?); DATABASE_URL must lead to the primary.',
+  '53300': 'Raise max_connections of the server, or lower --pool-size.',
+}
+
+const NETWORK_ADVICE = 'Start Postgres, or check host and port in DATABASE_URL.'
+
+/** What happened, in one line, with the way out where one is known. */
+export const explain = (error: unknown): string => {
+  if (error instanceof AggregateError && error.message === '') {
+    return `${error.errors.map((each) => (each as Error).message).join('; ')}. ${NETWORK_ADVICE}`
+  }
+  if (!(error instanceof Error)) return String(error)
+  if (error instanceof GoodJobError) return error.message
+  const state = sqlState(error)
+  if (state !== undefined) return `Postgres says: ${error.message} (${state}). ${ADVICE[state] ?? ''}`.trim()
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'ENOENT') return `${error.message}. ${NETWORK_ADVICE}`
+  return error.message || error.name
+}
+
+/** Tells an error on standard error and answers the exit code. */
+export const report = (error: unknown, { isVerbose }: { readonly isVerbose: boolean }): number => {
+  // Commander has told its own errors, and help is no error.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage
+  if (error instanceof PartialFailure) return EXIT.failed
+  process.stderr.write(`${pc.red('error:')} ${explain(error)}\n`)
+  if (isVerbose && error instanceof Error) process.stderr.write(`${pc.dim(stackOf(error))}\n`)
+  return error instanceof ConfigurationError || error instanceof UsageError ? EXIT.usage : EXIT.failed
+}
+
+const stackOf = (error: Error): string => {
+  const cause = error.cause instanceof Error ? `\ncaused by ${stackOf(error.cause)}` : ''
+  return `${error.stack ?? error.message}${cause}`
+}

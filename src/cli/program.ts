@@ -1,0 +1,33 @@
+import { createRequire } from 'node:module'
+import { Command } from 'commander'
+import { EXIT, report } from './failure.ts'
+import { addStartCommand } from './start.ts'
+
+const VERSION = (createRequire(import.meta.url)('../../package.json') as { version: string }).version
+
+const buildProgram = (): Command => {
+  const program = new Command('good-job')
+    .description("Jobs and batches on GoodJob's Postgres tables, in Node, beside Rails.")
+    .version(VERSION, '-V, --version')
+    .option('--verbose', 'show where errors come from')
+    .configureHelp({ showGlobalOptions: true })
+    .showSuggestionAfterError()
+    .exitOverride()
+  addStartCommand(program)
+  return program
+}
+
+/** Runs the command line and answers the exit code. */
+export const runProgram = async (argv: readonly string[]): Promise<number> => {
+  const program = buildProgram()
+  if (argv.length <= 2) {
+    program.outputHelp()
+    return EXIT.done
+  }
+  try {
+    await program.parseAsync(argv)
+    return EXIT.done
+  } catch (error) {
+    return report(error, { isVerbose: argv.includes('--verbose') })
+  }
+}

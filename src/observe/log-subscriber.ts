@@ -1,0 +1,118 @@
+import { type EventMap, type EventName, type Events, type Listener, events as processEvents } from '../events.ts'
+import type { Logger } from '../job/logger.ts'
+
+type Level = 'debug' | 'info' | 'warn' | 'error'
+type Line = readonly [level: Level, sentence: string]
+
+/** The level and the sentence of each event; the payload becomes the fields. Levels are Active Job's and GoodJob's. */
+type Lines = { readonly [N in EventName]: Line | ((payload: EventMap[N]) => Line) }
+
+const enqueued =
+  (sentence: string) =>
+  (payload: { readonly error?: unknown; readonly aborted?: boolean }): Line => {
+    if (payload.error !== undefined) return ['error', 'Failed to enqueue a job']
+    if (payload.aborted === true) return ['info', 'A callback stopped a job from being enqueued']
+    return ['info', sentence]
+  }
+
+const LINES: Lines = {
+  enqueue: enqueued('Enqueued a job'),
+  enqueue_at: enqueued('Enqueued a job for later'),
+  enqueue_all: ['info', 'Enqueued many jobs'],
+  perform_start: ['info', 'Performing a job'],
+  perform: ({ error, aborted }) => {
+    if (error !== undefined) return ['error', 'A job ended with an error']
+    return ['info', aborted === true ? 'A callback stopped a job' : 'Performed a job']
+  },
+  enqueue_retry: ['info', 'Retrying a job'],
+  retry_stopped: ['error', 'Stopped retrying a job'],
+  discard: ['error', 'Discarded a job'],
+  error_report: ['warn', 'A job reported an error'],
+  interrupt: ['info', 'Interrupted a job'],
+  resume: ['info', 'Resuming a job'],
+  step_started: ['info', 'A step started'],
+  step: ({ error, isInterrupted }) => {
+    if (error !== undefined) return ['error', 'A step ended with an error']
+    return ['info', isInterrupted ? 'A step was interrupted' : 'A step ended']
+  },
+  step_skipped: ['info', 'Skipped a step that is done'],
+
+  perform_job: ['debug', 'An attempt ended'],
+  scheduler_create_pool: ['info', 'Started a pool'],
+  scheduler_shutdown_start: ['info', 'Shutting down'],
+  scheduler_shutdown: ['info', 'Shut down'],
+  scheduler_shutdown_kill: ['warn', 'Aborted the jobs that still ran'],
+  notifier_listen: ['info', 'Listening for notifications'],
+  notifier_unlisten: ['info', 'Stopped listening for notifications'],
+  notifier_notified: ['debug', 'Received a notification'],
+  notifier_notify_error: ['error', 'Trouble with notifications'],
+  lane_lost: ['error', 'Lost the connection that holds the locks of jobs'],
+  lane_restored: ({ lostLocks }) => [lostLocks > 0 ? 'warn' : 'info', 'Restored the locks of jobs'],
+  connection_retry: ['warn', 'Postgres does not answer, trying again'],
+  outcome_lost: ['warn', 'Dropped the outcome of a job that is no longer ours'],
+  outcome_write_failed: ['error', 'Could not write outcomes yet, keeping them'],
+  claim_failed: ['error', 'Could not claim jobs'],
+  worker_error: ['error', 'Something went wrong in the worker'],
+  process_heartbeat_failed: ['warn', 'Could not refresh the process row'],
+  processes_released: ['warn', 'Released the jobs of dead processes'],
+  batch_callback_enqueued: ['info', 'Enqueued a callback of a batch'],
+  batch_discarded: ['warn', 'A batch is discarded'],
+  batch_completed: ['info', 'All jobs of a batch have ended'],
+  batch_recovered: ['info', 'A discarded batch is good again'],
+  batch_healed: ['warn', 'Healed a batch that another process left'],
+  batch_unproven: ['warn', 'A discarded batch may be good again, but that cannot be proven'],
+  batch_false_success: ['warn', 'A batch is discarded and yet its success callback was fired'],
+  batch_sweep: ({ healed, unproven }) => [healed + unproven > 0 ? 'info' : 'debug', 'Looked for batches to heal'],
+  cleanup_preserved_jobs: ['info', 'Deleted old records'],
+}
+
+/**
+ * Writes one line for each event, arguments never among its fields. With `processId`, events of other workers in this Node process are
+ * left out. Answers a function that ends it.
+ */
+export const attachLogSubscriber = (
+  logger: Logger,
+  { processId, events = processEvents }: { readonly processId?: string; readonly events?: Events } = {},
+): (() => void) => {
+  const detach = (Object.keys(LINES) as EventName[]).map((name) => subscribe(events, name, logger, processId))
+  return () => {
+    for (const end of detach) end()
+  }
+}
+
+const subscribe = <N extends EventName>(
+  events: Events,
+  name: N,
+  logger: Logger,
+  processId: string | undefined,
+): (() => void) => {
+  const line = LINES[name] as Line | ((payload: EventMap[N]) => Line)
+  const listener: Listener<N> = (payload) => {
+    const of = (payload as { readonly processId?: string }).processId
+    if (processId !== undefined && of !== undefined && of !== processId) return
+    const [level, sentence] = typeof line === 'function' ? line(payload) : line
+    logger[level]({ event: name, ...fieldsOf(payload) }, sentence)
+  }
+  events.on(name, listener)
+  return () => void events.off(name, listener)
+}
+
+/** The payload's own fields; errors as text, as pino only knows them under the name `err`; times to the microsecond. */
+const fieldsOf = (payload: object): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(payload)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => [name, fieldOf(name, value)]),
+  )
+
+const fieldOf = (name: string, value: unknown): unknown => {
+  if (value instanceof Error) return errorLine(value)
+  if (typeof value === 'number' && name.endsWith('Ms')) return Math.round(value * 1000) / 1000
+  return name === 'error' && typeof value === 'object' ? String(value) : value
+}
+
+/** Name and message; a refused connection to a host with several addresses is an AggregateError without a message. */
+const errorLine = (error: unknown): string => {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(errorLine).join('; ')
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+}

@@ -1,0 +1,42 @@
+import { Writable } from 'node:stream'
+import { createColors } from 'picocolors'
+import { type DestinationStream, destination, pino } from 'pino'
+import type { Logger } from '../job/logger.ts'
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** The logger of a worker process, on standard error: JSON for machines, lines for a person at a terminal. */
+export const createLogger = (level: LogLevel, isPretty: boolean = process.stderr.isTTY === true): Logger =>
+  pino(
+    {
+      level,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    isPretty ? prettyStream(process.stderr) : destination({ fd: 2, sync: true }),
+  )
+
+/** Turns pino's JSON lines into `12:00:00.123 INFO  Performed a job  jobClass=EchoJob durationMs=1.2`. */
+export const prettyStream = (output: NodeJS.WritableStream, isColored = true): DestinationStream =>
+  new Writable({
+    decodeStrings: false,
+    write: (line: string | Buffer, _encoding, done) => {
+      output.write(prettyLine(String(line), isColored))
+      done()
+    },
+  })
+
+const HIDDEN = new Set(['level', 'time', 'msg', 'pid', 'hostname', 'event', 'processId'])
+
+const prettyLine = (json: string, isColored: boolean): string => {
+  const fields = JSON.parse(json) as Record<string, unknown>
+  const { dim, cyan, yellow, red, bold } = createColors(isColored)
+  const paint =
+    { debug: dim, trace: dim, info: cyan, warn: yellow, error: red, fatal: red }[String(fields.level)] ?? dim
+  const time = String(fields.time).slice(11, 23)
+  const rest = Object.entries(fields)
+    .filter(([name, value]) => !HIDDEN.has(name) && value !== null)
+    .map(([name, value]) => `${dim(`${name}=`)}${typeof value === 'string' ? value : JSON.stringify(value)}`)
+  return `${dim(time)} ${paint(String(fields.level).toUpperCase().padEnd(5))} ${bold(String(fields.msg ?? ''))}  ${rest.join(' ')}\n`
+}
