@@ -237,9 +237,13 @@ export abstract class Job<Arguments extends readonly unknown[] = readonly unknow
   }
 }
 
+// An accessor, so that a class without the field answers its own name; compilers that assign fields need the setter.
 Object.defineProperty(Job, 'jobClass', {
   configurable: true,
   get(this: { readonly name: string }) {
     return this.name
+  },
+  set(value: string) {
+    Object.defineProperty(this, 'jobClass', { value, configurable: true, enumerable: true, writable: true })
   },
 })

@@ -51,8 +51,7 @@ export const retryJob = async (job: Job, { error, ...options }: RetryOptions): P
     if (!hasSchedule && !job.jobConstructor.retryKeepsSchedule) job.scheduledAt = null
     const isEnqueued = await enqueueJob(job, options)
     if (isEnqueued && error !== undefined) job[STATE].retriedError = error
-    if (!isEnqueued)
-      job.logger.warn({ jobId: job.jobId }, 'A retry was not enqueued: a callback or the queue refused it')
+    if (!isEnqueued) job.logger.warn('A retry was not enqueued: a callback or the queue refused it')
     return isEnqueued
   } finally {
     Object.assign(job, { scheduledAt, queueName, priority })

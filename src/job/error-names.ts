@@ -62,7 +62,7 @@ export const rubyErrorName = (error: unknown): string => {
 }
 
 /** Text that Postgres can hold: U+0000 and unpaired surrogates become U+FFFD. */
-export const storable = (text: string): string =>
+const storable = (text: string): string =>
   (text as string & { toWellFormed(): string }).toWellFormed().replaceAll('\u0000', '\uFFFD')
 
 /** `<Name>: <message>`, as GoodJob stores it in the error columns. */

@@ -4,7 +4,7 @@ import type { Next } from './callbacks.ts'
 import { STATE } from './state.ts'
 
 /** The sentence GoodJob stores for an attempt that never reported back; `startedAt` is that attempt's start. */
-export const interruptText = (startedAt: Date): string =>
+const interruptText = (startedAt: Date): string =>
   `Interrupted after starting perform at '${startedAt.toISOString().slice(0, 19).replace('T', ' ')} UTC'`
 
 /** GoodJob 4.23.1 interrupt_errors.rb: a class with this extension gets an exception in place of its body. */

@@ -10,7 +10,7 @@ import { systemClock } from '../../src/time.ts'
 export const NOW = new Date('2024-02-29T12:34:56.123Z')
 
 /** A clock that stands still. */
-export const stoppedClock = { ...systemClock, now: () => NOW, monotonic: () => 0 }
+const stoppedClock = { ...systemClock, now: () => NOW, monotonic: () => 0 }
 
 /** What a worker gives to an attempt, with nothing special about it. */
 export const context = (overrides: Partial<AttemptContext> = {}): AttemptContext => ({

@@ -3,8 +3,11 @@ import { InvalidJobDataError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
 import { jobFromData, jobFromText, jobToData, jobToText } from '../../src/job/serialization.ts'
 import { execute } from '../../src/perform/execution.ts'
+import { kwargs, symbolKeys } from '../../src/serialize/arguments.ts'
 import { parseJobData, stringifyJobData } from '../../src/serialize/job-data.ts'
-import type { RailsVersion } from '../../src/serialize/rails-version.ts'
+import { RAILS_VERSIONS, type RailsVersion } from '../../src/serialize/rails-version.ts'
+import { sym } from '../../src/serialize/ruby-values.ts'
+import { vectors } from '../support/shared.ts'
 import { attemptOf, context, NOW, perform, storedParams } from './fixtures.ts'
 
 class NetworkError extends Error {}
@@ -68,6 +71,54 @@ describe('the hash of a job', () => {
         '"arguments":[[],{"_aj_symbol_keys":[]}],"executions":0,"exception_executions":{},"locale":"en","timezone":"UTC",' +
         '"enqueued_at":"2024-02-29T12:34:56.123000000Z","scheduled_at":"2030-01-01T00:00:00.000000000Z"}',
     )
+  })
+})
+
+describe('a new job has the hash that Rails wrote', () => {
+  class PlainJob extends Job {
+    perform(..._args: unknown[]) {}
+  }
+  class GreetJob extends Job {
+    static override jobClass = 'HelloJob'
+    static override queueAs = 'greetings'
+    static override priority = 5
+    perform(..._args: unknown[]) {}
+  }
+  class StepJob extends Job {
+    static override continuable = true
+    perform(_count: number) {}
+  }
+  const seconds = (wait: number) => ({ waitUntil: new Date(NOW.getTime() + wait * 1000) })
+  const builders: Record<string, () => Job> = {
+    'PlainJob.perform_later': () => new PlainJob(),
+    'PlainJob.perform_later(1, :a, { b: 2 })': () => new PlainJob(1, sym('a'), symbolKeys({ b: 2 })),
+    "HelloJob.perform_later(1, name: 'x')": () => new GreetJob(1, kwargs({ name: 'x' })),
+    'HelloJob.set(wait: 60).perform_later': () => new GreetJob().set(seconds(60)),
+    'HelloJob.set(wait_until: Time.utc(2030, 1, 1)).perform_later': () =>
+      new GreetJob().set({ waitUntil: new Date('2030-01-01T00:00:00Z') }),
+    'HelloJob.set(wait: 1.5).perform_later': () => new GreetJob().set(seconds(1.5)),
+    'HelloJob.set(queue: :urgent, priority: -3).perform_later': () =>
+      new GreetJob().set({ queue: 'urgent', priority: -3 }),
+    "I18n.with_locale(:fr) { Time.use_zone('Eastern Time (US & Canada)') { HelloJob.perform_later } }": () =>
+      Object.assign(new GreetJob(), { locale: 'fr', timezone: 'Eastern Time (US & Canada)' }),
+    "Time.use_zone('Asia/Tokyo') { HelloJob.set(wait: 60).perform_later }": () =>
+      Object.assign(new GreetJob().set(seconds(60)), { timezone: 'Asia/Tokyo' }),
+    'StepJob.perform_later(3)': () => new StepJob(3),
+  }
+
+  test.each(RAILS_VERSIONS)('for Rails %s [AJ-005, AJ-007, AJ-008, AJ-010, AJ-074]', (railsVersion) => {
+    const written = vectors<{ ruby: string; json: string }[]>(`activejob-jobs-${railsVersion}.json`)
+    const known = written.filter(({ ruby }) => ruby in builders)
+    expect(known.length).toBeGreaterThanOrEqual(9)
+    for (const { ruby, json } of known) {
+      const job = (builders[ruby] as () => Job)()
+      job.jobId = '0f3c1b7a-5f2e-4c7d-9a10-2b8e6d4c1f00'
+      // Their clock stood still at a nanosecond, ours at a millisecond.
+      const rails = JSON.parse(json.replaceAll('456789Z', '000000Z'))
+      // Typed attributes (main) exist in Ruby only; Rails reads a hash without them.
+      delete rails.attributes
+      expect(hashOf(job, railsVersion), ruby).toEqual(rails)
+    }
   })
 })
 
