@@ -1,0 +1,116 @@
+import { randomUUID } from 'node:crypto'
+import type { Client } from 'pg'
+import type { World } from './harness.ts'
+
+/** GoodJob's three ways to claim a job. */
+export type LockStrategy = 'advisory' | 'skiplocked' | 'hybrid'
+
+const KEY = (id: string) => `('x' || substr(md5('good_jobs' || '-' || ${id}::text), 1, 16))::bit(64)::bigint`
+const ORDER = 'ORDER BY priority ASC NULLS LAST, created_at ASC'
+const DUE = 'finished_at IS NULL AND scheduled_at <= now() AT TIME ZONE $1'
+
+const ADVISORY_CLAIM = `
+  SELECT id, performed_at, locked_at FROM good_jobs WHERE id IN (
+    WITH rows AS MATERIALIZED (SELECT id FROM good_jobs WHERE ${DUE} ${ORDER} LIMIT 1000)
+    SELECT rows.id FROM rows WHERE pg_try_advisory_lock(${KEY('rows.id')}) LIMIT 1)`
+
+const claimWithColumns = (lockType: 1 | 2): string => `
+  WITH candidate AS MATERIALIZED (
+    SELECT id FROM good_jobs WHERE ${DUE} AND locked_by_id IS NULL ${ORDER} LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+  )
+  UPDATE good_jobs SET locked_by_id = $2::uuid, locked_at = now() AT TIME ZONE $1, lock_type = ${lockType}
+  FROM (SELECT id FROM candidate ${lockType === 2 ? `WHERE pg_try_advisory_lock(${KEY('id')})` : ''}) AS locked
+  WHERE good_jobs.id = locked.id
+  RETURNING good_jobs.id, performed_at`
+
+/** A worker of one thread that claims and writes as GoodJob 4.23 does, with one session for its locks. */
+export class RubyWorker {
+  readonly processId = randomUUID()
+  /** Ids of the jobs it ran. */
+  readonly ran: string[] = []
+  /** Ids that it found started by somebody who never reported back. */
+  readonly interrupted: string[] = []
+  readonly #client: Client
+  readonly #strategy: LockStrategy
+
+  private constructor(client: Client, strategy: LockStrategy) {
+    this.#client = client
+    this.#strategy = strategy
+  }
+
+  static async connect(world: World, strategy: LockStrategy): Promise<RubyWorker> {
+    const client = await world.database.connect()
+    const worker = new RubyWorker(client, strategy)
+    await client.query(
+      `INSERT INTO good_job_processes (id, state, created_at, updated_at)
+       VALUES ($1, '{"memory":1,"proctitle":"ruby","schedulers":[]}', now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')`,
+      [worker.processId],
+    )
+    return worker
+  }
+
+  /** Runs jobs until a claim finds none; `body` is each job's. */
+  async runAll(body: (id: string) => Promise<void>): Promise<void> {
+    for (let id = await this.claim(); id !== undefined; id = await this.claim()) {
+      await this.#start(id)
+      await body(id)
+      this.ran.push(id)
+      await this.#finish(id)
+    }
+  }
+
+  /** One claim; the id, if there was a job. */
+  async claim(): Promise<string | undefined> {
+    const { rows } =
+      this.#strategy === 'advisory'
+        ? await this.#client.query(ADVISORY_CLAIM, ['UTC'])
+        : await this.#client.query(claimWithColumns(this.#strategy === 'hybrid' ? 2 : 1), ['UTC', this.processId])
+    const row = rows[0]
+    if (row === undefined) return undefined
+    // What the row was at the snapshot of the claim may be over: GoodJob reads it again.
+    const { rows: fresh } = await this.#client.query(
+      'SELECT performed_at FROM good_jobs WHERE id = $1 AND finished_at IS NULL',
+      [row.id],
+    )
+    if (fresh.length === 0) {
+      await this.#unlock(row.id)
+      return this.claim()
+    }
+    if (fresh[0].performed_at !== null) this.interrupted.push(row.id)
+    return row.id
+  }
+
+  async #start(id: string): Promise<void> {
+    await this.#client.query(
+      `UPDATE good_jobs SET performed_at = now() AT TIME ZONE 'UTC', executions_count = coalesce(executions_count, 0) + 1,
+         locked_by_id = $2, locked_at = coalesce(locked_at, now() AT TIME ZONE 'UTC'), lock_type = coalesce(lock_type, 0)
+       WHERE id = $1`,
+      [id, this.processId],
+    )
+    await this.#client.query(
+      `INSERT INTO good_job_executions (active_job_id, job_class, queue_name, serialized_params, scheduled_at, process_id, created_at, updated_at)
+       SELECT id, job_class, queue_name, serialized_params, scheduled_at, $2, performed_at, performed_at FROM good_jobs WHERE id = $1`,
+      [id, this.processId],
+    )
+  }
+
+  async #finish(id: string): Promise<void> {
+    await this.#client.query('BEGIN')
+    await this.#client.query(
+      `UPDATE good_job_executions SET finished_at = now() AT TIME ZONE 'UTC', duration = '1 second'
+       WHERE active_job_id = $1 AND finished_at IS NULL`,
+      [id],
+    )
+    await this.#client.query(
+      `UPDATE good_jobs SET finished_at = now() AT TIME ZONE 'UTC', error = NULL, error_event = NULL,
+         locked_by_id = NULL, locked_at = NULL, lock_type = NULL WHERE id = $1`,
+      [id],
+    )
+    await this.#client.query('COMMIT')
+    await this.#unlock(id)
+  }
+
+  async #unlock(id: string): Promise<void> {
+    if (this.#strategy !== 'skiplocked') await this.#client.query(`SELECT pg_advisory_unlock(${KEY('$1')})`, [id])
+  }
+}
