@@ -50,6 +50,7 @@ export class Lane {
   #queue: Promise<unknown> = Promise.resolve()
   #recovery: Promise<void> = Promise.resolve()
   readonly #closing = new AbortController()
+  #aliveTimer: NodeJS.Timeout | undefined
 
   constructor(options: LaneOptions) {
     this.#options = options
@@ -67,6 +68,7 @@ export class Lane {
   async connect(): Promise<void> {
     await this.#session.connect()
     this.#state = 'ready'
+    this.#aliveTimer = setInterval(() => this.#proveAlive(), ALIVE_CHECK_MS).unref()
   }
 
   /**
@@ -75,9 +77,9 @@ export class Lane {
    */
   claim(request: ClaimRequest): Promise<ClaimedRow[]> {
     return this.#inTurn(async () => {
+      const facts = await this.#options.database.facts()
       if (this.#state !== 'ready') return []
       const releaseKeys = this.#takeReleasable()
-      const facts = await this.#options.database.facts()
       const rows = await this.#guard(
         claim(this.#session, facts, {
           ...request,
@@ -108,10 +110,18 @@ export class Lane {
   /** Closes the session, which frees every lock that it still holds. */
   async close(): Promise<void> {
     this.#state = 'closed'
+    clearInterval(this.#aliveTimer)
     this.#closing.abort()
     await this.#queue.catch(() => undefined)
     await this.#recovery
     await this.#session.close()
+  }
+
+  /** A cut that nobody announced: the server may have given our locks to others long before the socket says anything. */
+  #proveAlive(): void {
+    void this.#inTurn(async () => {
+      if (this.#state === 'ready') await this.#guard(this.#session.query({ text: 'SELECT 1' }), [])
+    }).catch((error) => this.#session.abandon(error as Error))
   }
 
   /** One statement at a time on the session, in the order asked for. */
@@ -194,7 +204,14 @@ export class Lane {
   }
 }
 
-const laneConfig = (database: Database): ClientConfig => database.clientConfig('GoodJob::Lane')
+const ALIVE_CHECK_MS = 10_000
+/** An answer that takes longer is taken for a lost connection. */
+const ANSWER_TIMEOUT_MS = 20_000
+
+const laneConfig = (database: Database): ClientConfig => ({
+  ...database.clientConfig('GoodJob::Lane'),
+  query_timeout: ANSWER_TIMEOUT_MS,
+})
 
 /**
  * A plan made while good_jobs was empty reads the whole table for the rest of the session, so scans are ruled out; the claim is

@@ -79,6 +79,8 @@ export class Completer {
         await this.#session.connect()
         return announce(await writeOutcomes(this.#session, ours, await this.#context()))
       } catch (error) {
+        // Without a SQLSTATE the server may still be busy with the statement: its answer must not meet the next one.
+        if (sqlState(error) === undefined) this.#session.abandon(error as Error)
         if (!this.#isWorthAnotherTry(error, attempt)) return await this.#flushOneByOne(ours, error)
         events.emit('outcome_write_failed', { processId: this.#options.processId, jobs: ours.length, error, attempt })
         await sleep(backoffMs(attempt), this.#stopped.signal)
@@ -124,7 +126,13 @@ const announce = (settlement: Settlement): void => {
   for (const [attempt, result] of settlement) attempt.settled(result)
 }
 
-const completerConfig = (database: Database): ClientConfig => database.clientConfig('GoodJob::Completer')
+/** Longer than anybody holds a batch lock; an answer that takes longer is taken for a lost connection. */
+const ANSWER_TIMEOUT_MS = 30_000
+
+const completerConfig = (database: Database): ClientConfig => ({
+  ...database.clientConfig('GoodJob::Completer'),
+  query_timeout: ANSWER_TIMEOUT_MS,
+})
 
 /**
  * Every statement of an outcome finds its rows by key. A plan made while the tables were small would read them whole for the rest

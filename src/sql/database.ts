@@ -149,6 +149,8 @@ const urlConfig = (options: DatabaseOptions): pg.ClientConfig => {
     application_name: options.applicationName ?? 'good-job-node',
     keepAlive: true,
     connectionTimeoutMillis: 10_000,
+    // A partition answers nothing at all: without a limit the caller would wait for the kernel, which takes many minutes.
+    query_timeout: 60_000,
   }
   try {
     // pg takes a word without a scheme for a database name and any scheme for its own.

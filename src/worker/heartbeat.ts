@@ -28,7 +28,7 @@ export class Heartbeat {
     const { config, processId, intervalMs, state, clockOffsetMs } = this.#options
     const thread = new Worker(new URL('../sql/heartbeat-thread.js', import.meta.url), {
       workerData: {
-        config: cloneable(config),
+        config: { ...cloneable(config), query_timeout: intervalMs },
         statement: UPSERT_PROCESS,
         processId,
         state: state(),
