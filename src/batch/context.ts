@@ -1,5 +1,6 @@
 import type { Adapter } from '../enqueue/adapter.ts'
 import type { Job } from '../job/base.ts'
+import { jobClassName } from '../job/class-name.ts'
 import { isJobClass, type JobRegistry } from '../job/registry.ts'
 import type { CheckOptions } from './completion.ts'
 
@@ -31,6 +32,6 @@ export const checkOptionsOf = ({ configuration, clock }: Adapter, registry?: Job
 export const callbackName = (callback: unknown): string | null => {
   if (callback === null || callback === undefined) return null
   if (typeof callback === 'string') return callback
-  if (isJobClass(callback)) return callback.jobClass
+  if (isJobClass(callback)) return jobClassName(callback)
   throw new TypeError(`a batch callback is a Job class or the name of one, got ${String(callback)}`)
 }
