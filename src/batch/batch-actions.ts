@@ -112,6 +112,7 @@ const refuseMissing = async (db: Queryable, facts: Facts, state: BatchState): Pr
   const history = await findBatchHistory(db, facts, {
     id: state.id,
     discardedAt: state.discarded_at,
+    enqueuedAt: state.enqueued_at,
     armedJobsFinishedAt: null,
   })
   if (history.has_breaking_attempt || history.has_manual_discard || history.has_discarded_member) return

@@ -106,6 +106,7 @@ const recoveryState = async (
   const history = await findBatchHistory(db, facts, {
     id: state.id,
     discardedAt: state.discarded_at,
+    enqueuedAt: state.enqueued_at,
     armedJobsFinishedAt,
   })
   if (history.has_success_callback) {

@@ -30,6 +30,7 @@ export const proveRecovery = async (
   const history = await findBatchHistory(db, facts, {
     id: batch.id,
     discardedAt: batch.discarded_at,
+    enqueuedAt: batch.enqueued_at,
     armedJobsFinishedAt: facts.hasJobsFinishedAt ? batch.jobs_finished_at : batch.finished_at,
   })
   if (!history.has_success_since)

@@ -70,7 +70,10 @@ export interface BatchHistory {
  * An attempt that discards a job carries one of these events; 3 (retried) does not. Ruby stamps the batch a moment after the
  * attempt, in another transaction, so "just before" is a few seconds.
  *
- * $1 batch uuid · $2 discarded_at timestamp · $3 end of the arming's jobs, or null
+ * A success callback belongs to this arming when it is not older than the end of its jobs, give or take the clocks of two
+ * processes, and not older than the arming itself: the stage before may have ended a moment ago.
+ *
+ * $1 batch uuid · $2 discarded_at timestamp · $3 end of the arming's jobs, or null · $4 enqueued_at timestamp
  */
 const readBatchHistory = ({ timestampType }: Facts) => `
 SELECT
@@ -99,18 +102,23 @@ SELECT
     WHERE callback.batch_callback_id = $1
       AND callback.serialized_params #>> '{arguments,1,event,value}' = 'success'
       AND least(callback.created_at, (SELECT min(attempt.created_at) FROM good_job_executions AS attempt WHERE attempt.active_job_id = callback.id))
-        >= $3::${timestampType} - interval '1 second'
+        >= greatest($3::${timestampType} - interval '1 second', $4::${timestampType})
   ) AS has_success_callback`
 
 /** Reads the history of one batch; only asked when the batch might recover. */
 export const findBatchHistory = async (
   db: Queryable,
   facts: Facts,
-  batch: { readonly id: string; readonly discardedAt: string; readonly armedJobsFinishedAt: string | null },
+  batch: {
+    readonly id: string
+    readonly discardedAt: string
+    readonly enqueuedAt: string | null
+    readonly armedJobsFinishedAt: string | null
+  },
 ): Promise<BatchHistory> => {
   const rows = await rowsOf<BatchHistory & Record<string, unknown>>(db, {
     text: readBatchHistory(facts),
-    values: [batch.id, batch.discardedAt, batch.armedJobsFinishedAt],
+    values: [batch.id, batch.discardedAt, batch.armedJobsFinishedAt, batch.enqueuedAt],
   })
   const history = rows[0]
   if (history === undefined) throw new Error('a SELECT of expressions answered no row')

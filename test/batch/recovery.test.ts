@@ -1,0 +1,236 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { BatchUnprovenError } from '../../src/errors.ts'
+import type { Capsule } from '../../src/worker/capsule.ts'
+import type { World } from '../support/harness.ts'
+import { rubyDiscard, rubyRetry } from './as-ruby.ts'
+import { ALL_CALLBACKS, CallbackJob, Gate, MemberJob, openBatchWorld, Scene } from './scene.ts'
+
+const GOOD = { isDiscarded: false, isEnded: true, isFinished: true }
+const DISCARDED = { isDiscarded: true, isEnded: true, isFinished: true }
+
+for (const hasJobsFinishedAt of [true, false]) {
+  describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at`, () => {
+    let world: World
+    let capsule: Capsule
+
+    beforeAll(async () => {
+      world = await openBatchWorld({ hasJobsFinishedAt })
+      capsule = await world.start({ jobs: [MemberJob, CallbackJob], threads: 20 })
+    })
+    afterAll(async () => {
+      await capsule.shutdown()
+      await world.close()
+    })
+
+    const discardedScene = async () => {
+      const scene = await Scene.enqueue(world, { good: [], bad: ['fail'] })
+      expect(await scene.settled()).toEqual({ ...DISCARDED, callbacks: ['discard', 'finish'] })
+      return scene
+    }
+
+    test('a batch whose members succeed fires success and finish [GJ-065]', async () => {
+      const scene = await Scene.enqueue(world, { a: [], b: [] })
+      expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['finish', 'success'] })
+    })
+
+    test('row 0: the one discarded job is retried and succeeds: the batch recovers [GJ-071]', async () => {
+      const scene = await discardedScene()
+      await world.adapter.retryJob(scene.id('bad'))
+      expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['discard', 'finish', 'success'] })
+    })
+
+    test('row 0 where finish is to be fired again', async () => {
+      const scene = await Scene.enqueue(world, { bad: ['fail'] })
+      await scene.settled()
+      await capsule.shutdown()
+      capsule = await world.start({ jobs: [MemberJob, CallbackJob], threads: 20, refireFinish: true })
+      await world.adapter.retryJob(scene.id('bad'))
+      const { callbacks } = await scene.settled()
+      expect(callbacks.toSorted()).toEqual(['discard', 'finish', 'finish', 'success'])
+      await capsule.shutdown()
+      capsule = await world.start({ jobs: [MemberJob, CallbackJob], threads: 20 })
+    })
+
+    test('a retried job makes its batch unfinished until it has ended', async () => {
+      const scene = await discardedScene()
+      const gate = new Gate()
+      scene.let('bad', { gate, ends: 'fail' })
+      await world.adapter.retryJob(scene.id('bad'))
+      await gate.entered
+      expect(await scene.seen()).toMatchObject({ isDiscarded: true, isEnded: true, isFinished: !hasJobsFinishedAt })
+      gate.open()
+      expect(await scene.settled()).toEqual({ ...DISCARDED, callbacks: ['discard', 'finish'] })
+    })
+
+    for (const [who, discard] of [
+      ['the adapter', (scene: Scene, name: string) => world.adapter.discardJob(scene.id(name))],
+      ['the batch', (scene: Scene) => scene.batch.discard()],
+    ] as const) {
+      test(`row a: the last unfinished job is discarded by ${who}: the batch completes as discarded`, async () => {
+        const scene = await Scene.enqueue(world, { good: [], late: { startsIn: 3600 } })
+        await scene.settled()
+        await discard(scene, 'late')
+        expect(await scene.settled()).toEqual({ ...DISCARDED, callbacks: ['discard', 'finish'] })
+        scene.let('late', 'ok')
+        await world.adapter.retryJob(scene.id('late'))
+        expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['discard', 'finish', 'success'] })
+      })
+    }
+
+    test('row b: the discarded job is retried while others still run: the batch ends succeeded', async () => {
+      const gate = new Gate()
+      const scene = await Scene.enqueue(world, { bad: ['fail'], slow: [{ gate, ends: 'ok' }] })
+      await scene.ended('bad')
+      await world.adapter.retryJob(scene.id('bad'))
+      await scene.ended('bad')
+      expect(await scene.seen()).toMatchObject({ isDiscarded: true, isEnded: false, isFinished: false })
+      gate.open()
+      const seen = await scene.settled()
+      expect(seen).toMatchObject(GOOD)
+      expect(seen.callbacks).toEqual(['discard', 'finish', 'success'])
+    })
+
+    test('row c: several discarded jobs are retried one by one: the last one brings the batch back', async () => {
+      const scene = await Scene.enqueue(world, { a: ['fail'], b: ['fail'], c: ['fail'], good: [] })
+      await scene.settled()
+      for (const name of ['b', 'a']) {
+        await world.adapter.retryJob(scene.id(name))
+        expect(await scene.settled()).toEqual({ ...DISCARDED, callbacks: ['discard', 'finish'] })
+      }
+      await world.adapter.retryJob(scene.id('c'))
+      expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['discard', 'finish', 'success'] })
+    })
+
+    test('row d: the retried batch fails again, then a single retry succeeds', async () => {
+      const scene = await Scene.enqueue(world, { good: [], bad: ['fail', 'fail'] })
+      await scene.settled()
+      expect(await scene.batch.retry()).toEqual({ retriedJobIds: [scene.id('bad')], recovery: undefined })
+      expect(await scene.settled()).toMatchObject(DISCARDED)
+      await world.adapter.retryJob(scene.id('bad'))
+      const seen = await scene.settled()
+      expect(seen).toMatchObject(GOOD)
+      expect(seen.callbacks.toSorted()).toEqual(['discard', 'discard', 'finish', 'finish', 'success'])
+    })
+
+    test('row f: a batch retry after the discarded row was deleted is refused, unless it is forced [GJ-071]', async () => {
+      const scene = await Scene.enqueue(world, { good: [], bad: ['fail'] })
+      await scene.settled()
+      await world.sql('DELETE FROM good_jobs WHERE id = $1', [scene.id('bad')])
+      const { retriedJobIds, recovery } = await scene.batch.retry()
+      expect(retriedJobIds).toEqual([])
+      expect(recovery).toMatchObject({ outcome: 'unproven', callbacks: [] })
+      expect(await scene.settled()).toEqual({ ...DISCARDED, callbacks: ['discard', 'finish'] })
+      const forced = await scene.batch.retry({ force: true })
+      expect(forced.recovery).toMatchObject({ outcome: 'recovered', callbacks: [{ event: 'success' }] })
+      expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['discard', 'finish', 'success'] })
+    })
+
+    test('row f: the same while another discarded job is left', async () => {
+      const scene = await Scene.enqueue(world, { first: ['fail'], late: { startsIn: 3600 } })
+      await scene.settled()
+      await world.sql(`UPDATE good_job_batches SET discarded_at = discarded_at - interval '1 minute' WHERE id = $1`, [
+        scene.batch.id,
+      ])
+      scene.let('late', 'fail')
+      await world.sql(`UPDATE good_jobs SET scheduled_at = created_at WHERE id = $1`, [scene.id('late')])
+      await world.sql(`SELECT pg_notify('good_job', '{}')`)
+      await scene.ended('late')
+      await world.sql('DELETE FROM good_jobs WHERE id = $1', [scene.id('first')])
+      await expect(scene.batch.retry()).rejects.toThrow(BatchUnprovenError)
+      expect(await scene.settled()).toMatchObject(DISCARDED)
+      expect((await scene.batch.retry({ force: true })).retriedJobIds).toEqual([scene.id('late')])
+      expect(await scene.settled()).toMatchObject(GOOD)
+    })
+
+    test('row g: one of several is discarded by hand and the others succeed: the batch completes as discarded', async () => {
+      const gate = new Gate()
+      const scene = await Scene.enqueue(world, { slow: [{ gate, ends: 'ok' }], late: { startsIn: 3600 } })
+      await world.adapter.discardJob(scene.id('late'))
+      gate.open()
+      expect(await scene.settled()).toEqual({ ...DISCARDED, callbacks: ['discard', 'finish'] })
+      await world.adapter.retryJob(scene.id('late'))
+      expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['discard', 'finish', 'success'] })
+    })
+
+    test('row g where the dashboard discarded: the last good member completes the batch as discarded', async () => {
+      const gate = new Gate()
+      const scene = await Scene.enqueue(world, { slow: [{ gate, ends: 'ok' }], late: { startsIn: 3600 } })
+      await rubyDiscard(world, scene.id('late'))
+      gate.open()
+      expect(await scene.settled()).toEqual({ ...DISCARDED, callbacks: ['discard', 'finish'] })
+      await rubyRetry(world, scene.id('late'))
+      expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['discard', 'finish', 'success'] })
+    })
+
+    test('row k: the discarded member and the last good one end at the same moment: never success', async () => {
+      for (let round = 0; round < 20; round++) {
+        const [a, b] = [new Gate(), new Gate()]
+        const scene = await Scene.enqueue(world, { good: [{ gate: a, ends: 'ok' }], bad: [{ gate: b, ends: 'fail' }] })
+        await Promise.all([a.entered, b.entered])
+        for (const gate of round % 2 === 0 ? [a, b] : [b, a]) gate.open()
+        expect(await scene.settled()).toEqual({ ...DISCARDED, callbacks: ['discard', 'finish'] })
+      }
+    })
+
+    for (const [who, discard] of [
+      ['the adapter', (scene: Scene) => world.adapter.forceDiscardJob(scene.id('slow'))],
+      ['the dashboard', (scene: Scene) => rubyDiscard(world, scene.id('slow'), 'Force discarded through dashboard')],
+      ['the batch', (scene: Scene) => scene.batch.discard()],
+    ] as const) {
+      test(`row l: ${who} force-discards a running member whose body then succeeds: the discard stands`, async () => {
+        const gate = new Gate()
+        const scene = await Scene.enqueue(world, { slow: [{ gate, ends: 'ok' }], good: [] })
+        await gate.entered
+        await discard(scene)
+        gate.open()
+        const seen = await scene.settled()
+        await capsuleIsIdle(capsule, scene.id('slow'))
+        expect((await world.job(scene.id('slow'))).error).toMatch(/^GoodJob::Job::DiscardJobError: /)
+        expect(seen).toMatchObject({ callbacks: ['discard', 'finish'] })
+        expect(await scene.settled()).toEqual({ ...DISCARDED, callbacks: ['discard', 'finish'] })
+      })
+    }
+
+    test('row m: a callback adds the next stage after a discard: a broken member is never success', async () => {
+      const scene = await Scene.enqueue(world, { bad: ['fail'] })
+      await scene.settled()
+      await scene.batch.enqueue(scene.member('second', 'ok'))
+      const seen = await scene.settled()
+      expect(seen).toMatchObject(DISCARDED)
+      expect(seen.callbacks).toEqual(['discard', 'finish', 'finish'])
+      await world.adapter.retryJob(scene.id('bad'))
+      const healed = await scene.settled()
+      expect(healed).toMatchObject(GOOD)
+      expect(healed.callbacks).toEqual(['discard', 'finish', 'finish', 'success'])
+    })
+
+    test('a stage that recovers right after the success of the one before fires its own success', async () => {
+      const scene = await Scene.enqueue(world, { first: [] })
+      expect((await scene.settled()).callbacks).toEqual(['finish', 'success'])
+      const second = scene.member('second', 'fail')
+      await scene.batch.enqueue(second)
+      expect(await scene.settled()).toMatchObject(DISCARDED)
+      await world.adapter.retryJob(second.jobId)
+      const seen = await scene.settled()
+      expect(seen).toMatchObject(GOOD)
+      expect(seen.callbacks.toSorted()).toEqual(['discard', 'finish', 'finish', 'success', 'success'])
+    })
+
+    test('row i: a callback class that nobody here knows is enqueued by its name [GJ-067]', async () => {
+      const scene = await Scene.enqueue(world, { good: [] }, { ...ALL_CALLBACKS, onSuccess: 'Billing::ReceiptJob' })
+      await scene.ended('good')
+      const [row] = await world.sql('SELECT * FROM good_jobs WHERE batch_callback_id = $1 AND job_class = $2', [
+        scene.batch.id,
+        'Billing::ReceiptJob',
+      ])
+      expect(row).toMatchObject({ finished_at: null, queue_name: 'default', batch_id: null, priority: 0 })
+      expect(await scene.seen()).toMatchObject({ isDiscarded: false, isEnded: true, isFinished: !hasJobsFinishedAt })
+      await world.sql('DELETE FROM good_jobs WHERE batch_callback_id = $1', [scene.batch.id])
+    })
+  })
+}
+
+/** Resolves when the body of this job has ended and its outcome was dropped. */
+const capsuleIsIdle = async (capsule: Capsule, jobId: string): Promise<void> => {
+  while (capsule.activeJobIds.includes(jobId)) await new Promise((resolve) => setImmediate(resolve))
+}
