@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline'
 import type { Program } from './program.ts'
 
 /** What a Ruby snippet raised. */
-export class RubyError extends Error {
+class RubyError extends Error {
   readonly rubyClass: string
   readonly backtrace: readonly string[]
 
