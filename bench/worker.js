@@ -2,7 +2,9 @@
 import { Capsule, Job } from '../dist/index.js'
 
 class NoopJob extends Job {
+  /** @override */
   static queueAs = 'node'
+  /** @override */
   perform() {}
 }
 

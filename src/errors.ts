@@ -49,11 +49,6 @@ export class EnqueueError extends GoodJobError {
   static readonly rubyName = 'ActiveJob::EnqueueError'
 }
 
-/** Stored as the error of an attempt that never reported back. GoodJob: GoodJob::InterruptedError. */
-export class InterruptedError extends GoodJobError {
-  static readonly rubyName = 'GoodJob::InterruptedError'
-}
-
 /** Thrown into a job class that asks for it when its last attempt was interrupted. GoodJob: GoodJob::InterruptError. */
 export class InterruptError extends GoodJobError {
   static readonly rubyName = 'GoodJob::InterruptError'
@@ -91,7 +86,6 @@ export const sqlState = (error: unknown): string | undefined => {
   return typeof code === 'string' && SQLSTATE.test(code) ? code : undefined
 }
 
-export const UNIQUE_VIOLATION = '23505'
 export const UNDEFINED_TABLE = '42P01'
 export const UNDEFINED_COLUMN = '42703'
 
@@ -137,9 +131,6 @@ export const isRetryable = (error: unknown): boolean => {
     error.message,
   )
 }
-
-/** Like `sqlState(error) === UNIQUE_VIOLATION`, for the reader. */
-export const isUniqueViolation = (error: unknown): boolean => sqlState(error) === UNIQUE_VIOLATION
 
 /** Something that is no Error was thrown (`throw 'text'`); it is kept in `value`. */
 export class ThrownValueError extends GoodJobError {

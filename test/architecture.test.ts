@@ -21,7 +21,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['observe'],
   ['index.ts'],
   ['demo'],
-  ['cli', 'cli.ts'],
+  ['cli'],
+  ['cli.ts'],
 ]
 
 /** Data in the form of code; the limit of lines is for what somebody has to follow. */

@@ -5,7 +5,7 @@ import { isJobClass, type JobRegistry } from '../job/registry.ts'
 import type { CheckOptions } from './completion.ts'
 
 /** Queue and priority of a registered class, for callbacks of batches that name none. */
-export const classDefaultsOf =
+const classDefaultsOf =
   (registry: JobRegistry | undefined): CheckOptions['classDefaults'] =>
   (name) => {
     const jobClass = registry?.get(name)

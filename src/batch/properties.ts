@@ -22,6 +22,5 @@ export const deserializeProperties = (text: string | null): Properties => {
   return properties as Properties
 }
 
-/** Whether the column holds what Ruby and Node can load as properties. */
-export const isObject = (value: JsonValue | undefined): value is { [key: string]: JsonValue } =>
+const isObject = (value: JsonValue | undefined): value is { [key: string]: JsonValue } =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -120,7 +120,7 @@ export class Lane {
   /** A cut that nobody announced: the server may have given our locks to others long before the socket says anything. */
   #proveAlive(): void {
     void this.#inTurn(async () => {
-      if (this.#state === 'ready') await this.#guard(this.#session.query({ text: 'SELECT 1' }), [])
+      if (this.#state === 'ready') await this.#guard(this.#session.proveAlive(), [])
     }).catch((error) => this.#session.abandon(error as Error))
   }
 

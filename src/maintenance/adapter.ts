@@ -36,7 +36,7 @@ export class Adapter extends EnqueueAdapter {
 let environmentAdapter: Adapter | undefined
 
 /** The adapter that the environment describes (DATABASE_URL, GOOD_JOB_*), made at the first use. */
-export const defaultAdapter = (): Adapter => {
+const defaultAdapter = (): Adapter => {
   environmentAdapter ??= new Adapter()
   return environmentAdapter
 }

@@ -13,7 +13,3 @@ export const batchLockKey = (batchId: string): string => advisoryKey(`good_job_b
 /** The key of `good_jobs-<id>` computed by the server; `id` is a uuid expression. */
 export const jobLockKeySql = (id: string): string =>
   `('x' || substr(md5('good_jobs-' || ${id}::text), 1, 16))::bit(64)::bigint`
-
-/** The key of `good_job_batches-<id>` computed by the server; `id` is a uuid expression. */
-export const batchLockKeySql = (id: string): string =>
-  `('x' || substr(md5('good_job_batches-' || ${id}::text), 1, 16))::bit(64)::bigint`

@@ -66,6 +66,11 @@ export class Session implements Queryable {
     return client.query<R>(statement as pg.QueryConfig)
   }
 
+  /** Asks for an answer; rejects after the query timeout of the configuration when none comes. */
+  async proveAlive(): Promise<void> {
+    await this.query({ text: 'SELECT 1' })
+  }
+
   /** Drops the connection at once, as a network cut would; the owner hears `onLost`. */
   abandon(error: Error): void {
     const client = this.#client
