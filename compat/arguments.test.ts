@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { vectors } from '../test/support/shared.ts'
+import { startNodeWorker } from './node-worker.ts'
 import { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
 import { describeWithRuby } from './support/ruby.ts'
@@ -42,6 +43,11 @@ interface Route {
 
 const ROUTES: readonly Route[] = [
   { name: 'from Ruby to Ruby', jobClass: 'EchoJob', startWorkers: (app) => app.startWorker() },
+  {
+    name: 'from Ruby through Node to Ruby',
+    jobClass: 'Node::EchoJob',
+    startWorkers: (app) => Promise.all([app.startWorker(), startNodeWorker(app)]),
+  },
 ]
 
 describeWithRuby('arguments of a job', () => {

@@ -170,6 +170,13 @@ export class RailsApp {
     await this.pool.end()
   }
 
+  /** Ends a process, of whatever kind, with this application. */
+  adopt(program: Program): Program {
+    this.#programs.add(program)
+    void program.exited.then(() => this.#programs.delete(program))
+    return program
+  }
+
   #start(name: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, pipesOutput = false): Program {
     const program = new Program({
       name,
@@ -179,9 +186,7 @@ export class RailsApp {
       env: { ...this.#env, COMPAT_ENDS_WITH_STDIN: '1', ...env },
       pipesOutput,
     })
-    this.#programs.add(program)
-    void program.exited.then(() => this.#programs.delete(program))
-    return program
+    return this.adopt(program)
   }
 
   async #bootConsole(): Promise<void> {

@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
     include: ['compat/**/*.test.ts'],
-    globalSetup: ['test/support/postgres-setup.ts'],
+    globalSetup: ['compat/support/setup.ts', 'test/support/postgres-setup.ts'],
     // Each file boots Rails, and several at a time would only take turns on the processors.
     fileParallelism: false,
     testTimeout: 120_000,

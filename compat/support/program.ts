@@ -71,9 +71,14 @@ export class Program {
     await this.#end('SIGKILL')
   }
 
-  /** The last lines of what it said, for a failure's text. */
+  /** Everything that it has said so far. */
+  words(): string {
+    return readFileSync(this.logFile, 'utf8')
+  }
+
+  /** The last lines of it, for a failure's text. */
   lastWords(): string {
-    return readFileSync(this.logFile, 'utf8').trimEnd().split('\n').slice(-30).join('\n')
+    return this.words().trimEnd().split('\n').slice(-30).join('\n')
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {
