@@ -37,11 +37,11 @@ export const startNodeWorker = async (databaseUrl: string, threads: number): Pro
 }
 
 /** Waits until no job is unfinished. A benchmark has nothing to await but the rows themselves. */
-export const untilDrained = async (pool: Pool): Promise<void> => {
+export const untilDrained = async (pool: Pool, pauseMs = 200): Promise<void> => {
   for (;;) {
     const { rowCount } = await pool.query('SELECT 1 FROM good_jobs WHERE finished_at IS NULL LIMIT 1')
     if (rowCount === 0) return
-    await sleep(200)
+    await sleep(pauseMs)
   }
 }
 
