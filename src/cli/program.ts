@@ -1,6 +1,11 @@
 import { createRequire } from 'node:module'
 import { Command } from 'commander'
+import { addBatchesCommands } from './batches.ts'
+import { addCleanupCommand } from './cleanup.ts'
+import { addDoctorCommand } from './doctor.ts'
 import { EXIT, report } from './failure.ts'
+import { addJobsCommands } from './jobs.ts'
+import { addSchemaCommands } from './schema.ts'
 import { addStartCommand } from './start.ts'
 
 const VERSION = (createRequire(import.meta.url)('../../package.json') as { version: string }).version
@@ -14,6 +19,11 @@ const buildProgram = (): Command => {
     .showSuggestionAfterError()
     .exitOverride()
   addStartCommand(program)
+  addJobsCommands(program)
+  addBatchesCommands(program)
+  addDoctorCommand(program)
+  addSchemaCommands(program)
+  addCleanupCommand(program)
   return program
 }
 

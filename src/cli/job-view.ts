@@ -1,0 +1,76 @@
+import pc from 'picocolors'
+import type { ListedJob, ShownExecution, ShownJob } from '../sql/job-list.ts'
+import type { JobState } from '../sql/job-states.ts'
+import { agoText, durationText, table, timeText } from './output.ts'
+
+const PAINT: Readonly<Record<JobState, (text: string) => string>> = {
+  scheduled: pc.cyan,
+  retried: pc.yellow,
+  queued: pc.blue,
+  running: pc.magenta,
+  succeeded: pc.green,
+  discarded: pc.red,
+}
+
+/** The state in its colour. */
+export const stateText = (state: JobState): string => PAINT[state](state)
+
+/** A page of jobs as a table. */
+export const drawJobs = (jobs: readonly ListedJob[], now: Date): string =>
+  table(
+    ['id', 'class', 'queue', 'state', 'runs', 'when', 'error'],
+    jobs.map((job) => [
+      job.id,
+      job.job_class ?? '–',
+      job.queue_name ?? '–',
+      stateText(job.state),
+      String(job.executions_count ?? 0),
+      agoText(job.finished_at ?? job.performed_at ?? job.scheduled_at ?? job.created_at, now),
+      job.error ?? '',
+    ]),
+  )
+
+/** The row for machines: the hash as JSON instead of text. Numbers beyond 2^53 lose digits here, as in any JSON.parse. */
+export const jobJson = (job: ListedJob & { readonly serialized_params?: string }): Record<string, unknown> =>
+  job.serialized_params === undefined ? { ...job } : { ...job, serialized_params: JSON.parse(job.serialized_params) }
+
+/** Everything about one job. */
+export const drawJob = (job: ShownJob, executions: readonly ShownExecution[]): string => {
+  const lines: (readonly [string, string | null])[] = [
+    ['state', stateText(job.state)],
+    ['queue', `${job.queue_name ?? '–'}, priority ${job.priority ?? 0}`],
+    ['created', timeText(job.created_at)],
+    ['scheduled', timeText(job.scheduled_at)],
+    ['started', job.performed_at && timeText(job.performed_at)],
+    ['finished', job.finished_at && timeText(job.finished_at)],
+    ['locked by', job.locked_by_id && `process ${job.locked_by_id}`],
+    ['batch', job.batch_id],
+    ['callback of', job.batch_callback_id && `batch ${job.batch_callback_id}`],
+    ['labels', job.labels && job.labels.length > 0 ? job.labels.join(', ') : null],
+    ['cron', job.cron_key],
+    ['arguments', argumentsText(job.serialized_params)],
+    ['error', job.error && pc.red(job.error)],
+  ]
+  const facts = lines.flatMap(([name, text]) => (text ? [`  ${pc.dim(name.padEnd(11))} ${text}`] : []))
+  const attempts = executions.length === 0 ? ['  no attempt yet'] : executions.flatMap(drawExecution)
+  return [`${pc.bold(job.job_class ?? '–')} ${job.id}`, ...facts, '', pc.bold('Attempts'), ...attempts].join('\n')
+}
+
+const BACKTRACE_LINES = 5
+
+const drawExecution = (execution: ShownExecution, index: number): string[] => {
+  const { created_at, finished_at, duration_seconds, error, error_backtrace } = execution
+  const outcome = finished_at === null ? pc.magenta('running') : error === null ? pc.green('succeeded') : pc.red(error)
+  const took = duration_seconds === null ? '' : durationText(duration_seconds)
+  const frames = (error_backtrace ?? []).slice(0, BACKTRACE_LINES).map((line) => pc.dim(`       ${line}`))
+  return [`  ${String(index + 1).padStart(2)}. ${timeText(created_at)}  ${took.padStart(8)}  ${outcome}`, ...frames]
+}
+
+const argumentsText = (serializedParams: string): string => {
+  try {
+    const { arguments: given } = JSON.parse(serializedParams) as { arguments?: unknown }
+    return JSON.stringify(given ?? [])
+  } catch {
+    return serializedParams
+  }
+}

@@ -1,0 +1,61 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { Adapter } from '../maintenance/adapter.ts'
+import { addWorkerOptions, workerOptionsOf } from './worker-options.ts'
+
+/** What a command works with. */
+export interface Session {
+  readonly adapter: Adapter
+  readonly isJson: boolean
+  readonly now: Date
+  /** `now` as statements take it. */
+  readonly timestamp: string
+}
+
+/** The options of every command that looks into the database. */
+export const addSessionOptions = (command: Command): Command =>
+  addWorkerOptions(command, ['databaseUrl']).addOption(
+    new Option('--json', 'print JSON for machines').helpGroup('Output:'),
+  )
+
+/** Runs `work` with a connection as the options and the environment say, and ends it. */
+export const withSession = async (command: Command, work: (session: Session) => Promise<void>): Promise<void> => {
+  const adapter = new Adapter({ poolSize: 2, ...workerOptionsOf(command) })
+  const now = adapter.clock.now()
+  try {
+    await work({ adapter, isJson: command.getOptionValue('json') === true, now, timestamp: now.toISOString() })
+  } finally {
+    await adapter.close()
+  }
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+/** Parses an id for commander. */
+export const parseId = (text: string): string => {
+  if (UUID.test(text)) return text.toLowerCase()
+  throw new InvalidArgumentError(`An id looks like 01234567-89ab-cdef-0123-456789abcdef.`)
+}
+
+/** Parses several ids for commander. */
+export const parseIds = (text: string, before: readonly string[] | undefined): string[] => [
+  ...(before ?? []),
+  parseId(text),
+]
+
+/** Parses a number of rows for commander. */
+export const parseLimit = (text: string): number => {
+  const limit = Number(text)
+  if (Number.isInteger(limit) && limit > 0 && limit <= 10_000) return limit
+  throw new InvalidArgumentError('Expected a whole number from 1 to 10000.')
+}
+
+/** A page's end as one word, for `--after`. */
+export const cursorText = (row: { readonly created_at: string; readonly id: string }): string =>
+  `${row.created_at},${row.id}`
+
+/** Parses `--after` for commander. */
+export const parseCursor = (text: string): { created_at: string; id: string } => {
+  const [created_at = '', id = ''] = text.split(',')
+  if (!Number.isNaN(Date.parse(created_at)) && UUID.test(id)) return { created_at, id }
+  throw new InvalidArgumentError('Expected what an earlier page printed as its next page.')
+}
