@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { Visitor } from './browser.ts'
+import { startNodeWorker } from './node-worker.ts'
 import { RailsApp, type RailsWeb } from './rails-app.ts'
 import { TestBatch } from './support/batches.ts'
 import { describeWithRuby } from './support/ruby.ts'
@@ -12,7 +13,14 @@ interface Side {
   startWorker(app: RailsApp): Promise<unknown>
 }
 
-const SIDES: readonly Side[] = [{ name: 'Ruby', memberClass: 'MemberJob', startWorker: (app) => app.startWorker() }]
+const SIDES: readonly Side[] = [
+  { name: 'Ruby', memberClass: 'MemberJob', startWorker: (app) => app.startWorker() },
+  {
+    name: 'Node',
+    memberClass: 'Node::MemberJob',
+    startWorker: (app) => Promise.all([startNodeWorker(app), app.startWorker()]),
+  },
+]
 
 describeWithRuby.each(SIDES)(
   'the dashboard in Chromium with jobs that $name works',

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
+import { startNodeWorker } from './node-worker.ts'
 import { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
 import { shutGate } from './support/locks.ts'
-import { type Trace, traceOf } from './support/rows.ts'
+import { isTimelineLike, type Trace, traceOf } from './support/rows.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 /** A worker of either kind that serves the queues 'default' and 'other'. */
@@ -27,6 +28,7 @@ const startRubyWorker = (app: RailsApp): Promise<Worker> =>
 const SIDES: readonly [Side, ...Side[]] = [
   { name: 'Ruby', startWorker: startRubyWorker },
   { name: 'Ruby again', startWorker: startRubyWorker },
+  { name: 'Node', startWorker: (app) => startNodeWorker(app, { jobs: 'shared', queues: 'default,other' }) },
 ]
 
 interface Scenario {
@@ -79,6 +81,8 @@ const DELETE_PROCESS = 'DELETE FROM good_job_processes WHERE id = $1'
 const KILLED = ['MemberJob', 'InterruptibleJob']
 
 const killedName = (jobClass: string): string => `${jobClass}, killed and run again,`
+
+const withoutTimeline = ({ job, executions }: Trace) => ({ job, executions })
 
 describeWithRuby('the rows of a job', () => {
   let database: TestDatabase
@@ -144,9 +148,13 @@ describeWithRuby('the rows of a job', () => {
   test.each(others.flatMap((other) => names.map((name) => [name, other] as const)))(
     '%s are the same in Ruby and in %s',
     (name, other) => {
-      const rows = traces.get(other)?.get(name)
+      const [rows, expected] = [other, measure].map((side) => traces.get(side ?? '')?.get(name) ?? [])
       expect(rows).not.toHaveLength(0)
-      expect(rows).toEqual(traces.get(measure ?? '')?.get(name))
+      expect(rows?.map(withoutTimeline)).toEqual(expected?.map(withoutTimeline))
+      for (const [index, { timeline }] of (rows ?? []).entries()) {
+        const wanted = expected?.[index]?.timeline ?? []
+        expect(isTimelineLike(timeline, wanted), [...timeline, 'is not like', ...wanted].join('\n')).toBe(true)
+      }
     },
   )
 })

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createWriteStream, mkdirSync, readFileSync } from 'node:fs'
+import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { Readable } from 'node:stream'
 import { expect } from 'vitest'
@@ -92,5 +92,7 @@ const logFile = (name: string): string => {
   mkdirSync(folder, { recursive: true })
   const run = (runs.get(name) ?? 0) + 1
   runs.set(name, run)
-  return `${folder}/${name}${run === 1 ? '' : `-${run}`}.log`
+  const file = `${folder}/${name}${run === 1 ? '' : `-${run}`}.log`
+  writeFileSync(file, '') // At once: a worker's ready line is read from here, and an earlier run may have left one.
+  return file
 }
