@@ -12,6 +12,7 @@ import {
   releaseUnknownClaims,
 } from '../sql/jobs-claim.ts'
 import { Session } from '../sql/session.ts'
+import { sleep } from '../time.ts'
 
 export interface LaneOptions {
   readonly database: Database
@@ -112,9 +113,11 @@ export class Lane {
     this.#state = 'closed'
     clearInterval(this.#aliveTimer)
     this.#closing.abort()
-    await this.#queue.catch(() => undefined)
-    await this.#recovery
+    // A statement that nobody answers ends when its connection does.
+    await Promise.race([this.#queue, sleep(CLOSE_GRACE_MS)])
     await this.#session.close()
+    await this.#queue
+    await this.#recovery
   }
 
   /** A cut that nobody announced: the server may have given our locks to others long before the socket says anything. */
@@ -187,10 +190,10 @@ export class Lane {
     const lost = claims.filter(({ id }) => !kept.has(id) && this.#held.delete(id)).map(({ id }) => id)
     // Attempts that ended in the meantime gave up a lock that had just been taken back.
     for (const id of kept) if (!this.#held.has(id)) this.#releasable.push(jobLockKey(id))
+    if (lost.length > 0) onClaimsLost(lost)
     if (!this.#session.isConnected || this.#state === 'closed') return
     this.#state = 'ready'
     events.emit('lane_restored', { processId, keptLocks: kept.size, lostLocks: lost.length })
-    if (lost.length > 0) onClaimsLost(lost)
     onReady()
   }
 
@@ -205,6 +208,7 @@ export class Lane {
 }
 
 const ALIVE_CHECK_MS = 10_000
+const CLOSE_GRACE_MS = 1_000
 /** An answer that takes longer is taken for a lost connection. */
 const ANSWER_TIMEOUT_MS = 20_000
 

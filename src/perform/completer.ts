@@ -59,8 +59,10 @@ export class Completer {
   /** Gives up what is not written; the jobs will run again as interrupted. */
   async close(): Promise<void> {
     this.#stopped.abort()
-    await this.drained()
+    // A flush that nobody answers ends when its connection does.
+    await Promise.race([this.drained(), sleep(CLOSE_GRACE_MS)])
     await this.#session.close()
+    await this.drained()
   }
 
   async #run(): Promise<void> {
@@ -114,6 +116,8 @@ export class Completer {
     return { facts: await database.facts(), processId, keepsCreatedAt, check }
   }
 }
+
+const CLOSE_GRACE_MS = 1_000
 
 const dropLost = (attempts: readonly CompletedAttempt[]): CompletedAttempt[] =>
   attempts.filter((attempt) => {

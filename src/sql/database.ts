@@ -24,6 +24,7 @@ export class Database {
   readonly #ownsPool: boolean
   readonly #clientConfig: pg.ClientConfig
   #facts: Promise<Facts> | undefined
+  #lastFacts: Facts | undefined
 
   constructor(options: DatabaseOptions) {
     this.#ownsPool = options.pool === undefined
@@ -38,12 +39,22 @@ export class Database {
     return { ...this.#clientConfig, application_name: applicationName }
   }
 
-  /** Optional columns and tables; read once, again after `forgetFacts`. @throws SchemaError */
+  /**
+   * Optional columns and tables; read once, again after `forgetFacts`. When they cannot be read again the last ones hold: the
+   * statement that is sent next tells what is wrong. @throws SchemaError at the first reading
+   */
   facts(): Promise<Facts> {
-    this.#facts ??= readFacts(this.pool).catch((error) => {
-      this.#facts = undefined
-      throw error
-    })
+    this.#facts ??= readFacts(this.pool).then(
+      (facts) => {
+        this.#lastFacts = facts
+        return facts
+      },
+      (error) => {
+        this.#facts = undefined
+        if (this.#lastFacts) return this.#lastFacts
+        throw error
+      },
+    )
     return this.#facts
   }
 
@@ -132,9 +143,14 @@ SELECT data_type
 FROM information_schema.columns
 WHERE table_schema = $1 AND table_name = 'good_jobs' AND column_name = 'scheduled_at'`
 
+/** A partition answers nothing at all, and the kernel takes many minutes to tell; `?query_timeout=…` in the URL wins. */
+const SILENCE_MS = 60_000
+
 const poolConfig = (pool: pg.Pool): pg.ClientConfig => {
   const { max: _max, min: _min, idleTimeoutMillis: _idle, ...config } = pool.options as pg.PoolConfig
-  return config
+  // The pool hides the password from spreads and logs.
+  const { password } = pool.options as pg.PoolConfig
+  return { query_timeout: SILENCE_MS, ...config, ...(password === undefined ? {} : { password }) }
 }
 
 const urlConfig = (options: DatabaseOptions): pg.ClientConfig => {
@@ -149,8 +165,7 @@ const urlConfig = (options: DatabaseOptions): pg.ClientConfig => {
     application_name: options.applicationName ?? 'good-job-node',
     keepAlive: true,
     connectionTimeoutMillis: 10_000,
-    // A partition answers nothing at all: without a limit the caller would wait for the kernel, which takes many minutes.
-    query_timeout: 60_000,
+    query_timeout: SILENCE_MS,
   }
   try {
     // pg takes a word without a scheme for a database name and any scheme for its own.

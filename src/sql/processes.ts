@@ -23,7 +23,7 @@ export const upsertProcess = async (
 // GoodJob process.rb: with lock_type 0 a process lives as long as its advisory lock is in pg_locks, else by its updated_at.
 const INACTIVE = `
   (lock_type IS NULL AND updated_at < $1)
-  OR (lock_type = 0 AND NOT EXISTS (
+  OR (lock_type IS NOT DISTINCT FROM 0 AND NOT EXISTS (
     SELECT 1 FROM pg_locks
     WHERE locktype = 'advisory' AND objsubid = 1
       AND ((classid::bigint << 32) | objid::bigint) = ('x' || substr(md5('good_job_processes-' || good_job_processes.id::text), 1, 16))::bit(64)::bigint

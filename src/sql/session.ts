@@ -1,5 +1,6 @@
 import pg, { type QueryResult, type QueryResultRow } from 'pg'
 import { backoffMs, sleep } from '../time.ts'
+import { endClient } from './end-client.ts'
 import type { Queryable } from './types.ts'
 
 export interface SessionOptions {
@@ -17,6 +18,7 @@ export class Session implements Queryable {
   readonly #options: SessionOptions
   #client: pg.Client | undefined
   #state: SessionState = 'idle'
+  #backend: Backend | undefined
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -38,8 +40,10 @@ export class Session implements Queryable {
         // A setting that this server version does not know is left out.
         await client.query('SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1', [name, value])
       }
+      if (this.#backend) await endBackend(client, this.#backend)
+      this.#backend = (await client.query<Backend>(OWN_BACKEND)).rows[0]
     } catch (error) {
-      await client.end().catch(() => undefined)
+      void endClient(client)
       throw error
     }
     this.#client = client
@@ -76,14 +80,14 @@ export class Session implements Queryable {
     const client = this.#client
     if (client === undefined) return
     this.#lose(client, error)
-    void client.end().catch(() => undefined)
+    void endClient(client)
   }
 
   async close(): Promise<void> {
     const client = this.#client
     this.#state = 'closed'
     this.#client = undefined
-    await client?.end().catch(() => undefined)
+    if (client) await endClient(client)
   }
 
   #lose(client: pg.Client, error: Error | undefined): void {
@@ -91,5 +95,38 @@ export class Session implements Queryable {
     this.#state = 'lost'
     this.#client = undefined
     this.#options.onLost?.(error)
+  }
+}
+
+interface Backend {
+  readonly pid: number
+  readonly backend_start: string
+}
+
+const OWN_BACKEND =
+  'SELECT pid, backend_start::text AS backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()'
+
+/** $1 pid int · $2 start of the backend. Behind a pooler the same backend may have gone to somebody else, or to us. */
+const END_BACKEND = `
+SELECT pg_terminate_backend(pid)
+FROM pg_stat_activity
+WHERE pid = $1::int
+  AND backend_start = $2::timestamptz
+  AND application_name = current_setting('application_name')
+  AND pid <> pg_backend_pid()`
+
+/** Tries of END_BACKEND, each followed by a pause: a backend releases its locks while it ends. */
+const END_BACKEND_TRIES = 100
+const END_BACKEND_PAUSE_MS = 20
+
+/**
+ * After a partition the server may keep the former connection, with its locks and its open transaction, for hours: nobody told it
+ * that we are gone.
+ */
+const endBackend = async (client: pg.Client, { pid, backend_start }: Backend): Promise<void> => {
+  for (let attempt = 1; attempt <= END_BACKEND_TRIES; attempt++) {
+    const { rowCount } = await client.query(END_BACKEND, [pid, backend_start])
+    if (rowCount === 0) return
+    await sleep(END_BACKEND_PAUSE_MS)
   }
 }

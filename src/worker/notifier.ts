@@ -21,6 +21,7 @@ export interface NotifierOptions {
 const CHANNEL = 'good_job'
 /** GoodJob notifier.rb: a silent connection is tried at least this often. */
 const ALIVE_CHECK_MS = 10_000
+const CLOSE_GRACE_MS = 1_000
 /** Postgres refuses longer ones; anything else on the channel is not ours. */
 const MAX_PAYLOAD = 8_000
 
@@ -50,7 +51,7 @@ export class Notifier {
   async stop(): Promise<void> {
     this.#stopped.abort()
     await this.#connecting
-    await this.#subscriber?.close().catch(() => undefined)
+    await Promise.race([this.#subscriber?.close().catch(() => undefined), sleep(CLOSE_GRACE_MS)])
     if (this.#isListening) events.emit('notifier_unlisten', { processId: this.#options.processId })
     this.#isListening = false
   }
@@ -78,7 +79,11 @@ export class Notifier {
     const subscriber = pgListen.default<Record<string, string>>(config, {
       // 0: never give up. The payload is parsed here, so that a bad one is not an error of the connection.
       retryTimeout: 0,
-      retryInterval: (attempt) => backoffMs(attempt + 1),
+      // It goes on trying after its close; nothing but an error here ends that.
+      retryInterval: (attempt) => {
+        this.#stopped.signal.throwIfAborted()
+        return backoffMs(attempt + 1)
+      },
       paranoidChecking: ALIVE_CHECK_MS,
       parse: (payload: string) => payload,
     })
@@ -87,7 +92,8 @@ export class Notifier {
       this.#isListening = false
     })
     subscriber.events.on('connected', () => {
-      if (this.#subscriber === subscriber) this.#connected()
+      if (this.#stopped.signal.aborted) void subscriber.close().catch(() => undefined)
+      else if (this.#subscriber === subscriber) this.#connected()
     })
     subscriber.notifications.on(CHANNEL, (payload: unknown) => this.#receive(payload))
     return subscriber

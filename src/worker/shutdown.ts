@@ -23,6 +23,7 @@ const ABORT_GRACE_MS = 500
  */
 export const shutDown = async (parts: CapsuleParts, options: ShutdownOptions): Promise<void> => {
   const { poller, notifier, maintenance, performer, completer } = parts
+  const deadline = performance.now() + limitMsOf(options)
   poller.stop()
   await notifier?.stop()
   await options.loops
@@ -36,8 +37,8 @@ export const shutDown = async (parts: CapsuleParts, options: ShutdownOptions): P
   }
   const isEnded = isIdle || (await settles(bodiesOf(parts), ABORT_GRACE_MS))
   await maintenance.stop()
-  if (isEnded) return closeAll(parts, options)
-  const remaining = bodiesOf(parts).then(() => closeAll(parts, options))
+  if (isEnded) return closeAll(parts, options, deadline)
+  const remaining = bodiesOf(parts).then(() => closeAll(parts, options, deadline))
   remaining.catch((error) => events.emit('worker_error', { processId: options.processId, part: 'shutdown', error }))
   await Promise.race([completer.drained(), sleep(ABORT_GRACE_MS)])
 }
@@ -47,9 +48,11 @@ const bodiesOf = ({ schedulers }: CapsuleParts): Promise<unknown> =>
 
 const waitForBodies = async (parts: CapsuleParts, { timeout, abort }: ShutdownOptions): Promise<boolean> => {
   if (timeout === 0) return settles(bodiesOf(parts), 0)
-  const limitMs = timeout === null || timeout < 0 ? Number.POSITIVE_INFINITY : timeout * 1000
-  return settles(bodiesOf(parts), limitMs, abort)
+  return settles(bodiesOf(parts), limitMsOf({ timeout }), abort)
 }
+
+const limitMsOf = ({ timeout }: Pick<ShutdownOptions, 'timeout'>): number =>
+  timeout === null || timeout < 0 ? Number.POSITIVE_INFINITY : timeout * 1000
 
 /** Whether `work` ends within the limit and before `abort`. */
 const settles = async (work: Promise<unknown>, limitMs: number, abort?: AbortSignal): Promise<boolean> => {
@@ -68,10 +71,15 @@ const settles = async (work: Promise<unknown>, limitMs: number, abort?: AbortSig
   }
 }
 
-const closeAll = async ({ completer, lanes, tracker }: CapsuleParts, { finish }: ShutdownOptions): Promise<void> => {
-  await completer.drained()
+/** While Postgres is away, outcomes that the time does not suffice for are given up: their jobs run again as interrupted. */
+const closeAll = async (
+  { completer, lanes, tracker }: CapsuleParts,
+  { processId, abort, finish }: ShutdownOptions,
+  deadline: number,
+): Promise<void> => {
+  await settles(completer.drained(), Math.max(ABORT_GRACE_MS, deadline - performance.now()), abort)
   await completer.close()
   await Promise.all(lanes.map((lane) => lane.close()))
-  await tracker.stop()
+  await tracker.stop().catch((error) => events.emit('worker_error', { processId, part: 'process row', error }))
   await finish()
 }

@@ -1,0 +1,185 @@
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { jobLockKey } from '../../src/sql/advisory-lock.ts'
+import { FaultyNetwork } from '../support/faults.ts'
+import {
+  advisoryLocks,
+  enqueue,
+  Gate,
+  jobClass,
+  next,
+  openWorld,
+  performed,
+  record,
+  until,
+} from '../support/harness.ts'
+import { RubyWorker } from '../support/ruby-worker.ts'
+
+const world = await openWorld()
+afterAll(() => world.close())
+beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
+
+const EchoJob = jobClass('EchoJob', () => {})
+const terminate = (name: string) =>
+  world.sql(
+    'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()',
+    [name],
+  )
+
+test('a lane that is terminated takes back the locks of its running jobs, whose results are written [GJ-042]', async () => {
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  await using _capsule = await world.start({ jobs: [GateJob, EchoJob] })
+  const id = await enqueue(GateJob)
+  const job = await gate.entered
+  const [lost, restored] = [next('lane_lost'), next('lane_restored')]
+  await terminate('GoodJob::Lane')
+  expect((await lost)[0]).toMatchObject({ heldLocks: 1 })
+  expect((await restored)[0]).toMatchObject({ keptLocks: 1, lostLocks: 0 })
+  expect(await advisoryLocks(world)).toEqual([jobLockKey(id)])
+  expect(job.signal.aborted).toBe(false)
+  const done = performed(id)
+  gate.open()
+  await done
+  await until(async () => (await advisoryLocks(world)).length === 0, 'no lock left')
+  expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1, locked_by_id: null })
+  await performed(await enqueue(EchoJob))
+})
+
+test('a job that somebody else took while the lane was away is told to stop, and its result is dropped [GJ-042]', async () => {
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  await using proxy = await FaultyNetwork.start(world.url)
+  const capsule = await world.start({ jobs: [GateJob], databaseUrl: proxy.url })
+  const id = await enqueue(GateJob)
+  const job = await gate.entered
+  const isLost = next('lane_lost')
+  proxy.refuse()
+  proxy.cut('GoodJob::Lane')
+  await isLost
+  const ruby = await RubyWorker.connect(world, 'advisory')
+  await until(async () => (await advisoryLocks(world)).length === 0, 'the server noticed the cut')
+  const bodies: string[] = []
+  const running = new Gate()
+  const other = ruby.runAll(async (claimed) => {
+    bodies.push(claimed)
+    await running.pass(job)
+  })
+  await running.entered
+  expect(bodies).toEqual([id])
+  expect(ruby.interrupted).toEqual([id])
+  const restored = next('lane_restored')
+  await proxy.accept()
+  expect((await restored)[0]).toMatchObject({ keptLocks: 0, lostLocks: 1 })
+  expect(job.signal.aborted).toBe(true)
+  expect(String(job.signal.reason)).toMatch(/advisory lock of job .* was lost/)
+  const dropped = next('outcome_lost')
+  gate.open()
+  expect((await dropped)[0]).toMatchObject({ jobId: id, outcome: 'succeeded' })
+  expect(await world.job(id)).toMatchObject({ finished_at: null, locked_by_id: ruby.processId })
+  running.open()
+  await other
+  expect(await world.job(id)).toMatchObject({ error: null, executions_count: 2 })
+  await capsule.shutdown()
+})
+
+test('a claim whose answer was lost is given back, so that the job runs [GJ-042]', async () => {
+  await using proxy = await FaultyNetwork.start(world.url)
+  await using _capsule = await world.start({ jobs: [EchoJob], databaseUrl: proxy.url, pollInterval: -1 })
+  const lost = proxy.loseAnswer('GoodJob::Lane', /claim_|WITH released/)
+  const [id] = [await enqueue(EchoJob)]
+  const done = performed(id)
+  await lost
+  await done
+  expect(await world.job(id)).toMatchObject({ error: null, executions_count: 2, locked_by_id: null })
+  const executions = await world.executions(id)
+  expect(executions.map(({ error_event }) => error_event)).toEqual([0, null])
+})
+
+test('while Postgres is away running bodies go on; their outcomes are kept and written, and new work is found', async () => {
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  await using proxy = await FaultyNetwork.start(world.url)
+  await using capsule = await world.start({ jobs: [GateJob, EchoJob], databaseUrl: proxy.url })
+  const id = await enqueue(GateJob)
+  await gate.entered
+  proxy.refuse()
+  proxy.cut()
+  const failed = next('outcome_write_failed')
+  gate.open()
+  expect((await failed)[0]).toMatchObject({ jobs: 1, attempt: 1 })
+  expect(await world.job(id)).toMatchObject({ finished_at: null, locked_by_id: capsule.processId })
+  const waiting = await enqueue(EchoJob)
+  const done = performed(id, waiting)
+  await next('connection_retry', 1, ({ part }) => part === 'lane')
+  await proxy.accept()
+  await done
+  expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1, locked_by_id: null })
+  expect(await world.executions(id)).toHaveLength(1)
+})
+
+test('a hundred jobs survive a terminated backend every few milliseconds: each succeeds, no two attempts overlap [GJ-042]', async () => {
+  const running = new Set<string>()
+  const overlaps: string[] = []
+  const BusyJob = jobClass('BusyJob', async (job) => {
+    if (running.has(job.jobId)) overlaps.push(job.jobId)
+    running.add(job.jobId)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    running.delete(job.jobId)
+  })
+  const capsule = await world.start({ jobs: [BusyJob], threads: 10, pollInterval: 0.2 })
+  for (let index = 0; index < 100; index++) await enqueue(BusyJob)
+  const names = ['GoodJob::Lane', 'GoodJob::Completer', 'GoodJob::Notifier', 'GoodJob::Capsule', 'GoodJob::Process']
+  const isOver = async () => (await world.sql('SELECT FROM good_jobs WHERE finished_at IS NULL LIMIT 1')).length === 0
+  for (let round = 0; round < 40 && !(await isOver()); round++) await terminate(names[round % names.length] ?? '')
+  await until(isOver, 'all jobs finished')
+  await capsule.shutdown()
+  expect(overlaps).toEqual([])
+  expect(await world.sql('SELECT error FROM good_jobs WHERE error IS NOT NULL')).toEqual([])
+  expect(await world.sql('SELECT id FROM good_jobs WHERE locked_by_id IS NOT NULL')).toEqual([])
+  expect(await world.sql('SELECT id FROM good_job_executions WHERE finished_at IS NULL')).toEqual([])
+})
+
+describe('a schema that breaks under a running worker', () => {
+  test('is told, does not cost a lock, and is forgotten when it is mended [GJ-040]', async () => {
+    const gate = new Gate()
+    const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+    const failures = record('claim_failed')
+    await using _capsule = await world.start({ jobs: [GateJob, EchoJob] })
+    const id = await enqueue(GateJob)
+    await gate.entered
+    await world.sql('ALTER TABLE good_jobs RENAME COLUMN labels TO labels_away')
+    const failed = next('claim_failed', 2)
+    const done = performed(id)
+    gate.open()
+    await world.sql(`NOTIFY good_job, '{}'`)
+    await done
+    await failed
+    await world.sql('ALTER TABLE good_jobs RENAME COLUMN labels_away TO labels')
+    await performed(await enqueue(EchoJob))
+    await until(async () => (await advisoryLocks(world)).length === 0, 'no lock left')
+    failures.stop()
+  })
+})
+
+describe('a silent partition', () => {
+  test('ends by itself: the lane connects anew and takes its locks from the connection that nobody answers on [GJ-042]', async () => {
+    const gate = new Gate()
+    const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+    await using proxy = await FaultyNetwork.start(world.url)
+    const impatient = new URL(proxy.url)
+    impatient.searchParams.set('query_timeout', '700')
+    const capsule = await world.start({ jobs: [GateJob, EchoJob], databaseUrl: impatient.href })
+    const id = await enqueue(GateJob)
+    const job = await gate.entered
+    const restored = next('lane_restored')
+    proxy.freeze('GoodJob::Lane')
+    const other = await enqueue(EchoJob)
+    const done = performed(id, other)
+    expect((await restored)[0]).toMatchObject({ keptLocks: 1, lostLocks: 0 })
+    expect(job.signal.aborted).toBe(false)
+    gate.open()
+    await done
+    expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
+    await capsule.shutdown()
+  })
+})

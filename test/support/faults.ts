@@ -1,0 +1,206 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createConnection, createServer, type Server, type Socket } from 'node:net'
+import { createInterface } from 'node:readline'
+
+/** A connection that goes through the proxy. */
+interface Link {
+  readonly client: Socket
+  readonly server: Socket
+  /** The application_name that it was opened with. */
+  name: string
+  isFrozen: boolean
+}
+
+/** Cuts the connection of `name` once a statement that matches was executed, before its answer arrives. */
+interface Trap {
+  readonly name: string
+  readonly statement: RegExp
+  readonly sprung: () => void
+}
+
+/**
+ * A TCP proxy in front of Postgres that makes the faults of networks: cuts, refusals, silence, lost answers. Connections are named
+ * by their application_name; no name means all of them.
+ */
+export class FaultyNetwork implements AsyncDisposable {
+  readonly #target: { readonly host: string; readonly port: number }
+  readonly #databaseUrl: string
+  readonly #links = new Set<Link>()
+  readonly #traps = new Set<Trap>()
+  #server: Server | undefined
+  #port = 0
+  #frozenNames: RegExp | undefined
+
+  private constructor(databaseUrl: string) {
+    const { hostname, port } = new URL(databaseUrl)
+    this.#databaseUrl = databaseUrl
+    this.#target = { host: hostname, port: Number(port) }
+  }
+
+  static async start(databaseUrl: string): Promise<FaultyNetwork> {
+    const proxy = new FaultyNetwork(databaseUrl)
+    await proxy.accept()
+    return proxy
+  }
+
+  /** The database's URL by way of the proxy. */
+  get url(): string {
+    const url = new URL(this.#databaseUrl)
+    url.hostname = '127.0.0.1'
+    url.port = String(this.#port)
+    return url.href
+  }
+
+  /** Takes connections (again, on the same port). */
+  async accept(): Promise<void> {
+    const server = createServer((client) => this.#link(client))
+    server.listen(this.#port, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    if (typeof address === 'object' && address !== null) this.#port = address.port
+    this.#server = server
+  }
+
+  /** Takes no more connections: ECONNREFUSED, as while a server restarts. */
+  refuse(): void {
+    this.#server?.close()
+    this.#server = undefined
+  }
+
+  /** Ends open connections. */
+  cut(name?: string): void {
+    for (const link of this.#named(name)) destroy(link)
+  }
+
+  /** Open connections and, with a pattern, new ones of these names forward nothing more and stay open: a silent partition. */
+  freeze(name?: string, newOnes?: RegExp): void {
+    this.#frozenNames = newOnes
+    for (const link of this.#named(name)) link.isFrozen = true
+  }
+
+  /** Lets new connections through again; frozen ones stay silent for ever, as after a partition. */
+  thaw(): void {
+    this.#frozenNames = undefined
+  }
+
+  /** Resolves when the next statement that matches was executed on a connection of this name, its answer lost and the connection cut. */
+  loseAnswer(name: string, statement: RegExp): Promise<void> {
+    return new Promise((sprung) => this.#traps.add({ name, statement, sprung }))
+  }
+
+  count(name?: string): number {
+    return this.#named(name).length
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.refuse()
+    this.cut()
+  }
+
+  #named(name: string | undefined): Link[] {
+    return [...this.#links].filter((link) => name === undefined || link.name === name)
+  }
+
+  #link(client: Socket): void {
+    const link: Link = { client, server: createConnection(this.#target), name: '', isFrozen: false }
+    this.#links.add(link)
+    client.setNoDelay(true)
+    link.server.setNoDelay(true)
+    let trap: Trap | undefined
+    client.on('data', (chunk: Buffer) => {
+      if (link.name === '') this.#name(link, chunk)
+      if (link.isFrozen) return
+      trap ??= this.#trapFor(link, chunk)
+      link.server.write(chunk)
+    })
+    link.server.on('data', (chunk: Buffer) => {
+      if (link.isFrozen) return
+      if (trap === undefined) {
+        client.write(chunk)
+        return
+      }
+      this.#traps.delete(trap)
+      destroy(link)
+      trap.sprung()
+    })
+    for (const socket of [client, link.server]) {
+      socket.on('error', () => undefined)
+      // A frozen connection tells neither side that the other has gone.
+      socket.on('close', () => {
+        this.#links.delete(link)
+        if (!link.isFrozen) destroy(link)
+      })
+    }
+  }
+
+  #name(link: Link, startup: Buffer): void {
+    link.name = /application_name\0([^\0]*)\0/.exec(startup.toString('latin1'))?.[1] ?? ''
+    if (this.#frozenNames?.test(link.name)) link.isFrozen = true
+  }
+
+  #trapFor(link: Link, chunk: Buffer): Trap | undefined {
+    const text = chunk.toString('latin1')
+    return [...this.#traps].find(({ name, statement }) => name === link.name && statement.test(text))
+  }
+}
+
+const destroy = ({ client, server }: Link): void => {
+  client.destroy()
+  server.destroy()
+}
+
+/** A worker in a process of its own, to be killed. */
+export interface WorkerProcess {
+  readonly child: ChildProcess
+  readonly processId: string
+  /** Resolves with the rest of the next line that begins with `word`, also of one that came before. */
+  line(word: string): Promise<string>
+  /** kill -9; resolves when the process is gone. */
+  kill(): Promise<void>
+  /** Sends a signal and resolves with the exit code. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>
+}
+
+/** Starts test/fixtures/worker.mjs, which runs the jobs that its own text describes; resolves when it is ready. */
+export const startWorkerProcess = async (
+  databaseUrl: string,
+  options: Readonly<Record<string, unknown>> = {},
+): Promise<WorkerProcess> => {
+  const child = spawn(process.execPath, [new URL('../fixtures/worker.mjs', import.meta.url).pathname], {
+    env: { ...process.env, WORKER_OPTIONS: JSON.stringify({ databaseUrl, batchSweepInterval: 0, ...options }) },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+  const lines: string[] = []
+  const waiting = new Set<() => void>()
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    lines.push(line)
+    for (const look of waiting) look()
+  })
+  const line = (word: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const look = () => {
+        const index = lines.findIndex((each) => each.split(' ')[0] === word)
+        if (index < 0) return
+        waiting.delete(look)
+        resolve(lines.splice(index, 1)[0]?.slice(word.length + 1) ?? '')
+      }
+      waiting.add(look)
+      void exited.then(() => {
+        if (waiting.delete(look)) reject(new Error(`the worker ended before it said ${word}: ${lines.join(' | ')}`))
+      })
+      look()
+    })
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    child.kill(signal)
+    return exited
+  }
+  return {
+    child,
+    processId: await line('ready'),
+    line,
+    kill: async () => void (await end('SIGKILL')),
+    stop: (signal = 'SIGTERM') => end(signal),
+  }
+}
