@@ -4,8 +4,11 @@ import type { World } from '../support/harness.ts'
 /** The time of Ruby's clock; two calls may be equal. */
 const now = (): string => new Date().toISOString()
 
-/** The dashboard's retry button and its mass action: the row, then the message. The batch is not looked at. */
-export const rubyRetry = async ({ sql }: World, jobId: string): Promise<void> => {
+/**
+ * The dashboard's retry button and its mass action: the row, then the message. The batch is not looked at. With `isForRuby` the
+ * job starts too late for a worker of this process, so that `rubyPerform` can have it.
+ */
+export const rubyRetry = async ({ sql }: World, jobId: string, { isForRuby = false } = {}): Promise<void> => {
   const at = now()
   await sql('UPDATE good_jobs SET error_event = 3, updated_at = $2 WHERE id = $1', [jobId, at])
   await sql(
@@ -14,9 +17,9 @@ export const rubyRetry = async ({ sql }: World, jobId: string): Promise<void> =>
            'executions', coalesce((serialized_params->>'executions')::integer, 0) + 1,
            'enqueued_at', to_char($2::timestamp, 'YYYY-MM-DD"T"HH24:MI:SS.US000"Z"'),
            'provider_job_id', id::text),
-       scheduled_at = $2, created_at = $2, updated_at = $2, performed_at = NULL, finished_at = NULL
+       scheduled_at = $2::timestamp + make_interval(hours => $3), created_at = $2, updated_at = $2, performed_at = NULL, finished_at = NULL
      WHERE id = $1 AND finished_at IS NOT NULL AND error IS NOT NULL`,
-    [jobId, at],
+    [jobId, at, isForRuby ? 1 : 0],
   )
   await sql(
     `SELECT pg_notify('good_job', json_build_object('queue_name', queue_name)::text) FROM good_jobs WHERE id = $1`,
