@@ -1,0 +1,94 @@
+import { once } from 'node:events'
+import { createConnection, createServer, type Server, type Socket } from 'node:net'
+
+/** Where the process behind the proxy dies: before the server sees a statement, or after it answered it. */
+export interface CrashPoint {
+  readonly when: 'before' | 'after'
+  /** Text or name of the statement. */
+  readonly statement: RegExp
+}
+
+/** The last message of an answer: ReadyForQuery, five bytes and a state. */
+const READY_FOR_QUERY = Buffer.from([0x5a, 0, 0, 0, 5])
+
+/**
+ * A TCP proxy between a worker process and Postgres that kills the worker at one statement boundary of its completer. A statement is
+ * known by its text, or by its name when the server has prepared it.
+ */
+export class CrashProxy implements AsyncDisposable {
+  readonly #target: { readonly host: string; readonly port: number }
+  readonly #databaseUrl: string
+  readonly #point: CrashPoint
+  readonly #sockets = new Set<Socket>()
+  readonly #server: Server
+  #crash: () => void = () => {}
+  #isCrashed = false
+
+  private constructor(databaseUrl: string, point: CrashPoint) {
+    const { hostname, port } = new URL(databaseUrl)
+    this.#databaseUrl = databaseUrl
+    this.#target = { host: hostname, port: Number(port) }
+    this.#point = point
+    this.#server = createServer((client) => this.#link(client))
+  }
+
+  static async start(databaseUrl: string, point: CrashPoint): Promise<CrashProxy> {
+    const proxy = new CrashProxy(databaseUrl, point)
+    proxy.#server.listen(0, '127.0.0.1')
+    await once(proxy.#server, 'listening')
+    return proxy
+  }
+
+  /** The database's URL by way of the proxy. */
+  get url(): string {
+    const url = new URL(this.#databaseUrl)
+    const address = this.#server.address()
+    url.hostname = '127.0.0.1'
+    if (typeof address === 'object' && address !== null) url.port = String(address.port)
+    return url.href
+  }
+
+  /** What is killed. */
+  onCrash(crash: () => void): void {
+    this.#crash = crash
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  #link(client: Socket): void {
+    const server = createConnection(this.#target)
+    let isCompleter = false
+    let isAwaited = false
+    client.on('data', (chunk: Buffer) => {
+      const text = chunk.toString('latin1')
+      if (text.includes('application_name\0GoodJob::Completer')) isCompleter = true
+      const isPoint = isCompleter && this.#point.statement.test(text)
+      if (isPoint && this.#point.when === 'before') this.#die()
+      if (this.#isCrashed) return
+      if (isPoint) isAwaited = true
+      server.write(chunk)
+    })
+    server.on('data', (chunk: Buffer) => {
+      if (isAwaited && chunk.includes(READY_FOR_QUERY)) this.#die()
+      if (!this.#isCrashed) client.write(chunk)
+    })
+    for (const [socket, other] of [[client, server] as const, [server, client] as const]) {
+      this.#sockets.add(socket)
+      socket.on('error', () => undefined)
+      socket.on('close', () => {
+        this.#sockets.delete(socket)
+        other.destroy()
+      })
+    }
+  }
+
+  #die(): void {
+    if (this.#isCrashed) return
+    this.#isCrashed = true
+    this.#crash()
+  }
+}
