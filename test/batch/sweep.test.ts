@@ -1,0 +1,186 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { checkOptionsOf } from '../../src/batch/context.ts'
+import { type SweepOptions, sweepBatches } from '../../src/batch/sweep.ts'
+import { record, type World } from '../support/harness.ts'
+import { rubyPerform, rubyRetry } from './as-ruby.ts'
+import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
+
+for (const hasJobsFinishedAt of [true, false]) {
+  describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at`, () => {
+    let world: World
+    beforeAll(async () => {
+      world = await openBatchWorld({ hasJobsFinishedAt })
+    })
+    afterAll(() => world.close())
+    beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches'))
+
+    const sweep = (options: Partial<SweepOptions> = {}) =>
+      sweepBatches({
+        database: world.adapter.database,
+        check: checkOptionsOf(world.adapter),
+        processId: randomUUID(),
+        windowSeconds: 3600,
+        graceSeconds: 0,
+        ...options,
+      })
+
+    /** A discarded, finished batch whose broken member Ruby retried and performed. */
+    const owedSuccess = async (): Promise<Scene> => {
+      const scene = await Scene.enqueue(world, { bad: ['fail'] })
+      await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob] })
+      await scene.settled()
+      await rubyRetry(world, scene.id('bad'), { isForRuby: true })
+      await rubyPerform(world, scene.id('bad'))
+      return scene
+    }
+
+    /** A batch whose last member ended in a process that died before its bookkeeping. */
+    const hung = async (error: string | null = null): Promise<Scene> => {
+      const scene = await Scene.enqueue(world, { only: { startsIn: 3600 } })
+      await rubyPerform(world, scene.id('only'), error)
+      return scene
+    }
+
+    test('success that is owed is fired once', async () => {
+      const scene = await owedSuccess()
+      const healed = record('batch_healed')
+      expect(await sweep()).toEqual({ checked: 1, healed: 1, unproven: 0, isDone: true })
+      healed.stop()
+      expect(healed.seen).toEqual([{ batchId: scene.batch.id, description: null, reason: 'owed_success' }])
+      expect(await scene.seen()).toMatchObject({ isDiscarded: false, callbacks: ['discard', 'finish', 'success'] })
+      expect(await sweep()).toMatchObject({ healed: 0 })
+      expect((await scene.seen()).callbacks).toEqual(['discard', 'finish', 'success'])
+    })
+
+    test('a batch that hangs is completed once', async () => {
+      const scene = await hung()
+      expect(await sweep()).toMatchObject({ healed: 1 })
+      expect(await scene.seen()).toMatchObject({ isDiscarded: false, isEnded: true, callbacks: ['finish', 'success'] })
+      expect(await sweep()).toMatchObject({ healed: 0 })
+    })
+
+    test('a batch that hangs with a broken member is completed as discarded', async () => {
+      const scene = await hung('RuntimeError: boom')
+      expect(await sweep()).toMatchObject({ healed: 1 })
+      expect(await scene.seen()).toMatchObject({ isDiscarded: true, isEnded: true, callbacks: ['discard', 'finish'] })
+    })
+
+    test('a batch that ended a moment ago is left to whoever is about to look at it', async () => {
+      const scene = await hung()
+      expect(await sweep({ graceSeconds: 60 })).toMatchObject({ healed: 0 })
+      expect(await scene.seen()).toMatchObject({ isEnded: false, callbacks: [] })
+    })
+
+    test('a batch older than the window is left alone', async () => {
+      const scene = await owedSuccess()
+      await world.sql(`UPDATE good_job_batches SET created_at = created_at - interval '2 hours'`)
+      expect(await sweep()).toMatchObject({ checked: 0, healed: 0 })
+      expect((await scene.seen()).isDiscarded).toBe(true)
+    })
+
+    test('a batch that cannot be proven is counted and named, and stays as it is', async () => {
+      const scene = await owedSuccess()
+      await world.sql(
+        `INSERT INTO good_job_processes (id, created_at, updated_at, state)
+         VALUES (gen_random_uuid(), now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC', '{"preserve_job_records": false}')`,
+      )
+      const unproven = record('batch_unproven')
+      expect(await sweep()).toMatchObject({ healed: 0, unproven: 1 })
+      unproven.stop()
+      await world.sql('DELETE FROM good_job_processes')
+      expect(unproven.seen).toEqual([
+        { batchId: scene.batch.id, description: null, reason: expect.stringContaining('deletes finished jobs') },
+      ])
+      expect(await scene.seen()).toMatchObject({ isDiscarded: true, callbacks: ['discard', 'finish'] })
+    })
+
+    test('batches that run, and batches that are well, are not touched', async () => {
+      await Scene.enqueue(world, { waits: { startsIn: 3600 } })
+      const well = await Scene.enqueue(world, { good: [] })
+      await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob] })
+      await well.settled()
+      const before = await world.sql('SELECT * FROM good_job_batches ORDER BY id')
+      expect(await sweep()).toMatchObject({ healed: 0, unproven: 0 })
+      expect(await world.sql('SELECT * FROM good_job_batches ORDER BY id')).toEqual(before)
+    })
+
+    test('one process sweeps at a time', async () => {
+      await owedSuccess()
+      const other = await world.pool.connect()
+      await other.query('BEGIN')
+      await other.query(`SELECT pg_advisory_xact_lock(hashtextextended('good-job-node batch sweep', 0))`)
+      expect(await sweep()).toMatchObject({ isDone: false, healed: 0 })
+      await other.query('ROLLBACK')
+      other.release()
+      expect(await sweep()).toMatchObject({ isDone: true, healed: 1 })
+    })
+
+    test('a worker sweeps at its start', async () => {
+      const scene = await owedSuccess()
+      const swept = record('batch_sweep')
+      await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob], batchSweepInterval: 60 })
+      expect(await scene.settled()).toMatchObject({ isDiscarded: true })
+      await expect.poll(() => swept.seen.length).toBe(1)
+      swept.stop()
+      expect(await scene.settled()).toMatchObject({ isDiscarded: false, callbacks: ['discard', 'finish', 'success'] })
+    })
+  })
+}
+
+describe('over many batches', () => {
+  let world: World
+  beforeAll(async () => {
+    world = await openBatchWorld()
+    await world.sql(
+      `INSERT INTO good_job_batches (id, created_at, updated_at, enqueued_at, jobs_finished_at, finished_at)
+       SELECT gen_random_uuid(), now() AT TIME ZONE 'UTC' - n * interval '1 second', now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC',
+         now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC'
+       FROM generate_series(1, 20000) AS n`,
+    )
+    await world.sql(
+      `INSERT INTO good_jobs (id, active_job_id, created_at, updated_at, scheduled_at, performed_at, finished_at, batch_id, queue_name,
+         priority, job_class, serialized_params)
+       SELECT gen_random_uuid(), gen_random_uuid(), now(), now(), now(), now(), now(), good_job_batches.id, 'default', 0, 'MemberJob', '{}'
+       FROM good_job_batches, generate_series(1, 5)`,
+    )
+    await world.sql('ANALYZE')
+  })
+  afterAll(() => world.close())
+
+  const options = (): SweepOptions => ({
+    database: world.adapter.database,
+    check: checkOptionsOf(world.adapter),
+    processId: randomUUID(),
+    windowSeconds: 86_400,
+    graceSeconds: 0,
+  })
+
+  test('the oldest page is reached', async () => {
+    const [oldest] = await world.sql<{ id: string }>('SELECT id FROM good_job_batches ORDER BY created_at LIMIT 1')
+    await world.sql(
+      'UPDATE good_job_batches SET jobs_finished_at = NULL, finished_at = NULL, on_finish = $2 WHERE id = $1',
+      [oldest?.id, 'CallbackJob'],
+    )
+    await world.sql(`UPDATE good_job_batches SET updated_at = updated_at - interval '1 hour' WHERE id = $1`, [
+      oldest?.id,
+    ])
+    expect(await sweepBatches(options())).toMatchObject({ checked: 1, healed: 1 })
+  })
+
+  test('no statement of a sweep reads all of good_jobs', async () => {
+    const before = await scans()
+    await sweepBatches(options())
+    await sweepBatches(options())
+    expect((await scans()) - before).toBe(0)
+  })
+
+  /** Sequential scans of good_jobs so far; the counters of a backend arrive when it is idle for a moment. */
+  const scans = async (): Promise<number> => {
+    await world.sql('SELECT pg_stat_force_next_flush()')
+    const [row] = await world.sql<{ n: number }>(
+      `SELECT seq_scan::integer AS n FROM pg_stat_user_tables WHERE relname = 'good_jobs'`,
+    )
+    return row?.n ?? 0
+  }
+})
