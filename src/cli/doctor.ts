@@ -88,6 +88,7 @@ const draw = (findings: Findings, problems: readonly string[], now: Date): void 
     )
   }
   for (const text of schemaText(schema)) print(text)
+  if (server === undefined) return
   const alive = processes.filter(({ is_alive }) => is_alive)
   line(
     alive.length > 0,
