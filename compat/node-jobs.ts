@@ -3,7 +3,7 @@
 import { Pool } from 'pg'
 import { type Batch, InterruptError, Job, type RubySymbol, registerSerializer } from '../dist/index.js'
 
-const pool = new Pool({ connectionString: process.env.DATABASE_URL, max: 20, allowExitOnIdle: true })
+const pool = new Pool({ connectionString: process.env.DATABASE_URL, max: 40, allowExitOnIdle: true })
 
 const record = async (job: Job, name: string, payload: Record<string, unknown> = {}): Promise<void> => {
   const { jobId: job_id, jobClass: job_class, executions } = job
@@ -206,7 +206,7 @@ export class BatchCallbackJob extends Job {
 
   override async perform(batch: Batch, { event }: { readonly event: RubySymbol }): Promise<void> {
     await record(this, 'callback', { event: event.name, batch_id: batch.id, properties: batch.properties })
-    await passGate(`callback of ${batch.id}`)
+    await passGate(`callbacks of ${batch.properties.name}`)
   }
 }
 

@@ -1,8 +1,7 @@
+import { inject } from 'vitest'
 import type { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
 import { Program } from './support/program.ts'
-
-const ROOT = new URL('../', import.meta.url).pathname
 
 /** How long Node may take to start on a busy machine. */
 const START_TIMEOUT_MS = 60_000
@@ -11,9 +10,9 @@ const START_TIMEOUT_MS = 60_000
 export type JobModules = 'node' | 'shared' | 'both'
 
 const MODULES: Readonly<Record<JobModules, readonly string[]>> = {
-  node: ['.tmp/node-only-jobs.js'],
-  shared: ['.tmp/node-jobs.js'],
-  both: ['.tmp/node-only-jobs.js', '.tmp/node-jobs.js'],
+  node: ['jobs/node-only-jobs.js'],
+  shared: ['jobs/node-jobs.js'],
+  both: ['jobs/node-only-jobs.js', 'jobs/node-jobs.js'],
 }
 
 export interface NodeWorkerOptions {
@@ -74,7 +73,7 @@ const nodeProgram = (app: RailsApp, name: string, args: readonly string[], env: 
     name: `${name}-${app.goodJobVersion}`,
     command: process.execPath,
     args,
-    cwd: ROOT,
+    cwd: inject('packageFolder'),
     env: { ...Object.fromEntries(own), DATABASE_URL: app.databaseUrl, ...env },
   })
 }

@@ -14,6 +14,8 @@ export interface Member {
   readonly startsIn?: number
   /** @default 'MemberJob' */
   readonly jobClass?: string
+  /** @default the one of the class */
+  readonly queue?: string
 }
 
 export interface BatchOptions {
@@ -23,6 +25,8 @@ export interface BatchOptions {
   readonly onFinish?: string | null
   readonly onDiscard?: string | null
   readonly properties?: Readonly<Record<string, unknown>>
+  /** Whether the callback jobs wait in the middle of their work until `letCallbacksGo`. @default false */
+  readonly holdsCallbacks?: boolean
 }
 
 export type MemberState = 'open' | 'succeeded' | 'discarded'
@@ -53,7 +57,7 @@ const ENQUEUE_BATCH = `
   )
   batch.enqueue do
     args[:members].each do |member|
-      options = member[:starts_in] ? { wait: member[:starts_in].seconds } : {}
+      options = { wait: member[:starts_in]&.seconds, queue: member[:queue] }.compact
       jobs[member[:name]] = member[:job_class].constantize.set(**options).perform_later(member[:own_name]).job_id
     end
   end
@@ -77,7 +81,7 @@ const SELECT_CALLBACKS = `
   FROM good_jobs WHERE batch_callback_id = $1 ORDER BY created_at`
 
 /**
- * $1 batch · $2 one job of it, or null for all. Jobs that still have to run, attempts that live Ruby workers made, and those of
+ * $1 batch · $2 one job of it, or null for all. Jobs that still have to run or that somebody still has locked, attempts that live Ruby workers made, and those of
  * them that are over together with their bookkeeping. Node does its bookkeeping in the transaction of the outcome: nothing to
  * wait for. A Ruby attempt may be at work on a job that was force-discarded.
  */
@@ -99,6 +103,12 @@ const SELECT_UNSETTLED = `
       AND (performed_at IS NOT NULL OR scheduled_at < clock_timestamp() AT TIME ZONE 'UTC' + interval '1 minute')
     ) AS open,
     (
+      SELECT count(*)::integer FROM pg_locks
+      JOIN own ON ('x' || substr(md5('good_jobs-' || own.id), 1, 16))::bit(64)::bigint
+        = (pg_locks.classid::bigint << 32) | pg_locks.objid::bigint
+      WHERE locktype = 'advisory' AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    ) AS locked,
+    (
       SELECT count(*)::integer FROM good_job_executions AS execution
       JOIN own ON own.id = execution.active_job_id
       JOIN worker ON worker.id = execution.process_id
@@ -109,6 +119,9 @@ const SELECT_UNSETTLED = `
       JOIN worker ON worker.pid = payload ->> 'pid'
       WHERE name = 'task_finished'
     ) AS ended`
+
+/** Names the gate of the callbacks among those of the members. */
+const CALLBACKS = ' callbacks'
 
 /** A batch that was enqueued in Ruby, with members whose course a test decides. */
 export class TestBatch {
@@ -141,14 +154,15 @@ export class TestBatch {
       if (fails > 0) await app.letFail(`${prefix} ${name}`, fails)
       if (waits) gates.set(name, await shutGate(app.databaseUrl, `${prefix} ${name}`))
     }
+    if (options.holdsCallbacks) gates.set(CALLBACKS, await shutGate(app.databaseUrl, `callbacks of ${prefix}`))
     const { id, jobs } = await app.run<{ id: string; jobs: Record<string, string> }>(ENQUEUE_BATCH, {
       description: members.map(({ name }) => name).join(', '),
       on_success: callback(options.onSuccess),
       on_finish: callback(options.onFinish),
       on_discard: callback(options.onDiscard),
       properties: { name: prefix, ...properties },
-      members: members.map(({ name, jobClass = 'MemberJob', startsIn }) => {
-        return { name, own_name: `${prefix} ${name}`, job_class: jobClass, starts_in: startsIn }
+      members: members.map(({ name, jobClass = 'MemberJob', startsIn, queue }) => {
+        return { name, own_name: `${prefix} ${name}`, job_class: jobClass, starts_in: startsIn, queue }
       }),
     })
     return new TestBatch(app, prefix, jobs, id, gates)
@@ -166,6 +180,11 @@ export class TestBatch {
     await this.#gates.get(name)?.release()
   }
 
+  /** Lets the callback jobs go on that wait in the middle of their work. */
+  async letCallbacksGo(): Promise<void> {
+    await this.#gates.get(CALLBACKS)?.release()
+  }
+
   /** The member's next `times` runs fail. */
   async letFail(name: string, times: number): Promise<void> {
     await this.#app.letFail(`${this.#prefix} ${name}`, times)
@@ -176,6 +195,14 @@ export class TestBatch {
     const own = `${this.#prefix} ${name}`
     await eventually(`${name} has started ${times} times`, async () => {
       return (await this.#app.events('started', { name: own })).length >= times
+    })
+  }
+
+  /** Resolves when these callbacks have begun their work. */
+  async untilCallbacksStarted(callbacks: readonly CallbackEvent[]): Promise<void> {
+    await eventually(`callbacks ${callbacks.join(', ')} have started`, async () => {
+      const started = await this.#app.events('callback', { batch_id: this.id })
+      return callbacks.every((event) => started.some(({ payload }) => payload.event === event))
     })
   }
 
@@ -223,12 +250,13 @@ export class TestBatch {
   async #isQuiet(jobId: string | null): Promise<boolean> {
     const { rows } = await this.#app.pool.query<Counts>(SELECT_UNSETTLED, [this.id, jobId])
     const [counts] = rows
-    return counts?.open === 0 && counts.ended >= counts.attempts
+    return counts?.open === 0 && counts.locked === 0 && counts.ended >= counts.attempts
   }
 }
 
 interface Counts {
   readonly open: number
+  readonly locked: number
   readonly attempts: number
   readonly ended: number
 }

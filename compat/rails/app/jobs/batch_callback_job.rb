@@ -3,6 +3,6 @@
 class BatchCallbackJob < ApplicationJob
   def perform(batch, context)
     record('callback', event: context[:event], batch_id: batch.id, properties: batch.properties)
-    Gate.pass("callback of #{batch.id}")
+    Gate.pass("callbacks of #{batch.properties[:name]}")
   end
 end
