@@ -27,7 +27,13 @@ const collect = async (batch: Batch, jobs: BatchJobs | undefined): Promise<Membe
 
 const capture = async (batch: Batch, block: (batch: Batch) => unknown): Promise<Job[]> => {
   const buffer: Job[] = []
-  await withEnqueueContext({ batchId: batch.id, buffer }, async () => block(batch))
+  const context: { batchId: string; buffer: Job[] | undefined } = { batchId: batch.id, buffer }
+  try {
+    await withEnqueueContext(context, async () => block(batch))
+  } finally {
+    // Nobody empties the buffer any more: what the block left running enqueues by itself, into the batch.
+    context.buffer = undefined
+  }
   return buffer
 }
 

@@ -4,11 +4,14 @@ import { jobClassName } from '../job/class-name.ts'
 import { isJobClass, type JobRegistry } from '../job/registry.ts'
 import type { CheckOptions } from './completion.ts'
 
-/** Queue and priority of a registered class, for callbacks of batches that name none. */
+/** Classes that batches of this process name as callbacks: a client registers none, and knows them all the same. */
+const callbackClasses = new Map<string, JobConstructor>()
+
+/** Queue and priority of a class that this process knows, for callbacks of batches that name none. */
 const classDefaultsOf =
   (registry: JobRegistry | undefined): CheckOptions['classDefaults'] =>
   (name) => {
-    const jobClass = registry?.get(name)
+    const jobClass = registry?.get(name) ?? callbackClasses.get(name)
     if (jobClass === undefined) return undefined
     const job: Job = new jobClass()
     return { queueName: job.queueName, priority: job.priority ?? 0 }

@@ -11,9 +11,6 @@ export interface ProofPolicy {
   readonly cleanupAgeSeconds: number | undefined
 }
 
-/** GoodJob process.rb: a process row younger than this is alive. */
-export const PROCESS_EXPIRY_MS = 5 * 60_000
-
 /**
  * Whether a discarded batch in which nothing is open or broken really lost nothing. Deleted rows leave no trace, so "nothing
  * broken is left" proves nothing by itself: the history must show the attempt that broke the batch and a later success, and
@@ -43,7 +40,7 @@ export const proveRecovery = async (
   if (age !== undefined && now.getTime() - Date.parse(batch.created_at) > age * 1000) {
     return unproven(`the batch is older than the ${age} s after which discarded jobs are cleaned up`)
   }
-  const deleting = await findDeletingProcess(db, new Date(now.getTime() - PROCESS_EXPIRY_MS).toISOString())
+  const deleting = await findDeletingProcess(db, facts)
   if (deleting) {
     return unproven(
       `process ${deleting.hostname}:${deleting.pid} (${deleting.id}) deletes finished jobs (preserve_job_records)`,

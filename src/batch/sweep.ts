@@ -1,7 +1,10 @@
+import { isRetryable } from '../errors.ts'
 import { events } from '../events.ts'
+import { batchLockKey } from '../sql/advisory-lock.ts'
 import { findSuspectBatches, type SweptBatch, trySweepLock } from '../sql/batch-check.ts'
+import { tryLockBatch } from '../sql/batches.ts'
 import type { Database, Facts } from '../sql/database.ts'
-import { announceChecks, type CheckOptions, checkBatches, lockTouchedBatches } from './completion.ts'
+import { announceChecks, type CheckedBatch, type CheckOptions, checkBatches } from './completion.ts'
 import { needsProof } from './decision.ts'
 
 export interface SweepOptions {
@@ -52,7 +55,7 @@ const sweepPages = async (options: SweepOptions, facts: Facts): Promise<SweepRes
   while (!signal?.aborted) {
     const page = await findSuspectBatches(database.pool, facts, { createdAfter, before, quietSince })
     for (const batch of page.batches) {
-      const outcome = await sweepBatch(options, facts, batch)
+      const outcome = await sweepBatch(options, facts, batch).catch(reportBatch(options, batch))
       result.checked += 1
       if (outcome === 'healed') result.healed += 1
       if (outcome === 'unproven') result.unproven += 1
@@ -70,8 +73,9 @@ const sweepBatch = async (
 ): Promise<'healed' | 'unproven' | 'healthy'> => {
   const reason = suspicion(facts, batch)
   if (reason === undefined) return 'healthy'
-  const checked = await database.transaction(async (db) => {
-    await lockTouchedBatches(db, [batch.id])
+  const checked = await database.transaction(async (db): Promise<CheckedBatch[]> => {
+    // Who holds the lock checks the batch itself, or leaves it to the next sweep: the others need not wait for that.
+    if (!(await tryLockBatch(db, batchLockKey(batch.id)))) return []
     return checkBatches(db, facts, [{ id: batch.id }], check)
   })
   announceChecks(checked)
@@ -84,6 +88,15 @@ const sweepBatch = async (
   }
   return one?.decision.unproven === undefined ? 'healthy' : 'unproven'
 }
+
+/** What Postgres refuses of one batch is that batch's trouble; a lost connection ends the sweep. */
+const reportBatch =
+  ({ processId }: SweepOptions, batch: SweptBatch) =>
+  (error: unknown): 'failed' => {
+    if (isRetryable(error)) throw error
+    events.emit('worker_error', { processId, part: `batch sweep, batch ${batch.id}`, error })
+    return 'failed'
+  }
 
 const suspicion = (facts: Facts, batch: SweptBatch): 'owed_success' | 'hung' | 'unfinished' | undefined => {
   if (batch.has_open_member) return undefined

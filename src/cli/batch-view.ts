@@ -1,45 +1,10 @@
 import pc from 'picocolors'
 import type { BatchStatus, TimelineEntry } from '../batch/batch-status.ts'
-import { JOB_STATES, type JobState } from '../sql/job-states.ts'
-import { stateText } from './job-view.ts'
+import { countsText, drawBar, stateText } from '../observe/batch-bar.ts'
+import type { JobState } from '../sql/job-states.ts'
 import { durationText, terminalWidth, timeText } from './output.ts'
 
-const GLYPHS: Readonly<Record<JobState, string>> = {
-  succeeded: '█',
-  running: '▓',
-  queued: '░',
-  scheduled: '·',
-  retried: '▒',
-  discarded: '✖',
-}
-const BAR_ORDER: readonly JobState[] = ['succeeded', 'running', 'queued', 'retried', 'scheduled', 'discarded']
 const BAR_WIDTH = 60
-const PAINT: Readonly<Record<JobState, (text: string) => string>> = {
-  succeeded: pc.green,
-  running: pc.magenta,
-  queued: pc.blue,
-  retried: pc.yellow,
-  scheduled: pc.cyan,
-  discarded: pc.red,
-}
-
-/** Members by state as one bar; every state that occurs is seen, however few its jobs are. */
-export const drawBar = (jobs: BatchStatus['jobs'], width: number = BAR_WIDTH): string => {
-  const total = JOB_STATES.reduce((sum, state) => sum + jobs[state], 0)
-  if (total === 0) return pc.dim('(no jobs)')
-  const cells = Math.min(width, total)
-  const widths = new Map(
-    BAR_ORDER.map((state) => [state, jobs[state] === 0 ? 0 : Math.max(1, Math.floor((jobs[state] / total) * cells))]),
-  )
-  const largest = BAR_ORDER.reduce((best, state) => (jobs[state] > jobs[best] ? state : best))
-  const used = [...widths.values()].reduce((sum, each) => sum + each, 0)
-  widths.set(largest, Math.max(1, (widths.get(largest) ?? 0) + cells - used))
-  return BAR_ORDER.map((state) => PAINT[state](GLYPHS[state].repeat(widths.get(state) ?? 0))).join('')
-}
-
-/** `5 succeeded, 1 discarded`. */
-export const countsText = (jobs: BatchStatus['jobs']): string =>
-  BAR_ORDER.flatMap((state) => (jobs[state] > 0 ? [`${jobs[state]} ${stateText(state)}`] : [])).join(', ') || 'no jobs'
 
 /** The life of a batch. */
 export const drawBatch = (status: BatchStatus): string => {

@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
 import pc from 'picocolors'
-import { PROCESS_EXPIRY_MS } from '../batch/proof.ts'
 import { findWaitingQueues } from '../sql/job-list.ts'
 import { listProcesses, readServer, type ServerFacts } from '../sql/process-list.ts'
 import { checkSchema, type SchemaReport } from '../sql/schema.ts'
@@ -10,6 +9,9 @@ import { PartialFailure } from './failure.ts'
 import { agoText, plural, print, printJson, snakeCase } from './output.ts'
 import { schemaText } from './schema.ts'
 import { addSessionOptions, type Session, withSession } from './session.ts'
+
+/** GoodJob process.rb: a process row younger than this is alive. */
+const PROCESS_EXPIRY_MS = 5 * 60_000
 
 interface Findings {
   readonly server: ServerFacts | undefined

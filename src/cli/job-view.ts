@@ -1,19 +1,7 @@
 import pc from 'picocolors'
+import { stateText } from '../observe/batch-bar.ts'
 import type { ListedJob, ShownExecution, ShownJob } from '../sql/job-list.ts'
-import type { JobState } from '../sql/job-states.ts'
 import { agoText, durationText, table, timeText } from './output.ts'
-
-const PAINT: Readonly<Record<JobState, (text: string) => string>> = {
-  scheduled: pc.cyan,
-  retried: pc.yellow,
-  queued: pc.blue,
-  running: pc.magenta,
-  succeeded: pc.green,
-  discarded: pc.red,
-}
-
-/** The state in its colour. */
-export const stateText = (state: JobState): string => PAINT[state](state)
 
 /** A page of jobs as a table. */
 export const drawJobs = (jobs: readonly ListedJob[], now: Date): string =>

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { Command } from 'commander'
 import { addBatchesCommands } from './batches.ts'
 import { addCleanupCommand } from './cleanup.ts'
+import { addDemoCommand } from './demo.ts'
 import { addDoctorCommand } from './doctor.ts'
 import { EXIT, report } from './failure.ts'
 import { addJobsCommands } from './jobs.ts'
@@ -18,6 +19,7 @@ const buildProgram = (): Command => {
     .configureHelp({ showGlobalOptions: true })
     .showSuggestionAfterError()
     .exitOverride()
+  addDemoCommand(program)
   addStartCommand(program)
   addJobsCommands(program)
   addBatchesCommands(program)

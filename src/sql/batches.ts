@@ -98,6 +98,15 @@ export const lockBatches = async (db: Queryable, keys: readonly string[]): Promi
   await rowsOf(db, { name: 'lock_batches', text: LOCK_BATCHES, values: [keys] })
 }
 
+/** $1 advisory key bigint */
+const TRY_LOCK_BATCH = 'SELECT pg_try_advisory_xact_lock($1::bigint) AS is_locked'
+
+/** Takes GoodJob's lock of a batch until the end of the transaction, unless somebody holds it. */
+export const tryLockBatch = async (db: Queryable, key: string): Promise<boolean> => {
+  const rows = await rowsOf<{ is_locked: boolean }>(db, { text: TRY_LOCK_BATCH, values: [key] })
+  return rows[0]?.is_locked ?? false
+}
+
 /** The times of a batch after a step; all of them are written. */
 export interface BatchTimes {
   readonly id: string

@@ -9,6 +9,10 @@ export interface Facts extends Capabilities {
   readonly timestampType: 'timestamp' | 'timestamptz'
 }
 
+/** The server's clock as a value for this database's time columns, whatever the session's TimeZone is. */
+export const serverNow = ({ timestampType }: Pick<Facts, 'timestampType'>): string =>
+  timestampType === 'timestamptz' ? 'clock_timestamp()' : `(clock_timestamp() AT TIME ZONE 'UTC')`
+
 export interface DatabaseOptions {
   readonly databaseUrl?: string | undefined
   /** A pool of the caller's; it stays the caller's to end. */

@@ -4,7 +4,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import pg from 'pg'
 
-/** @typedef {{ config: import('pg').ClientConfig, statement: string, processId: string, state: string, intervalMs: number, clockOffsetMs: number }} HeartbeatData */
+/** @typedef {{ config: import('pg').ClientConfig, statement: string, processId: string, state: string, intervalMs: number }} HeartbeatData */
 
 /** @type {HeartbeatData} */
 const data = workerData
@@ -31,8 +31,7 @@ const beat = async () => {
   isBeating = true
   try {
     const connected = await connect()
-    const now = new Date(Date.now() + data.clockOffsetMs).toISOString()
-    await connected.query(data.statement, [data.processId, state, now])
+    await connected.query(data.statement, [data.processId, state])
     parentPort?.postMessage({ type: 'beat' })
   } catch (error) {
     parentPort?.postMessage({ type: 'failed', error: error instanceof Error ? error.message : String(error) })

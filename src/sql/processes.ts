@@ -1,38 +1,39 @@
 import { jobLockKeySql } from './advisory-lock.ts'
-import type { Facts } from './database.ts'
+import { type Facts, serverNow } from './database.ts'
 import { countOf, type Queryable, rowsOf } from './types.ts'
 
 /**
- * Creates or refreshes a process row. It is also sent by the heartbeat thread, so it names no type that depends on the schema.
- * GoodJob process.rb: lock_type stays NULL, which means "alive while updated_at is younger than five minutes".
+ * Creates or refreshes a process row. GoodJob process.rb: lock_type stays NULL, which means "alive while updated_at is younger than
+ * five minutes". The time is the server's: by a clock of its own that is minutes off, a process would be taken for dead, or would
+ * take the others for dead.
  *
- * $1 id uuid · $2 state jsonb · $3 now timestamp
+ * $1 id uuid · $2 state jsonb
  */
-export const UPSERT_PROCESS = `
+export const upsertProcessText = (facts: Pick<Facts, 'timestampType'>): string => `
 INSERT INTO good_job_processes (id, state, created_at, updated_at)
-VALUES ($1, $2::jsonb, $3, $3)
+VALUES ($1, $2::jsonb, ${serverNow(facts)}, ${serverNow(facts)})
 ON CONFLICT (id) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at, lock_type = NULL`
 
 export const upsertProcess = async (
   db: Queryable,
-  process: { id: string; state: string; now: string },
+  facts: Facts,
+  process: { readonly id: string; readonly state: string },
 ): Promise<void> => {
-  await countOf(db, { text: UPSERT_PROCESS, values: [process.id, process.state, process.now] })
+  await countOf(db, { text: upsertProcessText(facts), values: [process.id, process.state] })
 }
 
 // GoodJob process.rb: with lock_type 0 a process lives as long as its advisory lock is in pg_locks, else by its updated_at.
-const INACTIVE = `
-  (lock_type IS NULL AND updated_at < $1)
+const inactive = (facts: Facts) => `
+  (lock_type IS NULL AND updated_at < ${serverNow(facts)} - interval '5 minutes')
   OR (lock_type IS NOT DISTINCT FROM 0 AND NOT EXISTS (
     SELECT 1 FROM pg_locks
     WHERE locktype = 'advisory' AND objsubid = 1
       AND ((classid::bigint << 32) | objid::bigint) = ('x' || substr(md5('good_job_processes-' || good_job_processes.id::text), 1, 16))::bit(64)::bigint
   ))`
 
-/** $1 five minutes ago timestamp */
-const RELEASE_DEAD_PROCESSES = `
+const releaseDeadProcessesText = (facts: Facts) => `
 WITH dead AS MATERIALIZED (
-  SELECT id FROM good_job_processes WHERE ${INACTIVE} FOR UPDATE SKIP LOCKED
+  SELECT id FROM good_job_processes WHERE ${inactive(facts)} FOR UPDATE SKIP LOCKED
 ),
 released AS (
   UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL FROM dead WHERE locked_by_id = dead.id RETURNING good_jobs.id
@@ -52,12 +53,8 @@ export interface ReleasedProcesses {
 }
 
 /** Frees the jobs of processes that have not been heard of for five minutes and deletes their rows, as every Ruby process does. */
-export const releaseDeadProcesses = async (
-  db: Queryable,
-  facts: Facts,
-  expiredBefore: string,
-): Promise<ReleasedProcesses> => {
-  const rows = await rowsOf<{ id: string; jobs: number }>(db, { text: RELEASE_DEAD_PROCESSES, values: [expiredBefore] })
+export const releaseDeadProcesses = async (db: Queryable, facts: Facts): Promise<ReleasedProcesses> => {
+  const rows = await rowsOf<{ id: string; jobs: number }>(db, { text: releaseDeadProcessesText(facts) })
   const ids = rows.map(({ id }) => id)
   if (ids.length > 0 && facts.hasConcurrencyClaims) {
     await countOf(db, { text: RELEASE_DEAD_CLAIMS, values: [ids] })
@@ -100,11 +97,10 @@ export const removeProcess = async (db: Queryable, processId: string): Promise<v
   await countOf(db, { text: REMOVE_PROCESS, values: [processId] })
 }
 
-/** $1 five minutes ago timestamp */
-const DELETING_PROCESSES = `
+const deletingProcessesText = (facts: Facts) => `
 SELECT id, state->>'hostname' AS hostname, state->>'pid' AS pid
 FROM good_job_processes
-WHERE NOT (${INACTIVE})
+WHERE NOT (${inactive(facts)})
   AND coalesce(state->>'preserve_job_records', 'true') <> 'true'
 LIMIT 1`
 
@@ -115,10 +111,9 @@ export interface ProcessName {
 }
 
 /** A live process that deletes finished jobs, if there is one. */
-export const findDeletingProcess = async (db: Queryable, expiredBefore: string): Promise<ProcessName | undefined> => {
+export const findDeletingProcess = async (db: Queryable, facts: Facts): Promise<ProcessName | undefined> => {
   const rows = await rowsOf<ProcessName & Record<string, unknown>>(db, {
-    text: DELETING_PROCESSES,
-    values: [expiredBefore],
+    text: deletingProcessesText(facts),
   })
   return rows[0]
 }

@@ -1,9 +1,14 @@
-import { PROCESS_EXPIRY_MS } from '../batch/proof.ts'
 import type { Configuration } from '../configuration.ts'
 import { events } from '../events.ts'
 import type { Database } from '../sql/database.ts'
 import { releaseUnknownClaims } from '../sql/jobs-claim.ts'
-import { releaseDeadProcesses, releaseOrphans, removeProcess, upsertProcess } from '../sql/processes.ts'
+import {
+  releaseDeadProcesses,
+  releaseOrphans,
+  removeProcess,
+  upsertProcess,
+  upsertProcessText,
+} from '../sql/processes.ts'
 import type { Clock } from '../time.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { processState } from './process-state.ts'
@@ -29,25 +34,26 @@ const UNKNOWN_CLAIM_MS = 60_000
 /** The process row, its heartbeat, and what other processes left behind. GoodJob: CapsuleTracker and Process. */
 export class CapsuleTracker {
   readonly #options: CapsuleTrackerOptions
-  readonly #heartbeat: Heartbeat
+  #heartbeat: Heartbeat | undefined
   #timer: NodeJS.Timeout | undefined
   #cleaning: Promise<void> = Promise.resolve()
 
   constructor(options: CapsuleTrackerOptions) {
     this.#options = options
-    this.#heartbeat = new Heartbeat({
-      config: options.database.clientConfig('GoodJob::Process'),
-      processId: options.processId,
-      intervalMs: HEARTBEAT_MS,
-      state: () => this.#state(),
-      clockOffsetMs: options.clock.now().getTime() - Date.now(),
-    })
   }
 
   /** Writes the row before the first claim names it, then keeps it fresh. */
   async start(): Promise<void> {
-    const { database, processId, clock } = this.#options
-    await upsertProcess(database.pool, { id: processId, state: this.#state(), now: clock.timestamp() })
+    const { database, processId } = this.#options
+    const facts = await database.facts()
+    await upsertProcess(database.pool, facts, { id: processId, state: this.#state() })
+    this.#heartbeat = new Heartbeat({
+      config: database.clientConfig('GoodJob::Process'),
+      statement: upsertProcessText(facts),
+      processId,
+      intervalMs: HEARTBEAT_MS,
+      state: () => this.#state(),
+    })
     this.#heartbeat.start()
     this.#timer = setInterval(() => this.cleanUp(), HEARTBEAT_MS).unref()
     this.cleanUp()
@@ -66,7 +72,7 @@ export class CapsuleTracker {
   async stop(): Promise<void> {
     clearInterval(this.#timer)
     await this.#cleaning
-    await this.#heartbeat.stop()
+    await this.#heartbeat?.stop()
     await removeProcess(this.#options.database.pool, this.#options.processId)
   }
 
@@ -76,7 +82,7 @@ export class CapsuleTracker {
     // GoodJob's migrations run while workers are up: a new column is used from the next round on.
     database.forgetFacts()
     const facts = await database.facts()
-    const dead = await releaseDeadProcesses(database.pool, facts, new Date(now - PROCESS_EXPIRY_MS).toISOString())
+    const dead = await releaseDeadProcesses(database.pool, facts)
     const before = new Date(now - UNKNOWN_CLAIM_MS).toISOString()
     const orphans = await releaseOrphans(database.pool, facts, before)
     const unknown = await releaseUnknownClaims(database.pool, facts, {

@@ -1,15 +1,14 @@
 import { Worker } from 'node:worker_threads'
 import type { ClientConfig } from 'pg'
 import { events } from '../events.ts'
-import { UPSERT_PROCESS } from '../sql/processes.ts'
 
 export interface HeartbeatOptions {
   readonly config: ClientConfig
   readonly processId: string
   readonly intervalMs: number
   readonly state: () => string
-  /** Milliseconds that the worker's clock is ahead of the system's. */
-  readonly clockOffsetMs: number
+  /** The statement of a beat: $1 process id, $2 state. */
+  readonly statement: string
 }
 
 type FromThread = { type: 'beat' } | { type: 'failed'; error: string } | { type: 'stopped' }
@@ -25,15 +24,14 @@ export class Heartbeat {
   }
 
   start(): void {
-    const { config, processId, intervalMs, state, clockOffsetMs } = this.#options
+    const { config, processId, intervalMs, state, statement } = this.#options
     const thread = new Worker(new URL('../sql/heartbeat-thread.js', import.meta.url), {
       workerData: {
         config: { ...cloneable(config), query_timeout: intervalMs },
-        statement: UPSERT_PROCESS,
+        statement,
         processId,
         state: state(),
         intervalMs,
-        clockOffsetMs,
       },
     })
     thread.on('message', (message: FromThread) => this.#receive(message))
