@@ -30,7 +30,7 @@ export class Session implements Queryable {
 
   /** Opens the connection; @throws what Postgres or the network says. */
   async connect(): Promise<void> {
-    if (this.#state === 'connected' || this.#state === 'closed') return
+    if (this.isConnected || this.#isClosed) return
     const client = new pg.Client(this.#options.config)
     client.on('error', (error) => this.#lose(client, error))
     client.on('end', () => this.#lose(client, undefined))
@@ -46,13 +46,19 @@ export class Session implements Queryable {
       void endClient(client)
       throw error
     }
+    // Closed while it was connecting.
+    if (this.#isClosed) return endClient(client)
     this.#client = client
     this.#state = 'connected'
   }
 
+  get #isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
   /** Opens the connection, trying again with backoff until it works or `signal` aborts. */
   async connectUntil(signal: AbortSignal, onRetry: (error: unknown, attempt: number) => void): Promise<void> {
-    for (let attempt = 1; !signal.aborted && this.#state !== 'closed'; attempt++) {
+    for (let attempt = 1; !signal.aborted && !this.#isClosed; attempt++) {
       try {
         return await this.connect()
       } catch (error) {
