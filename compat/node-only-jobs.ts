@@ -75,3 +75,9 @@ export class NodeBatchCallbackJob extends BatchCallbackJob {
   static override jobClass = 'Node::BatchCallbackJob'
   static override queueAs = 'node'
 }
+
+/** Ruby has not even a stub of it. */
+export class OnlyInNodeJob extends BatchCallbackJob {
+  static override jobClass = 'OnlyInNodeJob'
+  static override queueAs = 'node'
+}

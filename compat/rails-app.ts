@@ -13,6 +13,10 @@ export const GOOD_JOB_VERSIONS = ['4.23.1', '4.19.2', '4.9.3', '4.0.3'] as const
 
 export type GoodJobVersion = (typeof GOOD_JOB_VERSIONS)[number]
 
+/** Whether a GoodJob version is this one or a later one. */
+export const isAtLeast = (version: GoodJobVersion, other: string): boolean =>
+  version.localeCompare(other, 'en', { numeric: true }) >= 0
+
 const RAILS = new URL('./rails/', import.meta.url).pathname
 
 /** How long Rails may take to boot on a busy machine. */

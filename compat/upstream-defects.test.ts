@@ -1,21 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
-import { GOOD_JOB_VERSIONS, RailsApp, type RailsWeb, type RailsWorker } from './rails-app.ts'
-import { type BatchOptions, type BatchState, type CallbackEvent, statusOf, TestBatch } from './support/batches.ts'
+import { GOOD_JOB_VERSIONS, isAtLeast, RailsApp, type RailsWeb, type RailsWorker } from './rails-app.ts'
+import { type BatchOptions, type BatchState, resultOf, TestBatch, theResult } from './support/batches.ts'
 import { eventually } from './support/eventually.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
-/** What a batch came to: the dashboard's word for it, and every callback that there was. */
-const result = (state: BatchState) => ({ status: statusOf(state), callbacks: state.callbacks.toSorted() })
-
-const came = (status: ReturnType<typeof statusOf>, ...callbacks: CallbackEvent[]) => ({
-  status,
-  callbacks: callbacks.toSorted(),
-})
-
 /** Ruby alone, no process in Node: how GoodJob's batches end when a person or a crash interferes (GoodJob #1450 and relatives). */
 describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion) => {
-  const isAtLeast = (version: string): boolean => goodJobVersion.localeCompare(version, 'en', { numeric: true }) >= 0
   let database: TestDatabase
   let app: RailsApp
   let web: RailsWeb
@@ -48,7 +39,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
   /** The batch again, after the worker did other work: whether anything may still come. */
   const stateAfterMoreWork = async (batch: TestBatch): Promise<BatchState> => {
     const other = await enqueue({ members: [{ name: 'other' }] })
-    expect(result(await other.settled())).toEqual(came('succeeded', 'success', 'finish'))
+    expect(resultOf(await other.settled())).toEqual(theResult('succeeded', 'success', 'finish'))
     return batch.settled()
   }
 
@@ -65,11 +56,11 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     '0: the only discarded job, retried %s, succeeds and the batch stays discarded',
     async (_way, retry) => {
       const batch = await discardedBatch({ bad: 1 })
-      expect(result(await batch.settled())).toEqual(came('discarded', 'discard', 'finish'))
+      expect(resultOf(await batch.settled())).toEqual(theResult('discarded', 'discard', 'finish'))
       await retry(batch.job('bad'))
       const state = await batch.settled()
       expect(state.members).toEqual({ good: 'succeeded', bad: 'succeeded' })
-      expect(result(state)).toEqual(came('discarded', 'discard', 'finish'))
+      expect(resultOf(state)).toEqual(theResult('discarded', 'discard', 'finish'))
     },
   )
 
@@ -79,7 +70,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     await callJob(batch.job('later'), `discard_job('by hand')`)
     const state = await stateAfterMoreWork(batch)
     expect(state.members).toEqual({ good: 'succeeded', later: 'discarded' })
-    expect(result(state)).toEqual(came('open'))
+    expect(resultOf(state)).toEqual(theResult('open'))
   })
 
   test('b: a discarded job, retried while others run, succeeds and the batch ends discarded', async () => {
@@ -95,7 +86,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     await batch.letGo('good')
     const state = await batch.settled()
     expect(state.members).toEqual({ bad: 'succeeded', good: 'succeeded' })
-    expect(result(state)).toEqual(came('discarded', 'discard', 'finish'))
+    expect(resultOf(state)).toEqual(theResult('discarded', 'discard', 'finish'))
   })
 
   test('c: several discarded jobs, retried one by one, succeed and the batch stays discarded', async () => {
@@ -103,22 +94,22 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     await batch.settled()
     for (const name of ['bad', 'worse']) {
       await callJob(batch.job(name), 'retry_job')
-      expect(result(await batch.settled())).toEqual(came('discarded', 'discard', 'finish'))
+      expect(resultOf(await batch.settled())).toEqual(theResult('discarded', 'discard', 'finish'))
     }
     expect((await batch.state()).members).toEqual({ good: 'succeeded', bad: 'succeeded', worse: 'succeeded' })
   })
 
   // Batch#retry came with 4.2.0.
-  if (isAtLeast('4.2.0')) {
+  if (isAtLeast(goodJobVersion, '4.2.0')) {
     test('d: after a retry of the batch fails again, a retry of the job succeeds and the batch stays discarded', async () => {
       const batch = await discardedBatch({ bad: 2 })
       await batch.settled()
       await retryBatch(batch)
-      expect(result(await batch.settled())).toEqual(came('discarded', 'discard', 'finish', 'discard', 'finish'))
+      expect(resultOf(await batch.settled())).toEqual(theResult('discarded', 'discard', 'finish', 'discard', 'finish'))
       await callJob(batch.job('bad'), 'retry_job')
       const state = await batch.settled()
       expect(state.members).toEqual({ good: 'succeeded', bad: 'succeeded' })
-      expect(result(state)).toEqual(came('discarded', 'discard', 'finish', 'discard', 'finish'))
+      expect(resultOf(state)).toEqual(theResult('discarded', 'discard', 'finish', 'discard', 'finish'))
     })
 
     test('f: a retry of the batch after its discarded job was destroyed calls on_success although work was lost', async () => {
@@ -128,7 +119,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
       await retryBatch(batch)
       const state = await batch.settled()
       expect(state.members).toEqual({ good: 'succeeded' })
-      expect(result(state)).toEqual(came('succeeded', 'discard', 'finish', 'success', 'finish'))
+      expect(resultOf(state)).toEqual(theResult('succeeded', 'discard', 'finish', 'success', 'finish'))
     })
   }
 
@@ -144,7 +135,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     await batch.letGo('good')
     const state = await batch.settled()
     expect(state.members).toEqual({ good: 'succeeded', later: 'discarded' })
-    expect(result(state)).toEqual(came('succeeded', 'success', 'finish'))
+    expect(resultOf(state)).toEqual(theResult('succeeded', 'success', 'finish'))
   })
 
   test('h: a kill between the outcome of the last job and the bookkeeping leaves the batch open for ever', async () => {
@@ -159,7 +150,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     worker = await app.startWorker()
     const state = await stateAfterMoreWork(batch)
     expect(state.members).toEqual({ good: 'succeeded' })
-    expect(result(state)).toEqual(came('open'))
+    expect(resultOf(state)).toEqual(theResult('open'))
   })
 
   test('k: a job that is discarded while the last good one ends makes on_success and on_discard', async () => {
@@ -176,7 +167,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
       await eventually(`the bookkeeping of ${name} waits`, async () => (await held.waiters()) === index + 1)
     }
     await held.release()
-    expect(result(await batch.settled())).toEqual(came('discarded', 'success', 'discard', 'finish'))
+    expect(resultOf(await batch.settled())).toEqual(theResult('discarded', 'success', 'discard', 'finish'))
   })
 
   test('l: a running job that is force-discarded and then succeeds stays discarded in a batch that succeeded', async () => {
@@ -186,7 +177,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     await batch.letGo('good')
     const state = await batch.settled()
     expect(state.members).toEqual({ good: 'discarded' })
-    expect(result(state)).toEqual(came('succeeded', 'success', 'finish'))
+    expect(resultOf(state)).toEqual(theResult('succeeded', 'success', 'finish'))
   })
 
   test('m: a callback that adds a stage after a discard makes a batch that succeeded', async () => {
@@ -196,11 +187,11 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     )
     const state = await batch.settled()
     expect(state.members).toEqual({ good: 'succeeded', bad: 'discarded', added: 'succeeded' })
-    expect(result(state)).toEqual(
+    expect(resultOf(state)).toEqual(
       // Enqueuing a batch again clears discarded_at since 4.3.0.
-      isAtLeast('4.3.0')
-        ? came('succeeded', 'discard', 'finish', 'success', 'finish')
-        : came('discarded', 'discard', 'finish', 'finish'),
+      isAtLeast(goodJobVersion, '4.3.0')
+        ? theResult('succeeded', 'discard', 'finish', 'success', 'finish')
+        : theResult('discarded', 'discard', 'finish', 'finish'),
     )
   })
 
@@ -209,7 +200,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     const state = await stateAfterMoreWork(batch)
     expect(state.members).toEqual({ good: 'succeeded' })
     // Before 4.1.1 there is no transaction around the bookkeeping, so that finished_at stays.
-    expect(result(state)).toEqual(came(isAtLeast('4.1.1') ? 'open' : 'succeeded'))
+    expect(resultOf(state)).toEqual(theResult(isAtLeast(goodJobVersion, '4.1.1') ? 'open' : 'succeeded'))
     const errors = await app.events('thread_error', { error: 'NameError' })
     expect(errors.map(({ payload }) => payload.message)).toEqual([expect.stringContaining('OnlyInNodeJob')])
   })

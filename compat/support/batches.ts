@@ -44,10 +44,19 @@ export interface BatchState {
 }
 
 /** What the dashboard calls the batch. */
-export const statusOf = ({ isDiscarded, isFinished }: BatchState): 'open' | 'discarded' | 'succeeded' => {
+const statusOf = ({ isDiscarded, isFinished }: BatchState): 'open' | 'discarded' | 'succeeded' => {
   if (!isFinished) return 'open'
   return isDiscarded ? 'discarded' : 'succeeded'
 }
+
+/** What a batch came to: the dashboard's word for it, and every callback that there was, in alphabetical order. */
+export const resultOf = (state: BatchState) => ({ status: statusOf(state), callbacks: state.callbacks.toSorted() })
+
+/** Such a result, to compare with. */
+export const theResult = (status: ReturnType<typeof statusOf>, ...callbacks: CallbackEvent[]) => ({
+  status,
+  callbacks: callbacks.toSorted(),
+})
 
 const ENQUEUE_BATCH = `
   jobs = {}
@@ -178,6 +187,13 @@ export class TestBatch {
   /** Lets a member go on that waits in the middle of its work. */
   async letGo(name: string): Promise<void> {
     await this.#gates.get(name)?.release()
+  }
+
+  /** Whether the member's work is over, for good or with its last failure; its outcome may still have to be written. */
+  async hasRun(name: string): Promise<boolean> {
+    const own = `${this.#prefix} ${name}`
+    const failed = await this.#app.pool.query('SELECT FROM compat_failures WHERE name = $1 AND remaining = 0', [own])
+    return failed.rowCount === 1 || (await this.#app.events('performed', { name: own })).length > 0
   }
 
   /** Lets the callback jobs go on that wait in the middle of their work. */

@@ -8,6 +8,8 @@ class NextStageCallbackJob < ApplicationJob
 
     batch.properties[:stage] = 2
     batch.save
-    batch.enqueue { MemberJob.perform_later(batch.properties[:next_member]) }
+    batch.enqueue do
+      MemberJob.set(queue: batch.properties[:next_queue] || 'default').perform_later(batch.properties[:next_member])
+    end
   end
 end
