@@ -1,0 +1,146 @@
+import { dirname } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ConfigurationError, ConnectionTimeoutError, QueueStringError, SchemaError } from '../../src/errors.ts'
+import { Adapter } from '../../src/maintenance/adapter.ts'
+import { Capsule } from '../../src/worker/capsule.ts'
+import { FaultyNetwork } from '../support/faults.ts'
+import { jobClass, next, openWorld, performed, type World } from '../support/harness.ts'
+import { createDatabase } from '../support/postgres.ts'
+
+const Echo = jobClass('Echo', () => undefined)
+
+let world: World
+beforeAll(async () => {
+  world = await openWorld()
+})
+afterAll(() => world.close())
+
+const workOnce = async (url: string): Promise<void> => {
+  const adapter = new Adapter({ databaseUrl: url })
+  const capsule = new Capsule({ databaseUrl: url, jobs: [Echo], batchSweepInterval: 0 })
+  await capsule.start()
+  const job = new (Echo as unknown as new () => InstanceType<typeof Echo>)()
+  const done = performed(job.jobId)
+  await adapter.enqueue(job)
+  await done
+  await capsule.shutdown()
+  await adapter.close()
+}
+
+describe('a worker refuses', () => {
+  const refuse = (options: Record<string, unknown>) => () =>
+    new Capsule({ databaseUrl: world.url, jobs: [Echo], ...options } as never)
+  test('an unknown option, with the one that was meant', () => {
+    expect(refuse({ pollIntervall: 1 })).toThrow(/unknown option pollIntervall; did you mean pollInterval\?/)
+  })
+  test('a value that does not fit, with its name', () => {
+    expect(refuse({ threads: 'many' })).toThrow(ConfigurationError)
+  })
+  test('a bad queue string', () => {
+    expect(refuse({ queues: 'high:x' })).toThrow(QueueStringError)
+    expect(refuse({ queues: 'high:x' })).toThrow(
+      'queues: expected a whole number from 1 after ":", got "x" in "high:x"',
+    )
+  })
+  test('no job classes, and two with one name', () => {
+    expect(refuse({ jobs: [] })).toThrow(/no job classes/)
+    expect(refuse({ jobs: [Echo, jobClass('Echo', () => undefined)] })).toThrow(/Two job classes have the name "Echo"/)
+  })
+  test('no database, and text that is no URL, without repeating a password', () => {
+    expect(() => new Adapter({ databaseUrl: '' })).toThrow(/DATABASE_URL/)
+    expect(() => new Adapter({ databaseUrl: 'postgres://user:pass#word@localhost:port/db' })).toThrow(
+      ConfigurationError,
+    )
+    expect(() => new Adapter({ databaseUrl: 'postgres://user:pass#word@localhost:port/db' })).not.toThrow(/pass#word/)
+  })
+  test('a database without the tables, with the way out', async () => {
+    const empty = await createDatabase({ template: 'empty' })
+    const capsule = new Capsule({ databaseUrl: empty.url, jobs: [Echo] })
+    await expect(capsule.start()).rejects.toThrow(SchemaError)
+    await expect(capsule.start()).rejects.toThrow(/good-job schema install/)
+    expect(capsule.state).toBe('stopped')
+    await empty.drop()
+  })
+  test('rows of GoodJob 3 [GJ-007]', async () => {
+    const id = await world.insert({ job_class: 'Old', is_discrete: false })
+    await expect(new Capsule({ databaseUrl: world.url, jobs: [Echo] }).start()).rejects.toThrow(/GoodJob 3/)
+    await world.sql('DELETE FROM good_jobs WHERE id = $1', [id])
+  })
+  test('a user who may only read', async () => {
+    await world.sql(
+      `DO $$ BEGIN CREATE ROLE only_reads LOGIN PASSWORD 'x'; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
+    )
+    await world.sql('GRANT SELECT ON ALL TABLES IN SCHEMA public TO only_reads')
+    const url = new URL(world.url)
+    url.username = 'only_reads'
+    url.password = 'x'
+    await expect(new Capsule({ databaseUrl: url.href, jobs: [Echo] }).start()).rejects.toThrow(/permission denied/)
+    await world.sql('REVOKE ALL ON ALL TABLES IN SCHEMA public FROM only_reads')
+  })
+})
+
+test('a worker waits for Postgres, says so, and gives up after the connect timeout', async () => {
+  await using network = await FaultyNetwork.start(world.url)
+  network.refuse()
+  const told = next('connection_retry')
+  const hopeless = new Capsule({ databaseUrl: network.url, jobs: [Echo], connectTimeout: 0.3 })
+  await expect(hopeless.start()).rejects.toThrow(ConnectionTimeoutError)
+  expect((await told)[0]).toMatchObject({ part: 'start', attempt: 1 })
+  const retried = next('connection_retry', 2)
+  const patient = new Capsule({ databaseUrl: network.url, jobs: [Echo], connectTimeout: 20, batchSweepInterval: 0 })
+  const started = patient.start()
+  await retried
+  await network.accept()
+  await started
+  expect(patient.state).toBe('running')
+  await patient.shutdown()
+})
+
+test('a password with special characters, percent-encoded', async () => {
+  const password = `p@ss:w/o#r?d&% é'"`
+  await world.sql(`DO $$ BEGIN CREATE ROLE special LOGIN SUPERUSER; EXCEPTION WHEN duplicate_object THEN NULL; END $$`)
+  await world.sql(`ALTER ROLE special PASSWORD '${password.replaceAll("'", "''")}'`)
+  const url = new URL(world.url)
+  url.username = 'special'
+  url.password = encodeURIComponent(password)
+  await workOnce(url.href)
+})
+
+test('a Unix socket', async () => {
+  const [row] = await world.sql<{ directory: string }>(
+    `SELECT split_part(current_setting('unix_socket_directories'), ',', 1) AS directory`,
+  )
+  const { port, username, password, pathname } = new URL(world.url)
+  expect(dirname(`${row?.directory}/x`)).toBe(row?.directory)
+  await workOnce(
+    `postgres://${username}:${password}@/${pathname.slice(1)}?host=${encodeURIComponent(row?.directory ?? '')}&port=${port}`,
+  )
+})
+
+test('tables in another schema, by search_path', async () => {
+  await world.sql('CREATE SCHEMA jobs')
+  const tables = await world.sql<{ name: string }>(
+    `SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relname LIKE 'good_job%' AND relnamespace = 'public'::regnamespace`,
+  )
+  for (const { name } of tables) await world.sql(`ALTER TABLE ${name} SET SCHEMA jobs`)
+  const url = new URL(world.url)
+  url.searchParams.set('options', '-c search_path=jobs')
+  await workOnce(url.href)
+  for (const { name } of tables) await world.sql(`ALTER TABLE jobs.${name} SET SCHEMA public`)
+})
+
+test('times in timestamptz columns, in a session of any time zone [GJ-005]', async () => {
+  const columns = await world.sql<{ table: string; column: string }>(
+    `SELECT table_name AS table, column_name AS column FROM information_schema.columns
+     WHERE table_schema = 'public' AND table_name LIKE 'good_job%' AND data_type = 'timestamp without time zone'`,
+  )
+  for (const { table, column } of columns)
+    await world.sql(`ALTER TABLE ${table} ALTER ${column} TYPE timestamptz USING ${column} AT TIME ZONE 'UTC'`)
+  const url = new URL(world.url)
+  url.searchParams.set('options', '-c timezone=Asia/Tokyo')
+  await workOnce(url.href)
+  const [row] = await world.sql<{ far: number }>(
+    `SELECT max(abs(extract(epoch FROM now() - created_at)) + abs(extract(epoch FROM now() - finished_at)))::float8 AS far FROM good_jobs WHERE finished_at > now() - interval '1 minute'`,
+  )
+  expect(row?.far).toBeLessThan(60)
+})

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { advisoryKey } from '../../src/sql/advisory-lock.ts'
+import { upsertProcessText } from '../../src/sql/processes.ts'
+import { Heartbeat } from '../../src/worker/heartbeat.ts'
+import { jobClass, next, openWorld, until, type World } from '../support/harness.ts'
+
+const Echo = jobClass('Echo', () => undefined)
+
+let world: World
+beforeAll(async () => {
+  world = await openWorld()
+})
+afterAll(() => world.close())
+
+const processRow = (id: string, columns: Record<string, unknown> = {}) =>
+  world.sql(
+    `INSERT INTO good_job_processes (id, created_at, updated_at, state, lock_type)
+     VALUES ($1, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC' - make_interval(secs => $2), '{}', $3)`,
+    [id, columns.age ?? 0, columns.lockType ?? null],
+  )
+const ids = async () => (await world.sql<{ id: string }>('SELECT id FROM good_job_processes')).map(({ id }) => id)
+
+test('the row of a worker has what the dashboard reads, in its types [GJ-029] [GJ-058] [GJ-060]', async () => {
+  const capsule = await world.start({ jobs: [Echo], queues: '+a,b:2;*', threads: 3 })
+  const [row] = await world.sql<{ state: Record<string, unknown>; lock_type: unknown }>(
+    'SELECT state, lock_type FROM good_job_processes WHERE id = $1',
+    [capsule.processId],
+  )
+  expect(row?.lock_type).toBeNull()
+  expect(row?.state).toMatchObject({
+    hostname: hostname(),
+    pid: process.pid,
+    memory: expect.any(Number),
+    proctitle: expect.any(String),
+    preserve_job_records: true,
+    retry_on_unhandled_error: false,
+    cron_enabled: false,
+    total_succeeded_executions_count: 0,
+    total_errored_executions_count: 0,
+    database_connection_pool: { size: 5, active: expect.any(Number) },
+    schedulers: [
+      {
+        name: 'GoodJob::Scheduler(queues=+a,b max_threads=2)',
+        queues: '+a,b',
+        max_threads: 2,
+        active_threads: 0,
+        available_threads: 2,
+        execution_at: null,
+      },
+      { queues: '*', max_threads: 3 },
+    ],
+  })
+  await capsule.shutdown()
+  expect(await ids()).toEqual([])
+})
+
+test('the heartbeat comes from a thread, also while the event loop is blocked, and brings a deleted row back [GJ-058] [GJ-059]', async () => {
+  const processId = randomUUID()
+  const heartbeat = new Heartbeat({
+    config: world.adapter.database.clientConfig('GoodJob::Process'),
+    statement: upsertProcessText(await world.adapter.database.facts()),
+    processId,
+    intervalMs: 100,
+    state: () => '{"pid": 1}',
+  })
+  heartbeat.start()
+  await until(async () => (await ids()).includes(processId), 'first beat')
+  await world.sql('DELETE FROM good_job_processes')
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600)
+  const blockedUntil = new Date()
+  const [row] = await world.sql<{ updated_at: Date }>('SELECT updated_at FROM good_job_processes WHERE id = $1', [
+    processId,
+  ])
+  expect(blockedUntil.getTime() - (row?.updated_at.getTime() ?? 0)).toBeLessThan(400)
+  await heartbeat.stop()
+  await world.sql('DELETE FROM good_job_processes')
+})
+
+test('dead processes go and their jobs are free; living ones, and advisory ones whose lock is held, stay [GJ-062]', async () => {
+  const [dead, alive, held, unheld] = [randomUUID(), randomUUID(), randomUUID(), randomUUID()]
+  await processRow(dead, { age: 400 })
+  await processRow(alive, { age: 200 })
+  await processRow(held, { age: 4_000, lockType: 0 })
+  await processRow(unheld, { lockType: 0 })
+  const holder = await world.database.connect()
+  await holder.query('SELECT pg_advisory_lock($1)', [advisoryKey(`good_job_processes-${held}`)])
+  const jobs = await Promise.all(
+    [dead, alive, held, unheld].map((owner) =>
+      world.insert({ job_class: 'Foreign', locked_by_id: owner, locked_at: new Date().toISOString(), lock_type: 2 }),
+    ),
+  )
+  const released = next('processes_released')
+  await using capsule = await world.start({ jobs: [Echo] })
+  expect((await released)[0]).toMatchObject({ ids: expect.arrayContaining([dead, unheld]), jobs: 2 })
+  expect((await ids()).toSorted()).toEqual([alive, held, capsule.processId].toSorted())
+  const owners = await Promise.all(jobs.map(async (id) => (await world.job(id)).locked_by_id))
+  expect(owners).toEqual([null, alive, held, null])
+  await holder.end()
+  await world.sql('DELETE FROM good_jobs; DELETE FROM good_job_processes WHERE id <> $1'.split(';')[0] ?? '')
+  await world.sql('DELETE FROM good_job_processes WHERE id <> $1', [capsule.processId])
+})
+
+test('jobs of an owner that has no row are freed, unless their lock is held or nobody can tell', async () => {
+  const old = new Date(Date.now() - 120_000).toISOString()
+  const owned = (lockType: number) =>
+    world.insert({ job_class: 'Foreign', locked_by_id: randomUUID(), locked_at: old, lock_type: lockType })
+  const [free, busy, skiplocked] = [await owned(2), await owned(0), await owned(1)]
+  const holder = await world.database.connect()
+  await holder.query('SELECT pg_advisory_lock($1)', [advisoryKey(`good_jobs-${busy}`)])
+  const released = next('processes_released')
+  await using _capsule = await world.start({ jobs: [Echo] })
+  expect((await released)[0]).toMatchObject({ jobs: 1 })
+  expect((await world.job(free)).locked_by_id).toBeNull()
+  expect((await world.job(busy)).locked_by_id).not.toBeNull()
+  expect((await world.job(skiplocked)).locked_by_id).not.toBeNull()
+  await holder.end()
+  await world.sql('DELETE FROM good_jobs')
+})
