@@ -176,6 +176,7 @@ export class Capsule implements AsyncDisposable {
   async #shutdown(timeout: number | null): Promise<void> {
     // Before the start has ended: it may be waiting for Postgres.
     this.#stop.abort()
+    if (this.#state === 'running') this.#state = 'stopping'
     await this.#starting?.catch(() => undefined)
     if (this.#state === 'stopped') return
     this.#state = 'stopping'
