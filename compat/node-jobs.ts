@@ -102,6 +102,21 @@ export class PatientJob extends Job {
   }
 }
 
+class CountedFailed extends Error {
+  static readonly rubyName = 'CountedJob::Failed'
+}
+
+export class CountedJob extends Job {
+  static override jobClass = 'CountedJob'
+  static {
+    CountedJob.retryOn(CountedFailed, { wait: 3600, jitter: 0, attempts: 3 })
+  }
+
+  override async perform(..._args: unknown[]): Promise<void> {
+    throw new CountedFailed(`attempt ${this.executions}`)
+  }
+}
+
 class Gone extends Error {
   static readonly rubyName = 'DiscardableJob::Gone'
 }
