@@ -1,0 +1,27 @@
+import type { Command } from 'commander'
+import { runDemo } from '../demo/demo.ts'
+import { PartialFailure } from './failure.ts'
+
+/** `good-job demo` */
+export const addDemoCommand = (program: Command): void => {
+  program
+    .command('demo')
+    .description('see it work: a Postgres of its own, a worker, real jobs, and a batch that comes back')
+    .option('--keep', 'keep it running and print the database URL')
+    .action(async ({ keep = false }: { keep?: boolean }) => {
+      const stop = new AbortController()
+      const onSignal = (signal: NodeJS.Signals) => stop.abort(new Interrupted(signal))
+      // Stays: a second Ctrl-C must not cut the clean-up short.
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
+      try {
+        await runDemo({ keep, output: process.stdout, signal: stop.signal })
+      } catch (error) {
+        if (error instanceof Interrupted) throw new PartialFailure('interrupted')
+        throw error
+      } finally {
+        for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, onSignal)
+      }
+    })
+}
+
+class Interrupted extends Error {}
