@@ -92,14 +92,15 @@ export class Batch<P extends Properties = Properties> {
     id: string,
     adapter: Adapter = currentAdapter(),
   ): Promise<Batch<P>> {
-    const batch = (await Batch.findAll([id], adapter)).get(id)
+    const batch = (await Batch.findAll([id], adapter)).get(id.toLowerCase())
     if (batch === undefined) throw new RecordMissingError(`there is no batch ${id}`)
     return batch as Batch<P>
   }
 
   /** Those of these batches that exist, by id. */
   static async findAll(ids: readonly string[], adapter: Adapter = currentAdapter()): Promise<Map<string, Batch>> {
-    const rows = await findBatches(adapter.database.pool, await adapter.database.facts(), ids)
+    const uuids = ids.filter((id) => UUID.test(id))
+    const rows = await findBatches(adapter.database.pool, await adapter.database.facts(), uuids)
     return new Map(rows.map((row) => [row.id, Batch.fromRow(row, adapter)]))
   }
 
@@ -246,6 +247,9 @@ export class Batch<P extends Properties = Properties> {
     this.description = row.description
   }
 }
+
+/** Postgres refuses a comparison with anything else; a batch of such an id does not exist. */
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 const currentAdapter = (): Adapter => {
   if (Batch.adapter) return Batch.adapter

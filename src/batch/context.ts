@@ -1,5 +1,5 @@
 import type { Adapter } from '../enqueue/adapter.ts'
-import type { Job } from '../job/base.ts'
+import type { Job, JobConstructor } from '../job/base.ts'
 import { jobClassName } from '../job/class-name.ts'
 import { isJobClass, type JobRegistry } from '../job/registry.ts'
 import type { CheckOptions } from './completion.ts'
@@ -12,10 +12,18 @@ const classDefaultsOf =
   (registry: JobRegistry | undefined): CheckOptions['classDefaults'] =>
   (name) => {
     const jobClass = registry?.get(name) ?? callbackClasses.get(name)
-    if (jobClass === undefined) return undefined
+    return jobClass && defaultsOf(jobClass)
+  }
+
+const defaultsOf = (jobClass: JobConstructor): ReturnType<CheckOptions['classDefaults']> => {
+  try {
     const job: Job = new jobClass()
     return { queueName: job.queueName, priority: job.priority ?? 0 }
+  } catch {
+    // The class's own code needs arguments to say it. That must not fail the member whose end fires the callback.
+    return undefined
   }
+}
 
 /** What a check needs, as the adapter is configured. */
 export const checkOptionsOf = ({ configuration, clock }: Adapter, registry?: JobRegistry): CheckOptions => ({
@@ -35,6 +43,10 @@ export const checkOptionsOf = ({ configuration, clock }: Adapter, registry?: Job
 export const callbackName = (callback: unknown): string | null => {
   if (callback === null || callback === undefined) return null
   if (typeof callback === 'string') return callback
-  if (isJobClass(callback)) return jobClassName(callback)
+  if (isJobClass(callback)) {
+    const name = jobClassName(callback)
+    callbackClasses.set(name, callback)
+    return name
+  }
   throw new TypeError(`a batch callback is a Job class or the name of one, got ${String(callback)}`)
 }

@@ -33,6 +33,8 @@ interface Written {
   readonly settlement: Settlement
   /** Batches that attempts of this flush joined while they ran: their locks were not taken. */
   readonly joined: ReadonlyMap<CompletedAttempt, string>
+  /** Attempts whose outcome was committed before, with its check; only the answer had been lost. */
+  readonly repeated: ReadonlySet<CompletedAttempt>
 }
 
 /**
@@ -47,11 +49,11 @@ export const writeOutcomes = async (
   const batchIds = new Set(attempts.flatMap(batchesOf))
   const kinds = new Set(attempts.map(({ write }) => write))
   const isOneStatement = batchIds.size === 0 && kinds.size === 1
-  const { settlement, joined } = isOneStatement
+  const written = isOneStatement
     ? await writeRows(db, attempts, context)
     : await writeWithChecks(db, attempts, batchIds, context)
-  if (joined.size > 0) await checkJoined(db, settlement, joined, context)
-  return settlement
+  if (written.joined.size > 0) await checkJoined(db, written, context)
+  return written.settlement
 }
 
 const writeWithChecks = async (
@@ -64,7 +66,7 @@ const writeWithChecks = async (
   const written = await inTransaction(db, async () => {
     if (batchIds.size > 0) await lockTouchedBatches(db, batchIds)
     const rows = await writeRows(db, attempts, context)
-    const touched = touchedBatches(rows.settlement, batchIds, ({ row }) => row.batch_id)
+    const touched = touchedBatches(rows, batchIds, ({ row }) => row.batch_id)
     if (batchIds.size > 0) checked = await checkBatches(db, context.facts, touched, context.check)
     return rows
   })
@@ -73,14 +75,9 @@ const writeWithChecks = async (
 }
 
 /** A job that joined a batch while it ran is checked right after its outcome; a crash in between is healed by the sweep. */
-const checkJoined = async (
-  db: Queryable,
-  settlement: Settlement,
-  joined: ReadonlyMap<CompletedAttempt, string>,
-  context: OutcomeContext,
-): Promise<void> => {
-  const batchIds = new Set(joined.values())
-  const touched = touchedBatches(settlement, batchIds, (attempt) => joined.get(attempt) ?? null)
+const checkJoined = async (db: Queryable, written: Written, context: OutcomeContext): Promise<void> => {
+  const batchIds = new Set(written.joined.values())
+  const touched = touchedBatches(written, batchIds, (attempt) => written.joined.get(attempt) ?? null)
   const checked = await inTransaction(db, async () => {
     await lockTouchedBatches(db, batchIds)
     return checkBatches(db, context.facts, touched, context.check)
@@ -91,15 +88,15 @@ const checkJoined = async (
 const batchesOf = ({ row }: CompletedAttempt): string[] =>
   [row.batch_id, row.batch_callback_id].filter((id) => id !== null)
 
-/** A callback job that breaks is not a broken member. */
+/** A callback job that breaks is not a broken member; one that broke its batch before may have been mended since. */
 const touchedBatches = (
-  settlement: Settlement,
+  { settlement, repeated }: Written,
   batchIds: ReadonlySet<string>,
   memberOf: (attempt: CompletedAttempt) => string | null,
 ): TouchedBatch[] => {
   const broken = new Map<string, string>()
   for (const [attempt, as] of settlement) {
-    const at = as === 'written' ? brokenAt(attempt) : undefined
+    const at = as === 'written' && !repeated.has(attempt) ? brokenAt(attempt) : undefined
     const batchId = memberOf(attempt)
     if (at === undefined || batchId === null) continue
     const earlier = broken.get(batchId)
@@ -132,7 +129,8 @@ const writeRows = async (
       (attempt) => [attempt, written.has(attempt.row.id) ? 'written' : (rest.get(attempt) ?? 'lost')] as const,
     ),
   )
-  return { settlement, joined }
+  const repeated = new Set(unwritten.filter((attempt) => rest.get(attempt) === 'written'))
+  return { settlement, joined, repeated }
 }
 
 const writeKind = (
