@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Adapter } from '../dist/index.js'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { vectors } from '../test/support/shared.ts'
 import { startNodeWorker } from './node-worker.ts'
@@ -38,7 +39,23 @@ interface Route {
   readonly name: string
   /** The job that gets the value first; the last one is always Ruby's EchoJob. */
   readonly jobClass: string
+  /** What happens to the jobs before anybody works them. */
+  meanwhile?(app: RailsApp): Promise<void>
   startWorkers(app: RailsApp): Promise<unknown>
+}
+
+/** Every job is discarded in Ruby and retried in Node, which writes its row anew. A key that nobody knows stays where it is. */
+const retryInNode = async (app: RailsApp): Promise<void> => {
+  const adapter = new Adapter({ databaseUrl: app.databaseUrl })
+  const unknown = { kept: [1.5, { deep: null }] }
+  await app.pool.query('UPDATE good_jobs SET serialized_params = serialized_params || $1', [{ unknown }])
+  const ids = await app.run<string[]>(`GoodJob::Job.all.map { |job| job.discard_job('to be retried'); job.id }`)
+  await Promise.all(ids.map((id) => adapter.retryJob(id)))
+  await adapter.close()
+  const { rows } = await app.pool.query<{ unknown: unknown; executions: number }>(
+    `SELECT serialized_params -> 'unknown' AS unknown, (serialized_params -> 'executions')::integer AS executions FROM good_jobs`,
+  )
+  expect(rows).toEqual(ids.map(() => ({ unknown, executions: 1 })))
 }
 
 const ROUTES: readonly Route[] = [
@@ -48,10 +65,16 @@ const ROUTES: readonly Route[] = [
     jobClass: 'Node::EchoJob',
     startWorkers: (app) => Promise.all([app.startWorker(), startNodeWorker(app)]),
   },
+  {
+    name: 'from Ruby, retried by Node, to Ruby',
+    jobClass: 'EchoJob',
+    meanwhile: retryInNode,
+    startWorkers: (app) => app.startWorker(),
+  },
 ]
 
 describeWithRuby('arguments of a job', () => {
-  describe.each(ROUTES)('$name', ({ jobClass, startWorkers }) => {
+  describe.each(ROUTES)('$name', ({ jobClass, meanwhile, startWorkers }) => {
     let database: TestDatabase
     let app: RailsApp
     let refused: string[]
@@ -60,8 +83,9 @@ describeWithRuby('arguments of a job', () => {
     beforeAll(async () => {
       database = await createDatabase({ template: 'empty' })
       app = await RailsApp.boot({ databaseUrl: database.url })
-      await startWorkers(app)
       refused = await app.run(enqueueAll(jobClass), { expressions: SERIALIZABLE })
+      await meanwhile?.(app)
+      await startWorkers(app)
       const events = await eventually('every value has arrived, or its job has failed', async () => {
         const open = await app.pool.query('SELECT FROM good_jobs WHERE finished_at IS NULL LIMIT 1')
         return open.rowCount === 0 && (await app.events('echo'))

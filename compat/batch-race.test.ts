@@ -1,0 +1,97 @@
+import { Client } from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
+import { startNodeWorker } from './node-worker.ts'
+import { RailsApp } from './rails-app.ts'
+import { eventually } from './support/eventually.ts'
+import { describeWithRuby } from './support/ruby.ts'
+
+const ROUNDS = 1_000
+/** Rounds at a time. */
+const LANES = 4
+const QUEUES = ['default', 'node'] as const
+
+/** Batches of as many members as there are queues named, all of which wait at one gate. */
+const ENQUEUE_ROUND = `
+  batch = GoodJob::Batch.new(on_success: 'BatchCallbackJob', on_finish: 'BatchCallbackJob', on_discard: 'BatchCallbackJob', name: args[:gate])
+  batch.callback_queue_name = args[:callback_queue]
+  batch.enqueue { args[:queues].each { |queue| MemberJob.set(queue: queue).perform_later(args[:gate]) } }
+  batch.id`
+
+/** $1 gate */
+const SHUT = 'SELECT pg_advisory_lock(hashtextextended($1, 1450))'
+const OPEN = 'SELECT pg_advisory_unlock(hashtextextended($1, 1450))'
+const COUNT_WAITING = `
+  SELECT count(*)::integer AS waiting FROM pg_locks AS waiting
+  JOIN pg_locks AS held USING (locktype, database, classid, objid, objsubid)
+  WHERE held.pid = pg_backend_pid() AND held.granted AND NOT waiting.granted AND locktype = 'advisory'`
+
+/** Every batch, with the callbacks that have run. */
+const SELECT_BATCHES = `
+  SELECT
+    batch.id,
+    batch.discarded_at,
+    batch.finished_at,
+    (
+      SELECT coalesce(array_agg(event ORDER BY event), '{}')
+      FROM (
+        SELECT serialized_params #>> '{arguments,1,event,value}' AS event
+        FROM good_jobs WHERE batch_callback_id = batch.id AND finished_at IS NOT NULL AND error IS NULL
+      ) AS callback
+    ) AS callbacks
+  FROM good_job_batches AS batch`
+
+describeWithRuby('the last members of a batch, ended at the same moment by Ruby and two processes in Node', () => {
+  let database: TestDatabase
+  let app: RailsApp
+
+  beforeAll(async () => {
+    database = await createDatabase({ template: 'empty' })
+    app = await RailsApp.boot({ databaseUrl: database.url })
+    const node = { jobs: 'both', threads: 20 } as const
+    await Promise.all([startNodeWorker(app, node), startNodeWorker(app, node), app.startWorker({ threads: 20 })])
+  })
+
+  afterAll(async () => {
+    await app.stop()
+    await database.drop()
+  })
+
+  const runRound = async (client: Client, round: number): Promise<void> => {
+    const gate = `round ${round}`
+    const members = 2 + (round % 7)
+    const queues = Array.from({ length: members }, (_, index) => QUEUES[(index + round) % 2])
+    await client.query(SHUT, [gate])
+    await app.run(ENQUEUE_ROUND, { gate, queues, callback_queue: QUEUES[round % 2] })
+    await eventually(`${members} members are at the gate of ${gate}`, async () => {
+      const { rows } = await client.query<{ waiting: number }>(COUNT_WAITING)
+      return rows[0]?.waiting === members
+    })
+    await client.query(OPEN, [gate])
+  }
+
+  test(`fire each callback exactly once, in ${ROUNDS} rounds`, async () => {
+    let next = 0
+    const lane = async (): Promise<void> => {
+      const client = new Client({ connectionString: app.databaseUrl })
+      await client.connect()
+      while (next < ROUNDS) {
+        next += 1
+        await runRound(client, next)
+      }
+      await client.end()
+    }
+    await Promise.all(Array.from({ length: LANES }, lane))
+    await eventually('every batch has ended', async () => {
+      const open =
+        'SELECT FROM good_job_batches WHERE finished_at IS NULL UNION ALL SELECT FROM good_jobs WHERE finished_at IS NULL'
+      return (await app.pool.query(open)).rowCount === 0
+    })
+    const { rows } = await app.pool.query<{ discarded_at: Date | null; callbacks: string[] }>(SELECT_BATCHES)
+    expect(rows).toHaveLength(ROUNDS)
+    const wrong = rows.filter(
+      ({ discarded_at, callbacks }) => discarded_at !== null || callbacks.join() !== 'finish,success',
+    )
+    expect(wrong).toEqual([])
+  }, 300_000)
+})
