@@ -81,7 +81,8 @@ export class Notifier {
       retryTimeout: 0,
       // It goes on trying after its close; nothing but an error here ends that.
       retryInterval: (attempt) => {
-        this.#stopped.signal.throwIfAborted()
+        // pg-listen writes into the message of what is thrown here; that of an AbortError cannot be written.
+        if (this.#stopped.signal.aborted) throw new Error('the notifier was stopped')
         return backoffMs(attempt + 1)
       },
       paranoidChecking: ALIVE_CHECK_MS,
