@@ -3,12 +3,14 @@ import { basename } from 'node:path'
 import pc from 'picocolors'
 import { Batch, type BatchStatus, events } from '../index.ts'
 import { countsText, drawBar } from '../observe/batch-bar.ts'
+import { sleep } from '../time.ts'
 import { ChecksumJob, DeliveryCompleteJob, DeliveryEndedJob, DeliveryIncompleteJob } from './jobs.ts'
 import { BAD, GOOD, type Play, refuse } from './play.ts'
 import { makeFiles } from './stage.ts'
 
 const FILES = 8
 const BAR_WIDTH = 40
+const POLL_MS = 20
 const MEGABYTE = 1024 * 1024
 
 /** A batch with a discarded job: its success callback does not come, until the job is retried. */
@@ -78,6 +80,7 @@ const untilFinished = async (batch: Batch, signal: AbortSignal): Promise<BatchSt
   for (;;) {
     const status = await batch.status()
     if (status.finishedAt !== null) return status
+    await sleep(POLL_MS, signal)
     signal.throwIfAborted()
   }
 }
