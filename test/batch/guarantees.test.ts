@@ -1,0 +1,169 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Batch } from '../../src/batch/batch.ts'
+import { checkOptionsOf } from '../../src/batch/context.ts'
+import { sweepBatches } from '../../src/batch/sweep.ts'
+import type { CompletedAttempt } from '../../src/perform/outcome.ts'
+import { writeOutcomes } from '../../src/perform/outcome-transaction.ts'
+import { batchLockKey } from '../../src/sql/advisory-lock.ts'
+import { type ClaimedRow, claim } from '../../src/sql/jobs-claim.ts'
+import { record, type World } from '../support/harness.ts'
+import { rubyPerform } from './as-ruby.ts'
+import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await openBatchWorld()
+})
+afterAll(() => world.close())
+
+const sweep = () =>
+  sweepBatches({
+    database: world.adapter.database,
+    check: checkOptionsOf(world.adapter),
+    processId: randomUUID(),
+    windowSeconds: 3600,
+    graceSeconds: 0,
+  })
+
+/** A batch whose last member ended in a process that died before it looked at the batch. */
+const hungBatch = async (): Promise<Scene> => {
+  const scene = await Scene.enqueue(world, { only: { startsIn: 3600 } }, { onFinish: 'FarAwayJob' })
+  await rubyPerform(world, scene.id('only'))
+  return scene
+}
+
+test('a batch that somebody else holds does not keep the sweep from the others', async () => {
+  const [held, free] = [await hungBatch(), await hungBatch()]
+  const holder = await world.database.connect()
+  await holder.query('BEGIN')
+  await holder.query('SELECT pg_advisory_xact_lock($1)', [batchLockKey(held.batch.id)])
+  expect(await sweep()).toMatchObject({ healed: 1, isDone: true })
+  expect((await free.seen()).isEnded).toBe(true)
+  expect((await held.seen()).isEnded).toBe(false)
+  await holder.query('COMMIT')
+  await holder.end()
+  await sweep()
+  expect((await held.seen()).isEnded).toBe(true)
+})
+
+test('a batch that Postgres refuses to change is told by name, and the others are healed', async () => {
+  const [refused, healthy] = [await hungBatch(), await hungBatch()]
+  await world.sql(
+    `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this batch'; END $$`,
+  )
+  await world.sql(
+    `CREATE TRIGGER refuse BEFORE UPDATE ON good_job_batches FOR EACH ROW WHEN (OLD.id = '${refused.batch.id}') EXECUTE FUNCTION refuse()`,
+  )
+  const errors = record('worker_error')
+  expect(await sweep()).toMatchObject({ healed: 1, isDone: true })
+  errors.stop()
+  expect(errors.seen).toMatchObject([
+    { part: `batch sweep, batch ${refused.batch.id}`, error: { message: 'not this batch' } },
+  ])
+  expect((await healthy.seen()).isEnded).toBe(true)
+  await world.sql('DROP TRIGGER refuse ON good_job_batches')
+  await sweep()
+  expect((await refused.seen()).isEnded).toBe(true)
+})
+
+test('a job that is enqueued after the block has ended is not lost', async () => {
+  let goOn: () => void = () => {}
+  const blockEnded = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  let late: Promise<unknown> = Promise.resolve()
+  const batch = await Batch.enqueue({}, async () => {
+    await MemberJob.set({ wait: 3600 }).performLater('in time')
+    late = blockEnded.then(() => MemberJob.set({ wait: 3600 }).performLater('late'))
+  })
+  goOn()
+  await late
+  const rows = await world.sql(`SELECT batch_id FROM good_jobs WHERE serialized_params->'arguments'->>0 = 'late'`)
+  expect(rows).toEqual([{ batch_id: batch.id }])
+})
+
+test('an outcome that is written a second time, its answer was lost, does not break its batch again', async () => {
+  const scene = await Scene.enqueue(world, { bad: ['ok'] })
+  const db = await world.database.connect()
+  const facts = await world.adapter.database.facts()
+  const processId = randomUUID()
+  const now = world.adapter.clock.timestamp()
+  const [row] = await claim(db, facts, {
+    selector: { kind: 'all' },
+    jobClasses: ['MemberJob'],
+    sort: 'created_at',
+    selectLimit: 10,
+    limit: 10,
+    processId,
+    now,
+    dueUntil: now,
+    runningIds: [],
+    releaseKeys: [],
+  })
+  expect(row?.id).toBe(scene.id('bad'))
+  const attempt = failedAttempt(row as ClaimedRow, now, world.adapter.clock.timestamp())
+  const context = { facts, processId, keepsCreatedAt: false, check: checkOptionsOf(world.adapter) }
+  expect((await writeOutcomes(db, [attempt], context)).get(attempt)).toBe('written')
+  await db.end()
+
+  await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob] })
+  await scene.settled()
+  await world.adapter.retryJob(scene.id('bad'))
+  const healed = await scene.settled()
+  expect(healed).toMatchObject({ isDiscarded: false, callbacks: ['discard', 'finish', 'success'] })
+  const again = await world.database.connect()
+  expect((await writeOutcomes(again, [attempt], context)).get(attempt)).toBe('written')
+  await again.end()
+  expect(await scene.settled()).toEqual(healed)
+})
+
+const failedAttempt = (row: ClaimedRow, lockedAt: string, finishedAt: string): CompletedAttempt => ({
+  row,
+  outcome: 'unhandled',
+  write: 'finish',
+  columns: {
+    id: row.id,
+    lockedAt,
+    executionId: row.execution_id,
+    finishedAt,
+    durationSeconds: 0,
+    error: 'Error: no',
+    errorEvent: 1,
+    backtrace: [],
+    serializedParams: '',
+    jobClass: '',
+    queueName: '',
+    priority: 0,
+    scheduledAt: finishedAt,
+    labels: null,
+    isNotified: false,
+  },
+  settled: () => {},
+  isLost: () => false,
+})
+
+test('an id that is no uuid is a batch that does not exist', async () => {
+  await expect(Batch.find('nonsense')).rejects.toThrow(/there is no batch nonsense/)
+})
+
+test('a callback class that cannot say its queue does not fail the member that ends its batch', async () => {
+  class PickyCallback extends CallbackJob {
+    static override queueAs = (job: { arguments: readonly unknown[] }) => (job.arguments[0] as { id: string }).id
+  }
+  await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob, PickyCallback] })
+  const scene = await Scene.enqueue(world, { good: [] }, { onSuccess: PickyCallback })
+  expect(await scene.settled()).toMatchObject({ isDiscarded: false, isFinished: true, callbacks: ['success'] })
+  expect(await world.job(scene.id('good'))).toMatchObject({ error: null })
+})
+
+test('a callback of an empty batch goes to the queue of its class, also without a worker in this process', async () => {
+  class QueuedCallback extends CallbackJob {
+    static override queueAs = 'callbacks'
+    static override priority = 7
+  }
+  const batch = await Batch.enqueue({ onSuccess: QueuedCallback })
+  expect(
+    await world.sql('SELECT queue_name, priority FROM good_jobs WHERE batch_callback_id = $1', [batch.id]),
+  ).toEqual([{ queue_name: 'callbacks', priority: 7 }])
+})
