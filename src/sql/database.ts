@@ -33,7 +33,9 @@ export class Database {
   constructor(options: DatabaseOptions) {
     this.#ownsPool = options.pool === undefined
     this.#clientConfig = options.pool ? poolConfig(options.pool) : urlConfig(options)
-    this.pool = options.pool ?? new pg.Pool({ ...this.#clientConfig, max: options.poolSize ?? 5 })
+    // A script that only enqueues ends when its work is done, not when its connections have been idle for long enough.
+    const own = { ...this.#clientConfig, max: options.poolSize ?? 5, allowExitOnIdle: true }
+    this.pool = options.pool ?? new pg.Pool(own)
     // An idle connection that the server closes is replaced by the next query; without a listener Node would exit.
     if (this.#ownsPool) this.pool.on('error', () => undefined)
   }
