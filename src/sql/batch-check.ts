@@ -60,7 +60,7 @@ export interface BatchHistory {
   readonly has_breaking_attempt: boolean
   /** A member that is there was discarded by hand: its later attempt counts more executions than it had attempts. */
   readonly has_manual_discard: boolean
-  /** A member that is there is discarded by hand. */
+  /** A member that is there is discarded by hand, or was and waits again: a retry keeps the text until the attempt has ended. */
   readonly has_discarded_member: boolean
   /** The success callback of this arming exists already. */
   readonly has_success_callback: boolean
@@ -89,13 +89,13 @@ SELECT
   ) AS has_breaking_attempt,
   EXISTS (
     SELECT 1 FROM good_jobs AS job JOIN good_job_executions AS attempt ON attempt.active_job_id = job.id
-    WHERE job.batch_id = $1 AND attempt.error IS NULL AND attempt.created_at > $2::${timestampType}
+    WHERE job.batch_id = $1 AND attempt.created_at > $2::${timestampType}
       AND CASE WHEN attempt.serialized_params->>'executions' ~ '^[0-9]{1,9}$' THEN (attempt.serialized_params->>'executions')::int END
         > (SELECT count(*) FROM good_job_executions AS earlier
            WHERE earlier.active_job_id = job.id AND earlier.created_at < attempt.created_at)
   ) AS has_manual_discard,
   EXISTS (
-    SELECT 1 FROM good_jobs WHERE batch_id = $1 AND finished_at IS NOT NULL AND error LIKE 'GoodJob::Job::DiscardJobError: %'
+    SELECT 1 FROM good_jobs WHERE batch_id = $1 AND error LIKE 'GoodJob::Job::DiscardJobError: %'
   ) AS has_discarded_member,
   EXISTS (
     SELECT 1 FROM good_jobs AS callback

@@ -142,6 +142,17 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.settled()).toMatchObject(GOOD)
     })
 
+    test('a batch whose job was discarded by hand can be retried while that job waits again, and after it failed', async () => {
+      const scene = await Scene.enqueue(world, { late: { startsIn: 3600 }, bad: ['fail'] })
+      await world.adapter.discardJob(scene.id('late'))
+      await scene.settled()
+      scene.let('late', 'fail')
+      await world.adapter.retryJob(scene.id('late'))
+      await scene.settled()
+      expect((await scene.batch.retry()).retriedJobIds.toSorted()).toEqual(Object.values(scene.jobs).toSorted())
+      expect(await scene.settled()).toMatchObject(GOOD)
+    })
+
     test('row g: one of several is discarded by hand and the others succeed: the batch completes as discarded', async () => {
       const gate = new Gate()
       const scene = await Scene.enqueue(world, { slow: [{ gate, ends: 'ok' }], late: { startsIn: 3600 } })

@@ -120,9 +120,9 @@ export class Scene {
     return new MemberJob(`${this.#prefix} ${name}`)
   }
 
-  /** The batch when every due job has ended, callbacks too. */
-  async settled(): Promise<Seen> {
-    await untilSettled(this.world, this.batch.id)
+  /** The batch when every due job has ended, callbacks too; those named by id are not waited for. */
+  async settled(except: readonly string[] = []): Promise<Seen> {
+    await untilSettled(this.world, this.batch.id, except)
     return this.seen()
   }
 
@@ -150,12 +150,12 @@ const SELECT_CALLBACKS = `
   FROM good_jobs WHERE batch_callback_id = $1 ORDER BY (serialized_params->>'enqueued_at')::timestamptz, event`
 
 /** Resolves when no job of the batch that is due is open. */
-export const untilSettled = (world: World, batchId: string): Promise<void> =>
-  untilAttempts(async () => (await world.sql<{ open: number }>(COUNT_OPEN, [batchId]))[0]?.open === 0)
+export const untilSettled = (world: World, batchId: string, except: readonly string[] = []): Promise<void> =>
+  untilAttempts(async () => (await world.sql<{ open: number }>(COUNT_OPEN, [batchId, except]))[0]?.open === 0)
 
 const COUNT_OPEN = `
   SELECT count(*)::integer AS open FROM good_jobs
-  WHERE (batch_id = $1 OR batch_callback_id = $1) AND finished_at IS NULL
+  WHERE (batch_id = $1 OR batch_callback_id = $1) AND finished_at IS NULL AND id <> ALL ($2::uuid[])
     AND scheduled_at <= clock_timestamp() AT TIME ZONE 'UTC' + interval '1 minute'`
 
 /** Resolves when `holds` does; looks at the start and after each attempt that ended in this process. */
