@@ -96,12 +96,15 @@ export class Lane {
     })
   }
 
-  /** Gives up the locks of these jobs, after their outcomes were committed; rides on the next claim if there is one in line. */
-  release(jobIds: readonly string[]): void {
+  /**
+   * Gives up the locks of these jobs, after their outcomes were committed; rides on the next claim if there is one in line. Resolves
+   * when other sessions can have them.
+   */
+  release(jobIds: readonly string[]): Promise<void> {
     for (const id of jobIds) {
       if (this.#held.delete(id) && this.#state === 'ready') this.#releasable.push(jobLockKey(id))
     }
-    void this.#inTurn(async () => {
+    return this.#inTurn(async () => {
       const keys = this.#takeReleasable()
       if (keys.length === 0 || this.#state !== 'ready') return
       await this.#guard(releaseAdvisoryLocks(this.#session, keys), keys)

@@ -23,8 +23,15 @@ export interface JobPerformerOptions {
   readonly locate: (gid: GlobalID) => Promise<unknown>
   readonly loadBatches: (ids: readonly string[]) => Promise<ReadonlyMap<string, Batch>>
   readonly isShuttingDown: () => boolean
-  /** Called with each settled attempt. */
-  readonly onSettled: (attempt: RunningAttempt, as: SettledAs, result: ExecutionResult, write: OutcomeWrite) => void
+  readonly onSettled: (settled: SettledAttempt) => void
+}
+
+/** An attempt whose outcome is committed or dropped. */
+export interface SettledAttempt {
+  readonly result: ExecutionResult
+  readonly write: OutcomeWrite
+  /** Resolves when the job's advisory lock is free. */
+  readonly unlocked: Promise<void>
 }
 
 /** The life of a job in this process: claim, perform, complete. GoodJob: JobPerformer. */
@@ -135,7 +142,7 @@ export class JobPerformer {
   ): void {
     const { row, lane } = attempt
     this.#attempts.delete(row.id)
-    lane.release([row.id])
+    const unlocked = lane.release([row.id])
     const job = this.#jobEvent(row)
     if (as === 'written') {
       const error = result.error?.text
@@ -148,7 +155,7 @@ export class JobPerformer {
     } else {
       events.emit('outcome_lost', { ...job, outcome: result.outcome, reason: reasonOf(as, write) })
     }
-    this.#options.onSettled(attempt, as, result, write)
+    this.#options.onSettled({ result, write, unlocked })
   }
 
   #jobEvent(row: ClaimedRow) {
@@ -173,5 +180,5 @@ const reasonOf = (as: SettledAs, write: OutcomeWrite): string => {
   return write === 'release' ? 'interrupted by the shutdown' : 'the job was finished by somebody else while it ran'
 }
 
-/** Stamps have microseconds, our clock milliseconds: a job enqueued within the current one is due. */
-const dueUntil = (clock: Clock): string => microsecondText((clock.now().getTime() + 1) * 1000)
+/** Stamps have microseconds, our clock milliseconds: a job enqueued within the current one is due, one of the next is not. */
+const dueUntil = (clock: Clock): string => microsecondText(clock.now().getTime() * 1000 + 999)

@@ -103,9 +103,11 @@ const buildPerformer = (
     locate: (gid) => locateRecord(gid, adapter),
     loadBatches: (ids) => loadBatchesUntil(ids, adapter, processId, stopping),
     isShuttingDown: () => stopping.aborted,
-    onSettled: (_attempt, _as, result, write) => {
+    onSettled: ({ result, write, unlocked }) => {
       onActivity()
       wakeForNextRun(parts.schedulers, result, write)
+      // The lane that holds the lock may claim at once; any other finds the job locked until then.
+      if (configuration.lanes > 1) void unlocked.then(() => wakeForNextRun(parts.schedulers, result, write))
       if (cleanup.increment()) parts.maintenance.cleanUp()
     },
   })
