@@ -174,6 +174,7 @@ const settleUnwritten = async (
     attempts.map((attempt) => {
       const claim = byId.get(attempt.row.id)
       if (claim?.isReleased) return [attempt, 'released']
+      if (claim?.isGone && attempt.write === 'delete') return [attempt, 'written']
       const isWritten =
         claim?.executionFinishedAt != null && sameInstant(claim.executionFinishedAt, attempt.columns.finishedAt)
       return [attempt, isWritten ? 'written' : 'lost']

@@ -102,7 +102,7 @@ started AS (
       locked_at = $1::${facts.timestampType},
       ${facts.hasLockType ? 'lock_type = 2,' : ''}
       performed_at = $1::${facts.timestampType},
-      executions_count = coalesce(executions_count, 0) + 1,
+      executions_count = least(coalesce(executions_count, 0), ${INT4_MAX - 1}) + 1,
       error = CASE WHEN locked.performed_at IS NULL THEN error ELSE ${interruptedText('locked.performed_at')} END,
       error_event = CASE WHEN locked.performed_at IS NULL THEN error_event ELSE 0 END,
       updated_at = $1::${facts.timestampType}
@@ -132,6 +132,9 @@ LEFT JOIN (started JOIN execution ON execution.active_job_id = started.id) ON tr
 ORDER BY ${order(options.selector, options.sort)
   .replace(/created_at ASC/, 'started.created_at ASC')
   .replace(/, id ASC/, ', started.id ASC')}`
+
+/** A row that counts to the end of the column must not make the claim of all others fail. */
+const INT4_MAX = 2 ** 31 - 1
 
 // GoodJob 4.18 interrupt_errors.rb and job.rb#perform: the text stored for an attempt that never reported back.
 const interruptedText = (performedAt: string): string =>

@@ -199,6 +199,8 @@ export interface UnwrittenClaim {
   readonly id: string
   /** Somebody finished the job while it ran (force-discard); its lock columns were still ours and are released. */
   readonly isReleased: boolean
+  /** There is no such job (any more). */
+  readonly isGone: boolean
   /** The end of the attempt as stored before: an earlier write whose answer was lost. */
   readonly executionFinishedAt: string | null
 }
@@ -225,8 +227,10 @@ closed AS (
     AND good_job_executions.finished_at IS NULL
     AND released.finished_at IS NOT NULL
 )
-SELECT claimed.id, released.id IS NOT NULL AS is_released, good_job_executions.finished_at AS execution_finished_at
+SELECT claimed.id, released.id IS NOT NULL AS is_released, good_jobs.id IS NULL AS is_gone,
+  good_job_executions.finished_at AS execution_finished_at
 FROM claimed
+LEFT JOIN good_jobs ON good_jobs.id = claimed.id
 LEFT JOIN released ON released.id = claimed.id
 LEFT JOIN good_job_executions ON good_job_executions.id = claimed.execution_id`
 
@@ -246,13 +250,19 @@ export const releaseClaims = async (
     claims.map(({ executionId }) => executionId),
     processId,
   ]
-  const rows = await rowsOf<{ id: string; is_released: boolean; execution_finished_at: string | null }>(db, {
+  const rows = await rowsOf<{
+    id: string
+    is_released: boolean
+    is_gone: boolean
+    execution_finished_at: string | null
+  }>(db, {
     text: releaseClaimsText(facts),
     values,
   })
   return rows.map((row) => ({
     id: row.id,
     isReleased: row.is_released,
+    isGone: row.is_gone,
     executionFinishedAt: row.execution_finished_at,
   }))
 }
