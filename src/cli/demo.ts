@@ -10,18 +10,21 @@ export const addDemoCommand = (program: Command): void => {
     .option('--keep', 'keep it running and print the database URL')
     .action(async ({ keep = false }: { keep?: boolean }) => {
       const stop = new AbortController()
-      const onSignal = (signal: NodeJS.Signals) => stop.abort(new Interrupted(signal))
-      // Stays: a second Ctrl-C must not cut the clean-up short.
-      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
+      const onEnd = () => stop.abort(new Interrupted())
+      // Stay: neither a second Ctrl-C nor a terminal that is gone may cut the clean-up short.
+      for (const signal of SIGNALS) process.on(signal, onEnd)
+      process.stdout.on('error', onEnd)
       try {
         await runDemo({ keep, output: process.stdout, signal: stop.signal })
       } catch (error) {
         if (error instanceof Interrupted) throw new PartialFailure('interrupted')
         throw error
       } finally {
-        for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, onSignal)
+        for (const signal of SIGNALS) process.off(signal, onEnd)
       }
     })
 }
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 class Interrupted extends Error {}

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { Command } from 'commander'
+import { Command, Help } from 'commander'
 import { addBatchesCommands } from './batches.ts'
 import { addCleanupCommand } from './cleanup.ts'
 import { addDemoCommand } from './demo.ts'
@@ -16,7 +16,7 @@ const buildProgram = (): Command => {
     .description("Jobs and batches on GoodJob's Postgres tables, in Node, beside Rails.")
     .version(VERSION, '-V, --version')
     .option('--verbose', 'show where errors come from')
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, padWidth, formatItem })
     .showSuggestionAfterError()
     .exitOverride()
   addDemoCommand(program)
@@ -27,6 +27,18 @@ const buildProgram = (): Command => {
   addSchemaCommands(program)
   addCleanupCommand(program)
   return program
+}
+
+const MAX_TERM_WIDTH = 30
+
+// One long name would push every description to the right edge: it gets a line of its own instead.
+function padWidth(this: Help, command: Command, helper: Help): number {
+  return Math.min(MAX_TERM_WIDTH, Help.prototype.padWidth.call(this, command, helper))
+}
+
+function formatItem(this: Help, term: string, termWidth: number, description: string, helper: Help): string {
+  const format = (text: string) => Help.prototype.formatItem.call(this, text, termWidth, description, helper)
+  return helper.displayWidth(term) <= termWidth ? format(term) : `  ${term}\n${format('')}`
 }
 
 /** Runs the command line and answers the exit code. */

@@ -24,7 +24,7 @@ export const addStartCommand = (program: Command): void => {
     .description('run the jobs of your modules: every exported Job class')
     .argument('<module...>', 'files or packages that export Job classes')
     .addOption(
-      new Option('--log-level <level>', 'what to write to standard error (env: GOOD_JOB_LOG_LEVEL)')
+      new Option('--log-level <level>', 'what to write to standard error')
         .choices(LOG_LEVELS)
         .env('GOOD_JOB_LOG_LEVEL')
         .default('info')

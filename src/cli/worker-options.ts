@@ -108,10 +108,8 @@ export const addWorkerOptions = (command: Command, names: readonly OptionName[] 
       command.addOption(new Option(`${flag} <${value}>`, description).argParser(parse).helpGroup(group))
       continue
     }
-    command.addOption(
-      new Option(flag, `${description}; ${flag.replace('--', '--no-')} for the opposite`).helpGroup(group),
-    )
-    command.addOption(new Option(flag.replace('--', '--no-')).hideHelp().helpGroup(group))
+    command.addOption(new Option(flag, `${description}; --no-${flag.slice(2)}: not`).helpGroup(group))
+    command.addOption(new Option(`--no-${flag.slice(2)}`).hideHelp().helpGroup(group))
   }
   return command
 }

@@ -61,9 +61,7 @@ export const playBatch = async (play: Play): Promise<void> => {
   showStatus(play, healed)
   refuse(healed.discardedAt !== null || calls(healed, 'success') !== 1, 'the batch should have come back')
   refuse(calls(healed, 'finish') !== 1, 'on_finish should have run once')
-  screen.line(
-    `  ${GOOD} The batch is back to success: on_success ${DeliveryCompleteJob.name} ran, once; on_finish was not repeated`,
-  )
+  screen.line(`  ${GOOD} The batch is back to success: on_success ran, once, and on_finish was not repeated`)
   screen.line(
     pc.dim('    GoodJob alone leaves it discarded for ever, and on_success is never called (its issue 1450).'),
   )

@@ -30,11 +30,9 @@ export const runDemo = async ({ keep, output, signal: stop }: DemoOptions): Prom
   const onTrouble = ({ error }: { readonly error: unknown }) => screen.line(`  ${BAD} ${String(error)}`)
   events.on('worker_error', onTrouble).on('claim_failed', onTrouble)
   try {
-    const { capsule, server } = stage
+    const { server } = stage
     const kind = { given: 'of DATABASE_URL', testcontainers: 'in a container', embedded: 'of its own' }[server.kind]
-    screen.line(
-      `  ${GOOD} Postgres ${kind}, tables installed, worker ${capsule.processId} ready in ${seconds(startedMs)} s\n`,
-    )
+    screen.line(`  ${GOOD} Postgres ${kind}, tables installed, a worker ready in ${seconds(startedMs)} s\n`)
     signal.throwIfAborted()
     await playBatch(play)
     await playWork(play)
@@ -53,10 +51,11 @@ const seconds = (sinceMs: number): string => ((performance.now() - sinceMs) / 10
 
 const keepRunning = async ({ screen, stage }: Play, stop: AbortSignal): Promise<void> => {
   const { databaseUrl } = stage
-  screen.line(`\n  ${pc.bold('Still running')} until Ctrl-C, at ${pc.cyan(databaseUrl)}`)
-  screen.line('  Look at it from another terminal:\n')
+  screen.line(`\n  ${pc.bold('Still running')} until Ctrl-C. Look at it from another terminal:\n`)
+  // One line for the URL alone: it is long, and the others stay short enough to copy.
+  screen.line(`    export DATABASE_URL=${databaseUrl}`)
   for (const command of ['batches list', 'jobs list --state discarded', 'doctor']) {
-    screen.line(`    DATABASE_URL=${databaseUrl} npx good-job ${command}`)
+    screen.line(`    npx good-job ${command}`)
   }
   if (!stop.aborted) await once(stop, 'abort')
 }

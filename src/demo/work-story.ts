@@ -16,6 +16,8 @@ export const playWork = async (play: Play): Promise<void> => {
   const paths = await makeFiles(stage.directory, { prefix: 'file', count: FILES, bytes: BYTES })
   const work = new Work(play)
   const done = work.watch(signal)
+  // Its rejection is handled where it is awaited, which may be later.
+  done.catch(() => {})
   screen.live(() => work.draw())
   await performAllLater(paths.map((path) => new ChecksumJob(path)))
   await FlakyJob.performLater()
@@ -47,6 +49,7 @@ class Work {
     try {
       await new Promise<void>((resolve, reject) => {
         this.#resolve = resolve
+        signal.throwIfAborted()
         signal.addEventListener('abort', () => reject(signal.reason), { once: true })
       })
     } finally {
