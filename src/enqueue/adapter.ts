@@ -5,7 +5,7 @@ import type { Job } from '../job/base.ts'
 import { currentEnqueueContext } from '../job/context.ts'
 import type { AdapterOptions, QueueAdapter } from '../job/queue-adapter.ts'
 import { Database } from '../sql/database.ts'
-import { insertJobs } from '../sql/jobs-insert.ts'
+import { announceJobs, insertJobs, type NewJobRow } from '../sql/jobs-insert.ts'
 import { type Queryable, queryableOf } from '../sql/types.ts'
 import { type Clock, systemClock } from '../time.ts'
 import { jobRow } from './job-row.ts'
@@ -84,14 +84,20 @@ export class Adapter implements QueueAdapter {
     return transaction ? queryableOf(transaction) : this.database.pool
   }
 
+  /** One page sends its messages itself; those of several would each count a part, so they are sent together at the end. */
   async #insertInPages(jobs: readonly Job[], db: Queryable): Promise<Set<string>> {
     const now = this.clock.timestamp()
-    const inserted = new Set<string>()
+    if (jobs.length <= MAX_BULK) return this.#insert(jobs, db, { isBulk: true, now })
+    const facts = await this.database.facts()
+    const inserted = new Map<string, NewJobRow>()
     for (let start = 0; start < jobs.length; start += MAX_BULK) {
-      const page = jobs.slice(start, start + MAX_BULK)
-      for (const id of await this.#insert(page, db, { isBulk: true, now })) inserted.add(id)
+      const rows = this.#rows(jobs.slice(start, start + MAX_BULK), now)
+      const quiet = rows.map((row) => ({ ...row, is_notified: false }))
+      const ids = await insertJobs(db, facts, quiet, { isBulk: true })
+      for (const row of rows) if (ids.has(row.id)) inserted.set(row.id, row)
     }
-    return inserted
+    await announceJobs(db, [...inserted.values()])
+    return new Set(inserted.keys())
   }
 
   async #insert(
@@ -99,8 +105,11 @@ export class Adapter implements QueueAdapter {
     db: Queryable,
     { isBulk, now = this.clock.timestamp() }: { readonly isBulk: boolean; readonly now?: string },
   ): Promise<Set<string>> {
+    return insertJobs(db, await this.database.facts(), this.#rows(jobs, now), { isBulk })
+  }
+
+  #rows(jobs: readonly Job[], now: string): NewJobRow[] {
     const { railsVersion, enableListenNotify } = this.configuration
-    const rows = jobs.map((job) => jobRow(job, { now, railsVersion, enableListenNotify }))
-    return insertJobs(db, await this.database.facts(), rows, { isBulk })
+    return jobs.map((job) => jobRow(job, { now, railsVersion, enableListenNotify }))
   }
 }

@@ -50,7 +50,7 @@ inserted AS (
   RETURNING id, queue_name, scheduled_at
 ),
 message AS (
-  SELECT inserted.queue_name, count(*) AS jobs,
+  SELECT inserted.queue_name, count(DISTINCT inserted.id) AS jobs,
     to_char(inserted.scheduled_at${timestampType === 'timestamptz' ? " AT TIME ZONE 'UTC'" : ''}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS starts_at
   FROM inserted
   JOIN job ON job.id = inserted.id
@@ -96,4 +96,21 @@ export const insertJobs = async (
     ],
   })
   return new Set(rows.map(({ id }) => id))
+}
+
+/** $1 payloads text[] */
+const SEND_MESSAGES = `SELECT pg_notify('good_job', payload) FROM unnest($1::text[]) AS payload`
+
+/** Tells the workers of jobs that were inserted without it: one message for each queue and time, as for one bulk. */
+export const announceJobs = async (db: Queryable, jobs: readonly NewJobRow[]): Promise<void> => {
+  const groups = new Map<string, { queue_name: string; count: number; scheduled_at: string }>()
+  for (const { queue_name, scheduled_at, is_notified } of jobs) {
+    if (!is_notified) continue
+    const key = `${scheduled_at} ${queue_name}`
+    const group = groups.get(key)
+    if (group) group.count += 1
+    else groups.set(key, { queue_name, count: 1, scheduled_at: scheduled_at.replace(/(\.\d{3})\d*Z$/, '$1Z') })
+  }
+  const payloads = [...groups.values()].map((group) => JSON.stringify(group))
+  if (payloads.length > 0) await rowsOf(db, { text: SEND_MESSAGES, values: [payloads] })
 }

@@ -1,137 +1,249 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { SerializationError } from '../../src/errors.ts'
-import { Job } from '../../src/job/base.ts'
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { EnqueueError, SerializationError } from '../../src/errors.ts'
+import type { Job } from '../../src/job/base.ts'
 import { withEnqueueContext } from '../../src/job/context.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
-import { enqueue, jobClass, openWorld, performed, type World } from '../support/harness.ts'
+import { Adapter } from '../../src/maintenance/adapter.ts'
+import { createClock } from '../../src/time.ts'
+import { enqueue, jobClass, messagesDuring, openWorld } from '../support/harness.ts'
 
-const Echo = jobClass('Echo', () => undefined)
-const Labelled = jobClass('Labelled', () => undefined)
-type Made = new () => Job
-const make = (made: unknown = Echo): Job => new (made as Made)()
-
-let world: World
-beforeAll(async () => {
-  world = await openWorld()
-})
+const world = await openWorld()
 afterAll(() => world.close())
+beforeEach(() => world.sql('TRUNCATE good_jobs'))
 
-describe('the row of a new job', () => {
-  test('has one id, the defaults, and nothing of a run [GJ-006] [GJ-008] [GJ-009] [GJ-010] [GJ-011] [GJ-012]', async () => {
-    const id = await enqueue(Echo)
-    const row = await world.job(id)
-    expect(row).toMatchObject({
-      active_job_id: id,
-      job_class: 'Echo',
-      queue_name: 'default',
-      priority: 0,
-      serialized_params: {
-        job_id: id,
-        job_class: 'Echo',
-        provider_job_id: null,
-        executions: 0,
-        exception_executions: {},
-        arguments: [],
-      },
-      performed_at: null,
-      finished_at: null,
-      error: null,
-      error_event: null,
-      executions_count: null,
-      locked_by_id: null,
-      locked_at: null,
-      lock_type: null,
-      is_discrete: null,
-      retried_good_job_id: null,
-      labels: null,
-      cron_key: null,
-      batch_id: null,
-    })
-    expect(row.scheduled_at).toEqual(row.created_at)
-    expect(row.updated_at).toEqual(row.created_at)
-  })
+const EchoJob = jobClass('EchoJob', () => {})
+const make = (...args: unknown[]): Job => new (EchoJob as unknown as new (...args: unknown[]) => Job)(...args)
+const rows = () => world.sql('SELECT * FROM good_jobs ORDER BY created_at, id')
+const parsed = (messages: readonly string[]) =>
+  messages.map((message) => JSON.parse(message) as Record<string, unknown>)
 
-  test('agrees with its hash about queue and priority [GJ-013]', async () => {
-    const id = await enqueue(Echo, { queue: 'low', priority: -5, wait: 60 })
-    expect(await world.job(id)).toMatchObject({
-      queue_name: 'low',
-      priority: -5,
-      serialized_params: { queue_name: 'low', priority: -5 },
-    })
-  })
-
-  test('has its labels trimmed, without blanks and doubles [GJ-015]', async () => {
-    const id = await enqueue(Labelled, { labels: [' a ', 'b', '', ' ', 'a'] })
-    expect((await world.job(id)).labels).toEqual(['a', 'b'])
-    expect(JSON.stringify((await world.job(id)).serialized_params)).not.toContain('labels')
-  })
-
-  test('keeps the order of jobs that are enqueued within one millisecond', async () => {
-    const ids: string[] = []
-    for (let job = 0; job < 50; job++) ids.push(await enqueue(Echo, { queue: 'ordered' }))
-    const rows = await world.sql<{ id: string }>(
-      `SELECT id FROM good_jobs WHERE queue_name = 'ordered' ORDER BY priority, created_at`,
-    )
-    expect(rows.map(({ id }) => id)).toEqual(ids)
+test('a job without options: ids agree, queue and priority have their defaults, what it has not reached is null [GJ-006, GJ-008, GJ-009, GJ-010, GJ-011, GJ-012, GJ-013, GJ-014]', async () => {
+  const id = await enqueue(EchoJob, {}, 1, 'two')
+  const row = await world.job(id)
+  expect(row).toMatchObject({ id, active_job_id: id, job_class: 'EchoJob', queue_name: 'default', priority: 0 })
+  expect(row.scheduled_at).toEqual(row.created_at)
+  expect(row.updated_at).toEqual(row.created_at)
+  expect(Math.abs((row.created_at as Date).getTime() - Date.now())).toBeLessThan(5_000)
+  for (const name of [
+    'executions_count',
+    'performed_at',
+    'finished_at',
+    'error',
+    'error_event',
+    'locked_by_id',
+    'locked_at',
+    'lock_type',
+    'is_discrete',
+    'retried_good_job_id',
+    'concurrency_key',
+    'cron_key',
+    'cron_at',
+    'batch_id',
+    'batch_callback_id',
+    'labels',
+  ])
+    expect(row[name], name).toBeNull()
+  expect(row.serialized_params).toMatchObject({
+    job_id: id,
+    job_class: 'EchoJob',
+    queue_name: 'default',
+    priority: null,
+    arguments: [1, 'two'],
+    executions: 0,
+    exception_executions: {},
   })
 })
 
-describe('a bulk', () => {
-  test('has one time for all its rows and leaves out ids that exist [GJ-016]', async () => {
-    const known = make()
-    await known.enqueue()
+test('options reach the columns and the hash alike [GJ-013]', async () => {
+  const at = new Date('2030-01-01T00:00:00.123Z')
+  const id = await enqueue(EchoJob, { queue: 'low', priority: -3, waitUntil: at, labels: [' a ', 'b', 'a', ' '] })
+  const row = await world.job(id)
+  expect(row).toMatchObject({ queue_name: 'low', priority: -3, labels: ['a', 'b'] })
+  expect(row.scheduled_at).toEqual(at)
+  expect(row.serialized_params).toMatchObject({ queue_name: 'low', priority: -3 })
+})
+
+test.each(['', '   '])('a queue named %j is the default one [GJ-010]', async (queue) => {
+  expect(await world.job(await enqueue(EchoJob, { queue }))).toMatchObject({ queue_name: 'default' })
+})
+
+test.each([
+  [
+    ['a', ' b ', 'a'],
+    ['a', 'b'],
+  ],
+  [[' ', ''], null],
+  [[], null],
+])('labels %j become %j [GJ-015]', async (labels, expected) => {
+  expect(await world.job(await enqueue(EchoJob, { labels }))).toHaveProperty('labels', expected)
+})
+
+test('jobs enqueued one after the other keep their order, however fast', async () => {
+  const ids: string[] = []
+  for (let index = 0; index < 50; index++) ids.push(await enqueue(EchoJob))
+  expect((await rows()).map(({ id }) => id)).toEqual(ids)
+})
+
+test.each(['a\u0000b', '\uD800'])(
+  'text that jsonb cannot hold, such as %j, is refused before anything is stored',
+  async (text) => {
+    await expect(enqueue(EchoJob, {}, text)).rejects.toThrow(SerializationError)
+    await expect(world.adapter.enqueueAll([make(), make(text)])).rejects.toThrow(SerializationError)
+    expect(await rows()).toEqual([])
+  },
+)
+
+describe('messages', () => {
+  test('a single job sends one message with its queue and its start in milliseconds [GJ-018, GJ-021]', async () => {
+    const at = new Date('2030-01-01T00:00:00.120Z')
+    const messages = await messagesDuring(world.database, async () => {
+      await enqueue(EchoJob, { queue: 'a"\\é', waitUntil: at })
+      await enqueue(EchoJob)
+    })
+    expect(parsed(messages)[0]).toEqual({ queue_name: 'a"\\é', scheduled_at: '2030-01-01T00:00:00.120Z' })
+    const [row] = await world.sql<{ at: Date }>(
+      `SELECT scheduled_at AT TIME ZONE 'UTC' AS at FROM good_jobs WHERE queue_name = 'default'`,
+    )
+    expect(parsed(messages)[1]).toEqual({ queue_name: 'default', scheduled_at: row?.at.toISOString() })
+    expect(messages).toHaveLength(2)
+  })
+
+  test('a bulk sends one message for each queue and start, with the number of jobs that want one [GJ-016, GJ-019]', async () => {
+    const at = new Date('2030-01-01T00:00:00Z')
+    const jobs = [
+      ...Array.from({ length: 3 }, () => make().set({ queue: 'a' })),
+      ...Array.from({ length: 2 }, () => make().set({ queue: 'b', waitUntil: at })),
+      make().set({ queue: 'b' }),
+      make().set({ queue: 'a', notify: false }),
+      make().set({ queue: 'quiet', notify: false }),
+    ]
+    const messages = parsed(await messagesDuring(world.database, () => performAllLater(jobs)))
+    const counts = messages.map(({ queue_name, count, scheduled_at }) => [
+      queue_name,
+      count,
+      scheduled_at === at.toISOString(),
+    ])
+    expect(counts.sort()).toEqual([
+      ['a', 3, false],
+      ['b', 1, false],
+      ['b', 2, true],
+    ])
+    const stamps = await world.sql('SELECT DISTINCT created_at, updated_at FROM good_jobs')
+    expect(stamps).toHaveLength(1)
+  })
+
+  test('the same job twice in one bulk is one row and counts once [GJ-016, GJ-019]', async () => {
+    const job = make()
+    const messages = parsed(await messagesDuring(world.database, () => performAllLater([job, job])))
+    expect(messages).toMatchObject([{ count: 1 }])
+    expect(await rows()).toHaveLength(1)
+  })
+
+  test('a bulk of many pages sends the count of all of them in one message [GJ-019]', async () => {
+    const jobs = Array.from({ length: 2_500 }, () => make())
+    const messages = parsed(await messagesDuring(world.database, () => performAllLater(jobs)))
+    expect(messages).toEqual([{ queue_name: 'default', count: 2_500, scheduled_at: expect.any(String) }])
+  })
+
+  test.each([
+    ['switched off', { enableListenNotify: false }, {}],
+    ['not wanted by the job', {}, { notify: false }],
+  ])('none is sent when that is %s', async (_name, options, set) => {
+    const adapter = new Adapter({ databaseUrl: world.url, ...options })
+    const messages = await messagesDuring(world.database, async () => {
+      await adapter.enqueue(make().set(set))
+      await adapter.enqueueAll([make().set(set)])
+    })
+    expect(messages).toEqual([])
+    expect(await rows()).toHaveLength(2)
+    await adapter.close()
+  })
+})
+
+describe("inside the caller's transaction", () => {
+  test('jobs and messages come with the commit, and not at all after a rollback [GJ-018, GJ-020]', async () => {
+    const client = await world.database.connect()
+    for (const end of ['ROLLBACK', 'COMMIT']) {
+      const messages = await messagesDuring(world.database, async () => {
+        await client.query('BEGIN')
+        await enqueue(EchoJob, { transaction: client as never })
+        await performAllLater([make(), make()], { transaction: client as never })
+        expect(await rows()).toEqual([])
+        await client.query(end)
+      })
+      expect(messages).toHaveLength(end === 'COMMIT' ? 2 : 0)
+      expect(await rows()).toHaveLength(end === 'COMMIT' ? 3 : 0)
+    }
+    await client.end()
+  })
+})
+
+describe('duplicates', () => {
+  test('an id that exists is refused alone, and left out of a bulk [GJ-016]', async () => {
+    const first = make()
+    await world.adapter.enqueue(first)
     const again = make()
-    again.jobId = known.jobId
-    const jobs = [make(), again, make()]
-    await performAllLater(jobs)
-    expect(jobs.map(({ successfullyEnqueued }) => successfullyEnqueued)).toEqual([true, false, true])
-    const rows = await world.sql(
-      'SELECT DISTINCT created_at, scheduled_at, updated_at FROM good_jobs WHERE id = ANY ($1)',
-      [[jobs[0]?.jobId, jobs[2]?.jobId]],
-    )
-    expect(rows).toHaveLength(1)
+    again.jobId = first.jobId
+    await expect(world.adapter.enqueue(again)).rejects.toThrow(EnqueueError)
+    expect(await again.enqueue()).toBe(false)
+    expect(again.enqueueError?.message).toContain(first.jobId)
+    const other = make()
+    expect(await world.adapter.enqueueAll([again, other])).toBe(1)
+    expect([again.successfullyEnqueued, other.successfullyEnqueued]).toEqual([false, true])
+    expect(other.providerJobId).toBe(other.jobId)
   })
 
-  test('of many pages is all or nothing', async () => {
-    const jobs = Array.from({ length: 2_500 }, () => make().set({ queue: 'pages' }))
-    const poison = jobs[2_400]
-    if (poison) poison.jobId = 'not a uuid'
-    await expect(performAllLater(jobs)).rejects.toThrow(/uuid/)
-    expect(await world.sql(`SELECT count(*)::int AS rows FROM good_jobs WHERE queue_name = 'pages'`)).toEqual([
-      { rows: 0 },
-    ])
-    if (poison) poison.jobId = '11111111-1111-4111-8111-111111111111'
-    await performAllLater(jobs)
-    expect(await world.sql(`SELECT count(*)::int AS rows FROM good_jobs WHERE queue_name = 'pages'`)).toEqual([
-      { rows: 2_500 },
-    ])
+  test('a cron occurrence that exists is "not enqueued", no error [GJ-017]', async () => {
+    const context = { cronKey: 'daily', cronAt: new Date('2030-01-01T00:00:00Z') }
+    const enqueueOccurrence = () => withEnqueueContext(context, () => make().enqueue())
+    expect(await enqueueOccurrence()).toBeTruthy()
+    expect(await enqueueOccurrence()).toBe(false)
+    expect(await rows()).toMatchObject([{ cron_key: 'daily' }])
   })
 })
 
-test('an occurrence of cron that exists is not enqueued, and is no error [GJ-017] [GJ-076]', async () => {
-  const cronAt = new Date('2026-01-31T12:00:00Z')
-  const occur = () => withEnqueueContext({ cronKey: 'daily', cronAt }, () => make().enqueue())
-  expect(await occur()).toBeInstanceOf(Job)
-  expect(await occur()).toBe(false)
-  expect(await world.sql(`SELECT cron_at FROM good_jobs WHERE cron_key = 'daily'`)).toEqual([{ cron_at: cronAt }])
+test('a hundred thousand jobs are inserted in pages, all or none', async () => {
+  const jobs = Array.from({ length: 100_000 }, () => make())
+  const adapter = new Adapter({ databaseUrl: world.url })
+  expect(await adapter.enqueueAll(jobs)).toBe(100_000)
+  const [count] = await world.sql('SELECT count(*)::int AS n, count(DISTINCT created_at)::int AS stamps FROM good_jobs')
+  expect(count).toEqual({ n: 100_000, stamps: 1 })
+  await world.sql('TRUNCATE good_jobs')
+  const bad = Array.from({ length: 2_500 }, () => make())
+  const last = bad.at(-1)
+  if (last) last.jobId = 'no-uuid'
+  await expect(adapter.enqueueAll(bad)).rejects.toThrow(/no-uuid/)
+  expect(await rows()).toEqual([])
+  await adapter.close()
+}, 60_000)
+
+test("a pool of the user's, given by host and password, serves adapter and stays the user's", async () => {
+  const { hostname, port, username, password, pathname } = new URL(world.url)
+  const pool = world.database.pool({
+    connectionString: undefined as never,
+    host: hostname,
+    port: Number(port),
+    user: username,
+    password: decodeURIComponent(password),
+    database: pathname.slice(1),
+  })
+  const adapter = new Adapter({ pool })
+  await adapter.enqueue(make())
+  await adapter.close()
+  expect((await pool.query('SELECT id FROM good_jobs')).rowCount).toBe(1)
+  await using capsule = await world.start({ jobs: [EchoJob], databaseUrl: undefined as never, pool })
+  expect(capsule.isListening).toBe(true)
 })
 
-test('in a transaction of the caller a job exists, and starts, at the commit', async () => {
-  await using _capsule = await world.start({ jobs: [Echo], queues: 'inside', pollInterval: -1 })
-  const client = await world.pool.connect()
-  await client.query('BEGIN')
-  const id = await enqueue(Echo, { transaction: client, queue: 'inside' })
-  expect(await world.sql('SELECT id FROM good_jobs WHERE id = $1', [id])).toEqual([])
-  const done = performed(id)
-  await client.query('COMMIT')
-  client.release()
-  await done
-})
-
-test('what cannot be stored is refused before anything is', async () => {
-  const before = await world.sql('SELECT count(*) FROM good_jobs')
-  for (const argument of ['a\u0000b', Number.NaN, new Set([1]), Buffer.from('x'), '\uD800']) {
-    await expect(enqueue(Echo, {}, argument)).rejects.toThrow(SerializationError)
-  }
-  expect(await world.sql('SELECT count(*) FROM good_jobs')).toEqual(before)
+test('a clock that is off stamps rows with its own time', async () => {
+  const adapter = new Adapter({ databaseUrl: world.url, clock: createClock(-600_000) })
+  const job = make()
+  job.jobId = randomUUID()
+  await adapter.enqueue(job)
+  const [row] = await world.sql<{ ago: number }>(
+    `SELECT extract(epoch FROM (now() AT TIME ZONE 'UTC') - created_at)::float8 AS ago FROM good_jobs`,
+  )
+  expect(row?.ago).toBeGreaterThan(590)
+  await adapter.close()
 })

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Client, Pool } from 'pg'
+import pg, { type Client, type Pool } from 'pg'
 import { type EventMap, type EventName, events } from '../../src/events.ts'
 import { Job, type JobConstructor } from '../../src/job/base.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
@@ -46,11 +46,21 @@ export const paramsOf = (jobClass: string, id: string, more: Row = {}): Row => (
   ...more,
 })
 
+const TIMESTAMP = 1114
+
+/** Columns without a zone hold UTC, whatever the zone of the machine. */
+const UTC_TYPES: pg.CustomTypesConfig = {
+  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+    oid === TIMESTAMP
+      ? (text: string) => (text.includes('infinity') ? text : new Date(`${text.replace(' ', 'T')}Z`))
+      : pg.types.getTypeParser(oid, format as 'text'),
+} as pg.CustomTypesConfig
+
 /** A database of one test file, and `Job.queueAdapter` set to it. */
 export const openWorld = async (): Promise<World> => {
   const database = await createDatabase()
   const { url } = database
-  const pool = database.pool({ max: 4 })
+  const pool = database.pool({ max: 4, types: UTC_TYPES })
   const adapter = new Adapter({ databaseUrl: url })
   Job.queueAdapter = adapter
   const sql = async <R = Row>(text: string, values: unknown[] = []): Promise<R[]> =>
