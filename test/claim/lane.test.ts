@@ -85,7 +85,7 @@ test('a job that somebody else took while the lane was away is told to stop, and
 test('a claim whose answer was lost is given back, so that the job runs [GJ-042]', async () => {
   await using proxy = await FaultyNetwork.start(world.url)
   await using _capsule = await world.start({ jobs: [EchoJob], databaseUrl: proxy.url, pollInterval: -1 })
-  const lost = proxy.loseAnswer('GoodJob::Lane', /claim_|WITH released/)
+  const lost = proxy.loseAnswer('GoodJob::Lane', /claim_|WITH released/, /EchoJob/)
   const [id] = [await enqueue(EchoJob)]
   const done = performed(id)
   await lost

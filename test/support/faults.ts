@@ -16,6 +16,7 @@ interface Link {
 interface Trap {
   readonly name: string
   readonly statement: RegExp
+  readonly answer: RegExp
   readonly sprung: () => void
 }
 
@@ -84,9 +85,9 @@ export class FaultyNetwork implements AsyncDisposable {
     this.#frozenNames = undefined
   }
 
-  /** Resolves when the next statement that matches was executed on a connection of this name, its answer lost and the connection cut. */
-  loseAnswer(name: string, statement: RegExp): Promise<void> {
-    return new Promise((sprung) => this.#traps.add({ name, statement, sprung }))
+  /** Resolves when a statement that matches was executed on a connection of this name, its answer lost and the connection cut. */
+  loseAnswer(name: string, statement: RegExp, answer = /(?:)/): Promise<void> {
+    return new Promise((sprung) => this.#traps.add({ name, statement, answer, sprung }))
   }
 
   count(name?: string): number {
@@ -116,7 +117,8 @@ export class FaultyNetwork implements AsyncDisposable {
     })
     link.server.on('data', (chunk: Buffer) => {
       if (link.isFrozen) return
-      if (trap === undefined) {
+      if (trap === undefined || !trap.answer.test(chunk.toString('latin1'))) {
+        trap = undefined
         client.write(chunk)
         return
       }
