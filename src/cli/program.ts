@@ -44,6 +44,11 @@ function formatItem(this: Help, term: string, termWidth: number, description: st
 /** Runs the command line and answers the exit code. */
 export const runProgram = async (argv: readonly string[]): Promise<number> => {
   const program = buildProgram()
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // `good-job jobs list | head`: the reader has seen enough.
+    if (error.code !== 'EPIPE') throw error
+    process.exit(EXIT.done)
+  })
   if (argv.length <= 2) {
     program.outputHelp()
     return EXIT.done

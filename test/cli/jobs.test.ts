@@ -1,0 +1,185 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { Adapter, Job, performAllLater } from '../../src/index.ts'
+import { runCli, runJson } from '../support/cli.ts'
+import { createDatabase, type TestDatabase } from '../support/postgres.ts'
+
+class MailJob extends Job {
+  static override queueAs = 'mail'
+  static override labels = ['important']
+  perform(_to: string): void {}
+}
+
+class ReportJob extends Job {
+  perform(): void {}
+}
+
+interface JobList {
+  readonly jobs: readonly {
+    readonly id: string
+    readonly job_class: string
+    readonly state: string
+    readonly error: string | null
+  }[]
+  readonly next: string | null
+}
+
+let database: TestDatabase
+let adapter: Adapter
+
+beforeAll(async () => {
+  database = await createDatabase()
+  adapter = new Adapter({ databaseUrl: database.url })
+  Job.queueAdapter = adapter
+})
+beforeEach(async () => {
+  await adapter.database.pool.query('TRUNCATE good_jobs, good_job_executions, good_job_batches')
+})
+afterAll(async () => {
+  await adapter.close()
+  await database.drop()
+})
+
+const idOf = (job: Job | false): string => (job ? job.jobId : '')
+const jobs = (...args: string[]) => runCli(['jobs', ...args], { env: { DATABASE_URL: database.url } })
+const list = (...args: string[]) => runJson<JobList>(database.url, 'jobs', 'list', ...args)
+
+test('list shows a table for people and rows with the names of the columns for machines', async () => {
+  const id = idOf(await MailJob.performLater('a@example.com'))
+  const { code, stdout } = await jobs('list')
+  expect(code).toBe(0)
+  expect(stdout).toMatch(/^id\s+class\s+queue\s+state\s+runs\s+when\s+error$/m)
+  expect(stdout).toMatch(new RegExp(`^${id}\\s+MailJob\\s+mail\\s+queued\\s+0`, 'm'))
+  expect(await list()).toMatchObject({
+    jobs: [
+      {
+        id,
+        job_class: 'MailJob',
+        queue_name: 'mail',
+        priority: 0,
+        state: 'queued',
+        labels: ['important'],
+        error: null,
+      },
+    ],
+    next: null,
+  })
+})
+
+test('list of nothing says so', async () => {
+  expect((await jobs('list')).stdout).toBe('No jobs.\n')
+})
+
+test('list filters by state, queue, class and label', async () => {
+  const mail = idOf(await MailJob.performLater('a'))
+  const report = idOf(await ReportJob.performLater())
+  const later = idOf(await ReportJob.set({ wait: 600 }).performLater())
+  await adapter.discardJob(report)
+  const ids = async (...args: string[]) => (await list(...args)).jobs.map(({ id }) => id)
+  expect(await ids('--state', 'queued')).toEqual([mail])
+  expect(await ids('--state', 'discarded', '--state', 'scheduled')).toEqual([later, report])
+  expect(await ids('--queue', 'mail')).toEqual([mail])
+  expect(await ids('--class', 'ReportJob')).toEqual([later, report])
+  expect(await ids('--label', 'important')).toEqual([mail])
+  expect(await ids('--class', 'ReportJob', '--state', 'queued')).toEqual([])
+})
+
+test('pages of a list hold every job once', async () => {
+  await performAllLater(Array.from({ length: 7 }, () => new ReportJob()))
+  const seen: string[] = []
+  for (let after: string[] = [], pages = 0; pages < 4; pages += 1) {
+    const page = await list('--limit', '2', ...after)
+    seen.push(...page.jobs.map(({ id }) => id))
+    if (page.next === null) break
+    after = ['--after', page.next]
+  }
+  expect(new Set(seen).size).toBe(7)
+  expect(seen.length).toBe(7)
+})
+
+test('show tells arguments, attempts and error of one job', async () => {
+  const id = idOf(await MailJob.performLater('a@example.com'))
+  await adapter.discardJob(id, 'no such address')
+  const { stdout } = await jobs('show', id)
+  expect(stdout).toContain(`MailJob ${id}`)
+  expect(stdout).toMatch(/arguments\s+\["a@example\.com"\]/)
+  expect(stdout).toMatch(/error\s+GoodJob::Job::DiscardJobError: no such address/)
+  expect(await runJson(database.url, 'jobs', 'show', id)).toMatchObject({
+    id,
+    state: 'discarded',
+    serialized_params: { job_class: 'MailJob', arguments: ['a@example.com'] },
+    executions: [],
+  })
+})
+
+test('show of a job that is not there fails with 1, an id that is none with 2', async () => {
+  const missing = await jobs('show', '01234567-89ab-cdef-0123-456789abcdef')
+  expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('there is no job 01234567') })
+  const wrong = await jobs('show', '17')
+  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('An id looks like') })
+})
+
+test('retry, discard, reschedule and destroy act on the ids', async () => {
+  const id = idOf(await ReportJob.performLater())
+  expect((await jobs('discard', id, '--message', 'by mistake')).stdout).toBe('1 job discarded.\n')
+  expect((await list()).jobs[0]).toMatchObject({
+    state: 'discarded',
+    error: 'GoodJob::Job::DiscardJobError: by mistake',
+  })
+  expect((await jobs('retry', id)).stdout).toBe('1 job retried.\n')
+  expect((await jobs('reschedule', id, '--at', '2040-01-01T00:00:00Z')).stdout).toBe('1 job rescheduled.\n')
+  const { rows } = await adapter.database.pool.query('SELECT scheduled_at::text FROM good_jobs WHERE id = $1', [id])
+  expect(rows[0]?.scheduled_at).toBe('2040-01-01 00:00:00')
+  expect((await jobs('force-discard', id)).stdout).toBe('1 job discarded.\n')
+  expect((await jobs('destroy', id)).stdout).toBe('1 job destroyed.\n')
+  expect((await list()).jobs).toEqual([])
+})
+
+test('an action that one of several jobs refuses does the others and fails with 1', async () => {
+  const good = idOf(await ReportJob.performLater())
+  const bad = idOf(await ReportJob.performLater())
+  await adapter.discardJob(good)
+  const { code, stdout, stderr } = await jobs('retry', bad, good)
+  expect(code).toBe(1)
+  expect(stdout).toBe('1 job retried.\n')
+  expect(stderr).toContain(`cannot retry job ${bad}: it is unfinished, only discarded jobs can`)
+  await adapter.discardJob(good)
+  expect(await runJson(database.url, 'jobs', 'retry', bad, good)).toEqual({
+    action: 'retry',
+    done: [good],
+    failed: [{ id: bad, error: expect.stringContaining('only discarded jobs can') }],
+  })
+})
+
+test('a mass action asks first, which without a terminal needs --yes', async () => {
+  await performAllLater(Array.from({ length: 600 }, () => new ReportJob()))
+  await MailJob.performLater('a')
+  const unasked = await jobs('discard', '--queue', 'default')
+  expect(unasked).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('Discard 600 jobs? Nobody can answer here; add --yes.'),
+  })
+  expect((await list('--state', 'discarded')).jobs).toEqual([])
+  expect(await jobs('discard', '--queue', 'default', '--yes')).toMatchObject({
+    code: 0,
+    stdout: '600 jobs discarded.\n',
+  })
+  expect((await list('--state', 'queued')).jobs.map(({ job_class }) => job_class)).toEqual(['MailJob'])
+  expect(await jobs('retry', '--class', 'MailJob', '--yes')).toMatchObject({ code: 0, stdout: 'No job matches.\n' })
+})
+
+test('a mass action that lasts tells how far it is', async () => {
+  await performAllLater(Array.from({ length: 4_000 }, () => new ReportJob()))
+  const { code, stdout, stderr } = await jobs('discard', '--class', 'ReportJob', '--yes')
+  expect(stdout).toBe('4000 jobs discarded.\n')
+  expect(stderr).toMatch(/\d+ of 4000 jobs …/)
+  expect(code).toBe(0)
+})
+
+test('an action without ids and filter, or with both, is wrong usage', async () => {
+  expect(await jobs('retry')).toMatchObject({ code: 2, stderr: expect.stringContaining('which jobs?') })
+  const id = '01234567-89ab-cdef-0123-456789abcdef'
+  expect(await jobs('retry', id, '--queue', 'x')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('not both'),
+  })
+})
