@@ -5,7 +5,8 @@ import { type Batch, InterruptError, Job, type RubySymbol, registerSerializer } 
 
 const pool = new Pool({ connectionString: process.env.DATABASE_URL, max: 40, allowExitOnIdle: true })
 
-const record = async (job: Job, name: string, payload: Record<string, unknown> = {}): Promise<void> => {
+/** Says in compat_events what happened. */
+export const record = async (job: Job, name: string, payload: Record<string, unknown> = {}): Promise<void> => {
   const { jobId: job_id, jobClass: job_class, executions } = job
   const said = { side: 'node', pid: process.pid, job_id, job_class, executions, ...payload }
   await pool.query('INSERT INTO compat_events (name, payload) VALUES ($1, $2)', [name, said])
