@@ -1,105 +1,140 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type CleanupOptions, CleanupTracker, cleanupPreservedJobs } from '../../src/maintenance/cleanup.ts'
-import { type Clock, systemClock } from '../../src/time.ts'
-import { ago, enqueue, jobClass, next, openWorld, type World } from '../support/harness.ts'
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { type CleanupCounts, CleanupTracker, cleanupPreservedJobs } from '../../src/maintenance/cleanup.ts'
+import { systemClock } from '../../src/time.ts'
+import { ago, enqueue, jobClass, next, openWorld } from '../support/harness.ts'
 
-let world: World
-beforeAll(async () => {
-  world = await openWorld()
-})
+const world = await openWorld()
 afterAll(() => world.close())
 beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches, good_job_concurrency_claims'))
 
-const cleanUp = (options: Partial<CleanupOptions> = {}) =>
+const DAY = 86_400
+const clean = (more: { includesDiscarded?: boolean; onProgress?: (counts: CleanupCounts) => void } = {}) =>
   cleanupPreservedJobs({
     database: world.adapter.database,
     clock: systemClock,
-    olderThanSeconds: 100,
+    olderThanSeconds: DAY,
     includesDiscarded: true,
-    ...options,
+    ...more,
   })
 
-const batch = (age: number, discarded = false) =>
-  world.sql<{ id: string }>(
-    `INSERT INTO good_job_batches (id, created_at, updated_at, finished_at, discarded_at) VALUES (gen_random_uuid(), now(), now(), $1, $2) RETURNING id`,
-    [ago(age), discarded ? ago(age) : null],
-  )
-
-test('old finished jobs, their executions, stale claims and old finished batches go; the rest stays [GJ-080]', async () => {
-  const old = await world.insert({ finished_at: ago(200) })
-  const withoutActiveJobId = await world.insert({ active_job_id: null })
-  const [young, waiting] = [await world.insert({ finished_at: ago(50) }), await world.insert({})]
-  for (const id of [old, young]) {
-    await world.sql(
-      'INSERT INTO good_job_executions (id, active_job_id, created_at, updated_at) VALUES (gen_random_uuid(), $1, now(), now())',
-      [id],
-    )
-  }
-  for (const id of [old, waiting]) {
-    await world.sql(
-      `INSERT INTO good_job_concurrency_claims (job_id, key, state, created_at, updated_at) VALUES ($1, 'key:x', 0, now(), now())`,
-      [id],
-    )
-  }
-  await batch(200)
-  await batch(50)
-  const [underWay] = await batch(200)
-  await world.insert({ batch_id: underWay?.id })
-  const told = next('cleanup_preserved_jobs')
-  expect(await cleanUp()).toEqual({ destroyedJobsCount: 1, destroyedExecutionsCount: 1, destroyedBatchesCount: 1 })
-  expect((await told)[0]).toMatchObject({ destroyedJobsCount: 1 })
-  const ids = (await world.sql<{ id: string }>('SELECT id FROM good_jobs')).map(({ id }) => id)
-  expect(ids).toEqual(expect.arrayContaining([young, waiting, withoutActiveJobId]))
-  expect(ids).not.toContain(old)
-  expect(await world.sql('SELECT job_id FROM good_job_concurrency_claims')).toEqual([{ job_id: waiting }])
-  expect(await world.sql('SELECT id FROM good_job_batches WHERE id = $1', [underWay?.id])).toHaveLength(1)
-})
-
-test('discarded jobs and batches stay when they are to be kept [GJ-080]', async () => {
-  await world.insert({ finished_at: ago(200), error: 'X: y' })
-  await batch(200, true)
-  expect(await cleanUp({ includesDiscarded: false })).toMatchObject({ destroyedJobsCount: 0, destroyedBatchesCount: 0 })
-  expect(await cleanUp()).toMatchObject({ destroyedJobsCount: 1, destroyedBatchesCount: 1 })
-})
-
-test('thousands go in pages, each told', async () => {
+const insertBatch = async (columns: Record<string, unknown>): Promise<string> => {
+  const id = randomUUID()
   await world.sql(
-    `INSERT INTO good_jobs (id, active_job_id, created_at, updated_at, finished_at)
-     SELECT id, id, now(), now(), now() AT TIME ZONE 'UTC' - interval '1 hour' FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 2500)) AS new`,
+    `INSERT INTO good_job_batches (id, created_at, updated_at, finished_at, discarded_at) VALUES ($1, $2, $2, $3, $4)`,
+    [id, ago(10 * DAY), columns.finished_at ?? null, columns.discarded_at ?? null],
   )
-  const progress: number[] = []
-  await cleanUp({ onProgress: ({ destroyedJobsCount }) => progress.push(destroyedJobsCount) })
-  expect(progress.slice(0, 3)).toEqual([1_000, 2_000, 2_500])
+  return id
+}
+
+test('old finished jobs go with their executions; younger, unfinished and foreign ones stay [GJ-080]', async () => {
+  const old = await world.insert({ finished_at: ago(DAY + 60) })
+  const kept = [
+    await world.insert({ finished_at: ago(DAY - 60) }),
+    await world.insert({ created_at: ago(30 * DAY) }),
+    await world.insert({ active_job_id: null, created_at: ago(30 * DAY) }),
+  ]
+  const orphaned = await world.insert({ active_job_id: null, finished_at: ago(DAY + 60) })
+  for (const id of [old, ...kept])
+    await world.sql('INSERT INTO good_job_executions (active_job_id, created_at, updated_at) VALUES ($1, $2, $2)', [
+      id,
+      ago(9),
+    ])
+  expect(await clean()).toEqual({ destroyedJobsCount: 2, destroyedExecutionsCount: 1, destroyedBatchesCount: 0 })
+  const ids = (await world.sql<{ id: string }>('SELECT id FROM good_jobs')).map(({ id }) => id)
+  expect(ids.sort()).toEqual([...kept].sort())
+  expect(ids).not.toContain(orphaned)
+  expect(await world.executions(old)).toEqual([])
+})
+
+test('discarded jobs and batches stay when the cleanup may not have them [GJ-080]', async () => {
+  const discarded = await world.insert({ finished_at: ago(2 * DAY), error: 'StandardError: x' })
+  await world.insert({ finished_at: ago(2 * DAY) })
+  const batch = await insertBatch({ finished_at: ago(2 * DAY), discarded_at: ago(2 * DAY) })
+  await insertBatch({ finished_at: ago(2 * DAY) })
+  expect(await clean({ includesDiscarded: false })).toMatchObject({ destroyedJobsCount: 1, destroyedBatchesCount: 1 })
+  expect(await world.sql('SELECT id FROM good_jobs')).toEqual([{ id: discarded }])
+  expect(await world.sql('SELECT id FROM good_job_batches')).toEqual([{ id: batch }])
+  expect(await clean()).toMatchObject({ destroyedJobsCount: 1, destroyedBatchesCount: 1 })
+})
+
+test('a batch stays while a member is unfinished, and until it is old enough [GJ-080]', async () => {
+  const open = await insertBatch({ finished_at: ago(2 * DAY) })
+  await world.insert({ batch_id: open })
+  const young = await insertBatch({ finished_at: ago(60) })
+  const unfinished = await insertBatch({})
+  expect(await clean()).toMatchObject({ destroyedBatchesCount: 0 })
+  const left = (await world.sql<{ id: string }>('SELECT id FROM good_job_batches')).map(({ id }) => id)
+  expect(left.sort()).toEqual([open, young, unfinished].sort())
+})
+
+test('concurrency claims go unless their job is unfinished [GJ-080]', async () => {
+  const waiting = await world.insert()
+  const finished = await world.insert({ finished_at: ago(5) })
+  for (const job of [waiting, finished, randomUUID()])
+    await world.sql(
+      `INSERT INTO good_job_concurrency_claims (job_id, key, state, created_at, updated_at) VALUES ($1, 'k', 0, $2, $2)`,
+      [job, ago(9)],
+    )
+  await clean()
+  expect(await world.sql('SELECT job_id FROM good_job_concurrency_claims')).toEqual([{ job_id: waiting }])
+})
+
+test('thousands go in pages, each told, and the end is announced [GJ-080]', async () => {
+  await world.sql(
+    `INSERT INTO good_jobs (active_job_id, job_class, created_at, updated_at, finished_at)
+     SELECT gen_random_uuid(), 'EchoJob', now(), now(), (now() AT TIME ZONE 'UTC') - interval '3 days' FROM generate_series(1, 2500)`,
+  )
+  const announced = next('cleanup_preserved_jobs')
+  const told: number[] = []
+  await clean({ onProgress: ({ destroyedJobsCount }) => told.push(destroyedJobsCount) })
+  expect(told.slice(0, 3)).toEqual([1_000, 2_000, 2_500])
+  expect((await announced)[0]).toMatchObject({ destroyedJobsCount: 2_500 })
+})
+
+test('a stop request ends it after the page', async () => {
+  await world.sql(
+    `INSERT INTO good_jobs (active_job_id, job_class, created_at, updated_at, finished_at)
+     SELECT gen_random_uuid(), 'EchoJob', now(), now(), (now() AT TIME ZONE 'UTC') - interval '3 days' FROM generate_series(1, 1500)`,
+  )
+  const stop = new AbortController()
+  const counts = await cleanupPreservedJobs({
+    database: world.adapter.database,
+    clock: systemClock,
+    olderThanSeconds: DAY,
+    includesDiscarded: true,
+    signal: stop.signal,
+    onProgress: () => stop.abort(),
+  })
+  expect(counts.destroyedJobsCount).toBe(1_000)
 })
 
 test('a worker cleans up after so many jobs', async () => {
-  await world.insert({ id: randomUUID(), finished_at: ago(200) })
-  const Echo = jobClass('Echo', () => undefined)
-  await using _capsule = await world.start({
-    jobs: [Echo],
-    cleanupIntervalJobs: -1,
-    cleanupPreservedJobsBeforeSecondsAgo: 100,
-  })
-  const told = next('cleanup_preserved_jobs')
-  await enqueue(Echo)
-  expect((await told)[0]).toMatchObject({ destroyedJobsCount: 1 })
+  const old = await world.insert({ finished_at: ago(30 * DAY) })
+  const EchoJob = jobClass('EchoJob', () => {})
+  await using _capsule = await world.start({ jobs: [EchoJob], cleanupIntervalJobs: 2, cleanupIntervalSeconds: 0 })
+  const cleaned = next('cleanup_preserved_jobs')
+  for (let index = 0; index < 3; index++) await enqueue(EchoJob)
+  expect((await cleaned)[0]).toMatchObject({ destroyedJobsCount: 1 })
+  expect(await world.sql('SELECT id FROM good_jobs WHERE id = $1', [old])).toEqual([])
 })
 
-test('it is time after more than so many jobs, or so many seconds; -1 is after each, 0 never', () => {
+test.each([
+  [
+    'after more jobs than the interval',
+    { intervalJobs: 2, intervalSeconds: 0 },
+    0,
+    [false, false, true, false, false, true],
+  ],
+  ['after each job with -1', { intervalJobs: -1, intervalSeconds: 0 }, 0, [true, true]],
+  ['never with 0', { intervalJobs: 0, intervalSeconds: 0 }, 1e9, [false, false, false]],
+  ['after more time than the interval', { intervalJobs: 0, intervalSeconds: 10 }, 6_000, [false, true, false, true]],
+])('the tracker says %s', (_name, options, stepMs, expected) => {
   let ms = 0
-  const clock: Clock = { ...systemClock, monotonic: () => ms }
-  const times = (intervalJobs: number, intervalSeconds: number, jobs: number, stepMs: number): number => {
-    const tracker = new CleanupTracker({ intervalJobs, intervalSeconds, clock })
-    let due = 0
-    for (let job = 0; job < jobs; job++) {
-      ms += stepMs
-      if (tracker.increment()) due += 1
-    }
-    return due
-  }
-  expect(times(3, 0, 8, 0)).toBe(2)
-  expect(times(0, 10, 8, 4_000)).toBe(2)
-  expect(times(-1, 0, 5, 0)).toBe(5)
-  expect(times(0, 0, 5_000, 60_000)).toBe(0)
+  const tracker = new CleanupTracker({ ...options, clock: { ...systemClock, monotonic: () => ms } })
+  const answers = expected.map(() => {
+    ms += stepMs
+    return tracker.increment()
+  })
+  expect(answers).toEqual(expected)
 })
