@@ -1,10 +1,14 @@
 import { defineConfig } from 'vitest/config'
 
+const results = process.env.TEST_RESULTS
+
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export
 export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
     include: ['test/**/*.test.ts'],
+    // Where continuous integration counts them.
+    reporters: results ? ['default', ['json', { outputFile: `${results}/test.json` }]] : ['default'],
     globalSetup: ['test/support/postgres-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
