@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { batchLockKey } from '../../src/sql/advisory-lock.ts'
 import type { World } from '../support/harness.ts'
 
 /** The time of Ruby's clock; two calls may be equal. */
@@ -63,11 +64,27 @@ export const rubyPerform = async ({ sql }: World, jobId: string, error: string |
   )
 }
 
-/** GoodJob's own step after an attempt; `isDiscarded` says what the job was like in memory. */
+/** GoodJob's own step after an attempt, under the batch lock; `isDiscarded` says what the job was like in memory. */
 export const rubyBookkeeping = async (
   world: World,
   batchId: string,
-  { isDiscarded = false, hasJobsFinishedAt = true } = {},
+  options: { readonly isDiscarded?: boolean; readonly hasJobsFinishedAt?: boolean } = {},
+): Promise<void> => {
+  const client = await world.pool.connect()
+  const key = batchLockKey(batchId)
+  try {
+    await client.query('SELECT pg_advisory_lock($1)', [key])
+    await discardOrFinish(world, batchId, options)
+    await client.query('SELECT pg_advisory_unlock($1)', [key])
+  } finally {
+    client.release()
+  }
+}
+
+const discardOrFinish = async (
+  world: World,
+  batchId: string,
+  { isDiscarded = false, hasJobsFinishedAt = true },
 ): Promise<void> => {
   const { sql } = world
   const ended = hasJobsFinishedAt ? 'jobs_finished_at' : 'finished_at'

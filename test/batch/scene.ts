@@ -1,7 +1,8 @@
 import { Batch, type BatchOptions } from '../../src/batch/batch.ts'
 import { events } from '../../src/events.ts'
 import { Job } from '../../src/job/base.ts'
-import { openWorld, type World } from '../support/harness.ts'
+import { jobLockKey } from '../../src/sql/advisory-lock.ts'
+import { openWorld, until, type World } from '../support/harness.ts'
 
 /** A door in a job body: the test knows when somebody waits there, and opens it. */
 export class Gate {
@@ -123,12 +124,21 @@ export class Scene {
   /** The batch when every due job has ended, callbacks too; those named by id are not waited for. */
   async settled(except: readonly string[] = []): Promise<Seen> {
     await untilSettled(this.world, this.batch.id, except)
+    await this.#unlocked(Object.values(this.jobs))
     return this.seen()
   }
 
   /** Resolves when the row of a member is finished. */
-  ended(name: string): Promise<void> {
-    return untilAttempts(async () => (await this.world.job(this.id(name))).finished_at !== null)
+  async ended(name: string): Promise<void> {
+    await untilAttempts(async () => (await this.world.job(this.id(name))).finished_at !== null)
+    await this.#unlocked([this.id(name)])
+  }
+
+  /** A worker lets go of a job a moment after its outcome is committed; until then nobody else may act on it. */
+  async #unlocked(ids: readonly string[]): Promise<void> {
+    const keys = ids.map(jobLockKey)
+    const isFree = async () => (await this.world.sql(SELECT_LOCKS, [keys])).length === 0
+    await until(isFree, `the locks of batch ${this.batch.id} are free`)
   }
 
   async seen(): Promise<Seen> {
@@ -144,6 +154,10 @@ export class Scene {
     }
   }
 }
+
+const SELECT_LOCKS = `
+  SELECT pid FROM pg_locks
+  WHERE locktype = 'advisory' AND objsubid = 1 AND ((classid::bigint << 32) | objid::bigint) = ANY ($1::bigint[])`
 
 const SELECT_CALLBACKS = `
   SELECT serialized_params #>> '{arguments,1,event,value}' AS event
