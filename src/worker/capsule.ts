@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Pool } from 'pg'
 import { parseQueueString } from '../claim/queue-string.ts'
 import { type Configuration, type Options, resolveConfiguration } from '../configuration.ts'
-import { ConfigurationError, SchemaError } from '../errors.ts'
+import { ConfigurationError, GoodJobError, SchemaError } from '../errors.ts'
 import { events } from '../events.ts'
 import type { JobConstructor } from '../job/base.ts'
 import { type Logger, silentLogger } from '../job/logger.ts'
@@ -87,9 +87,11 @@ export class Capsule implements AsyncDisposable {
 
   /**
    * Starts to work; resolves when jobs are being claimed. A second call answers the first one's promise.
-   * @throws ConnectionTimeoutError, SchemaError
+   * @throws ConnectionTimeoutError, SchemaError; GoodJobError after a shutdown
    */
   start(): Promise<void> {
+    if (this.#stopping)
+      return Promise.reject(new GoodJobError('this capsule was shut down; make a new one to start again'))
     this.#starting ??= this.#start().catch(async (error) => {
       await this.#abandonStart()
       throw error
