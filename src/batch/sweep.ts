@@ -1,9 +1,10 @@
 import { isRetryable } from '../errors.ts'
 import { events } from '../events.ts'
 import { batchLockKey } from '../sql/advisory-lock.ts'
-import { findSuspectBatches, type SweptBatch, trySweepLock } from '../sql/batch-check.ts'
+import { findSuspectBatches, type SweptBatch, withSweepLock } from '../sql/batch-check.ts'
 import { tryLockBatch } from '../sql/batches.ts'
-import type { Database, Facts } from '../sql/database.ts'
+import { type Database, type Facts, inTransaction } from '../sql/database.ts'
+import type { Queryable } from '../sql/types.ts'
 import { announceChecks, type CheckedBatch, type CheckOptions, checkBatches } from './completion.ts'
 import { needsProof } from './decision.ts'
 
@@ -36,26 +37,25 @@ export const sweepBatches = async (options: SweepOptions): Promise<SweepResult> 
   const { database, processId } = options
   const startedMs = performance.now()
   const facts = await database.facts()
-  const result = await database.transaction(async (db) => {
-    if (!(await trySweepLock(db))) return { checked: 0, healed: 0, unproven: 0, isDone: false }
-    return sweepPages(options, facts)
-  })
+  // One connection for all of it: the pool may have no other.
+  const swept = await database.connection((db) => withSweepLock(db, () => sweepPages(options, db, facts)))
+  const result = swept ?? { checked: 0, healed: 0, unproven: 0, isDone: false }
   const { isDone, ...counts } = result
   if (isDone) events.emit('batch_sweep', { processId, ...counts, durationMs: performance.now() - startedMs })
   return result
 }
 
-const sweepPages = async (options: SweepOptions, facts: Facts): Promise<SweepResult> => {
-  const { database, check, windowSeconds, graceSeconds, signal } = options
+const sweepPages = async (options: SweepOptions, db: Queryable, facts: Facts): Promise<SweepResult> => {
+  const { check, windowSeconds, graceSeconds, signal } = options
   const now = check.clock.now().getTime()
   const createdAfter = new Date(now - windowSeconds * 1000).toISOString()
   const quietSince = new Date(now - graceSeconds * 1000).toISOString()
   let before = { createdAt: new Date(now + 86_400_000).toISOString(), id: LAST_ID }
   const result = { checked: 0, healed: 0, unproven: 0, isDone: true }
   while (!signal?.aborted) {
-    const page = await findSuspectBatches(database.pool, facts, { createdAfter, before, quietSince })
+    const page = await findSuspectBatches(db, facts, { createdAfter, before, quietSince })
     for (const batch of page.batches) {
-      const outcome = await sweepBatch(options, facts, batch).catch(reportBatch(options, batch))
+      const outcome = await sweepBatch(options, db, facts, batch).catch(reportBatch(options, batch))
       result.checked += 1
       if (outcome === 'healed') result.healed += 1
       if (outcome === 'unproven') result.unproven += 1
@@ -67,13 +67,14 @@ const sweepPages = async (options: SweepOptions, facts: Facts): Promise<SweepRes
 }
 
 const sweepBatch = async (
-  { database, check }: SweepOptions,
+  { check }: SweepOptions,
+  db: Queryable,
   facts: Facts,
   batch: SweptBatch,
 ): Promise<'healed' | 'unproven' | 'healthy'> => {
   const reason = suspicion(facts, batch)
   if (reason === undefined) return 'healthy'
-  const checked = await database.transaction(async (db): Promise<CheckedBatch[]> => {
+  const checked = await inTransaction(db, async (): Promise<CheckedBatch[]> => {
     // Who holds the lock checks the batch itself, or leaves it to the next sweep: the others need not wait for that.
     if (!(await tryLockBatch(db, batchLockKey(batch.id)))) return []
     return checkBatches(db, facts, [{ id: batch.id }], check)

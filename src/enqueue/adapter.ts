@@ -88,7 +88,7 @@ export class Adapter implements QueueAdapter {
   async #insertInPages(jobs: readonly Job[], db: Queryable): Promise<Set<string>> {
     const now = this.clock.timestamp()
     if (jobs.length <= MAX_BULK) return this.#insert(jobs, db, { isBulk: true, now })
-    const facts = await this.database.facts()
+    const facts = await this.database.facts(db)
     const inserted = new Map<string, NewJobRow>()
     for (let start = 0; start < jobs.length; start += MAX_BULK) {
       const rows = this.#rows(jobs.slice(start, start + MAX_BULK), now)
@@ -105,7 +105,7 @@ export class Adapter implements QueueAdapter {
     db: Queryable,
     { isBulk, now = this.clock.timestamp() }: { readonly isBulk: boolean; readonly now?: string },
   ): Promise<Set<string>> {
-    return insertJobs(db, await this.database.facts(), this.#rows(jobs, now), { isBulk })
+    return insertJobs(db, await this.database.facts(db), this.#rows(jobs, now), { isBulk })
   }
 
   #rows(jobs: readonly Job[], now: string): NewJobRow[] {

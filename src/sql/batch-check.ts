@@ -196,10 +196,17 @@ export const findSuspectBatches = async (
   }
 }
 
-const SWEEP_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('good-job-node batch sweep', 0)) AS is_locked"
+const SWEEP_KEY = "hashtextextended('good-job-node batch sweep', 0)"
+const TRY_SWEEP_LOCK = `SELECT pg_try_advisory_lock(${SWEEP_KEY}) AS is_locked`
+const RELEASE_SWEEP_LOCK = `SELECT pg_advisory_unlock(${SWEEP_KEY})`
 
-/** One sweeper at a time over all processes, until the end of the transaction. */
-export const trySweepLock = async (db: Queryable): Promise<boolean> => {
-  const rows = await rowsOf<{ is_locked: boolean }>(db, { text: SWEEP_LOCK })
-  return rows[0]?.is_locked ?? false
+/** One sweeper at a time over all processes: runs `work` under the lock of this session, or answers undefined. */
+export const withSweepLock = async <T>(db: Queryable, work: () => Promise<T>): Promise<T | undefined> => {
+  const rows = await rowsOf<{ is_locked: boolean }>(db, { text: TRY_SWEEP_LOCK })
+  if (!rows[0]?.is_locked) return undefined
+  try {
+    return await work()
+  } finally {
+    await rowsOf(db, { text: RELEASE_SWEEP_LOCK })
+  }
 }

@@ -47,10 +47,11 @@ export class Database {
 
   /**
    * Optional columns and tables; read once, again after `forgetFacts`. When they cannot be read again the last ones hold: the
-   * statement that is sent next tells what is wrong. @throws SchemaError at the first reading
+   * statement that is sent next tells what is wrong. Inside a transaction its own connection is asked: the pool may have no other.
+   * @throws SchemaError at the first reading
    */
-  facts(): Promise<Facts> {
-    this.#facts ??= readFacts(this.pool).then(
+  facts(db: Queryable = this.pool): Promise<Facts> {
+    this.#facts ??= readFacts(db).then(
       (facts) => {
         this.#lastFacts = facts
         return facts
@@ -70,11 +71,16 @@ export class Database {
   }
 
   /** Runs `work` in a transaction of its own; rolls back when it throws. */
-  async transaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  transaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    return this.connection((client) => inTransaction(client, () => work(client)))
+  }
+
+  /** Runs `work` with a connection of its own. */
+  async connection<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     const client = await this.pool.connect()
     let broken: Error | undefined
     try {
-      return await inTransaction(client, () => work(client))
+      return await work(client)
     } catch (error) {
       if (isRetryable(error)) broken = error as Error
       throw error
@@ -136,9 +142,9 @@ export const inTransaction = async <T>(client: Queryable, work: () => Promise<T>
   }
 }
 
-const readFacts = async (pool: pg.Pool): Promise<Facts> => {
-  const capabilities = await probeCapabilities(pool)
-  const rows = await rowsOf<{ data_type: string }>(pool, { text: SCHEDULED_AT_TYPE, values: [capabilities.schema] })
+const readFacts = async (db: Queryable): Promise<Facts> => {
+  const capabilities = await probeCapabilities(db)
+  const rows = await rowsOf<{ data_type: string }>(db, { text: SCHEDULED_AT_TYPE, values: [capabilities.schema] })
   const isZoned = rows[0]?.data_type === 'timestamp with time zone'
   return { ...capabilities, timestampType: isZoned ? 'timestamptz' : 'timestamp' }
 }

@@ -42,13 +42,20 @@ describe('two capsules in one process', () => {
   })
 })
 
-test('five capsules that start and stop at once leave nothing behind', async () => {
+test('five capsules that start and stop at once, each with a pool of one connection, leave nothing behind and wait for none', async () => {
+  const errors = record('worker_error')
   const capsules = Array.from(
-    { length: 10 },
-    () => new Capsule({ databaseUrl: world.url, jobs: [EchoJob], poolSize: 1 }),
+    { length: 5 },
+    () => new Capsule({ databaseUrl: world.url, jobs: [EchoJob], poolSize: 1, batchSweepInterval: 3_600 }),
   )
+  const swept = next('batch_sweep')
   await Promise.all(capsules.map((capsule) => capsule.start()))
+  await swept
+  const [one] = capsules
+  await one?.adapter.enqueueAll(Array.from({ length: 1_001 }, () => new (EchoJob as unknown as new () => never)()))
   await Promise.all(capsules.map((capsule) => capsule.shutdown()))
+  expect(errors.seen).toEqual([])
+  errors.stop()
   expect(await processIds()).toEqual([])
 })
 
