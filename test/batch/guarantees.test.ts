@@ -23,7 +23,7 @@ const sweep = () =>
     check: checkOptionsOf(world.adapter),
     processId: randomUUID(),
     windowSeconds: 3600,
-    graceSeconds: 0,
+    graceSeconds: -1,
   })
 
 /** A batch whose last member ended in a process that died before it looked at the batch. */
