@@ -21,7 +21,8 @@ const PAGES = [
   'CONTRIBUTING.md',
 ]
 
-const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
+/** Without the spaces that align the columns of tables. */
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8').replaceAll(/(?<=\|) +| +(?=\|)/g, ' ')
 const blocks = (path: string, language: string): string[] =>
   [...read(path).matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(([, text]) => text ?? '')
 

@@ -24,7 +24,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 const NETWORK_ADVICE = 'Start Postgres, or check host and port in DATABASE_URL.'
 
 /** What happened, in one line, with the way out where one is known. */
-export const explain = (error: unknown): string => {
+const explain = (error: unknown): string => {
   if (error instanceof AggregateError && error.message === '') {
     return `${error.errors.map((each) => (each as Error).message).join('; ')}. ${NETWORK_ADVICE}`
   }

@@ -20,7 +20,7 @@ const BATCHES = 'Batches:'
 const RAILS = 'Rails beside:'
 
 /** One line for each option of the configuration; its environment names and default come from there. */
-export const WORKER_OPTIONS: { readonly [K in OptionName]: OptionHelp } = {
+const WORKER_OPTIONS: { readonly [K in OptionName]: OptionHelp } = {
   queues: {
     group: WORK,
     value: 'string',
@@ -79,7 +79,7 @@ export const WORKER_OPTIONS: { readonly [K in OptionName]: OptionHelp } = {
 const NAMES = Object.keys(WORKER_OPTIONS) as OptionName[]
 
 /** `pollInterval` as it is typed: `--poll-interval`. */
-export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
 const defaultOf = (name: OptionName): string => {
   const { fallback } = OPTION_RULES[name]
@@ -87,7 +87,7 @@ const defaultOf = (name: OptionName): string => {
 }
 
 /** What help and README say of an option. */
-export const describeOption = (name: OptionName) => {
+const describeOption = (name: OptionName) => {
   const { group, value, text } = WORKER_OPTIONS[name]
   const flag = value === undefined ? flagOf(name).replace('--', '--[no-]') : `${flagOf(name)} <${value}>`
   return { name, group, flag, text, default: defaultOf(name), environment: OPTION_RULES[name].env }

@@ -6,12 +6,12 @@ import { pipeline } from 'node:stream/promises'
 import { type Batch, Job } from '../index.ts'
 
 /** A file that should be there is not. */
-export class FileMissingError extends Error {
+class FileMissingError extends Error {
   override readonly name = 'FileMissingError'
 }
 
 /** The other side does not answer. */
-export class NetworkError extends Error {
+class NetworkError extends Error {
   override readonly name = 'NetworkError'
 }
 

@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { type EventMap, type EventName, Events } from '../../src/events.ts'
+import type { Logger, LogMethod } from '../../src/job/logger.ts'
+import { attachLogSubscriber } from '../../src/observe/log-subscriber.ts'
+
+interface Line {
+  readonly level: string
+  readonly text: string
+  readonly fields: Record<string, unknown>
+}
+
+const listen = (processId?: string) => {
+  const events = new Events()
+  const lines: Line[] = []
+  const method =
+    (level: string): LogMethod =>
+    (fields: Record<string, unknown> | string, text?: string) =>
+      void lines.push({ level, fields: typeof fields === 'string' ? {} : fields, text: text ?? String(fields) })
+  const logger: Logger = {
+    trace: method('trace'),
+    debug: method('debug'),
+    info: method('info'),
+    warn: method('warn'),
+    error: method('error'),
+    fatal: method('fatal'),
+    child: () => logger,
+  }
+  const detach = attachLogSubscriber(logger, { events, ...(processId === undefined ? {} : { processId }) })
+  return { events, lines, detach }
+}
+
+const job = { jobId: 'j', jobClass: 'EchoJob', queueName: 'default', executions: 1 }
+
+describe('one line for each event', () => {
+  /** The names in events.ts, where the compiler cannot be asked at run time. */
+  const names = [
+    ...(
+      /export interface EventMap \{\n([\s\S]*?)\n\}/.exec(
+        readFileSync(new URL('../../src/events.ts', import.meta.url), 'utf8'),
+      )?.[1] ?? ''
+    ).matchAll(/^ {2}(\w+): /gm),
+  ].map(([, name]) => name as EventName)
+
+  test('all events are found', () => expect(names.length).toBeGreaterThan(40))
+
+  test.each(names)('%s', (name) => {
+    const { events, lines } = listen()
+    events.emit(name, { processId: 'p' } as unknown as EventMap[typeof name])
+    expect(lines.length).toBe(1)
+    expect(lines[0]?.text).toMatch(/^[A-Z][a-zA-Z ,]+$/)
+    expect(lines[0]?.fields).toEqual({ event: name, processId: 'p' })
+  })
+})
+
+test.each<[string, EventName, object, string, string]>([
+  ['a job that ended well', 'perform', { ...job, durationMs: 1 }, 'info', 'Performed a job'],
+  [
+    'a job that failed',
+    'perform',
+    { ...job, durationMs: 1, error: new Error('x') },
+    'error',
+    'A job ended with an error',
+  ],
+  [
+    'a job that a callback stopped',
+    'perform',
+    { ...job, durationMs: 1, aborted: true },
+    'info',
+    'A callback stopped a job',
+  ],
+  ['an enqueue that failed', 'enqueue', { ...job, error: new Error('x') }, 'error', 'Failed to enqueue a job'],
+  ['a sweep that found nothing', 'batch_sweep', { healed: 0, unproven: 0 }, 'debug', 'Looked for batches to heal'],
+  ['a sweep that healed', 'batch_sweep', { healed: 1, unproven: 0 }, 'info', 'Looked for batches to heal'],
+  ['locks that were lost', 'lane_restored', { keptLocks: 1, lostLocks: 1 }, 'warn', 'Restored the locks of jobs'],
+])('%s has its level', (_what, name, payload, level, text) => {
+  const { events, lines } = listen()
+  events.emit(name, payload as never)
+  expect(lines).toEqual([expect.objectContaining({ level, text })])
+})
+
+test('errors become text, also those of several addresses; times are rounded', () => {
+  const { events, lines } = listen()
+  events.emit('perform', { ...job, durationMs: 1.23456789, error: new TypeError('wrong') })
+  const refused = new AggregateError([new Error('connect ::1'), new Error('connect 127.0.0.1')], '')
+  events.emit('connection_retry', { processId: 'p', part: 'start', error: refused, attempt: 1 })
+  expect(lines[0]?.fields).toMatchObject({ error: 'TypeError: wrong', durationMs: 1.235 })
+  expect(lines[1]?.fields).toMatchObject({ error: 'Error: connect ::1; Error: connect 127.0.0.1' })
+})
+
+test('events of another worker in this process are left out, events of none are not', () => {
+  const { events, lines } = listen('mine')
+  events.emit('perform_start', { ...job, processId: 'other' })
+  events.emit('perform_start', { ...job, processId: 'mine' })
+  events.emit('enqueue', job)
+  expect(lines.map(({ fields }) => fields.processId)).toEqual(['mine', undefined])
+})
+
+test('nothing is written once it is detached', () => {
+  const { events, lines, detach } = listen()
+  detach()
+  events.emit('enqueue', job)
+  expect(lines).toEqual([])
+})
