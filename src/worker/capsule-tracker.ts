@@ -55,8 +55,26 @@ export class CapsuleTracker {
       state: () => this.#state(),
     })
     this.#heartbeat.start()
-    this.#timer = setInterval(() => this.cleanUp(), HEARTBEAT_MS).unref()
+    this.#timer = setInterval(() => this.#beatAndCleanUp(), HEARTBEAT_MS).unref()
     this.cleanUp()
+  }
+
+  /** Where the thread cannot refresh the row, this does: else the others, and the cleanup itself, would take us for dead. */
+  #beatAndCleanUp(): void {
+    if (!this.#heartbeat?.isBeating) this.#cleaning = this.#cleaning.then(() => this.#beat())
+    this.cleanUp()
+  }
+
+  async #beat(): Promise<void> {
+    const { database, processId } = this.#options
+    try {
+      await upsertProcess(database.pool, await database.facts(), { id: processId, state: this.#state() })
+    } catch (error) {
+      events.emit('process_heartbeat_failed', {
+        processId,
+        error: error instanceof Error ? error.message : String(error),
+      })
+    }
   }
 
   /** Frees jobs of dead processes and claims that nobody knows; failures are reported, the next round tries again. */

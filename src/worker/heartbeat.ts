@@ -18,6 +18,7 @@ export class Heartbeat {
   readonly #options: HeartbeatOptions
   #thread: Worker | undefined
   #timer: NodeJS.Timeout | undefined
+  #lastBeatMs = performance.now()
 
   constructor(options: HeartbeatOptions) {
     this.#options = options
@@ -36,10 +37,18 @@ export class Heartbeat {
     })
     thread.on('message', (message: FromThread) => this.#receive(message))
     thread.on('error', (error) => this.#fail(error.message))
+    thread.on('exit', () => {
+      if (this.#thread === thread) this.#thread = undefined
+    })
     thread.unref()
     this.#thread = thread
     // The thread writes the state that it was told last; a blocked event loop just tells it nothing new.
     this.#timer = setInterval(() => thread.postMessage({ type: 'state', state: state() }), intervalMs / 2).unref()
+  }
+
+  /** Whether the thread does its work; it may be unable to connect, e.g. without a password that only a function knows. */
+  get isBeating(): boolean {
+    return performance.now() - this.#lastBeatMs < 2 * this.#options.intervalMs
   }
 
   async stop(): Promise<void> {
@@ -58,6 +67,7 @@ export class Heartbeat {
 
   #receive(message: FromThread): void {
     if (message.type === 'failed') this.#fail(message.error)
+    if (message.type === 'beat') this.#lastBeatMs = performance.now()
   }
 
   #fail(error: string): void {

@@ -130,8 +130,9 @@ export class FaultyNetwork implements AsyncDisposable {
       socket.on('error', () => undefined)
       // A frozen connection tells neither side that the other has gone.
       socket.on('close', () => {
+        if (link.isFrozen && !(client.destroyed && link.server.destroyed)) return
         this.#links.delete(link)
-        if (!link.isFrozen) destroy(link)
+        destroy(link)
       })
     }
   }

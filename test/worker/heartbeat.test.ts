@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, expect, test } from 'vitest'
+import { Database } from '../../src/sql/database.ts'
+import { upsertProcessText } from '../../src/sql/processes.ts'
+import { Heartbeat } from '../../src/worker/heartbeat.ts'
+import { FaultyNetwork } from '../support/faults.ts'
+import { next, openWorld, until } from '../support/harness.ts'
+
+const world = await openWorld()
+afterAll(() => world.close())
+
+const INTERVAL_MS = 100
+const start = async (database: Database): Promise<{ heartbeat: Heartbeat; processId: string }> => {
+  const processId = randomUUID()
+  const statement = upsertProcessText(await world.adapter.database.facts())
+  const config = database.clientConfig('GoodJob::Process')
+  const heartbeat = new Heartbeat({ config, statement, processId, intervalMs: INTERVAL_MS, state: () => '{}' })
+  heartbeat.start()
+  return { heartbeat, processId }
+}
+const ageMs = async (processId: string): Promise<number> => {
+  const [row] = await world.sql<{ age: number }>(
+    `SELECT extract(epoch FROM (now() AT TIME ZONE 'UTC') - updated_at)::float8 * 1000 AS age FROM good_job_processes WHERE id = $1`,
+    [processId],
+  )
+  return row?.age ?? Number.POSITIVE_INFINITY
+}
+
+test('beats go on after a cut and after a silent partition [GJ-058]', async () => {
+  await using network = await FaultyNetwork.start(world.url)
+  const database = new Database({ databaseUrl: network.url })
+  const { heartbeat, processId } = await start(database)
+  await until(async () => (await ageMs(processId)) < 100, 'the first beat')
+  const beatsAgain = async (): Promise<void> => {
+    await world.sql(`UPDATE good_job_processes SET updated_at = updated_at - interval '1 minute'`)
+    await until(async () => (await ageMs(processId)) < 5_000, 'a beat after the fault')
+  }
+  network.cut('GoodJob::Process')
+  await beatsAgain()
+  const failed = next('process_heartbeat_failed', 1, ({ error }) => /timeout/.test(error))
+  network.freeze('GoodJob::Process')
+  await failed
+  await beatsAgain()
+  expect(heartbeat.isBeating).toBe(true)
+  await heartbeat.stop()
+  await database.close()
+})
+
+test('a thread that cannot connect is told, and known not to beat', async () => {
+  const database = new Database({ databaseUrl: 'postgres://nobody@127.0.0.1:1/nowhere' })
+  const failed = next('process_heartbeat_failed', 3)
+  const { heartbeat } = await start(database)
+  expect(heartbeat.isBeating).toBe(true)
+  expect((await failed)[0]?.error).not.toBe('')
+  await until(async () => !heartbeat.isBeating, 'known not to beat')
+  await heartbeat.stop()
+  await heartbeat.stop()
+  await database.close()
+})
