@@ -78,7 +78,8 @@ export class BatchUnprovenError extends GoodJobError {}
 /** Postgres could not be reached within the connect timeout. */
 export class ConnectionTimeoutError extends GoodJobError {}
 
-const SQLSTATE = /^[0-9A-Z]{5}$/
+// Every one that Postgres uses has a digit; EPIPE is Node's.
+const SQLSTATE = /^(?=.*\d)[0-9A-Z]{5}$/
 
 /** The SQLSTATE of a database error, or undefined for anything else. */
 export const sqlState = (error: unknown): string | undefined => {
