@@ -173,7 +173,7 @@ const COUNT_OPEN = `
     AND scheduled_at <= clock_timestamp() AT TIME ZONE 'UTC' + interval '1 minute'`
 
 /** Resolves when `holds` does; looks at the start and after each attempt that ended in this process. */
-export const untilAttempts = async (holds: () => Promise<boolean>): Promise<void> => {
+const untilAttempts = async (holds: () => Promise<boolean>): Promise<void> => {
   for (;;) {
     let stop = () => {}
     const ended = new Promise<void>((resolve) => {
