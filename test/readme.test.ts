@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { describeOptions } from '../src/cli/worker-options.ts'
 import { OPTION_RULES } from '../src/configuration.ts'
 import { Cli, runCli } from './support/cli.ts'
-import { createDatabase, serverUrl, type TestDatabase } from './support/postgres.ts'
+import { createDatabase, type TestDatabase } from './support/postgres.ts'
 
 const run = promisify(execFile)
 const ROOT = join(import.meta.dirname, '..')
@@ -127,18 +127,6 @@ describe('commands in the pages', () => {
     expect(named.length).toBeGreaterThan(5)
     expect(named.filter((name) => name !== 'ci' && !(name in scripts))).toEqual([])
   })
-})
-
-test('the excerpt of the demo is what the demo prints', { timeout: 60_000 }, async () => {
-  const [excerpt = ''] = blocks('README.md', 'text')
-  const { stdout } = await runCli(['demo'], { env: { DATABASE_URL: serverUrl() } })
-  const printed = stdout.split('\n')
-  expect(
-    excerpt
-      .trimEnd()
-      .split('\n')
-      .filter((line) => !printed.includes(line)),
-  ).toEqual([])
 })
 
 test('the table of options is what command line and configuration say', () => {

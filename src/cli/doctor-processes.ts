@@ -18,7 +18,7 @@ export interface DoctorProcess {
 export type IdleQueue = Omit<WaitingQueue, 'queue_name'> & { readonly queue_name: string }
 
 /** Reads what a process writes of itself; older GoodJob versions write less. */
-export const doctorProcess = (row: ListedProcess, now: Date, expiryMs: number): DoctorProcess => {
+export const doctorProcess = (row: ListedProcess): DoctorProcess => {
   const state = objectOf(row.state)
   const schedulers = Array.isArray(state.schedulers) ? (state.schedulers as unknown[]) : []
   const preserve = state.preserve_job_records ?? true
@@ -28,7 +28,7 @@ export const doctorProcess = (row: ListedProcess, now: Date, expiryMs: number): 
     pid: String(state.pid ?? '?'),
     pools: schedulers.map(poolOf),
     updated_at: row.updated_at,
-    is_alive: now.getTime() - Date.parse(row.updated_at) < expiryMs,
+    is_alive: row.is_alive,
     running_jobs: row.running_jobs,
     deletes_finished_jobs: preserve !== true && preserve !== 'true',
   }

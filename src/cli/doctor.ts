@@ -10,9 +10,6 @@ import { agoText, plural, print, printJson, snakeCase } from './output.ts'
 import { schemaText } from './schema.ts'
 import { addSessionOptions, type Session, withSession } from './session.ts'
 
-/** GoodJob process.rb: a process row younger than this is alive. */
-const PROCESS_EXPIRY_MS = 5 * 60_000
-
 interface Findings {
   readonly server: ServerFacts | undefined
   readonly schema: SchemaReport
@@ -45,14 +42,14 @@ const PROCESSES = 1_000
 const UNPROVEN = 20
 
 const examine = async (session: Session): Promise<Findings> => {
-  const { adapter, now, timestamp } = session
+  const { adapter, timestamp } = session
   const db = adapter.database.pool
   const schema = await checkSchema(db)
   const nothing = { processes: [], queuesWithoutWorker: [], unprovenBatches: [] }
   if (schema.capabilities === undefined) return { server: undefined, schema, ...nothing }
   const server = await readServer(db)
-  const rows = await listProcesses(db, PROCESSES)
-  const processes = rows.map((row) => doctorProcess(row, now, PROCESS_EXPIRY_MS))
+  const rows = await listProcesses(db, await adapter.database.facts(), PROCESSES)
+  const processes = rows.map(doctorProcess)
   const waiting = await findWaitingQueues(db, timestamp, ROWS_TO_LOOK_AT)
   return {
     server,
@@ -68,9 +65,7 @@ const problemsOf = ({ server, schema, processes, queuesWithoutWorker, unprovenBa
   ...(schema.version3Writer === undefined ? [] : [schema.version3Writer]),
   ...(server?.is_standby ? ['the server is a standby, which only reads'] : []),
   ...(server?.may_write === false ? [`user ${server.user} may not write good_jobs`] : []),
-  ...(processes.some(({ is_alive }) => !is_alive)
-    ? ['there are processes that were not heard of for five minutes']
-    : []),
+  ...(processes.some(({ is_alive }) => !is_alive) ? ['there are dead processes whose rows nobody has cleaned up'] : []),
   ...queuesWithoutWorker.map(
     ({ queue_name, jobs }) => `queue "${queue_name}" has ${plural(jobs, 'due job')} and no worker`,
   ),

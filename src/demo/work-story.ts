@@ -7,7 +7,7 @@ import { makeFiles } from './stage.ts'
 const FILES = 60
 const BYTES = 256 * 1024
 const WAIT_SECONDS = 3
-const BAR_WIDTH = 40
+const BAR_WIDTH = 24
 
 /** Everyday work: many files at once, a job that needs three attempts, one for later, one that fails for good. */
 export const playWork = async (play: Play): Promise<void> => {

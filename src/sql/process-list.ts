@@ -1,3 +1,5 @@
+import type { Facts } from './database.ts'
+import { inactive } from './processes.ts'
 import { type Queryable, rowsOf } from './types.ts'
 
 /** A worker process of either language; `state` is the text of the column. */
@@ -6,21 +8,22 @@ export interface ListedProcess {
   readonly created_at: string
   readonly updated_at: string
   readonly state: string
+  readonly is_alive: boolean
   /** Jobs that carry its id and have not ended. */
   readonly running_jobs: number
 }
 
 /** $1 limit */
-const LIST_PROCESSES = `
-SELECT id, created_at, updated_at, coalesce(state, '{}'::jsonb)::text AS state,
+const listProcessesText = (facts: Facts) => `
+SELECT id, created_at, updated_at, (${inactive(facts)}) IS NOT TRUE AS is_alive, coalesce(state, '{}'::jsonb)::text AS state,
   (SELECT count(*)::int FROM good_jobs WHERE locked_by_id = good_job_processes.id AND finished_at IS NULL) AS running_jobs
 FROM good_job_processes
 ORDER BY updated_at DESC
 LIMIT $1`
 
 /** The processes that were heard of last. */
-export const listProcesses = (db: Queryable, limit: number): Promise<ListedProcess[]> =>
-  rowsOf<ListedProcess & Record<string, unknown>>(db, { text: LIST_PROCESSES, values: [limit] })
+export const listProcesses = (db: Queryable, facts: Facts, limit: number): Promise<ListedProcess[]> =>
+  rowsOf<ListedProcess & Record<string, unknown>>(db, { text: listProcessesText(facts), values: [limit] })
 
 const SERVER = `
 SELECT current_setting('server_version') AS version, current_database() AS database, current_user AS user,

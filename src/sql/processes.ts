@@ -23,7 +23,8 @@ export const upsertProcess = async (
 }
 
 // GoodJob process.rb: with lock_type 0 a process lives as long as its advisory lock is in pg_locks, else by its updated_at.
-const inactive = (facts: Facts) => `
+/** The condition of a row of good_job_processes whose process is dead. */
+export const inactive = (facts: Facts): string => `
   (lock_type IS NULL AND updated_at < ${serverNow(facts)} - interval '5 minutes')
   OR (lock_type IS NOT DISTINCT FROM 0 AND NOT EXISTS (
     SELECT 1 FROM pg_locks

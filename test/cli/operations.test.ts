@@ -109,6 +109,24 @@ test('doctor names queues that nobody serves, and is content when a worker does'
   expect(await goodJob('doctor')).toMatchObject({ code: 0, stdout: expect.stringContaining('All is well.') })
 })
 
+test('doctor knows dead processes from live ones, those of Ruby included', async () => {
+  const pool = database.pool()
+  await pool.query(`INSERT INTO good_job_processes (id, state, lock_type, created_at, updated_at) VALUES
+    (gen_random_uuid(), '{"hostname":"quiet","pid":1,"schedulers":[{"queues":"*"}]}', NULL, now(), now() - interval '6 minutes'),
+    (gen_random_uuid(), '{"hostname":"unlocked","pid":2,"schedulers":[{"name":"GoodJob::Scheduler(queues=mail max_threads=5)"}]}', 0, now(), now()),
+    (gen_random_uuid(), 'null', NULL, now(), now())`)
+  const { processes, problems } = await runJson<{ processes: object[]; problems: string[] }>(database.url, 'doctor')
+  expect(processes).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ hostname: 'quiet', is_alive: false, pools: ['*'] }),
+      expect.objectContaining({ hostname: 'unlocked', is_alive: false, pools: ['mail'] }),
+      expect.objectContaining({ hostname: 'unknown', is_alive: true, pools: [] }),
+    ]),
+  )
+  expect(problems).toContain('there are dead processes whose rows nobody has cleaned up')
+  await pool.query('DELETE FROM good_job_processes')
+})
+
 test('doctor of a database without tables says how to get them', async () => {
   const empty = await createDatabase({ template: 'empty' })
   const { code, stdout } = await runCli(['doctor'], { env: { DATABASE_URL: empty.url } })

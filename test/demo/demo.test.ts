@@ -1,12 +1,20 @@
-import { readdir } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Client } from 'pg'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Cli, runCli } from '../support/cli.ts'
 import { serverUrl } from '../support/postgres.ts'
 
-const leftFolders = async (): Promise<string[]> =>
-  (await readdir(tmpdir())).filter((name) => name.startsWith('good-job-demo-'))
+/** Where the demos of this file put their files; others may run beside it. */
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'good-job-demo-test-'))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+const environment = () => ({ DATABASE_URL: serverUrl(), TMPDIR: folder })
+const leftFolders = (): Promise<string[]> => readdir(folder)
 
 const leftDatabases = async (): Promise<number> => {
   const client = new Client({ connectionString: serverUrl() })
@@ -16,10 +24,10 @@ const leftDatabases = async (): Promise<number> => {
   return rowCount ?? 0
 }
 
-test('the demo shows the batch that comes back, ends by itself and leaves nothing behind', {
+test('the demo shows the batch that comes back, ends by itself, leaves nothing behind, and is what the README shows', {
   timeout: 60_000,
 }, async () => {
-  const { code, stdout, stderr } = await runCli(['demo'], { env: { DATABASE_URL: serverUrl() } })
+  const { code, stdout, stderr } = await runCli(['demo'], { env: environment() })
   expect(stderr).toBe('')
   expect(code).toBe(0)
   expect(stdout).toMatch(
@@ -29,13 +37,17 @@ test('the demo shows the batch that comes back, ends by itself and leaves nothin
   expect(stdout).toMatch(/FlakyJob\s+attempt 3: succeeded/)
   expect(stdout).toMatch(/ReminderJob attempt 1: succeeded/)
   expect(stdout).toMatch(/ChecksumJob\s+68\s+68\s+0\s+69/)
+  const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
+  const excerpt = /^```text\n(1\. A batch[\s\S]*?)\n```$/m.exec(readme)?.[1]?.split('\n') ?? ['missing']
+  const printed = stdout.split('\n')
+  expect(excerpt.filter((line) => !printed.includes(line))).toEqual([])
   expect(stdout).toMatch(/Shut down, nothing left behind\./)
   expect(await leftFolders()).toEqual([])
   expect(await leftDatabases()).toBe(0)
 })
 
 test('--keep runs on until Ctrl-C, and the printed URL leads to what it did', { timeout: 60_000 }, async () => {
-  await using demo = new Cli(['demo', '--keep'], { env: { DATABASE_URL: serverUrl() } })
+  await using demo = new Cli(['demo', '--keep'], { env: environment() })
   const [, url = ''] = await demo.says(/export DATABASE_URL=(\S+)\n[\s\S]*good-job doctor/)
   const { stdout } = await runCli(['batches', 'list'], { env: { DATABASE_URL: url } })
   expect(stdout).toMatch(/succeeded.*8 succeeded\s+tonight's delivery/)
@@ -46,7 +58,7 @@ test('--keep runs on until Ctrl-C, and the printed URL leads to what it did', { 
 })
 
 test('Ctrl-C in the middle cleans up too', { timeout: 60_000 }, async () => {
-  await using demo = new Cli(['demo'], { env: { DATABASE_URL: serverUrl() } })
+  await using demo = new Cli(['demo'], { env: environment() })
   await demo.says(/Everyday work/)
   demo.signal('SIGINT')
   expect((await demo.ended()).code).toBe(1)
