@@ -16,6 +16,8 @@ export interface SweepOptions {
   readonly windowSeconds: number
   /** Time for which a hung batch must have been quiet. */
   readonly graceSeconds: number
+  /** Ids of batches whose false success has been reported; grows. One that stays broken is not told at every sweep. */
+  readonly reportedFalseSuccesses?: Set<string>
   readonly signal?: AbortSignal
 }
 
@@ -67,11 +69,16 @@ const sweepPages = async (options: SweepOptions, db: Queryable, facts: Facts): P
 }
 
 const sweepBatch = async (
-  { check }: SweepOptions,
+  { check, reportedFalseSuccesses }: SweepOptions,
   db: Queryable,
   facts: Facts,
   batch: SweptBatch,
 ): Promise<'healed' | 'unproven' | 'healthy'> => {
+  const named = { batchId: batch.id, description: batch.description }
+  if (batch.has_false_success && !reportedFalseSuccesses?.has(batch.id)) {
+    reportedFalseSuccesses?.add(batch.id)
+    events.emit('batch_false_success', named)
+  }
   const reason = suspicion(facts, batch)
   if (reason === undefined) return 'healthy'
   const checked = await inTransaction(db, async (): Promise<CheckedBatch[]> => {
@@ -81,8 +88,6 @@ const sweepBatch = async (
   })
   announceChecks(checked)
   const [one] = checked
-  const named = { batchId: batch.id, description: batch.description }
-  if (one?.proof?.kind === 'already_succeeded') events.emit('batch_false_success', named)
   if (one !== undefined && one.decision.steps.length > 0) {
     events.emit('batch_healed', { ...named, reason })
     return 'healed'

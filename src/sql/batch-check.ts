@@ -67,11 +67,24 @@ export interface BatchHistory {
 }
 
 /**
+ * Whether the success callback of this arming exists: it is not older than the end of its jobs, give or take the clocks of two
+ * processes, and not older than the arming itself: the stage before may have ended a moment ago.
+ */
+const successCallback = (batch: {
+  readonly batchId: string
+  readonly jobsFinishedAt: string
+  readonly enqueuedAt: string
+}) => `EXISTS (
+    SELECT 1 FROM good_jobs AS callback
+    WHERE callback.batch_callback_id = ${batch.batchId}
+      AND callback.serialized_params #>> '{arguments,1,event,value}' = 'success'
+      AND least(callback.created_at, (SELECT min(attempt.created_at) FROM good_job_executions AS attempt WHERE attempt.active_job_id = callback.id))
+        >= greatest(${batch.jobsFinishedAt} - interval '1 second', ${batch.enqueuedAt})
+  )`
+
+/**
  * An attempt that discards a job carries one of these events; 3 (retried) does not. Ruby stamps the batch a moment after the
  * attempt, in another transaction, so "just before" is a few seconds.
- *
- * A success callback belongs to this arming when it is not older than the end of its jobs, give or take the clocks of two
- * processes, and not older than the arming itself: the stage before may have ended a moment ago.
  *
  * $1 batch uuid · $2 discarded_at timestamp · $3 end of the arming's jobs, or null · $4 enqueued_at timestamp
  */
@@ -97,13 +110,11 @@ SELECT
   EXISTS (
     SELECT 1 FROM good_jobs WHERE batch_id = $1 AND error LIKE 'GoodJob::Job::DiscardJobError: %'
   ) AS has_discarded_member,
-  EXISTS (
-    SELECT 1 FROM good_jobs AS callback
-    WHERE callback.batch_callback_id = $1
-      AND callback.serialized_params #>> '{arguments,1,event,value}' = 'success'
-      AND least(callback.created_at, (SELECT min(attempt.created_at) FROM good_job_executions AS attempt WHERE attempt.active_job_id = callback.id))
-        >= greatest($3::${timestampType} - interval '1 second', $4::${timestampType})
-  ) AS has_success_callback`
+  ${successCallback({
+    batchId: '$1',
+    jobsFinishedAt: `$3::${timestampType}`,
+    enqueuedAt: `$4::${timestampType}`,
+  })} AS has_success_callback`
 
 /** Reads the history of one batch; only asked when the batch might recover. */
 export const findBatchHistory = async (
@@ -126,8 +137,8 @@ export const findBatchHistory = async (
 }
 
 /**
- * Batches whose last step happened where nobody checked: owed success, hung, unfinished. Pages run from young to old along
- * (created_at DESC, id DESC); good_jobs is only asked for the few rows whose times look unfinished.
+ * Batches whose last step happened where nobody checked: owed success, hung, unfinished, success fired too early. Pages run from
+ * young to old along (created_at DESC, id DESC); good_jobs is only asked for the few rows whose times look unfinished.
  *
  * $1 created after · $2 page end created_at · $3 page end id · $4 quiet since
  */
@@ -155,7 +166,11 @@ suspect AS MATERIALIZED (
 SELECT state.*, last.created_at AS page_created_at, last.id AS page_id
 FROM last
 LEFT JOIN (
-  SELECT ${stateColumns(facts)}, ${QUIET.replaceAll('$TYPE', facts.timestampType)} AS is_quiet
+  SELECT ${stateColumns(facts)}, ${QUIET.replaceAll('$TYPE', facts.timestampType)} AS is_quiet,
+    CASE WHEN batch.discarded_at IS NOT NULL AND ${jobsFinished} IS NOT NULL
+      THEN ${successCallback({ batchId: 'batch.id', jobsFinishedAt: jobsFinished, enqueuedAt: 'batch.enqueued_at' })}
+      ELSE false
+    END AS has_false_success
   FROM suspect AS batch
   ${BATCH_MEMBERS}
 ) AS state ON true`
@@ -166,7 +181,11 @@ const QUIET = `CASE WHEN member.is_open THEN false ELSE NOT EXISTS (
     SELECT 1 FROM good_jobs WHERE batch_id = batch.id AND finished_at >= $4::$TYPE
   ) END`
 
-export type SweptBatch = BatchState & { readonly is_quiet: boolean }
+export type SweptBatch = BatchState & {
+  readonly is_quiet: boolean
+  /** It is discarded, and yet its success callback exists. */
+  readonly has_false_success: boolean
+}
 
 export interface SweepPage {
   readonly batches: readonly SweptBatch[]

@@ -18,6 +18,7 @@ export interface MaintenanceOptions {
 export class Maintenance {
   readonly #options: MaintenanceOptions
   readonly #stopped = new AbortController()
+  readonly #reportedFalseSuccesses = new Set<string>()
   #timer: NodeJS.Timeout | undefined
   #sweeping: Promise<void> | undefined
   #cleaning: Promise<void> | undefined
@@ -42,6 +43,7 @@ export class Maintenance {
       processId,
       windowSeconds: configuration.batchSweepWindow,
       graceSeconds: configuration.batchSweepGrace,
+      reportedFalseSuccesses: this.#reportedFalseSuccesses,
       signal: this.#stopped.signal,
     })
       .then(() => undefined, this.#report('batch sweep'))

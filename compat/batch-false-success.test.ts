@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Adapter, Batch } from '../dist/index.js'
+import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
+import { type NodeWorker, startNodeWorker } from './node-worker.ts'
+import { RailsApp, type RailsWeb } from './rails-app.ts'
+import { type CallbackEvent, resultOf, TestBatch, theResult } from './support/batches.ts'
+import { eventually } from './support/eventually.ts'
+import { describeWithRuby } from './support/ruby.ts'
+
+const QUEUES = { Ruby: 'default', Node: 'node' } as const
+const SIDES = ['Ruby', 'Node'] as const
+
+type Retrier = 'the dashboard' | 'Node'
+
+/** Rows k and g of upstream-defects.test.ts: Ruby ends every member before the retry, so that nobody could prevent it. */
+describeWithRuby.each(['4.23.1', '4.0.3'] as const)('on_success that GoodJob %s fired too early', (goodJobVersion) => {
+  let database: TestDatabase
+  let app: RailsApp
+  let web: RailsWeb
+  let node: NodeWorker
+  let adapter: Adapter
+
+  beforeAll(async () => {
+    database = await createDatabase({ template: 'empty' })
+    app = await RailsApp.boot({ goodJobVersion, databaseUrl: database.url })
+    adapter = new Adapter({ databaseUrl: database.url })
+    const options = ['--batch-sweep-interval', '0.2', '--batch-sweep-grace', '0.2']
+    ;[web, node] = await Promise.all([
+      app.startWeb(),
+      startNodeWorker(app, { jobs: 'both', options }),
+      app.startWorker(),
+    ])
+  })
+
+  afterAll(async () => {
+    await adapter.close()
+    await app.stop()
+    await database.drop()
+  })
+
+  const recoveryOf = async (batch: TestBatch): Promise<string> => {
+    const { recovery } = await (await Batch.find(batch.id, adapter)).status()
+    return recovery.state
+  }
+
+  const untilReported = (batch: TestBatch) =>
+    eventually('Node has reported it', async () =>
+      node.program
+        .words()
+        .split('\n')
+        .some((line) => line.includes('"event":"batch_false_success"') && line.includes(batch.id)),
+    )
+
+  const moveTo = (batch: TestBatch, name: string, queue: string) =>
+    app.pool.query(
+      `UPDATE good_jobs SET queue_name = $2, serialized_params = serialized_params || jsonb_build_object('queue_name', $2::text)
+       WHERE id = $1`,
+      [batch.job(name), queue],
+    )
+
+  const retry = async (by: Retrier, id: string): Promise<void> => {
+    if (by === 'Node') await adapter.retryJob(id)
+    else expect((await web.visit().job(id, 'retry')).notice).toMatch(/has been retried/)
+  }
+
+  /** The callbacks when the batch is good again and Node has looked at it twice more. */
+  const untilRecovered = async (batch: TestBatch, ...callbacks: CallbackEvent[]): Promise<void> => {
+    await eventually('the batch is good again', async () => resultOf(await batch.state()).status === 'succeeded')
+    const sweeps = () => node.program.words().split('"event":"batch_sweep"').length
+    const seen = sweeps()
+    await eventually('Node has looked twice more', async () => sweeps() >= seen + 2)
+    expect(resultOf(await batch.settled())).toEqual(theResult('succeeded', ...callbacks))
+  }
+
+  const WAYS = (['the dashboard', 'Node'] as const).flatMap((by) => SIDES.map((side) => [by, side] as const))
+
+  test.each(WAYS)(
+    'k: is reported, and is not fired again when %s retries the discarded job and it succeeds in %s',
+    async (by, side) => {
+      const batch = await TestBatch.enqueue(app, {
+        members: [
+          { name: 'good', waits: true },
+          { name: 'bad', waits: true, fails: 1 },
+        ],
+      })
+      await Promise.all([batch.untilStarted('good'), batch.untilStarted('bad')])
+      const held = await batch.hold()
+      for (const [index, name] of ['good', 'bad'].entries()) {
+        await batch.letGo(name)
+        await eventually(`the bookkeeping of ${name} waits`, async () => (await held.waiters()) === index + 1)
+      }
+      await held.release()
+      expect(resultOf(await batch.settled())).toEqual(theResult('discarded', 'success', 'discard', 'finish'))
+      expect(await recoveryOf(batch)).toBe('false_success')
+      await untilReported(batch)
+
+      await moveTo(batch, 'bad', QUEUES[side])
+      await retry(by, batch.job('bad'))
+      await untilRecovered(batch, 'success', 'discard', 'finish')
+    },
+  )
+
+  test.each(WAYS)(
+    'g: is not fired again when %s retries the job discarded by hand, and it fails in Ruby and then succeeds in %s',
+    async (by, side) => {
+      const batch = await TestBatch.enqueue(app, {
+        members: [
+          { name: 'good', waits: true },
+          { name: 'later', startsIn: 3600, fails: 1 },
+        ],
+      })
+      await batch.untilStarted('good')
+      await app.run(`GoodJob::Job.find(args[:id]).discard_job('by hand'); nil`, { id: batch.job('later') })
+      await batch.letGo('good')
+      expect(resultOf(await batch.settled())).toEqual(theResult('succeeded', 'success', 'finish'))
+
+      await retry(by, batch.job('later'))
+      await batch.untilEnded('later')
+      expect(resultOf(await batch.settled())).toEqual(theResult('discarded', 'success', 'finish', 'discard'))
+      expect(await recoveryOf(batch)).toBe('false_success')
+      await untilReported(batch)
+
+      await moveTo(batch, 'later', QUEUES[side])
+      await retry(by, batch.job('later'))
+      await untilRecovered(batch, 'success', 'finish', 'discard')
+    },
+  )
+})
