@@ -98,14 +98,27 @@ const RETRYABLE: Readonly<Record<string, string>> = {
   '08004': 'connection rejected',
   '08006': 'connection failure',
   '25006': 'read-only transaction: the server is a standby until the failover ends',
+  '25P03': 'idle in a transaction for too long: the connection was ended',
+  '25P04': 'transaction timeout: the connection was ended',
   '40001': 'serialization failure',
   '40P01': 'deadlock: the other transaction goes on',
+  '53000': 'insufficient resources',
+  '53100': 'disk full, until somebody makes room',
+  '53200': 'out of memory',
   '53300': 'too many connections',
   '55P03': 'lock not available',
+  '57014': 'the statement was cancelled, by hand or by a timeout',
   '57P01': 'the server is shutting down or the backend was terminated',
   '57P02': 'crash shutdown of another backend',
   '57P03': 'the server is starting up',
+  '57P05': 'idle session timeout: the connection was ended',
+  '58000': 'system error',
+  '58030': 'the server could not read or write a file',
 }
+
+export const READ_ONLY_TRANSACTION = '25006'
+/** Of the retryable ones, those after which the connection is of no more use. */
+const SESSION_ENDS = /^(08...|57P0.|25P0[34]|25006)$/
 
 const NETWORK_CODES = new Set([
   'ECONNREFUSED',
@@ -131,6 +144,12 @@ export const isRetryable = (error: unknown): boolean => {
   return /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|Query read timeout)/.test(
     error.message,
   )
+}
+
+/** Whether a retryable error needs another connection; after the others this one still holds its locks. */
+export const endsSession = (error: unknown): boolean => {
+  const state = sqlState(error)
+  return state === undefined ? isRetryable(error) : SESSION_ENDS.test(state)
 }
 
 /** Something that is no Error was thrown (`throw 'text'`); it is kept in `value`. */

@@ -1,5 +1,5 @@
 import type { ClientConfig } from 'pg'
-import { isRetryable } from '../errors.ts'
+import { endsSession, READ_ONLY_TRANSACTION, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import { jobLockKey } from '../sql/advisory-lock.ts'
 import type { Database, Facts } from '../sql/database.ts'
@@ -150,9 +150,9 @@ export class Lane {
     } catch (error) {
       this.#releasable.push(...releaseKeys)
       this.#options.database.forgetFacts()
-      if (!isRetryable(error)) throw error
+      if (!endsSession(error)) throw error
       if (!this.#session.isConnected) return undefined
-      // Told by the server before the socket says so (57P01), or a passing refusal: a new session is the safe answer to both.
+      // Told by the server before the socket says so (57P01).
       this.#session.abandon(error as Error)
       return undefined
     }
@@ -163,12 +163,14 @@ export class Lane {
     this.#state = 'recovering'
     this.#releasable = []
     events.emit('lane_lost', { processId: this.#options.processId, heldLocks: this.#held.size, error })
-    this.#recovery = this.#recovery.then(() => this.#reconnect())
+    this.#recovery = this.#recovery.then(() => this.#reconnect(error))
   }
 
-  async #reconnect(): Promise<void> {
+  async #reconnect(lostBy: Error | undefined): Promise<void> {
     const { processId, database } = this.#options
     const { signal } = this.#closing
+    // A standby takes connections, but no claims.
+    if (sqlState(lostBy) === READ_ONLY_TRANSACTION) await sleep(STANDBY_PAUSE_MS, signal)
     while (!signal.aborted && !this.isReady) {
       await this.#session.connectUntil(signal, (error, attempt) => {
         events.emit('connection_retry', { processId, part: 'lane', error, attempt })
@@ -212,6 +214,7 @@ export class Lane {
 
 const ALIVE_CHECK_MS = 10_000
 const CLOSE_GRACE_MS = 1_000
+const STANDBY_PAUSE_MS = 1_000
 /** An answer that takes longer is taken for a lost connection. */
 const ANSWER_TIMEOUT_MS = 20_000
 
@@ -230,5 +233,6 @@ const LANE_SETTINGS = {
   plan_cache_mode: 'force_custom_plan',
   jit: 'off',
   statement_timeout: '0',
+  lock_timeout: '0',
   idle_session_timeout: '0',
 }

@@ -1,6 +1,6 @@
 import type { ClientConfig } from 'pg'
 import type { CheckOptions } from '../batch/completion.ts'
-import { isRetryable, sqlState, UNDEFINED_COLUMN, UNDEFINED_TABLE } from '../errors.ts'
+import { endsSession, isRetryable, sqlState, UNDEFINED_COLUMN, UNDEFINED_TABLE } from '../errors.ts'
 import { events } from '../events.ts'
 import type { Database } from '../sql/database.ts'
 import { Session } from '../sql/session.ts'
@@ -77,17 +77,32 @@ export class Completer {
     for (let attempt = 1; !this.#stopped.signal.aborted; attempt++) {
       const ours = dropLost(attempts)
       if (ours.length === 0) return
+      if (!(await this.#isConnected(ours.length, attempt))) continue
       try {
-        await this.#session.connect()
         return announce(await writeOutcomes(this.#session, ours, await this.#context()))
       } catch (error) {
         // Without a SQLSTATE the server may still be busy with the statement: its answer must not meet the next one.
-        if (sqlState(error) === undefined) this.#session.abandon(error as Error)
+        if (sqlState(error) === undefined || endsSession(error)) this.#session.abandon(error as Error)
         if (!this.#isWorthAnotherTry(error, attempt)) return await this.#flushOneByOne(ours, error)
-        events.emit('outcome_write_failed', { processId: this.#options.processId, jobs: ours.length, error, attempt })
-        await sleep(backoffMs(attempt), this.#stopped.signal)
+        await this.#pause(ours.length, error, attempt)
       }
     }
+  }
+
+  /** Whatever keeps us from connecting (a password that changed, too many connections) is no fault of the outcomes. */
+  async #isConnected(jobs: number, attempt: number): Promise<boolean> {
+    try {
+      await this.#session.connect()
+      return true
+    } catch (error) {
+      await this.#pause(jobs, error, attempt)
+      return false
+    }
+  }
+
+  async #pause(jobs: number, error: unknown, attempt: number): Promise<void> {
+    events.emit('outcome_write_failed', { processId: this.#options.processId, jobs, error, attempt })
+    await sleep(backoffMs(attempt), this.#stopped.signal)
   }
 
   /** A migration that ran meanwhile makes the statements name the wrong columns once. */
@@ -148,5 +163,9 @@ const COMPLETER_SETTINGS = {
   enable_hashjoin: 'off',
   enable_mergejoin: 'off',
   jit: 'off',
+  statement_timeout: '0',
+  lock_timeout: '0',
+  transaction_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
   idle_session_timeout: '0',
 }

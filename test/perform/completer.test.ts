@@ -92,6 +92,54 @@ test('an outcome that was written, and whose row somebody claimed since, is not 
   expect((await world.executions(id)).map(({ error_event }) => error_event)).toEqual([3, null])
 })
 
+test('an outcome waits for a lock longer than the statement_timeout of the database [GJ-089]', async () => {
+  const [database] = await world.sql<{ name: string }>('SELECT quote_ident(current_database()) AS name')
+  await world.sql(`ALTER DATABASE ${database?.name} SET statement_timeout = '150ms'`)
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  await using _capsule = await world.start({ jobs: [GateJob] })
+  await world.sql(`ALTER DATABASE ${database?.name} RESET statement_timeout`)
+  const id = await enqueue(GateJob)
+  await gate.entered
+  const holder = await world.database.connect()
+  await holder.query('BEGIN')
+  await holder.query('SELECT FROM good_jobs WHERE id = $1 FOR UPDATE', [id])
+  const failures = record('outcome_write_failed')
+  const done = performed(id)
+  gate.open()
+  await holder.query('SELECT pg_sleep(0.4)')
+  await holder.query('ROLLBACK')
+  await holder.end()
+  expect((await done)[0]).toMatchObject({ outcome: 'succeeded' })
+  expect(failures.seen).toEqual([])
+  failures.stop()
+  expect(await world.job(id)).toMatchObject({ error: null })
+})
+
+test('an outcome waits while its role may not connect, and is not taken for refused [GJ-089]', async () => {
+  const role = `worker_${randomBytes(4).toString('hex')}`
+  await world.sql(`CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD 'x'`)
+  const url = new URL(world.url)
+  url.username = role
+  url.password = 'x'
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  const capsule = await world.start({ jobs: [GateJob], databaseUrl: url.href })
+  const id = await enqueue(GateJob)
+  await gate.entered
+  await world.sql(`ALTER ROLE ${role} NOLOGIN`)
+  await terminateCompleter()
+  const failed = next('outcome_write_failed', 2)
+  const done = performed(id)
+  gate.open()
+  await failed
+  await world.sql(`ALTER ROLE ${role} LOGIN`)
+  expect((await done)[0]).toMatchObject({ outcome: 'succeeded' })
+  expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
+  await capsule.shutdown()
+  await world.sql(`DROP ROLE ${role}`)
+})
+
 test('an outcome that Postgres refuses concerns its own row only, and says why', async () => {
   const long = randomBytes(6_000).toString('base64')
   const refused: Record<string, (job: InstanceType<typeof EchoJob>) => unknown> = {

@@ -48,6 +48,8 @@ describe('errors of Postgres', () => {
     [coded('57P01'), true],
     [coded('40P01'), true],
     [coded('53300'), true],
+    [coded('53100'), true],
+    [coded('57014'), true],
     [coded('ECONNREFUSED'), true],
     [coded('EPIPE'), true],
     [new Error('Connection terminated unexpectedly'), true],
