@@ -1,15 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Adapter, Batch, Job, RubyBigDecimal, RubyDate, RubyDuration, RubyTimeWithZone, sym } from '../dist/index.js'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
+import { createBatch, fillBatch, type Member, type Side, type Wanted } from './batch-making.ts'
 import { describeValue } from './node-batch-jobs.ts'
-import { MemberJob } from './node-jobs.ts'
-import { NodeMemberJob } from './node-only-jobs.ts'
 import { type NodeWorker, startNodeWorker } from './node-worker.ts'
 import { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
 import { describeWithRuby } from './support/ruby.ts'
-
-type Side = 'Ruby' | 'Node'
 
 const SIDES: readonly Side[] = ['Ruby', 'Node']
 const PAIRS = SIDES.flatMap((first) => SIDES.map((second) => [first, second] as const))
@@ -58,39 +55,6 @@ const SELECT_UNENDED = `
   UNION ALL SELECT FROM good_job_batches WHERE id = $1 AND finished_at IS NULL
   UNION ALL SELECT WHERE (SELECT count(*) FROM good_jobs WHERE batch_callback_id = $1) < $2`
 
-/** A batch that waits for nothing yet, made in the Ruby console. */
-const CREATE_IN_RUBY = `
-  batch = GoodJob::Batch.new(
-    description: args[:description], on_success: args[:on_success], on_finish: args[:on_finish], **args[:properties].to_h.symbolize_keys
-  )
-  batch.callback_queue_name = args[:callback_queue]
-  batch.callback_priority = args[:callback_priority]
-  batch.save
-  batch.id`
-
-const FILL_IN_RUBY = `
-  batch = GoodJob::Batch.find(args[:id])
-  batch.public_send(args[:step]) do
-    args[:members].each do |member|
-      job = member[:job_class].constantize
-      (member[:queue] ? job.set(queue: member[:queue]) : job).perform_later(member[:name])
-    end
-  end
-  nil`
-
-interface Wanted {
-  readonly onSuccess?: string
-  readonly onFinish?: string
-  readonly callbackQueueName?: string
-  readonly callbackPriority?: number
-}
-
-interface Member {
-  readonly name: string
-  readonly jobClass?: 'MemberJob' | 'Node::MemberJob'
-  readonly queue?: string
-}
-
 describeWithRuby('a batch that both languages work on', () => {
   let database: TestDatabase
   let app: RailsApp
@@ -114,37 +78,10 @@ describeWithRuby('a batch that both languages work on', () => {
     await database.drop()
   })
 
-  /** A batch that waits for nothing yet. */
-  const create = async (by: Side, wanted: Wanted, properties?: Record<string, unknown>): Promise<string> => {
-    const { onSuccess, onFinish, callbackQueueName, callbackPriority } = wanted
-    if (by === 'Node') {
-      const given = properties === undefined ? {} : { properties }
-      return (await new Batch({ description: DESCRIPTION, ...wanted, ...given }).save()).id
-    }
-    return app.run(CREATE_IN_RUBY, {
-      description: DESCRIPTION,
-      on_success: onSuccess,
-      on_finish: onFinish,
-      callback_queue: callbackQueueName,
-      callback_priority: callbackPriority,
-      properties,
-    })
-  }
-
-  const fill = async (by: Side, id: string, step: 'add' | 'enqueue', members: readonly Member[]): Promise<void> => {
-    if (by === 'Ruby') {
-      const named = members.map(({ name, jobClass = 'MemberJob', queue }) => ({ name, job_class: jobClass, queue }))
-      await app.run(FILL_IN_RUBY, { id, step, members: named })
-      return
-    }
-    const batch = await Batch.find(id)
-    await batch[step](async () => {
-      for (const { name, jobClass, queue } of members) {
-        const member = jobClass === 'Node::MemberJob' ? NodeMemberJob : MemberJob
-        await member.set(queue === undefined ? {} : { queue }).performLater(name)
-      }
-    })
-  }
+  const create = (by: Side, wanted: Wanted, properties?: Record<string, unknown>): Promise<string> =>
+    createBatch(app, by, { description: DESCRIPTION, ...wanted }, properties)
+  const fill = (by: Side, id: string, step: 'add' | 'enqueue', members: readonly Member[]): Promise<void> =>
+    fillBatch(app, by, { id, step, members })
 
   /** The callbacks when everything has ended; so many must come. */
   const callbacksAtEnd = async (id: string, count: number): Promise<readonly CallbackRow[]> => {

@@ -113,6 +113,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)('on_success that GoodJob %s 
       await app.run(`GoodJob::Job.find(args[:id]).discard_job('by hand'); nil`, { id: batch.job('later') })
       await batch.letGo('good')
       expect(resultOf(await batch.settled())).toEqual(theResult('succeeded', 'success', 'finish'))
+      expect(await recoveryOf(batch)).toBe('false_success')
 
       await retry(by, batch.job('later'))
       await batch.untilEnded('later')

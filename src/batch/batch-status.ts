@@ -96,22 +96,22 @@ const recoveryState = async (
 ): Promise<BatchStatus['recovery']> => {
   const { adapter } = batch
   const db = adapter.database.pool
-  if (state.discarded_at === null) {
-    const wasBroken = attempts.some(({ error }) => error !== null)
-    return wasBroken && !state.has_open_member && state.broken_at === null
-      ? { state: 'recovered', reason: null }
-      : { state: 'none', reason: null }
+  const brokenSince = state.discarded_at ?? state.broken_at
+  if (brokenSince === null) {
+    const wasBroken = !state.has_open_member && attempts.some(({ error }) => error !== null)
+    return { state: wasBroken ? 'recovered' : 'none', reason: null }
   }
   const armedJobsFinishedAt = facts.hasJobsFinishedAt ? state.jobs_finished_at : state.finished_at
   const history = await findBatchHistory(db, facts, {
     id: state.id,
-    discardedAt: state.discarded_at,
+    discardedAt: brokenSince,
     enqueuedAt: state.enqueued_at,
     armedJobsFinishedAt,
   })
   if (history.has_success_callback) {
     return { state: 'false_success', reason: 'a success callback was enqueued although a member was discarded' }
   }
+  if (state.discarded_at === null) return { state: 'none', reason: null }
   if (!needsProof(state)) {
     return { state: 'waiting', reason: state.has_open_member ? 'members are still to run' : 'members are discarded' }
   }
