@@ -1,3 +1,4 @@
+import { sleep } from '../time.ts'
 import { jobLockKeySql } from './advisory-lock.ts'
 import type { Facts } from './database.ts'
 import { countOf, type Queryable, rowsOf } from './types.ts'
@@ -25,9 +26,31 @@ WITH job AS MATERIALIZED (
 )
 SELECT job.*, pg_try_advisory_xact_lock(${jobLockKeySql('job.id')}) AS is_lock_free FROM job`
 
-/** Locks the rows and, where it is free, the advisory lock of each job until the end of the transaction. */
-export const lockJobs = (db: Queryable, ids: readonly string[]): Promise<ActionRow[]> =>
-  rowsOf<ActionRow & Record<string, unknown>>(db, { text: LOCK_JOBS, values: [ids] })
+/** $1 job ids uuid[] */
+const TRY_LOCKS = `
+SELECT id FROM unnest($1::uuid[]) AS id WHERE pg_try_advisory_xact_lock(${jobLockKeySql('id')})`
+
+/** A worker releases the lock of a job right after the commit of its outcome; somebody else may hold it for longer. */
+const ENDED_LOCK_TRIES = 40
+const ENDED_LOCK_PAUSE_MS = 25
+
+/**
+ * Locks the rows and, where it is free, the advisory lock of each job until the end of the transaction. The lock of a job that has
+ * ended is waited for, up to a second: its worker is about to release it.
+ */
+export const lockJobs = async (db: Queryable, ids: readonly string[]): Promise<ActionRow[]> => {
+  const rows = await rowsOf<ActionRow & Record<string, unknown>>(db, { text: LOCK_JOBS, values: [ids] })
+  const ending = new Set(rows.filter((job) => !job.is_lock_free && job.finished_at !== null).map(({ id }) => id))
+  const taken = new Set<string>()
+  for (let attempt = 1; ending.size > 0 && attempt <= ENDED_LOCK_TRIES; attempt++) {
+    await sleep(ENDED_LOCK_PAUSE_MS)
+    for (const { id } of await rowsOf<{ id: string }>(db, { text: TRY_LOCKS, values: [[...ending]] })) {
+      ending.delete(id)
+      taken.add(id)
+    }
+  }
+  return rows.map((job) => (taken.has(job.id) ? { ...job, is_lock_free: true } : job))
+}
 
 /** $1 job ids uuid[] */
 const FIND_BATCH_IDS = `

@@ -105,7 +105,8 @@ for (const hasJobsFinishedAt of [true, false]) {
         }),
         { numRuns: 60 },
       )
-    })
+      // Sixty plays of many jobs each: seconds on a free machine, a minute on a busy one.
+    }, 180_000)
   })
 }
 
