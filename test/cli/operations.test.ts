@@ -50,7 +50,11 @@ test('schema install creates the tables once, check compares them, print writes 
   const empty = await createDatabase({ template: 'empty' })
   const run = (...args: string[]) => runCli(['schema', ...args], { env: { DATABASE_URL: empty.url } })
   expect(await run('check')).toMatchObject({ code: 1, stdout: expect.stringContaining('There are no GoodJob tables') })
-  expect(await run('install')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Installed: .*good_jobs/) })
+  expect(await run('install')).toMatchObject({
+    code: 0,
+    stderr: '',
+    stdout: expect.stringMatching(/^Installed: .*good_jobs/),
+  })
   expect(await run('install')).toMatchObject({ code: 0, stdout: expect.stringContaining('Nothing to do') })
   expect(await run('check')).toMatchObject({ code: 0, stdout: expect.stringContaining('are those of GoodJob 4.23.1') })
   expect(await runJson(empty.url, 'schema', 'check')).toMatchObject({
