@@ -10,7 +10,7 @@ export default defineConfig({
     // Where continuous integration counts them.
     reporters: results ? ['default', ['json', { outputFile: `${results}/test.json` }]] : ['default'],
     globalSetup: ['test/support/postgres-setup.ts'],
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
   },
 })

@@ -38,7 +38,8 @@ describe('notifications alone', () => {
     const { performed_at, scheduled_at } = await world.job(id)
     const lateMs = (performed_at as Date).getTime() - (scheduled_at as Date).getTime()
     expect(lateMs).toBeGreaterThanOrEqual(-1)
-    expect(lateMs).toBeLessThan(250)
+    // Nothing polls here: a start that was missed would wait for an hour.
+    expect(lateMs).toBeLessThan(10_000)
   })
 
   test('of another queue, of nobody, too old or too new forms are understood or ignored [GJ-021] [GJ-022] [GJ-023] [GJ-024]', async () => {

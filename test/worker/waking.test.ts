@@ -75,7 +75,8 @@ test('a hundred schedules in one second each start on time', async () => {
     'SELECT extract(epoch FROM performed_at - scheduled_at)::float8 * 1000 AS late FROM good_jobs',
   )
   expect(Math.min(...rows.map(({ late }) => late))).toBeGreaterThanOrEqual(0)
-  expect(Math.max(...rows.map(({ late }) => late))).toBeLessThan(500)
+  // Nothing polls here: a start that was missed would wait for an hour.
+  expect(Math.max(...rows.map(({ late }) => late))).toBeLessThan(10_000)
 })
 
 describe('messages', () => {
