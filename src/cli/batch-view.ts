@@ -1,5 +1,5 @@
-import pc from 'picocolors'
 import type { BatchStatus, TimelineEntry } from '../batch/batch-status.ts'
+import { pc } from '../colors.ts'
 import { countsText, drawBar, stateText } from '../observe/batch-bar.ts'
 import type { JobState } from '../sql/job-states.ts'
 import { durationText, terminalWidth, timeText } from './output.ts'

@@ -1,5 +1,5 @@
-import pc from 'picocolors'
 import { Batch } from '../batch/batch.ts'
+import { pc } from '../colors.ts'
 import { stateText } from '../observe/batch-bar.ts'
 import { type BatchCursor, type BatchState, type ListedBatch, listBatches } from '../sql/batch-list.ts'
 import { JOB_STATES } from '../sql/job-states.ts'

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import pc from 'picocolors'
+import { pc } from '../colors.ts'
 import { findWaitingQueues } from '../sql/job-list.ts'
 import { listProcesses, readServer, type ServerFacts } from '../sql/process-list.ts'
 import { checkSchema, type SchemaReport } from '../sql/schema.ts'

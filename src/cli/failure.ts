@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander'
-import pc from 'picocolors'
+import { pc } from '../colors.ts'
 import { ConfigurationError, GoodJobError, sqlState } from '../errors.ts'
 
 /** Exit codes: done, failed, wrong usage. */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import pc from 'picocolors'
+import { pc } from '../colors.ts'
 import { GoodJobError } from '../errors.ts'
 import type { Adapter } from '../maintenance/adapter.ts'
 import { countJobs, type JobCursor, type JobFilter, listJobs } from '../sql/job-list.ts'

@@ -1,4 +1,4 @@
-import pc from 'picocolors'
+import { pc } from '../colors.ts'
 import { stateText } from '../observe/batch-bar.ts'
 import type { ListedJob, ShownExecution, ShownJob } from '../sql/job-list.ts'
 import { agoText, durationText, table, timeText } from './output.ts'

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import Table from 'cli-table3'
-import pc from 'picocolors'
+import { pc } from '../colors.ts'
 
 /** Writes a line to standard output. */
 export const print = (line = ''): void => {

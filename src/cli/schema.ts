@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import pc from 'picocolors'
+import { pc } from '../colors.ts'
 import { checkSchema, installSchema, printSchema, type SchemaReport } from '../sql/schema.ts'
 import { PartialFailure } from './failure.ts'
 import { print, printJson, snakeCase } from './output.ts'

@@ -1,6 +1,6 @@
 import { rename } from 'node:fs/promises'
 import { basename } from 'node:path'
-import pc from 'picocolors'
+import { pc } from '../colors.ts'
 import { Batch, type BatchStatus, events } from '../index.ts'
 import { countsText, drawBar } from '../observe/batch-bar.ts'
 import { sleep } from '../time.ts'

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import pc from 'picocolors'
+import { pc } from '../colors.ts'
 import { events } from '../index.ts'
 import { playBatch } from './batch-story.ts'
 import { BAD, GOOD, type Play, pauseFor } from './play.ts'

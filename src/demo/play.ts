@@ -1,4 +1,4 @@
-import pc from 'picocolors'
+import { pc } from '../colors.ts'
 import { sleep } from '../time.ts'
 import type { Screen } from './screen.ts'
 import type { Stage } from './stage.ts'

@@ -1,4 +1,4 @@
-import pc from 'picocolors'
+import { pc } from '../colors.ts'
 import { type EventMap, events, performAllLater } from '../index.ts'
 import { ChecksumJob, FlakyJob, HopelessJob, ReminderJob } from './jobs.ts'
 import { BAD, GOOD, type Play } from './play.ts'

@@ -1,4 +1,4 @@
-import pc from 'picocolors'
+import { pc } from '../colors.ts'
 import { JOB_STATES, type JobState } from '../sql/job-states.ts'
 
 type Counts = Readonly<Record<JobState, number>>
