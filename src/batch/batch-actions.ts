@@ -17,7 +17,7 @@ import { callbackRow } from './callback-job.ts'
 import { announceChecks, type CheckedBatch, checkBatches, lockTouchedBatches } from './completion.ts'
 import { checkOptionsOf } from './context.ts'
 import { type CallbackEvent, callbackClass } from './decision.ts'
-import { retryKeys } from './retry-keys.ts'
+import { retryJobsOptions } from './retry-jobs-options.ts'
 
 export interface RetryBatchOptions {
   /** Retry although rows of discarded members are gone. */
@@ -86,8 +86,7 @@ export const retryBatch = async (batch: Batch, { force = false }: RetryBatchOpti
     if (broken.length === 0) return undefined
     if (!force) await refuseMissing(db, facts, state)
     await refuseLocked(db, broken)
-    const { clock, configuration } = batch.adapter
-    const now = clock.timestamp()
+    const now = batch.adapter.clock.timestamp()
     const times = {
       id: batch.id,
       enqueued_at: state.enqueued_at,
@@ -96,12 +95,7 @@ export const retryBatch = async (batch: Batch, { force = false }: RetryBatchOpti
       finished_at: null,
     }
     await writeBatchTimes(db, facts, [times], now)
-    return retryJobs(db, facts, broken, {
-      now,
-      keys: retryKeys(now, configuration.railsVersion),
-      keepsCreatedAt: configuration.dequeueQuerySort === 'scheduled_at',
-      isNotified: configuration.enableListenNotify,
-    })
+    return retryJobs(db, facts, broken, retryJobsOptions(batch.adapter, now))
   })
   if (result !== undefined) return { retriedJobIds: result, recovery: undefined }
   return { retriedJobIds: [], recovery: await recoverBatch(batch, { force }) }
@@ -109,12 +103,7 @@ export const retryBatch = async (batch: Batch, { force = false }: RetryBatchOpti
 
 const refuseMissing = async (db: Queryable, facts: Facts, state: BatchState): Promise<void> => {
   if (state.discarded_at === null) return
-  const history = await findBatchHistory(db, facts, {
-    id: state.id,
-    discardedAt: state.discarded_at,
-    enqueuedAt: state.enqueued_at,
-    armedJobsFinishedAt: null,
-  })
+  const history = await findBatchHistory(db, facts, state, state.discarded_at)
   if (history.has_breaking_attempt || history.has_manual_discard || history.has_discarded_member) return
   throw new BatchUnprovenError(
     `batch ${state.id}: the job whose attempt discarded the batch is gone, so a retry could end in success although its work was lost; use force to retry what is left`,

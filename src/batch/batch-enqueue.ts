@@ -1,11 +1,11 @@
 import type { Adapter } from '../enqueue/adapter.ts'
+import { insertPages, markInserted } from '../enqueue/insert-pages.ts'
 import { jobRow } from '../enqueue/job-row.ts'
 import { RecordMissingError } from '../errors.ts'
 import type { Job } from '../job/base.ts'
 import { currentJob, withEnqueueContext } from '../job/context.ts'
 import { addJobsToBatch, findBatches, insertBatches, updateBatch, writeBatchTimes } from '../sql/batches.ts'
 import type { Facts } from '../sql/database.ts'
-import { insertJobs } from '../sql/jobs-insert.ts'
 import { type Queryable, queryableOf } from '../sql/types.ts'
 import type { Batch, BatchJobs, EnqueueBatchOptions } from './batch.ts'
 import { announceChecks, checkBatches, lockTouchedBatches } from './completion.ts'
@@ -37,12 +37,10 @@ const capture = async (batch: Batch, block: (batch: Batch) => unknown): Promise<
   return buffer
 }
 
-const insertMembers = async (db: Queryable, batch: Batch, { fresh, enqueued }: Members): Promise<void> => {
+const insertMembers = async (db: Queryable, facts: Facts, batch: Batch, members: Members): Promise<void> => {
   const { adapter } = batch
-  if (fresh.length > 0) {
-    await withEnqueueContext({ batchId: batch.id }, () => adapter.enqueueAll(fresh, { transaction: db as never }))
-  }
-  const ids = enqueued.map((job) => job.jobId)
+  await insertAll(db, facts, adapter, [{ batch, jobs: members.fresh }])
+  const ids = members.enqueued.map((job) => job.jobId)
   if (ids.length > 0) await addJobsToBatch(db, ids, batch.id, adapter.clock.timestamp())
 }
 
@@ -64,7 +62,7 @@ export const addJobs = async (batch: Batch, jobs: BatchJobs, options: EnqueueBat
       await insertBatches(db, facts, [
         { id: batch.id, now: adapter.clock.timestamp(), ...batch.attributes(), enqueued_at: null },
       ])
-    await insertMembers(db, batch, members)
+    await insertMembers(db, facts, batch, members)
     await reloadWith(db, facts, batch)
   })
   return [...members.fresh, ...members.enqueued]
@@ -82,7 +80,7 @@ export const enqueueBatch = async (
   const checked = await inTransactionOf(adapter, options, async (db) => {
     await lockTouchedBatches(db, [batch.id])
     await arm(db, facts, batch)
-    await insertMembers(db, batch, members)
+    await insertMembers(db, facts, batch, members)
     const isOpen = members.fresh.length > 0 && members.fresh.some((job) => job.successfullyEnqueued)
     const result = isOpen ? [] : await checkBatches(db, facts, [{ id: batch.id }], checkOptionsOf(adapter))
     await reloadWith(db, facts, batch)
@@ -146,9 +144,6 @@ const armAll = async (db: Queryable, facts: Facts, adapter: Adapter, batches: re
   for (const batch of batches) if (batch.isPersisted) await arm(db, facts, batch)
 }
 
-/** Rows of one INSERT, at most. */
-const MAX_ROWS = 1_000
-
 const insertAll = async (
   db: Queryable,
   facts: Facts,
@@ -156,23 +151,12 @@ const insertAll = async (
   members: readonly { readonly batch: Batch; readonly jobs: readonly Job[] }[],
 ): Promise<void> => {
   const { railsVersion, enableListenNotify } = adapter.configuration
-  const rowOptions = { now: adapter.clock.timestamp(), railsVersion, enableListenNotify }
+  const options = { now: adapter.clock.timestamp(), railsVersion, enableListenNotify }
   const rows = members.flatMap(({ batch, jobs }) =>
-    withEnqueueContext({ batchId: batch.id }, () => jobs.map((job) => ({ job, row: jobRow(job, rowOptions) }))),
+    withEnqueueContext({ batchId: batch.id }, () => jobs.map((job) => jobRow(job, options))),
   )
-  for (let start = 0; start < rows.length; start += MAX_ROWS) {
-    const page = rows.slice(start, start + MAX_ROWS)
-    const inserted = await insertJobs(
-      db,
-      facts,
-      page.map(({ row }) => row),
-      { isBulk: true },
-    )
-    for (const { job } of page) {
-      job.successfullyEnqueued = inserted.has(job.jobId)
-      if (job.successfullyEnqueued) job.providerJobId = job.jobId
-    }
-  }
+  const inserted = await insertPages(db, facts, rows)
+  for (const { jobs } of members) markInserted(jobs, inserted)
 }
 
 const gone = (batch: Batch): never => {

@@ -101,13 +101,7 @@ const recoveryState = async (
     const wasBroken = !state.has_open_member && attempts.some(({ error }) => error !== null)
     return { state: wasBroken ? 'recovered' : 'none', reason: null }
   }
-  const armedJobsFinishedAt = facts.hasJobsFinishedAt ? state.jobs_finished_at : state.finished_at
-  const history = await findBatchHistory(db, facts, {
-    id: state.id,
-    discardedAt: brokenSince,
-    enqueuedAt: state.enqueued_at,
-    armedJobsFinishedAt,
-  })
+  const history = await findBatchHistory(db, facts, state, brokenSince)
   if (history.has_success_callback) {
     return { state: 'false_success', reason: 'a success callback was enqueued although a member was discarded' }
   }

@@ -4,6 +4,7 @@ import { ConfigurationError, RecordMissingError } from '../errors.ts'
 import { Job, type JobConstructor } from '../job/base.ts'
 import type { Queryable as Transaction } from '../job/queue-adapter.ts'
 import { type BatchRow, findBatches, insertBatches, updateBatch } from '../sql/batches.ts'
+import { isUuid } from '../sql/types.ts'
 import * as actions from './batch-actions.ts'
 import { addJobs, enqueueBatch, enqueueBatches } from './batch-enqueue.ts'
 import { type BatchStatus, batchStatus } from './batch-status.ts'
@@ -99,7 +100,7 @@ export class Batch<P extends Properties = Properties> {
 
   /** Those of these batches that exist, by id. */
   static async findAll(ids: readonly string[], adapter: Adapter = currentAdapter()): Promise<Map<string, Batch>> {
-    const uuids = ids.filter((id) => UUID.test(id))
+    const uuids = ids.filter(isUuid)
     const rows = await findBatches(adapter.database.pool, await adapter.database.facts(), uuids)
     return new Map(rows.map((row) => [row.id, Batch.fromRow(row, adapter)]))
   }
@@ -247,9 +248,6 @@ export class Batch<P extends Properties = Properties> {
     this.description = row.description
   }
 }
-
-/** Postgres refuses a comparison with anything else; a batch of such an id does not exist. */
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 const currentAdapter = (): Adapter => {
   if (Batch.adapter) return Batch.adapter

@@ -24,12 +24,7 @@ export const proveRecovery = async (
   now: Date,
 ): Promise<Proof> => {
   if (batch.discarded_at === null) return { kind: 'proven' }
-  const history = await findBatchHistory(db, facts, {
-    id: batch.id,
-    discardedAt: batch.discarded_at,
-    enqueuedAt: batch.enqueued_at,
-    armedJobsFinishedAt: facts.hasJobsFinishedAt ? batch.jobs_finished_at : batch.finished_at,
-  })
+  const history = await findBatchHistory(db, facts, batch, batch.discarded_at)
   if (!history.has_success_since)
     return unproven('no member succeeded in an attempt that started after the batch was discarded')
   if (!history.has_breaking_attempt && !history.has_manual_discard) {

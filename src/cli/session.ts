@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { Adapter } from '../maintenance/adapter.ts'
+import { isUuid } from '../sql/types.ts'
 import { addWorkerOptions, workerOptionsOf } from './worker-options.ts'
 
 /** What a command works with. */
@@ -28,11 +29,9 @@ export const withSession = async (command: Command, work: (session: Session) => 
   }
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
-
 /** Parses an id for commander. */
 export const parseId = (text: string): string => {
-  if (UUID.test(text)) return text.toLowerCase()
+  if (isUuid(text)) return text.toLowerCase()
   throw new InvalidArgumentError(`An id looks like 01234567-89ab-cdef-0123-456789abcdef.`)
 }
 
@@ -56,6 +55,6 @@ export const cursorText = (row: { readonly created_at: string; readonly id: stri
 /** Parses `--after` for commander. */
 export const parseCursor = (text: string): { created_at: string; id: string } => {
   const [created_at = '', id = ''] = text.split(',')
-  if (!Number.isNaN(Date.parse(created_at)) && UUID.test(id)) return { created_at, id }
+  if (!Number.isNaN(Date.parse(created_at)) && isUuid(id)) return { created_at, id }
   throw new InvalidArgumentError('Expected what an earlier page printed as its next page.')
 }

@@ -5,9 +5,10 @@ import type { Job } from '../job/base.ts'
 import { currentEnqueueContext } from '../job/context.ts'
 import type { AdapterOptions, QueueAdapter } from '../job/queue-adapter.ts'
 import { Database } from '../sql/database.ts'
-import { announceJobs, insertJobs, type NewJobRow } from '../sql/jobs-insert.ts'
+import { insertJobs, type NewJobRow } from '../sql/jobs-insert.ts'
 import { type Queryable, queryableOf } from '../sql/types.ts'
 import { type Clock, systemClock } from '../time.ts'
+import { insertPages, MAX_BULK, markInserted } from './insert-pages.ts'
 import { jobRow } from './job-row.ts'
 
 /** `databaseUrl` or `pool`, and the options of `Options` that concern enqueueing. */
@@ -17,9 +18,6 @@ export type AdapterConfig = Options & {
   readonly database?: Database
   readonly clock?: Clock
 }
-
-/** Rows of one INSERT, at most: keeps statements and locks short. */
-const MAX_BULK = 1_000
 
 /** Puts jobs into good_jobs, where Ruby and Node workers find them. GoodJob: GoodJob::Adapter. */
 export class Adapter implements QueueAdapter {
@@ -46,7 +44,8 @@ export class Adapter implements QueueAdapter {
       buffer.push(job)
       return
     }
-    const inserted = await this.#insert([job], this.#connection(options), { isBulk: false })
+    const db = this.#connection(options)
+    const inserted = await insertJobs(db, await this.database.facts(db), this.#rows([job]), { isBulk: false })
     if (!inserted.has(job.jobId)) {
       const isCron = currentEnqueueContext().cronKey !== undefined
       throw new EnqueueError(
@@ -64,14 +63,11 @@ export class Adapter implements QueueAdapter {
       for (const job of jobs) job.successfullyEnqueued = true
       return jobs.length
     }
-    const connection = this.#connection(options)
-    const insert = (db: Queryable) => this.#insertInPages(jobs, db)
-    const isOneStatement = jobs.length <= MAX_BULK || options.transaction !== undefined
-    const inserted = await (isOneStatement ? insert(connection) : this.database.transaction(insert))
-    for (const job of jobs) {
-      job.successfullyEnqueued = inserted.has(job.jobId)
-      if (job.successfullyEnqueued) job.providerJobId = job.jobId
-    }
+    const rows = this.#rows(jobs)
+    const insert = async (db: Queryable) => insertPages(db, await this.database.facts(db), rows)
+    const isOneTransaction = jobs.length <= MAX_BULK || options.transaction !== undefined
+    const inserted = await (isOneTransaction ? insert(this.#connection(options)) : this.database.transaction(insert))
+    markInserted(jobs, inserted)
     return inserted.size
   }
 
@@ -84,32 +80,10 @@ export class Adapter implements QueueAdapter {
     return transaction ? queryableOf(transaction) : this.database.pool
   }
 
-  /** One page sends its messages itself; those of several would each count a part, so they are sent together at the end. */
-  async #insertInPages(jobs: readonly Job[], db: Queryable): Promise<Set<string>> {
-    const now = this.clock.timestamp()
-    if (jobs.length <= MAX_BULK) return this.#insert(jobs, db, { isBulk: true, now })
-    const facts = await this.database.facts(db)
-    const inserted = new Map<string, NewJobRow>()
-    for (let start = 0; start < jobs.length; start += MAX_BULK) {
-      const rows = this.#rows(jobs.slice(start, start + MAX_BULK), now)
-      const quiet = rows.map((row) => ({ ...row, is_notified: false }))
-      const ids = await insertJobs(db, facts, quiet, { isBulk: true })
-      for (const row of rows) if (ids.has(row.id)) inserted.set(row.id, row)
-    }
-    await announceJobs(db, [...inserted.values()])
-    return new Set(inserted.keys())
-  }
-
-  async #insert(
-    jobs: readonly Job[],
-    db: Queryable,
-    { isBulk, now = this.clock.timestamp() }: { readonly isBulk: boolean; readonly now?: string },
-  ): Promise<Set<string>> {
-    return insertJobs(db, await this.database.facts(db), this.#rows(jobs, now), { isBulk })
-  }
-
-  #rows(jobs: readonly Job[], now: string): NewJobRow[] {
+  /** The rows of jobs that are enqueued together; they share one time. */
+  #rows(jobs: readonly Job[]): NewJobRow[] {
     const { railsVersion, enableListenNotify } = this.configuration
+    const now = this.clock.timestamp()
     return jobs.map((job) => jobRow(job, { now, railsVersion, enableListenNotify }))
   }
 }

@@ -1,6 +1,6 @@
 import { announceChecks, type CheckedBatch, checkBatches, lockTouchedBatches } from '../batch/completion.ts'
 import { checkOptionsOf } from '../batch/context.ts'
-import { retryKeys } from '../batch/retry-keys.ts'
+import { retryJobsOptions } from '../batch/retry-jobs-options.ts'
 import type { Adapter } from '../enqueue/adapter.ts'
 import { ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError, RecordMissingError } from '../errors.ts'
 import type { Facts } from '../sql/database.ts'
@@ -65,13 +65,7 @@ const refuse = (job: ActionRow, verb: string, needed: string): never => {
 export const retryJob = (adapter: Adapter, jobId: string): Promise<void> =>
   act(adapter, jobId, { needsLock: true }, async ({ db, facts, job, now }) => {
     if (job.finished_at === null || job.error === null) refuse(job, 'retry', 'discarded')
-    const { configuration } = adapter
-    await retryJobs(db, facts, [jobId], {
-      now,
-      keys: retryKeys(now, configuration.railsVersion),
-      keepsCreatedAt: configuration.dequeueQuerySort === 'scheduled_at',
-      isNotified: configuration.enableListenNotify,
-    })
+    await retryJobs(db, facts, [jobId], retryJobsOptions(adapter, now))
     await reopenBatches(db, facts, batchIdsOf(job), now)
     return {}
   })

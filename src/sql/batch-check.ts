@@ -116,20 +116,17 @@ SELECT
     enqueuedAt: `$4::${timestampType}`,
   })} AS has_success_callback`
 
-/** Reads the history of one batch; only asked when the batch might recover. */
+/** Reads the history of one batch that is broken since that time; only asked when the batch might recover. */
 export const findBatchHistory = async (
   db: Queryable,
   facts: Facts,
-  batch: {
-    readonly id: string
-    readonly discardedAt: string
-    readonly enqueuedAt: string | null
-    readonly armedJobsFinishedAt: string | null
-  },
+  batch: BatchState,
+  brokenSince: string,
 ): Promise<BatchHistory> => {
+  const jobsFinishedAt = facts.hasJobsFinishedAt ? batch.jobs_finished_at : batch.finished_at
   const rows = await rowsOf<BatchHistory & Record<string, unknown>>(db, {
     text: readBatchHistory(facts),
-    values: [batch.id, batch.discardedAt, batch.armedJobsFinishedAt, batch.enqueuedAt],
+    values: [batch.id, brokenSince, jobsFinishedAt, batch.enqueued_at],
   })
   const history = rows[0]
   if (history === undefined) throw new Error('a SELECT of expressions answered no row')

@@ -1,6 +1,7 @@
 import { sleep } from '../time.ts'
 import { jobLockKeySql } from './advisory-lock.ts'
 import type { Facts } from './database.ts'
+import { notifyWaiting } from './notify.ts'
 import { countOf, type Queryable, rowsOf } from './types.ts'
 
 /** What a manual action must know of a job. */
@@ -85,13 +86,7 @@ WITH waiting AS (
       updated_at = $2::${facts.timestampType}
   WHERE id = ANY ($1::uuid[]) AND finished_at IS NOT NULL AND error IS NOT NULL
   RETURNING id, queue_name, scheduled_at
-),
-notified AS MATERIALIZED (
-  SELECT pg_notify('good_job', json_build_object('queue_name', queue_name, 'scheduled_at',
-    to_char(scheduled_at${facts.timestampType === 'timestamptz' ? " AT TIME ZONE 'UTC'" : ''}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))::text)
-  FROM waiting
-  WHERE $4::bool
-)
+),${notifyWaiting(facts, '$4::bool')}
 SELECT id, (SELECT count(*) FROM notified)::int AS messages FROM waiting`
 
 export interface RetryJobsOptions {

@@ -1,4 +1,5 @@
 import type { Facts } from './database.ts'
+import { startText } from './notify.ts'
 import { type Queryable, rowsOf } from './types.ts'
 
 /** A row of good_jobs to insert; every time is ISO text in UTC. */
@@ -31,7 +32,9 @@ export interface NewJobRow {
  * $10 cron_key text[] · $11 cron_at timestamp[] · $12 batch_id uuid[] · $13 batch_callback_id uuid[] · $14 is_notified bool[] ·
  * $15 is_bulk bool
  */
-const insertJobsText = ({ timestampType }: Facts) => `
+const insertJobsText = (facts: Facts) => {
+  const { timestampType } = facts
+  return `
 WITH job AS MATERIALIZED (
   SELECT *
   FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::${timestampType}[], $7::${timestampType}[], $8::text[],
@@ -51,7 +54,7 @@ inserted AS (
 ),
 message AS (
   SELECT inserted.queue_name, count(DISTINCT inserted.id) AS jobs,
-    to_char(inserted.scheduled_at${timestampType === 'timestamptz' ? " AT TIME ZONE 'UTC'" : ''}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS starts_at
+    ${startText(facts, 'inserted.scheduled_at')} AS starts_at
   FROM inserted
   JOIN job ON job.id = inserted.id
   WHERE is_notified
@@ -64,6 +67,7 @@ notified AS MATERIALIZED (
   FROM message
 )
 SELECT id, (SELECT count(*) FROM notified)::int AS messages FROM inserted`
+}
 
 /** Inserts jobs; answers the ids that were inserted. A transaction of the caller's sends the messages at its commit. */
 export const insertJobs = async (

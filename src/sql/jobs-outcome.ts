@@ -1,4 +1,5 @@
 import type { Facts } from './database.ts'
+import { notifyWaiting } from './notify.ts'
 import { type Queryable, rowsOf } from './types.ts'
 
 /** The claim that an outcome belongs to: together with the process id it is the fence of every write. */
@@ -119,13 +120,7 @@ waiting AS (
   RETURNING good_jobs.id, good_jobs.batch_id, outcome.queue_name, outcome.scheduled_at, outcome.is_notified
 ),
 closed AS (${closeExecutions('waiting')}
-),
-notified AS MATERIALIZED (
-  SELECT pg_notify('good_job', json_build_object('queue_name', queue_name, 'scheduled_at',
-    to_char(scheduled_at${facts.timestampType === 'timestamptz' ? " AT TIME ZONE 'UTC'" : ''}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))::text)
-  FROM waiting
-  WHERE is_notified
-)
+),${notifyWaiting(facts, 'is_notified')}
 SELECT id, batch_id, (SELECT count(*) FROM notified)::int AS messages FROM waiting`
 
 const outcomeValues = (processId: string, outcomes: readonly OutcomeRow[]): unknown[] => [

@@ -22,6 +22,11 @@ export interface Queryable {
 export const queryableOf = (client: { query(text: string, values?: unknown[]): Promise<unknown> }): Queryable =>
   client as unknown as Queryable
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** Whether a uuid column may be compared with this text; Postgres refuses any other. */
+export const isUuid = (text: string): boolean => UUID.test(text)
+
 const TIMESTAMP = 1114
 const TIMESTAMPTZ = 1184
 const JSON_OID = 114

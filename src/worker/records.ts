@@ -10,12 +10,10 @@ import { backoffMs, sleep } from '../time.ts'
 export const locateRecord = async (gid: GlobalID, adapter: Adapter): Promise<unknown> => {
   if (gid.modelName !== 'GoodJob::Batch' && gid.modelName !== 'GoodJob::BatchRecord') return locateWith(gid)
   const id = String(gid.modelId)
-  const batch = UUID.test(id) ? (await Batch.findAll([id], adapter)).get(id) : undefined
+  const batch = (await Batch.findAll([id], adapter)).get(id)
   if (batch === undefined) throw new RecordNotFoundError(`there is no batch ${id}`)
   return batch
 }
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 /** The batches of claimed jobs; while Postgres is away the jobs wait, because they are claimed already. */
 export const loadBatchesUntil = async (

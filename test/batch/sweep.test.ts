@@ -186,9 +186,9 @@ describe('over many batches', () => {
     const page = { createdAfter: '2020-01-01T00:00:00Z', before: { createdAt: at, id: randomUUID() }, quietSince: at }
     await findSuspectBatches(spy, facts, page)
     const [batch] = await world.sql<{ id: string }>('SELECT id FROM good_job_batches LIMIT 1')
-    const id = batch?.id ?? ''
-    await findBatchStates(spy, facts, [id])
-    await findBatchHistory(spy, facts, { id, discardedAt: at, enqueuedAt: at, armedJobsFinishedAt: at })
+    const [state] = await findBatchStates(spy, facts, [batch?.id ?? ''])
+    if (state === undefined) throw new Error('the batch is gone')
+    await findBatchHistory(spy, facts, state, at)
     expect(statements).toHaveLength(3)
     for (const { text, values } of statements) {
       const plan = await world.pool.query(`EXPLAIN ${text}`, [...(values ?? [])])
