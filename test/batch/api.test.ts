@@ -6,7 +6,7 @@ import { performAllLater } from '../../src/job/enqueuing.ts'
 import { TestAdapter } from '../../src/job/test-adapter.ts'
 import { RubySymbol } from '../../src/serialize/ruby-values.ts'
 import type { Capsule } from '../../src/worker/capsule.ts'
-import { jobClass, messagesDuring, performed, type World } from '../support/harness.ts'
+import { jobClass, performed, type World } from '../support/harness.ts'
 import { openBatchWorld, untilSettled } from './scene.ts'
 
 const seen: { readonly name: string; readonly batchId: string | undefined; readonly args: readonly unknown[] }[] = []
@@ -112,16 +112,6 @@ describe('Batch.enqueue', () => {
     await untilSettled(world, kept.id)
     expect(await membersOf(kept)).toBe(1)
   })
-})
-
-test('members of several pages are told in one message with their whole count [GJ-019]', async () => {
-  const waitUntil = new Date('2036-01-31T12:00:00Z')
-  const jobs = Array.from({ length: 2_500 }, () => new (simple(Member))().set({ queue: 'pages', waitUntil }))
-  const seen = await messagesDuring(world.database, () => new Batch().enqueue(jobs))
-  expect(seen.map((text) => JSON.parse(text))).toEqual([
-    { queue_name: 'pages', count: 2_500, scheduled_at: '2036-01-31T12:00:00.000Z' },
-  ])
-  await world.sql(`DELETE FROM good_jobs WHERE queue_name = 'pages'`)
 })
 
 test('add saves the batch, enqueue starts to wait', async () => {
