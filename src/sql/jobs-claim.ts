@@ -91,7 +91,7 @@ candidate AS MATERIALIZED (
   FOR NO KEY UPDATE SKIP LOCKED
 ),
 locked AS MATERIALIZED (
-  SELECT id, performed_at
+  SELECT id, performed_at, gen_random_uuid() AS execution_id
   FROM candidate
   WHERE CASE WHEN id = ANY ($5::uuid[]) THEN false ELSE pg_try_advisory_lock(${jobLockKeySql('id')}) END
   LIMIT $3::int
@@ -109,7 +109,7 @@ started AS (
   FROM locked
   WHERE good_jobs.id = locked.id
   RETURNING good_jobs.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
-    batch_callback_id, scheduled_at, created_at, executions_count, locked.performed_at AS interrupted_at
+    batch_callback_id, scheduled_at, created_at, executions_count, locked.performed_at AS interrupted_at, locked.execution_id
 ),
 interrupted AS (
   UPDATE good_job_executions
@@ -119,16 +119,15 @@ interrupted AS (
 ),
 execution AS (
   INSERT INTO good_job_executions
-    (created_at, updated_at, active_job_id, job_class, queue_name, serialized_params, scheduled_at, process_id)
-  SELECT $1::${facts.timestampType}, $1::${facts.timestampType}, id, job_class, queue_name, serialized_params,
+    (id, created_at, updated_at, active_job_id, job_class, queue_name, serialized_params, scheduled_at, process_id)
+  SELECT execution_id, $1::${facts.timestampType}, $1::${facts.timestampType}, id, job_class, queue_name, serialized_params,
     coalesce(scheduled_at, created_at), $2::uuid
   FROM started
-  RETURNING id, active_job_id
 )
 SELECT started.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
-  batch_callback_id, scheduled_at, executions_count, interrupted_at, execution.id AS execution_id
+  batch_callback_id, scheduled_at, executions_count, interrupted_at, execution_id
 FROM released
-LEFT JOIN (started JOIN execution ON execution.active_job_id = started.id) ON true
+LEFT JOIN started ON true
 ORDER BY ${order(options.selector, options.sort)
   .replace(/created_at ASC/, 'started.created_at ASC')
   .replace(/, id ASC/, ', started.id ASC')}`
@@ -186,7 +185,7 @@ const reacquireLocks = (facts: Facts) => `
 SELECT claimed.id
 FROM unnest($1::uuid[], $2::${facts.timestampType}[]) AS claimed(id, locked_at)
 JOIN good_jobs ON good_jobs.id = claimed.id
-WHERE locked_by_id = $3::uuid
+WHERE locked_by_id IS NOT DISTINCT FROM $3::uuid
   AND good_jobs.locked_at = claimed.locked_at
   AND finished_at IS NULL
   AND CASE WHEN true THEN pg_try_advisory_lock(${jobLockKeySql('claimed.id')}) END`
