@@ -58,6 +58,8 @@ export interface EventMap {
   lane_restored: ProcessEvent & { readonly keptLocks: number; readonly lostLocks: number }
   /** Postgres did not answer; try `attempt` follows after a pause. */
   connection_retry: ProcessEvent & { readonly part: string; readonly error: unknown; readonly attempt: number }
+  /** A running job was asked to stop: its row was finished (force-discarded), deleted, or released by somebody else. */
+  job_withdrawn: JobEvent & { readonly lostBy: 'finished' | 'deleted' | 'released' }
   /** An outcome was dropped: the row was no longer ours. */
   outcome_lost: JobEvent & { readonly outcome: string; readonly reason: string }
   /** Outcomes could not be written; they are kept and written after a pause. */

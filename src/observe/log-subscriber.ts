@@ -49,6 +49,7 @@ const LINES: Lines = {
   lane_lost: ['error', 'Lost the connection that holds the locks of jobs'],
   lane_restored: ({ lostLocks }) => [lostLocks > 0 ? 'warn' : 'info', 'Restored the locks of jobs'],
   connection_retry: ['warn', 'Postgres does not answer, trying again'],
+  job_withdrawn: ['warn', 'Asked a job to stop: somebody discarded, deleted or released it while it ran'],
   outcome_lost: ['warn', 'Dropped the outcome of a job that is no longer ours'],
   outcome_write_failed: ['error', 'Could not write outcomes yet, keeping them'],
   claim_failed: ['error', 'Could not claim jobs'],

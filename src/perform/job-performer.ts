@@ -11,7 +11,7 @@ import { type Clock, microsecondText } from '../time.ts'
 import type { Completer } from './completer.ts'
 import { type ExecutionResult, execute } from './execution.ts'
 import { decideWrite, type OutcomeWrite, outcomeColumns, type SettledAs } from './outcome.ts'
-import { RunningAttempt } from './running-attempt.ts'
+import { type AttemptState, RunningAttempt } from './running-attempt.ts'
 
 export interface JobPerformerOptions {
   readonly processId: string
@@ -79,6 +79,7 @@ export class JobPerformer {
   /** Runs one body; resolves when it has ended and its outcome is in the completer's hands. Never rejects. */
   async perform(attempt: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
     const result = await this.#execute(attempt, batches)
+    attempt.end()
     this.#complete(attempt, result)
     return result
   }
@@ -121,7 +122,7 @@ export class JobPerformer {
     const { row, claimedAt, startedMs } = attempt
     const durationMs = clock.monotonic() - startedMs
     const finishedAt = clock.timestamp()
-    const write = isInterruption(attempt, result) ? 'release' : decideWrite(row, result, configuration)
+    const write = isDropped(attempt, result) ? 'release' : decideWrite(row, result, configuration)
     const notifies = configuration.enableListenNotify
     completer.complete({
       row,
@@ -153,7 +154,7 @@ export class JobPerformer {
         ...(error === undefined ? {} : { error }),
       })
     } else {
-      events.emit('outcome_lost', { ...job, outcome: result.outcome, reason: reasonOf(as, write) })
+      events.emit('outcome_lost', { ...job, outcome: result.outcome, reason: reasonOf(as, write, attempt.state) })
     }
     this.#options.onSettled({ result, write, unlocked })
   }
@@ -171,13 +172,17 @@ export class JobPerformer {
 
 const NO_BATCHES: ReadonlyMap<string, Batch> = new Map()
 
-/** A body that was told to stop and threw did not fail: the job runs again as interrupted, as after Ruby killed its thread. */
-const isInterruption = (attempt: RunningAttempt, result: ExecutionResult): boolean =>
-  attempt.state === 'aborted' && result.error !== null
+/**
+ * A body that was told to stop and threw did not fail: the job runs again as interrupted, as after Ruby killed its thread. What
+ * somebody else made of the job while it ran stands, also when they let it wait again since.
+ */
+const isDropped = ({ state }: RunningAttempt, result: ExecutionResult): boolean =>
+  state === 'withdrawn' || (state === 'aborted' && result.error !== null)
 
-const reasonOf = (as: SettledAs, write: OutcomeWrite): string => {
+const reasonOf = (as: SettledAs, write: OutcomeWrite, state: AttemptState): string => {
   if (as === 'lost') return 'the job was no longer ours'
-  return write === 'release' ? 'interrupted by the shutdown' : 'the job was finished by somebody else while it ran'
+  const isInterrupted = write === 'release' && state !== 'withdrawn'
+  return isInterrupted ? 'interrupted by the shutdown' : 'the job was finished by somebody else while it ran'
 }
 
 /** Stamps have microseconds, our clock milliseconds: a job enqueued within the current one is due, one of the next is not. */

@@ -2,10 +2,14 @@ import type { Lane } from '../claim/lane.ts'
 import type { ClaimedRow } from '../sql/jobs-claim.ts'
 
 /**
- * 'running': its result will be written · 'aborted': asked to stop, an error is taken for an interruption · 'lost': the job may
- * belong to somebody else, its result is dropped.
+ * 'running': its result will be written · 'aborted': asked to stop, an error is taken for an interruption · 'withdrawn': somebody
+ * finished or deleted the job, the claim is released and the result dropped · 'lost': the job may belong to somebody else, its
+ * result is dropped.
  */
-export type AttemptState = 'running' | 'aborted' | 'lost'
+export type AttemptState = 'running' | 'aborted' | 'withdrawn' | 'lost'
+
+/** Which state gives way to which; what somebody else did to the row outweighs what happens to this process. */
+const RANK: Readonly<Record<AttemptState, number>> = { running: 0, aborted: 1, lost: 2, withdrawn: 3 }
 
 /** An attempt of this process, from its claim until its outcome is settled. */
 export class RunningAttempt {
@@ -16,6 +20,7 @@ export class RunningAttempt {
   readonly startedMs: number
   readonly #controller = new AbortController()
   #state: AttemptState = 'running'
+  #hasEnded = false
 
   constructor(claim: { row: ClaimedRow; claimedAt: string; lane: Lane; startedMs: number }) {
     this.row = claim.row
@@ -32,6 +37,15 @@ export class RunningAttempt {
     return this.#state
   }
 
+  /** The body has ended; its outcome may still be on its way. */
+  get hasEnded(): boolean {
+    return this.#hasEnded
+  }
+
+  end(): void {
+    this.#hasEnded = true
+  }
+
   /** Asks the body to stop because the process does. */
   abort(reason: Error): void {
     this.#enter('aborted', reason)
@@ -42,8 +56,13 @@ export class RunningAttempt {
     this.#enter('lost', reason)
   }
 
+  /** Asks the body to stop because somebody finished or deleted the job. */
+  withdraw(reason: Error): void {
+    this.#enter('withdrawn', reason)
+  }
+
   #enter(state: AttemptState, reason: Error): void {
-    if (this.#state === 'lost') return
+    if (RANK[state] <= RANK[this.#state]) return
     this.#state = state
     this.#controller.abort(reason)
   }

@@ -6,6 +6,7 @@ import type { Logger } from '../job/logger.ts'
 import type { JobRegistry } from '../job/registry.ts'
 import type { Adapter } from '../maintenance/adapter.ts'
 import { CleanupTracker } from '../maintenance/cleanup.ts'
+import { AttemptWatch } from '../perform/attempt-watch.ts'
 import { Completer } from '../perform/completer.ts'
 import type { ExecutionResult } from '../perform/execution.ts'
 import { JobPerformer } from '../perform/job-performer.ts'
@@ -29,6 +30,7 @@ export interface CapsuleParts {
   readonly poller: Poller
   readonly tracker: CapsuleTracker
   readonly maintenance: Maintenance
+  readonly watch: AttemptWatch
 }
 
 export interface PartsOptions {
@@ -77,6 +79,7 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
     schedulers,
     maintenance,
     notifier: configuration.enableListenNotify ? buildNotifier(options, schedulers, wakeAll) : undefined,
+    watch: new AttemptWatch({ ...options, attempts: performer.attempts }),
     poller: new Poller(configuration.pollInterval * 1000, wakeAll),
     tracker: new CapsuleTracker({
       ...options,

@@ -73,12 +73,13 @@ const settles = async (work: Promise<unknown>, limitMs: number, abort?: AbortSig
 
 /** While Postgres is away, outcomes that the time does not suffice for are given up: their jobs run again as interrupted. */
 const closeAll = async (
-  { completer, lanes, tracker }: CapsuleParts,
+  { completer, lanes, tracker, watch }: CapsuleParts,
   { processId, abort, finish }: ShutdownOptions,
   deadline: number,
 ): Promise<void> => {
   await settles(completer.drained(), Math.max(ABORT_GRACE_MS, deadline - performance.now()), abort)
   await completer.close()
+  watch.stop()
   await Promise.all(lanes.map((lane) => lane.close()))
   await tracker.stop().catch((error) => events.emit('worker_error', { processId, part: 'process row', error }))
   await finish()
