@@ -42,18 +42,21 @@ const GUARD = `
 // Between finding a free port and using it another program may take it.
 const PORT_TRIES = 5
 
-/** Starts the Postgres in `native` (`bin`, `lib` and `share` in it) on a free port, with settings for data that nobody keeps. */
-export const startServer = async (native: string): Promise<PostgresServer> => {
+/**
+ * Starts the Postgres in `native` (`bin`, `lib` and `share` in it) on a free port. `lines` of postgresql.conf replace the ones
+ * for data that nobody keeps.
+ */
+export const startServer = async (native: string, lines: readonly string[] = CARELESS): Promise<PostgresServer> => {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await startOnFreePort(native)
+      return await startOnFreePort(native, lines)
     } catch (error) {
       if (attempt === PORT_TRIES || !String(error).includes('Address already in use')) throw error
     }
   }
 }
 
-const startOnFreePort = async (native: string): Promise<PostgresServer> => {
+const startOnFreePort = async (native: string, lines: readonly string[]): Promise<PostgresServer> => {
   const directory = await mkdtemp(join(tmpdir(), 'good-job-postgres-'))
   const port = await freePort()
   const password = randomBytes(12).toString('hex')
@@ -62,7 +65,7 @@ const startOnFreePort = async (native: string): Promise<PostgresServer> => {
   try {
     const user = await serverUser()
     await writeFile(join(directory, 'password'), `${password}\n`)
-    await writeFile(join(directory, 'settings'), settings(port, socketDirectory))
+    await writeFile(join(directory, 'settings'), settings(port, socketDirectory, lines))
     await giveAway(directory, user)
     const runnable = await runnablePostgres(native, directory, user)
     guard = spawn('/bin/sh', ['-c', GUARD, 'guard', directory, join(runnable, 'bin')], {
@@ -109,15 +112,15 @@ const untilReady = async (guard: ChildProcess): Promise<void> => {
   for (const stream of guard.stdio) (stream as Socket | null)?.unref()
 }
 
-const settings = (port: number, socketDirectory: string | undefined): string =>
+const CARELESS = ['fsync = off', 'synchronous_commit = off', 'full_page_writes = off']
+
+const settings = (port: number, socketDirectory: string | undefined, lines: readonly string[]): string =>
   [
     `port = ${port}`,
     `listen_addresses = '127.0.0.1'`,
     `unix_socket_directories = '${socketDirectory ?? ''}'`,
     'max_connections = 200',
-    'fsync = off',
-    'synchronous_commit = off',
-    'full_page_writes = off',
+    ...lines,
     '',
   ].join('\n')
 

@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Child } from './child.ts'
+import type { Contender } from './contenders.ts'
+import type { BenchDatabase, BenchServer } from './server.ts'
+import { sharedNow } from './workers/spec.ts'
+
+export interface DrainOptions {
+  readonly jobs: number
+  /** Milliseconds that each job waits. @default 0 */
+  readonly jobMs?: number
+  /** Worker processes. @default 1 */
+  readonly processes?: number
+  /** The template, where it is not the contender's own. */
+  readonly database?: () => Promise<BenchDatabase>
+}
+
+/** What one drain cost. */
+export interface Drained {
+  readonly jobs: number
+  readonly seconds: number
+  /** CPU seconds of the worker processes, from before the start to after the end. */
+  readonly cpuSeconds: number
+  readonly peakRssMb: number
+}
+
+const LOOK_MS = 10
+const NEVER_ENDS_MS = 900_000
+
+/**
+ * Lets a contender work until nothing is left. The time runs from the first start of a job's body to the moment at which the
+ * tables say that nothing is left: booting and connecting do not count, writing the last outcome does.
+ */
+export const drain = async (server: BenchServer, contender: Contender, options: DrainOptions): Promise<Drained> => {
+  const { jobs, jobMs = 0, processes = 1 } = options
+  const { tables } = contender
+  const database = await (options.database?.() ?? server.database(`${tables.name} ${jobs}`, tables.waiting(jobs)))
+  const spec = { module: contender.module, databaseUrl: database.url, jobMs, options: contender.options }
+  const children = await Promise.all(Array.from({ length: processes }, () => Child.boot(spec)))
+  try {
+    const before = await Promise.all(children.map((child) => child.usage()))
+    await Promise.all(children.map((child) => child.start()))
+    const peakRssMb = await untilRun(children, jobs)
+    await untilNothingLeft(database, tables.left)
+    const seconds = (sharedNow() - Math.min(...children.map((child) => child.firstAt))) / 1000
+    const after = await Promise.all(children.map((child) => child.usage()))
+    const cpuSeconds = sum(after.map((usage) => usage.cpuSeconds)) - sum(before.map((usage) => usage.cpuSeconds))
+    await Promise.all(children.map((child) => child.stop()))
+    return { jobs, seconds, cpuSeconds, peakRssMb }
+  } catch (error) {
+    for (const child of children) child.kill()
+    throw error
+  } finally {
+    await database.drop()
+  }
+}
+
+/** The processes say how many bodies ran, so that nobody asks the database meanwhile. Answers the largest RSS seen. */
+const untilRun = async (children: readonly Child[], jobs: number): Promise<number> => {
+  const deadline = sharedNow() + NEVER_ENDS_MS
+  let peakRssMb = 0
+  for (let look = 0; sum(children.map(({ count }) => count)) < jobs; look += 1) {
+    if (sharedNow() > deadline) throw new Error(`${sum(children.map(({ count }) => count))} of ${jobs} jobs ran`)
+    if (look % 20 === 0) {
+      const usages = await Promise.all(children.map((child) => child.usage()))
+      peakRssMb = Math.max(peakRssMb, ...usages.map((usage) => usage.rssMb))
+    }
+    await sleep(LOOK_MS)
+  }
+  return peakRssMb
+}
+
+const untilNothingLeft = async ({ client }: BenchDatabase, left: string): Promise<void> => {
+  const deadline = sharedNow() + NEVER_ENDS_MS
+  while ((await client.query(left)).rowCount !== 0) {
+    if (sharedNow() > deadline) throw new Error(`still there: ${left}`)
+    await sleep(LOOK_MS)
+  }
+}
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0)

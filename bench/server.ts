@@ -1,0 +1,118 @@
+import { readFile } from 'node:fs/promises'
+import { Client } from 'pg'
+import { findEmbeddedPostgres } from '../src/demo/postgres-binaries.ts'
+import { createDatabase, databaseName, dropDatabase } from '../src/demo/postgres-databases.ts'
+import { startServer } from '../src/demo/postgres-server.ts'
+
+/** A durable server, as in production; only memory and the size of the WAL are more than the defaults of 1996's machines. */
+const SETTINGS = [
+  'fsync = on',
+  'synchronous_commit = on',
+  'full_page_writes = on',
+  'shared_buffers = 2GB',
+  'max_wal_size = 8GB',
+  'checkpoint_timeout = 30min',
+]
+
+/** What the report says about the server, whoever configured it. */
+const REPORTED = [
+  'server_version',
+  'fsync',
+  'synchronous_commit',
+  'full_page_writes',
+  'shared_buffers',
+  'max_wal_size',
+  'checkpoint_timeout',
+  'work_mem',
+  'random_page_cost',
+  'autovacuum',
+  'jit',
+]
+
+/** A database of one measurement. */
+export interface BenchDatabase {
+  readonly url: string
+  readonly client: Client
+  drop(): Promise<void>
+}
+
+/** The server of a run, with templates that several measurements start from. */
+export class BenchServer {
+  readonly url: string
+  readonly #stop: () => Promise<void>
+  readonly #templates = new Map<string, Promise<string>>()
+  readonly #made: string[] = []
+
+  private constructor(url: string, stop: () => Promise<void>) {
+    this.url = url
+    this.#stop = stop
+  }
+
+  /** The server of DATABASE_URL as it is, or an embedded one. */
+  static async start(env: NodeJS.ProcessEnv = process.env): Promise<BenchServer> {
+    if (env.DATABASE_URL) return new BenchServer(env.DATABASE_URL, async () => {})
+    const { url, stop } = await startServer(findEmbeddedPostgres(), SETTINGS)
+    return new BenchServer(url, stop)
+  }
+
+  async settings(): Promise<Record<string, string>> {
+    const client = await connect(this.url)
+    const { rows } = await client.query<{ name: string; setting: string }>(
+      'SELECT name, current_setting(name) AS setting FROM pg_settings WHERE name = ANY ($1)',
+      [REPORTED],
+    )
+    await client.end()
+    return Object.fromEntries(rows.map(({ name, setting }) => [name, setting]))
+  }
+
+  /** A new database that looks as `fill` left the first one of this name; `fill` runs once. */
+  async database(template: string, fill: (client: Client) => Promise<unknown>): Promise<BenchDatabase> {
+    const made = this.#templates.get(template) ?? this.#makeTemplate(fill)
+    this.#templates.set(template, made)
+    const url = await createDatabase(this.url, { prefix: 'good_job_bench', template: await made })
+    this.#made.push(databaseName(url))
+    const client = await connect(url)
+    return {
+      url,
+      client,
+      drop: async () => {
+        await client.end()
+        await dropDatabase(this.url, databaseName(url))
+      },
+    }
+  }
+
+  /** Frees the disk of a template that no further measurement starts from. */
+  async forget(template: string): Promise<void> {
+    const made = this.#templates.get(template)
+    this.#templates.delete(template)
+    if (made !== undefined) await dropDatabase(this.url, await made)
+  }
+
+  async stop(): Promise<void> {
+    for (const name of this.#made) await dropDatabase(this.url, name)
+    await this.#stop()
+  }
+
+  async #makeTemplate(fill: (client: Client) => Promise<unknown>): Promise<string> {
+    const url = await createDatabase(this.url, { prefix: 'good_job_bench' })
+    this.#made.push(databaseName(url))
+    const client = await connect(url)
+    await fill(client)
+    await client.end()
+    return databaseName(url)
+  }
+}
+
+const connect = async (url: string): Promise<Client> => {
+  const client = new Client({ connectionString: url })
+  // Dropping a database ends its connections.
+  client.on('error', () => {})
+  await client.connect()
+  return client
+}
+
+/** The tables of GoodJob 4.23.1 with every index. */
+export const installSchema = async (client: Client): Promise<void> => {
+  await client.query(await readFile(new URL('../schema.sql', import.meta.url), 'utf8'))
+}

@@ -1,0 +1,49 @@
+/** What a process of a contender is told to do; arrives as JSON in BENCH_SPEC. */
+export interface WorkerSpec {
+  /** The module of the contender, a URL. */
+  readonly module: string
+  readonly databaseUrl: string
+  /** Milliseconds that each job waits. */
+  readonly jobMs: number
+  /** Settings of this contender's own. */
+  readonly options: Readonly<Record<string, unknown>>
+}
+
+/** The body of every job. `sentAt` comes with jobs that measure how long they were under way. */
+export type Body = (sentAt?: number) => Promise<void> | undefined
+
+/** A worker of a contender, made but not working yet. */
+export interface Worker {
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** The enqueueing side of a contender. */
+export interface Enqueuer {
+  one(sentAt: number | undefined): Promise<unknown>
+  many(count: number): Promise<unknown>
+  close(): Promise<void>
+}
+
+/** What each contender's module exports. */
+export interface ContenderModule {
+  makeWorker(spec: WorkerSpec, body: Body): Promise<Worker>
+  makeEnqueuer(spec: WorkerSpec): Promise<Enqueuer>
+}
+
+export type ToWorker =
+  | { readonly kind: 'start' }
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'enqueueOneByOne'; readonly count: number; readonly pauseMs: number; readonly isTimed: boolean }
+  | { readonly kind: 'enqueueBulk'; readonly count: number; readonly size: number }
+
+export type FromWorker =
+  | { readonly kind: 'booted' }
+  | { readonly kind: 'started' }
+  /** `count` bodies have run; the first began at `firstAt`. Milliseconds of the machine's monotonic clock. */
+  | { readonly kind: 'ran'; readonly count: number; readonly firstAt: number }
+  | { readonly kind: 'enqueued'; readonly ms: number }
+  | { readonly kind: 'stopped'; readonly delays: readonly number[] }
+
+/** Milliseconds of a clock that all processes of the machine share. */
+export const sharedNow = (): number => Number(process.hrtime.bigint()) / 1e6
