@@ -11,6 +11,11 @@ export type PreserveJobRecords =
 export interface Options {
   /** Postgres URL; a Unix socket is `socket:/dir?db=name` or `postgres://user@/db?host=/dir`. Environment: DATABASE_URL. */
   databaseUrl?: string
+  /**
+   * Postgres URL for what needs a session (claims with their locks, outcomes, LISTEN), when `databaseUrl` leads through a pooler in
+   * transaction mode. Environment: GOOD_JOB_DIRECT_DATABASE_URL. @default databaseUrl
+   */
+  directDatabaseUrl?: string
   /** Queue string with GoodJob's grammar, e.g. `+urgent,low:2;-mice:4;*`. Environment: GOOD_JOB_QUEUES. @default '*' */
   queues?: string
   /** Jobs that run at the same time in a pool whose queue string names no number. Environment: GOOD_JOB_THREADS. @default 5 */
@@ -62,11 +67,12 @@ export interface Options {
 }
 
 type Resolved<T> = { readonly [K in keyof T]-?: Exclude<T[K], undefined> }
-type Optional = 'databaseUrl' | 'idleTimeout' | 'maxThreads'
+type Optional = 'databaseUrl' | 'directDatabaseUrl' | 'idleTimeout' | 'maxThreads'
 
 /** Options with every default filled in. */
 export type Configuration = Resolved<Omit<Options, Optional>> & {
   readonly databaseUrl: string | undefined
+  readonly directDatabaseUrl: string | undefined
   readonly idleTimeout: number | undefined
 }
 
@@ -116,6 +122,7 @@ interface OptionRule {
 /** One line for each option: environment names in order of precedence, its check, its default. */
 export const OPTION_RULES: { readonly [K in keyof Required<Options>]: OptionRule } = {
   databaseUrl: { env: ['DATABASE_URL'], parse: text },
+  directDatabaseUrl: { env: ['GOOD_JOB_DIRECT_DATABASE_URL'], parse: text },
   queues: { env: ['GOOD_JOB_QUEUES'], parse: text, fallback: '*' },
   threads: { env: ['GOOD_JOB_THREADS'], parse: positiveInteger },
   maxThreads: { env: ['GOOD_JOB_MAX_THREADS', 'RAILS_MAX_THREADS'], parse: positiveInteger },

@@ -8,6 +8,9 @@ export class GoodJobError extends Error {
 /** An option, environment variable or file has a value that cannot be used. The text names it, its value and the way out. */
 export class ConfigurationError extends GoodJobError {}
 
+/** A worker's connection is no session of its own: a pooler lends its server process to others. */
+export class SessionRequiredError extends ConfigurationError {}
+
 /** A queue string does not follow GoodJob's grammar. */
 export class QueueStringError extends ConfigurationError {}
 

@@ -20,6 +20,7 @@ export {
   RecordNotFoundError,
   SchemaError,
   SerializationError,
+  SessionRequiredError,
   UnknownJobClassError,
 } from './errors.ts'
 export { type EventMap, type EventName, Events, events } from './events.ts'

@@ -219,7 +219,7 @@ const STANDBY_PAUSE_MS = 1_000
 const ANSWER_TIMEOUT_MS = 20_000
 
 const laneConfig = (database: Database): ClientConfig => ({
-  ...database.clientConfig('GoodJob::Lane'),
+  ...database.sessionConfig('GoodJob::Lane'),
   query_timeout: ANSWER_TIMEOUT_MS,
 })
 

@@ -39,6 +39,12 @@ const WORKER_OPTIONS: { readonly [K in OptionName]: OptionHelp } = {
     defaultText: 'off',
   },
   databaseUrl: { group: DATABASE, value: 'url', text: 'postgres://user@host/name, or socket:/dir?db=name' },
+  directDatabaseUrl: {
+    group: DATABASE,
+    value: 'url',
+    text: 'for sessions, if the other leads through a pooler',
+    defaultText: 'the same',
+  },
   connectTimeout: { group: DATABASE, value: 'seconds', text: 'how long to wait for Postgres at the start' },
   poolSize: { group: DATABASE, value: 'count', text: 'connections that enqueue and administer' },
   lanes: { group: DATABASE, value: 'count', text: 'connections that claim jobs and hold their locks' },

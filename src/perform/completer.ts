@@ -149,7 +149,7 @@ const announce = (settlement: Settlement): void => {
 const ANSWER_TIMEOUT_MS = 30_000
 
 const completerConfig = (database: Database): ClientConfig => ({
-  ...database.clientConfig('GoodJob::Completer'),
+  ...database.sessionConfig('GoodJob::Completer'),
   query_timeout: ANSWER_TIMEOUT_MS,
 })
 

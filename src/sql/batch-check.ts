@@ -1,4 +1,4 @@
-import type { Facts } from './database.ts'
+import { type Facts, preparedName } from './database.ts'
 import { type Queryable, rowsOf } from './types.ts'
 
 /** What the check must know of a batch, read under its lock. Times are ISO text. */
@@ -47,7 +47,7 @@ WHERE batch.id = ANY ($1::uuid[])`
 /** The states of these batches; those that are gone are left out. */
 export const findBatchStates = (db: Queryable, facts: Facts, ids: readonly string[]): Promise<BatchState[]> =>
   rowsOf<BatchState & Record<string, unknown>>(db, {
-    name: `batch_states_${facts.hasJobsFinishedAt}`,
+    ...preparedName(facts, `batch_states_${facts.hasJobsFinishedAt}`),
     text: readBatchStates(facts),
     values: [ids],
   })

@@ -1,4 +1,4 @@
-import type { Facts } from './database.ts'
+import { type Facts, preparedName } from './database.ts'
 import { countOf, type Queryable, rowsOf } from './types.ts'
 
 /** A row of good_job_batches; times are ISO text. `jobs_finished_at` is null where the column does not exist. */
@@ -84,7 +84,7 @@ export const updateBatch = async (
 /** The rows of these batches, in no order; those that are gone are left out. */
 export const findBatches = (db: Queryable, facts: Facts, ids: readonly string[]): Promise<BatchRow[]> =>
   rowsOf<BatchRow & Record<string, unknown>>(db, {
-    name: `find_batches_${facts.hasJobsFinishedAt}`,
+    ...preparedName(facts, `find_batches_${facts.hasJobsFinishedAt}`),
     text: `SELECT ${columns(facts)} FROM good_job_batches WHERE id = ANY ($1::uuid[])`,
     values: [ids],
   })
@@ -95,7 +95,7 @@ SELECT pg_advisory_xact_lock(key) FROM (SELECT key FROM unnest($1::bigint[]) AS 
 
 /** Takes GoodJob's batch locks until the end of the transaction, waiting for who holds them. */
 export const lockBatches = async (db: Queryable, keys: readonly string[]): Promise<void> => {
-  await rowsOf(db, { name: 'lock_batches', text: LOCK_BATCHES, values: [keys] })
+  await rowsOf(db, { text: LOCK_BATCHES, values: [keys] })
 }
 
 /** $1 advisory key bigint */
@@ -142,7 +142,11 @@ export const writeBatchTimes = async (
     batches.map((batch) => batch.finished_at),
   ]
   if (facts.hasJobsFinishedAt) values.push(batches.map((batch) => batch.jobs_finished_at))
-  await countOf(db, { name: `write_batch_times_${facts.hasJobsFinishedAt}`, text: writeBatchTimesText(facts), values })
+  await countOf(db, {
+    ...preparedName(facts, `write_batch_times_${facts.hasJobsFinishedAt}`),
+    text: writeBatchTimesText(facts),
+    values,
+  })
 }
 
 /** $1 job ids uuid[] · $2 batch uuid · $3 now */

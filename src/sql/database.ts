@@ -1,13 +1,20 @@
 import pg from 'pg'
 import { ConfigurationError, ConnectionTimeoutError, isRetryable } from '../errors.ts'
 import { backoffMs, sleep } from '../time.ts'
+import { assertSameTables, isPooled } from './pooler.ts'
 import { type Capabilities, probeCapabilities } from './schema.ts'
 import { type Queryable, rowsOf } from './types.ts'
 
 /** What the statements must know of this database: optional columns and tables, and the type of its time columns. */
 export interface Facts extends Capabilities {
   readonly timestampType: 'timestamp' | 'timestamptz'
+  /** A pooler may give each transaction another server process. */
+  readonly isPooled: boolean
 }
+
+/** The name of a prepared statement, where the next transaction finds it again. */
+export const preparedName = (facts: Pick<Facts, 'isPooled'>, name: string): { readonly name?: string } =>
+  facts.isPooled ? {} : { name }
 
 /** The server's clock as a value for this database's time columns, whatever the session's TimeZone is. */
 export const serverNow = ({ timestampType }: Pick<Facts, 'timestampType'>): string =>
@@ -15,6 +22,8 @@ export const serverNow = ({ timestampType }: Pick<Facts, 'timestampType'>): stri
 
 export interface DatabaseOptions {
   readonly databaseUrl?: string | undefined
+  /** For sessions, when `databaseUrl` or `pool` leads through a pooler. */
+  readonly directDatabaseUrl?: string | undefined
   /** A pool of the caller's; it stays the caller's to end. */
   readonly pool?: pg.Pool | undefined
   /** @default 5 */
@@ -27,12 +36,17 @@ export class Database {
   readonly pool: pg.Pool
   readonly #ownsPool: boolean
   readonly #clientConfig: pg.ClientConfig
+  readonly #directConfig: pg.ClientConfig | undefined
   #facts: Promise<Facts> | undefined
   #lastFacts: Facts | undefined
 
   constructor(options: DatabaseOptions) {
     this.#ownsPool = options.pool === undefined
-    this.#clientConfig = options.pool ? poolConfig(options.pool) : urlConfig(options)
+    this.#clientConfig = options.pool
+      ? poolConfig(options.pool)
+      : urlConfig('databaseUrl', options.databaseUrl, options)
+    const { directDatabaseUrl } = options
+    this.#directConfig = directDatabaseUrl ? urlConfig('directDatabaseUrl', directDatabaseUrl, options) : undefined
     // A script that only enqueues ends when its work is done, not when its connections have been idle for long enough.
     const own = { ...this.#clientConfig, max: options.poolSize ?? 5, allowExitOnIdle: true }
     this.pool = options.pool ?? new pg.Pool(own)
@@ -45,13 +59,23 @@ export class Database {
     return { ...this.#clientConfig, application_name: applicationName }
   }
 
+  /** Configuration of a connection that must be a session of its own: for locks, LISTEN, settings. */
+  sessionConfig(applicationName: string): pg.ClientConfig {
+    return { ...(this.#directConfig ?? this.#clientConfig), application_name: applicationName }
+  }
+
+  /** @throws ConfigurationError when the direct URL leads to other tables. */
+  async assertOneDatabase(): Promise<void> {
+    if (this.#directConfig) await assertSameTables((work) => this.transaction(work), this.#directConfig)
+  }
+
   /**
    * Optional columns and tables; read once, again after `forgetFacts`. When they cannot be read again the last ones hold: the
    * statement that is sent next tells what is wrong. Inside a transaction its own connection is asked: the pool may have no other.
    * @throws SchemaError at the first reading
    */
   facts(db: Queryable = this.pool): Promise<Facts> {
-    this.#facts ??= readFacts(db).then(
+    this.#facts ??= this.#readFacts(db).then(
       (facts) => {
         this.#lastFacts = facts
         return facts
@@ -68,6 +92,10 @@ export class Database {
   /** Migrations run while workers are up, so the facts are read again after a reconnect or an undefined-column error. */
   forgetFacts(): void {
     this.#facts = undefined
+  }
+
+  #readFacts(db: Queryable): Promise<Facts> {
+    return db === this.pool ? this.connection(readFacts) : readFacts(db)
   }
 
   /** Runs `work` in a transaction of its own; rolls back when it throws. */
@@ -144,14 +172,21 @@ export const inTransaction = async <T>(client: Queryable, work: () => Promise<T>
 
 const readFacts = async (db: Queryable): Promise<Facts> => {
   const capabilities = await probeCapabilities(db)
-  const rows = await rowsOf<{ data_type: string }>(db, { text: SCHEDULED_AT_TYPE, values: [capabilities.schema] })
+  const rows = await rowsOf<{ data_type: string; pid: number }>(db, {
+    text: SCHEDULED_AT_TYPE,
+    values: [capabilities.schema],
+  })
   const isZoned = rows[0]?.data_type === 'timestamp with time zone'
-  return { ...capabilities, timestampType: isZoned ? 'timestamptz' : 'timestamp' }
+  return {
+    ...capabilities,
+    timestampType: isZoned ? 'timestamptz' : 'timestamp',
+    isPooled: isPooled(db, rows[0]?.pid ?? 0),
+  }
 }
 
 /** $1 schema text. Rails may be configured to create timestamptz columns. */
 const SCHEDULED_AT_TYPE = `
-SELECT data_type
+SELECT data_type, pg_backend_pid() AS pid
 FROM information_schema.columns
 WHERE table_schema = $1 AND table_name = 'good_jobs' AND column_name = 'scheduled_at'`
 
@@ -165,8 +200,11 @@ const poolConfig = (pool: pg.Pool): pg.ClientConfig => {
   return { query_timeout: SILENCE_MS, ...config, ...(password === undefined ? {} : { password }) }
 }
 
-const urlConfig = (options: DatabaseOptions): pg.ClientConfig => {
-  const { databaseUrl } = options
+const urlConfig = (
+  name: 'databaseUrl' | 'directDatabaseUrl',
+  databaseUrl: string | undefined,
+  options: DatabaseOptions,
+): pg.ClientConfig => {
   if (databaseUrl === undefined || databaseUrl.trim() === '') {
     throw new ConfigurationError(
       'no database: set DATABASE_URL or pass databaseUrl, e.g. postgres://user@localhost/app',
@@ -187,7 +225,7 @@ const urlConfig = (options: DatabaseOptions): pg.ClientConfig => {
   } catch (error) {
     // The URL may hold a password, so it is not repeated.
     throw new ConfigurationError(
-      `databaseUrl is not a Postgres URL (${reason(error)}); characters such as # / ? @ in a password must be percent-encoded`,
+      `${name} is not a Postgres URL (${reason(error)}); characters such as # / ? @ in a password must be percent-encoded`,
       { cause: error },
     )
   }

@@ -1,4 +1,4 @@
-import type { Facts } from './database.ts'
+import { type Facts, preparedName } from './database.ts'
 import { startText } from './notify.ts'
 import { type Queryable, rowsOf } from './types.ts'
 
@@ -79,7 +79,7 @@ export const insertJobs = async (
   if (jobs.length === 0) return new Set()
   const column = <T>(pick: (job: NewJobRow) => T): T[] => jobs.map(pick)
   const rows = await rowsOf<{ id: string }>(db, {
-    name: `insert_jobs_${facts.timestampType}`,
+    ...preparedName(facts, `insert_jobs_${facts.timestampType}`),
     text: insertJobsText(facts),
     values: [
       column((job) => job.id),

@@ -1,6 +1,7 @@
 import pg, { type QueryResult, type QueryResultRow } from 'pg'
 import { backoffMs, sleep } from '../time.ts'
 import { endClient } from './end-client.ts'
+import { assertOwnBackend, assertSameBackend, type Backend, ownBackend } from './pooler.ts'
 import type { Queryable } from './types.ts'
 
 export interface SessionOptions {
@@ -13,7 +14,9 @@ export interface SessionOptions {
 
 type SessionState = 'idle' | 'connected' | 'lost' | 'closed'
 
-/** One pinned connection that is opened again after it was lost. Its owner decides what a loss means. */
+/**
+ * One pinned connection that is opened again after it was lost. Its owner decides what a loss means.
+ */
 export class Session implements Queryable {
   readonly #options: SessionOptions
   #client: pg.Client | undefined
@@ -28,7 +31,7 @@ export class Session implements Queryable {
     return this.#state === 'connected'
   }
 
-  /** Opens the connection; @throws what Postgres or the network says. */
+  /** Opens the connection; @throws what Postgres or the network says, SessionRequiredError behind a pooler that keeps no sessions. */
   async connect(): Promise<void> {
     if (this.isConnected || this.#isClosed) return
     const client = new pg.Client(this.#options.config)
@@ -36,12 +39,14 @@ export class Session implements Queryable {
     client.on('end', () => this.#lose(client, undefined))
     try {
       await client.connect()
+      const backend = await ownBackend(client)
+      await assertOwnBackend(client, backend, this.#options.config)
       for (const [name, value] of Object.entries(this.#options.settings)) {
         // A setting that this server version does not know is left out.
         await client.query('SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1', [name, value])
       }
       if (this.#backend) await endBackend(client, this.#backend)
-      this.#backend = (await client.query<Backend>(OWN_BACKEND)).rows[0]
+      this.#backend = backend
     } catch (error) {
       void endClient(client)
       throw error
@@ -76,9 +81,9 @@ export class Session implements Queryable {
     return client.query<R>(statement as pg.QueryConfig)
   }
 
-  /** Asks for an answer; rejects after the query timeout of the configuration when none comes. */
+  /** Asks for an answer of the same server process; rejects after the query timeout of the configuration when none comes. */
   async proveAlive(): Promise<void> {
-    await this.query({ text: 'SELECT 1' })
+    if (this.#client && this.#backend) await assertSameBackend(this.#client, this.#backend)
   }
 
   /** Drops the connection at once, as a network cut would; the owner hears `onLost`. */
@@ -103,14 +108,6 @@ export class Session implements Queryable {
     this.#options.onLost?.(error)
   }
 }
-
-interface Backend {
-  readonly pid: number
-  readonly backend_start: string
-}
-
-const OWN_BACKEND =
-  'SELECT pid, backend_start::text AS backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()'
 
 /** $1 pid int · $2 start of the backend. Behind a pooler the same backend may have gone to somebody else, or to us. */
 const END_BACKEND = `

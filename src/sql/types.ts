@@ -18,9 +18,19 @@ export interface Queryable {
   }): Promise<QueryResult<R>>
 }
 
-/** A client of the user's own. pg takes a statement as text and values or as one object; its type is only the first. */
-export const queryableOf = (client: { query(text: string, values?: unknown[]): Promise<unknown> }): Queryable =>
-  client as unknown as Queryable
+/**
+ * A client of the user's own. pg takes a statement as text and values or as one object; its type is only the first. Nothing is
+ * prepared on it: it may lead through a pooler that gives the name to somebody else.
+ */
+export const queryableOf = (client: { query(text: string, values?: unknown[]): Promise<unknown> }): Queryable => {
+  const own = client as unknown as Queryable & { readonly processID?: number | null }
+  const unprepared = {
+    // For `isPooled`.
+    processID: own.processID,
+    query: ({ name: _name, ...statement }: Parameters<Queryable['query']>[0]) => own.query(statement),
+  }
+  return unprepared as Queryable
+}
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 

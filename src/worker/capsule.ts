@@ -59,6 +59,7 @@ export class Capsule implements AsyncDisposable {
     this.#pools = parseQueueString(this.configuration.queues, this.configuration.threads)
     this.#database = new Database({
       databaseUrl: this.configuration.databaseUrl,
+      directDatabaseUrl: this.configuration.directDatabaseUrl,
       pool,
       poolSize: this.configuration.poolSize,
       applicationName: 'GoodJob::Capsule',
@@ -134,6 +135,7 @@ export class Capsule implements AsyncDisposable {
       this.#stop.signal,
     )
     await this.#database.facts()
+    await this.#database.assertOneDatabase()
     const version3Writer = await findVersion3Writer(this.#database.pool)
     if (version3Writer !== undefined) throw new SchemaError(version3Writer)
     const parts = this.#build()

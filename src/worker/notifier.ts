@@ -74,7 +74,7 @@ export class Notifier {
   }
 
   #subscribe(): Subscriber<Record<string, string>> {
-    const config = { ...this.#options.database.clientConfig('GoodJob::Notifier'), query_timeout: ALIVE_CHECK_MS }
+    const config = { ...this.#options.database.sessionConfig('GoodJob::Notifier'), query_timeout: ALIVE_CHECK_MS }
     // A CommonJS module with a default export of its own.
     const subscriber = pgListen.default<Record<string, string>>(config, {
       // 0: never give up. The payload is parsed here, so that a bad one is not an error of the connection.

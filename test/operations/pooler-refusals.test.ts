@@ -1,0 +1,102 @@
+import { Pool } from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { SessionRequiredError } from '../../src/errors.ts'
+import { Capsule } from '../../src/worker/capsule.ts'
+import { runCli } from '../support/cli.ts'
+import { enqueue, jobClass, next, openWorld, performed, type World } from '../support/harness.ts'
+import { PgBouncer, type PoolerOptions } from '../support/pgbouncer.ts'
+import { createDatabase } from '../support/postgres.ts'
+import { describeWithPgBouncer } from '../support/with-pgbouncer.ts'
+
+describeWithPgBouncer('without a session', () => {
+  let world: World
+  beforeAll(async () => {
+    world = await openWorld()
+  })
+  afterAll(() => world.close())
+
+  const Plain = jobClass('Plain', () => undefined)
+
+  /** What the start of a worker with these options ends in. */
+  const startError = async (options: Partial<ConstructorParameters<typeof Capsule>[0]>): Promise<unknown> => {
+    const capsule = new Capsule({ jobs: [Plain], batchSweepInterval: 0, ...options })
+    try {
+      await capsule.start()
+      return 'started'
+    } catch (error) {
+      return error
+    } finally {
+      await capsule.shutdown()
+    }
+  }
+
+  const POOLERS: readonly PoolerOptions[] = [
+    { size: 1 },
+    { size: 2 },
+    { size: 20 },
+    { size: 2, isRoundRobin: true },
+    { size: 20, isRoundRobin: true },
+    { mode: 'statement' },
+  ]
+
+  test.each(POOLERS)('a worker refuses to start when its only way leads through a pooler with %o', async (options) => {
+    await using pooler = await PgBouncer.start(world.url, options)
+    const error = await startError({ databaseUrl: pooler.url })
+    expect(error).toBeInstanceOf(SessionRequiredError)
+    expect(String(error)).toMatch(/through a pooler.*directDatabaseUrl \(GOOD_JOB_DIRECT_DATABASE_URL\)/)
+  })
+
+  test('a pooler that others use at the same time is found out too', async () => {
+    await using pooler = await PgBouncer.start(world.url, { size: 6, isRoundRobin: true })
+    const others = new Pool({ connectionString: pooler.url, max: 8 })
+    let isOver = false
+    const traffic = Array.from({ length: 8 }, async () => {
+      while (!isOver) await others.query('SELECT 1')
+    })
+    const error = await startError({ databaseUrl: pooler.url })
+    isOver = true
+    await Promise.all(traffic)
+    await others.end()
+    expect(error).toBeInstanceOf(SessionRequiredError)
+  })
+
+  test('good-job start says so and ends with the exit code of wrong usage', async () => {
+    await using pooler = await PgBouncer.start(world.url)
+    const jobs = new URL('../fixtures/jobs/worker-jobs.mjs', import.meta.url).pathname
+    const { code, stderr } = await runCli(['start', jobs], { env: { DATABASE_URL: pooler.url } })
+    expect(stderr).toMatch(/leads through a pooler in transaction mode: server process/)
+    expect(code).toBe(2)
+  })
+
+  test('a direct URL that leads to other tables is refused', async () => {
+    const other = await createDatabase()
+    try {
+      const error = await startError({ databaseUrl: world.url, directDatabaseUrl: other.url })
+      expect(String(error)).toMatch(/directDatabaseUrl .* leads to other tables than databaseUrl/)
+    } finally {
+      await other.drop()
+    }
+  })
+
+  test('a pooler that keeps sessions is as good as none, until it no longer does', async () => {
+    await using pooler = await PgBouncer.start(world.url, { mode: 'session', size: 20 })
+    await using _worker = await world.start({ jobs: [Plain], databaseUrl: pooler.url })
+    const done = next('perform_job')
+    await enqueue(Plain)
+    await done
+
+    await pooler.reload({ mode: 'transaction', size: 20 })
+    const refused = next('connection_retry', 1, ({ error }) => error instanceof SessionRequiredError)
+    await world.sql(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'GoodJob::Lane' AND datname = current_database()`,
+    )
+    await refused
+    const id = await enqueue(Plain)
+
+    const restored = next('lane_restored')
+    const ended = performed(id)
+    await pooler.reload({ mode: 'session', size: 20 })
+    await restored
+    await ended
+  })
+})

@@ -1,0 +1,123 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Client } from 'pg'
+import { serverUser } from '../../src/demo/postgres-binaries.ts'
+import { withDatabase } from '../../src/demo/postgres-databases.ts'
+
+export interface PoolerOptions {
+  /** @default 'transaction' */
+  readonly mode?: 'session' | 'transaction' | 'statement'
+  /** Server connections for each database and user. @default 4 */
+  readonly size?: number
+  /** Lends the connection that has been idle for longest, not the one given back last. @default false */
+  readonly isRoundRobin?: boolean
+}
+
+/** Debian keeps it where only root looks. */
+export const PGBOUNCER_PATH = `${process.env.PATH}:/usr/sbin`
+
+/** A PgBouncer of our own in front of one database, as an unprivileged user; disposing of it ends it. */
+export class PgBouncer implements AsyncDisposable {
+  readonly url: string
+  readonly #child: ChildProcess
+  readonly #directory: string
+  readonly #databaseUrl: string
+  readonly #port: number
+
+  private constructor(parts: { child: ChildProcess; directory: string; databaseUrl: string; port: number }) {
+    this.#child = parts.child
+    this.#directory = parts.directory
+    this.#databaseUrl = parts.databaseUrl
+    this.#port = parts.port
+    const url = new URL(parts.databaseUrl)
+    url.host = `127.0.0.1:${parts.port}`
+    this.url = url.href
+  }
+
+  static async start(databaseUrl: string, options: PoolerOptions = {}): Promise<PgBouncer> {
+    const port = await freePort()
+    const directory = await mkdtemp(join(tmpdir(), 'good-job-pgbouncer-'))
+    const user = await serverUser()
+    await writeSettings(directory, databaseUrl, port, options)
+    if (user.uid !== undefined) await chown(directory, user.uid, user.gid ?? user.uid)
+    const env = { ...process.env, PATH: PGBOUNCER_PATH }
+    const child = spawn('pgbouncer', ['-q', join(directory, 'pgbouncer.ini')], { ...user, env, stdio: 'ignore' })
+    const failed = once(child, 'error').then(([error]) => Promise.reject(error as Error))
+    const pooler = new PgBouncer({ child, directory, databaseUrl, port })
+    await Promise.race([pooler.#untilItAnswers(), failed])
+    return pooler
+  }
+
+  /** Takes other settings from now on, as after an edit and a reload. */
+  async reload(options: PoolerOptions): Promise<void> {
+    await writeSettings(this.#directory, this.#databaseUrl, this.#port, options)
+    const console = new Client({ connectionString: withDatabase(this.url, 'pgbouncer') })
+    await console.connect()
+    await console.query('RELOAD')
+    await console.end()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const exited = once(this.#child, 'exit')
+      this.#child.kill('SIGTERM')
+      await exited
+    }
+    await rm(this.#directory, { recursive: true, force: true })
+  }
+
+  async #untilItAnswers(): Promise<void> {
+    for (;;) {
+      const client = new Client({ connectionString: this.url })
+      try {
+        await client.connect()
+        return await client.end()
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED' || this.#child.exitCode !== null) throw error
+      }
+    }
+  }
+}
+
+const writeSettings = async (
+  directory: string,
+  databaseUrl: string,
+  port: number,
+  { mode = 'transaction', size = 4, isRoundRobin = false }: PoolerOptions,
+): Promise<void> => {
+  const { hostname, port: serverPort, username, password } = new URL(databaseUrl)
+  const server = [`host=${hostname}`, `port=${serverPort}`, `user=${decodeURIComponent(username)}`]
+  if (password !== '') server.push(`password=${decodeURIComponent(password)}`)
+  const file = join(directory, 'pgbouncer.ini')
+  await writeFile(
+    file,
+    `[databases]
+* = ${server.join(' ')}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+unix_socket_dir =
+auth_type = any
+admin_users = ${decodeURIComponent(username)}
+pool_mode = ${mode}
+default_pool_size = ${size}
+server_round_robin = ${isRoundRobin ? 1 : 0}
+max_client_conn = 200
+`,
+  )
+  // It holds a password, and another user reads it.
+  await chmod(file, 0o644)
+}
+
+const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
