@@ -1,12 +1,12 @@
 import { Pool } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { SessionRequiredError } from '../../src/errors.ts'
-import { Capsule } from '../../src/worker/capsule.ts'
-import { runCli } from '../support/cli.ts'
-import { enqueue, jobClass, next, openWorld, performed, type World } from '../support/harness.ts'
-import { PgBouncer, type PoolerOptions } from '../support/pgbouncer.ts'
-import { createDatabase } from '../support/postgres.ts'
-import { describeWithPgBouncer } from '../support/with-pgbouncer.ts'
+import { SessionRequiredError } from '../src/errors.ts'
+import { Capsule } from '../src/worker/capsule.ts'
+import { runCli } from '../test/support/cli.ts'
+import { enqueue, jobClass, next, openWorld, performed, type World } from '../test/support/harness.ts'
+import { createDatabase } from '../test/support/postgres.ts'
+import { PgBouncer, type PoolerOptions } from './support/pgbouncer.ts'
+import { describeWithPgBouncer } from './support/with-pgbouncer.ts'
 
 describeWithPgBouncer('without a session', () => {
   let world: World
@@ -62,7 +62,7 @@ describeWithPgBouncer('without a session', () => {
 
   test('good-job start says so and ends with the exit code of wrong usage', async () => {
     await using pooler = await PgBouncer.start(world.url)
-    const jobs = new URL('../fixtures/jobs/worker-jobs.mjs', import.meta.url).pathname
+    const jobs = new URL('../test/fixtures/jobs/worker-jobs.mjs', import.meta.url).pathname
     const { code, stderr } = await runCli(['start', jobs], { env: { DATABASE_URL: pooler.url } })
     expect(stderr).toMatch(/leads through a pooler in transaction mode: server process/)
     expect(code).toBe(2)

@@ -1,13 +1,14 @@
 import { Pool } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Batch } from '../../src/batch/batch.ts'
-import { Job } from '../../src/job/base.ts'
-import { Adapter } from '../../src/maintenance/adapter.ts'
-import type { Capsule } from '../../src/worker/capsule.ts'
-import { runCli, runJson } from '../support/cli.ts'
-import { enqueue, Gate, jobClass, next, openWorld, performed, type World } from '../support/harness.ts'
-import { PgBouncer } from '../support/pgbouncer.ts'
-import { describeWithPgBouncer } from '../support/with-pgbouncer.ts'
+import { Batch } from '../src/batch/batch.ts'
+import { Job } from '../src/job/base.ts'
+import { Adapter } from '../src/maintenance/adapter.ts'
+import { jobLockKey } from '../src/sql/advisory-lock.ts'
+import type { Capsule } from '../src/worker/capsule.ts'
+import { runCli, runJson } from '../test/support/cli.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed, type World } from '../test/support/harness.ts'
+import { PgBouncer } from './support/pgbouncer.ts'
+import { describeWithPgBouncer } from './support/with-pgbouncer.ts'
 
 describeWithPgBouncer('behind PgBouncer in transaction mode', () => {
   let world: World
@@ -69,7 +70,8 @@ describeWithPgBouncer('behind PgBouncer in transaction mode', () => {
     )
     const holders = await world.sql(
       `SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
-     WHERE locktype = 'advisory' AND objsubid = 1 AND datname = current_database()`,
+       WHERE locktype = 'advisory' AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = $1`,
+      [jobLockKey(waitingId)],
     )
     expect(holders).toEqual([{ application_name: 'GoodJob::Lane' }])
     const ended = next('perform_job', 61)
