@@ -11,72 +11,103 @@ import { describeWithRuby } from './support/ruby.ts'
  * GoodJob writes the outcome of a member first and discards the batch in a second transaction. Who retries the member in between
  * has it succeed in an attempt that is older than the discard.
  */
-describeWithRuby('a member retried before Ruby has discarded its batch', () => {
-  let database: TestDatabase
-  let app: RailsApp
-  let adapter: Adapter
-  let node: NodeWorker
+describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
+  'a member retried before GoodJob %s has discarded its batch',
+  (goodJobVersion) => {
+    let database: TestDatabase
+    let app: RailsApp
+    let adapter: Adapter
+    let node: NodeWorker
 
-  beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ databaseUrl: database.url })
-    adapter = new Adapter({ databaseUrl: database.url })
-    const options = ['--batch-sweep-interval', '0.2', '--batch-sweep-grace', '0.2']
-    ;[node] = await Promise.all([startNodeWorker(app, { jobs: 'both', options }), app.startWorker()])
-  })
-
-  afterAll(async () => {
-    await adapter.close()
-    await app.stop()
-    await database.drop()
-  })
-
-  /** A batch whose bad member has been discarded, with Ruby's bookkeeping of that held up. */
-  const almostDiscarded = async () => {
-    const batch = await TestBatch.enqueue(app, {
-      members: [
-        { name: 'bad', waits: true, fails: 1 },
-        { name: 'good', waits: true },
-      ],
+    beforeAll(async () => {
+      database = await createDatabase({ template: 'empty' })
+      app = await RailsApp.boot({ goodJobVersion, databaseUrl: database.url })
+      adapter = new Adapter({ databaseUrl: database.url })
+      const options = ['--batch-sweep-interval', '0.2', '--batch-sweep-grace', '0.2']
+      ;[node] = await Promise.all([startNodeWorker(app, { jobs: 'both', options }), app.startWorker()])
     })
-    await Promise.all([batch.untilStarted('bad'), batch.untilStarted('good')])
-    const held = await batch.hold()
-    await batch.letGo('bad')
-    await batch.untilMember('bad', 'discarded')
-    await eventually('its bookkeeping waits', async () => (await held.waiters()) === 1)
-    expect((await batch.state()).isDiscarded).toBe(false)
-    return { batch, held, id: batch.job('bad') }
-  }
 
-  const endWell = async (batch: TestBatch) => {
-    await batch.untilEnded('bad')
-    await batch.letGo('good')
-    const state = await batch.settled()
-    expect(state.members).toEqual({ bad: 'succeeded', good: 'succeeded' })
-    const sweeps = () => node.program.words().split('"event":"batch_sweep"').length
-    const seen = sweeps()
-    await eventually('Node has looked three times more', async () => sweeps() >= seen + 3)
-    return resultOf(await batch.settled())
-  }
+    afterAll(async () => {
+      await adapter.close()
+      await app.stop()
+      await database.drop()
+    })
 
-  test('in Ruby proves nothing: the batch stays discarded, with the reason, until somebody forces it', async () => {
-    const { batch, held, id } = await almostDiscarded()
-    await app.run('GoodJob::Job.find(args[:id]).retry_job; nil', { id })
-    await batch.untilStarted('bad', 2)
-    await held.release()
-    expect(await endWell(batch)).toEqual(theResult('discarded', 'discard', 'finish'))
-    const { recovery } = await (await Batch.find(batch.id, adapter)).status()
-    expect(recovery).toEqual({ state: 'unproven', reason: expect.stringContaining('started after the batch was') })
-    expect(await goodJob(app, ['batches', 'recover', '--force', batch.id])).toMatchObject({ exitCode: 0 })
-    expect(resultOf(await batch.settled())).toEqual(theResult('succeeded', 'discard', 'finish', 'success'))
-  })
+    /** A batch whose bad member has been discarded, with Ruby's bookkeeping of that held up. */
+    const almostDiscarded = async () => {
+      const batch = await TestBatch.enqueue(app, {
+        members: [
+          { name: 'bad', waits: true, fails: 1 },
+          { name: 'good', waits: true },
+        ],
+      })
+      await Promise.all([batch.untilStarted('bad'), batch.untilStarted('good')])
+      const held = await batch.hold()
+      await batch.letGo('bad')
+      await batch.untilMember('bad', 'discarded')
+      await eventually('its bookkeeping waits', async () => (await held.waiters()) === 1)
+      expect((await batch.state()).isDiscarded).toBe(false)
+      return { batch, held, id: batch.job('bad') }
+    }
 
-  test('in Node waits for the discard, so that the batch comes back by itself', async () => {
-    const { batch, held, id } = await almostDiscarded()
-    const retried = adapter.retryJob(id)
-    await eventually('the retry waits too', async () => (await held.waiters()) === 2)
-    await held.release()
-    await retried
-    expect(await endWell(batch)).toEqual(theResult('succeeded', 'discard', 'finish', 'success'))
-  })
-})
+    const hasLookedAgain = async (batch: TestBatch): Promise<void> => {
+      await batch.settled()
+      const sweeps = () => node.program.words().split('"event":"batch_sweep"').length
+      const seen = sweeps()
+      await eventually('Node has looked three times more', async () => sweeps() >= seen + 3)
+    }
+
+    const endWell = async (batch: TestBatch) => {
+      await batch.untilEnded('bad')
+      await batch.letGo('good')
+      await hasLookedAgain(batch)
+      const state = await batch.settled()
+      expect(state.members).toEqual({ bad: 'succeeded', good: 'succeeded' })
+      return resultOf(state)
+    }
+
+    test('in Ruby: the batch comes back by itself, once that member has succeeded', async () => {
+      const { batch, held, id } = await almostDiscarded()
+      await app.run('GoodJob::Job.find(args[:id]).retry_job; nil', { id })
+      await batch.untilStarted('bad', 2)
+      await held.release()
+      expect(await endWell(batch)).toEqual(theResult('succeeded', 'discard', 'finish', 'success'))
+    })
+
+    test('in Ruby, which also ends it before: the batch comes back, without a second on_success', async () => {
+      const { batch, held, id } = await almostDiscarded()
+      await app.run('GoodJob::Job.find(args[:id]).retry_job; nil', { id })
+      await batch.letGo('good')
+      for (const name of ['bad', 'good']) await batch.untilMember(name, 'succeeded')
+      await eventually('the bookkeeping of all three attempts waits', async () => (await held.waiters()) === 3)
+      expect((await batch.state()).isDiscarded).toBe(false)
+      await held.release()
+      expect(await endWell(batch)).toEqual(theResult('succeeded', 'discard', 'finish', 'success'))
+    })
+
+    test('in Ruby, but destroyed then: the batch stays discarded, with the reason, until somebody forces it', async () => {
+      const { batch, held, id } = await almostDiscarded()
+      await app.run('GoodJob::Job.find(args[:id]).retry_job; nil', { id })
+      await batch.untilMember('bad', 'succeeded')
+      await held.release()
+      await batch.untilEnded('bad')
+      await app.run('GoodJob::Job.find(args[:id]).destroy_job; nil', { id })
+      await batch.letGo('good')
+      await hasLookedAgain(batch)
+      const { recovery } = await (await Batch.find(batch.id, adapter)).status()
+      expect(recovery).toEqual({ state: 'unproven', reason: expect.any(String) })
+      expect(resultOf(await batch.settled())).toEqual(theResult('discarded', 'discard', 'finish'))
+      expect(await goodJob(app, ['batches', 'recover', '--force', batch.id])).toMatchObject({ exitCode: 0 })
+      expect(resultOf(await batch.settled())).toEqual(theResult('succeeded', 'discard', 'finish', 'success'))
+    })
+
+    test('in Node waits for the discard, so that the batch comes back by itself', async () => {
+      const { batch, held, id } = await almostDiscarded()
+      const retried = adapter.retryJob(id)
+      await eventually('the retry waits too', async () => (await held.waiters()) === 2)
+      await held.release()
+      await retried
+      expect(await endWell(batch)).toEqual(theResult('succeeded', 'discard', 'finish', 'success'))
+    })
+  },
+)

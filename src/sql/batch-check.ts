@@ -54,7 +54,10 @@ export const findBatchStates = (db: Queryable, facts: Facts, ids: readonly strin
 
 /** What the history says about a discarded batch in which nothing is open or broken. */
 export interface BatchHistory {
-  /** A member that is there succeeded in an attempt that started after the batch was discarded. */
+  /**
+   * A member that is there succeeded in an attempt that started after the batch was discarded; or the very member whose attempt
+   * discarded the batch did so, in one that started after that attempt.
+   */
   readonly has_success_since: boolean
   /** The attempt that discarded the batch belongs to a member that is there. */
   readonly has_breaking_attempt: boolean
@@ -65,6 +68,10 @@ export interface BatchHistory {
   /** The success callback of this arming exists already. */
   readonly has_success_callback: boolean
 }
+
+/** A retry by hand moves the time in the row. */
+const CALLBACK_CREATED_AT = `least(callback.created_at,
+        (SELECT min(attempt.created_at) FROM good_job_executions AS attempt WHERE attempt.active_job_id = callback.id))`
 
 /**
  * Whether the success callback of this arming exists: it is not older than the end of its jobs, give or take the clocks of two
@@ -78,31 +85,59 @@ const successCallback = (batch: {
     SELECT 1 FROM good_jobs AS callback
     WHERE callback.batch_callback_id = ${batch.batchId}
       AND callback.serialized_params #>> '{arguments,1,event,value}' = 'success'
-      AND least(callback.created_at, (SELECT min(attempt.created_at) FROM good_job_executions AS attempt WHERE attempt.active_job_id = callback.id))
+      AND ${CALLBACK_CREATED_AT}
         >= greatest(${batch.jobsFinishedAt} - interval '1 second', ${batch.enqueuedAt})
   )`
 
 /**
- * An attempt that discards a job carries one of these events; 3 (retried) does not. Ruby stamps the batch a moment after the
- * attempt, in another transaction, so "just before" is a few seconds.
- *
- * $1 batch uuid · $2 discarded_at timestamp · $3 end of the arming's jobs, or null · $4 enqueued_at timestamp
+ * The attempt of a member that is there which discarded the batch: the last one that broke its job before. One that was interrupted
+ * (event 0) or retried (3) broke nothing, nor did one that an unhandled error (1) ended with retry_on_unhandled_error: the next
+ * attempt has the same count, which a retry by hand would have raised. Ruby stamps the batch a moment after the attempt, in
+ * another transaction, so "before" is a few seconds.
  */
-const readBatchHistory = ({ timestampType }: Facts) => `
+const breakingAttempt = ({ timestampType }: Facts) => `
+  SELECT job.id AS job_id, attempt.finished_at AS broken_at
+  FROM good_jobs AS job JOIN good_job_executions AS attempt ON attempt.active_job_id = job.id
+  WHERE job.batch_id = $1 AND attempt.error IS NOT NULL AND coalesce(attempt.error_event, 1) NOT IN (0, 3)
+    AND attempt.finished_at <= $2::${timestampType} AND attempt.finished_at > $2::${timestampType} - interval '5 seconds'
+    AND (attempt.error_event <> 1 OR attempt.serialized_params->>'executions' IS DISTINCT FROM coalesce(
+      (SELECT later.serialized_params->>'executions' FROM good_job_executions AS later
+       WHERE later.active_job_id = job.id AND later.created_at > attempt.created_at ORDER BY later.created_at LIMIT 1),
+      CASE WHEN job.finished_at IS NULL THEN job.serialized_params->>'executions' END,
+      'none'))
+  ORDER BY attempt.finished_at DESC
+  LIMIT 1`
+
+/**
+ * Whether the member that discarded the batch has succeeded in an attempt that began after the one that broke it, but perhaps
+ * before Ruby stamped the batch. A callback between the two says that the batch had been stamped or had ended by then: so the
+ * stamp of now is not of that attempt.
+ */
+const MENDED_EARLY = `EXISTS (
+    SELECT 1 FROM breaking
+    JOIN good_jobs AS job ON job.id = breaking.job_id AND job.finished_at IS NOT NULL AND job.error IS NULL
+    JOIN good_job_executions AS mending ON mending.active_job_id = job.id
+    WHERE mending.finished_at IS NOT NULL AND mending.error IS NULL AND mending.created_at > breaking.broken_at
+      AND NOT EXISTS (
+        SELECT 1 FROM good_jobs AS callback
+        WHERE callback.batch_callback_id = $1 AND ${CALLBACK_CREATED_AT} BETWEEN breaking.broken_at AND mending.created_at
+      )
+  )`
+
+/** $1 batch uuid · $2 discarded_at timestamp · $3 end of the arming's jobs, or null · $4 enqueued_at timestamp */
+const readBatchHistory = (facts: Facts) => `
+WITH breaking AS MATERIALIZED (${breakingAttempt(facts)}
+)
 SELECT
-  EXISTS (
+  ${MENDED_EARLY} OR EXISTS (
     SELECT 1 FROM good_jobs AS job JOIN good_job_executions AS attempt ON attempt.active_job_id = job.id
     WHERE job.batch_id = $1 AND job.finished_at IS NOT NULL AND job.error IS NULL
-      AND attempt.finished_at IS NOT NULL AND attempt.error IS NULL AND attempt.created_at > $2::${timestampType}
+      AND attempt.finished_at IS NOT NULL AND attempt.error IS NULL AND attempt.created_at > $2::${facts.timestampType}
   ) AS has_success_since,
+  EXISTS (SELECT 1 FROM breaking) AS has_breaking_attempt,
   EXISTS (
     SELECT 1 FROM good_jobs AS job JOIN good_job_executions AS attempt ON attempt.active_job_id = job.id
-    WHERE job.batch_id = $1 AND attempt.error IS NOT NULL AND coalesce(attempt.error_event, 1) <> 3
-      AND attempt.finished_at <= $2::${timestampType} AND attempt.finished_at > $2::${timestampType} - interval '5 seconds'
-  ) AS has_breaking_attempt,
-  EXISTS (
-    SELECT 1 FROM good_jobs AS job JOIN good_job_executions AS attempt ON attempt.active_job_id = job.id
-    WHERE job.batch_id = $1 AND attempt.created_at > $2::${timestampType}
+    WHERE job.batch_id = $1 AND attempt.created_at > $2::${facts.timestampType}
       AND CASE WHEN attempt.serialized_params->>'executions' ~ '^[0-9]{1,9}$' THEN (attempt.serialized_params->>'executions')::int END
         > (SELECT count(*) FROM good_job_executions AS earlier
            WHERE earlier.active_job_id = job.id AND earlier.created_at < attempt.created_at)
@@ -112,8 +147,8 @@ SELECT
   ) AS has_discarded_member,
   ${successCallback({
     batchId: '$1',
-    jobsFinishedAt: `$3::${timestampType}`,
-    enqueuedAt: `$4::${timestampType}`,
+    jobsFinishedAt: `$3::${facts.timestampType}`,
+    enqueuedAt: `$4::${facts.timestampType}`,
   })} AS has_success_callback`
 
 /** Reads the history of one batch that is broken since that time; only asked when the batch might recover. */
