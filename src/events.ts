@@ -64,6 +64,8 @@ export interface EventMap {
   outcome_lost: JobEvent & { readonly outcome: string; readonly reason: string }
   /** Outcomes could not be written; they are kept and written after a pause. */
   outcome_write_failed: ProcessEvent & { readonly jobs: number; readonly error: unknown; readonly attempt: number }
+  /** Outcomes wait, apart from the others, for a lock that somebody holds on this batch or job; this is the first of them. */
+  outcome_held: ProcessEvent & { readonly lockedId: string; readonly jobId: string }
   /** A claim failed for another reason than a lost connection. */
   claim_failed: ProcessEvent & { readonly queues: string; readonly error: unknown }
   /** Something outside any job went wrong in the worker. */

@@ -51,6 +51,7 @@ const LINES: Lines = {
   connection_retry: ['warn', 'Postgres does not answer, trying again'],
   job_withdrawn: ['warn', 'Asked a job to stop: somebody discarded, deleted or released it while it ran'],
   outcome_lost: ['warn', 'Dropped the outcome of a job that is no longer ours'],
+  outcome_held: ['warn', 'Somebody holds a lock that outcomes wait for, others go on'],
   outcome_write_failed: ['error', 'Could not write outcomes yet, keeping them'],
   claim_failed: ['error', 'Could not claim jobs'],
   worker_error: ['error', 'Something went wrong in the worker'],

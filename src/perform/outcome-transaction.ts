@@ -13,6 +13,7 @@ import {
   reenqueueJobs,
   releaseClaims,
   rerunJobs,
+  type UnwrittenClaim,
   type WrittenRow,
 } from '../sql/jobs-outcome.ts'
 import type { Queryable } from '../sql/types.ts'
@@ -74,7 +75,10 @@ const writeWithChecks = async (
   return written
 }
 
-/** A job that joined a batch while it ran is checked right after its outcome; a crash in between is healed by the sweep. */
+/**
+ * A job that joined a batch while it ran is checked right after its outcome; a crash in between is healed by the sweep. When the
+ * lock cannot be had, the outcome is taken for unwritten and comes here once more.
+ */
 const checkJoined = async (db: Queryable, written: Written, context: OutcomeContext): Promise<void> => {
   const batchIds = new Set(written.joined.values())
   const touched = touchedBatches(written, batchIds, (attempt) => written.joined.get(attempt) ?? null)
@@ -117,21 +121,27 @@ const writeRows = async (
     for (const row of await writeKind(db, kind, ofKind, context)) written.set(row.id, row)
   }
   const unwritten = attempts.filter(({ row }) => !written.has(row.id))
-  const rest =
-    unwritten.length > 0 ? await settleUnwritten(db, unwritten, context) : new Map<CompletedAttempt, SettledAs>()
+  const rest = unwritten.length > 0 ? await settleUnwritten(db, unwritten, context) : NONE_UNWRITTEN
   const joined = new Map<CompletedAttempt, string>()
   for (const attempt of attempts) {
-    const batchId = written.get(attempt.row.id)?.batch_id ?? null
+    const batchId = (written.get(attempt.row.id) ?? rest.get(attempt))?.batch_id ?? null
     if (batchId !== null && batchId !== attempt.row.batch_id) joined.set(attempt, batchId)
   }
   const settlement = new Map(
     attempts.map(
-      (attempt) => [attempt, written.has(attempt.row.id) ? 'written' : (rest.get(attempt) ?? 'lost')] as const,
+      (attempt) => [attempt, written.has(attempt.row.id) ? 'written' : (rest.get(attempt)?.as ?? 'lost')] as const,
     ),
   )
-  const repeated = new Set(unwritten.filter((attempt) => rest.get(attempt) === 'written'))
+  const repeated = new Set(unwritten.filter((attempt) => rest.get(attempt)?.as === 'written'))
   return { settlement, joined, repeated }
 }
+
+interface Unwritten {
+  readonly as: SettledAs
+  readonly batch_id: string | null
+}
+
+const NONE_UNWRITTEN: ReadonlyMap<CompletedAttempt, Unwritten> = new Map()
 
 const writeKind = (
   db: Queryable,
@@ -162,7 +172,7 @@ const settleUnwritten = async (
   db: Queryable,
   attempts: readonly CompletedAttempt[],
   { facts, processId }: OutcomeContext,
-): Promise<Map<CompletedAttempt, SettledAs>> => {
+): Promise<ReadonlyMap<CompletedAttempt, Unwritten>> => {
   const claims = await releaseClaims(
     db,
     facts,
@@ -173,13 +183,17 @@ const settleUnwritten = async (
   return new Map(
     attempts.map((attempt) => {
       const claim = byId.get(attempt.row.id)
-      if (claim?.isReleased) return [attempt, 'released']
-      if (claim?.isGone && attempt.write === 'delete') return [attempt, 'written']
-      const isWritten =
-        claim?.executionFinishedAt != null && sameInstant(claim.executionFinishedAt, attempt.columns.finishedAt)
-      return [attempt, isWritten ? 'written' : 'lost']
+      return [attempt, { as: settledAs(attempt, claim), batch_id: claim?.batchId ?? null }]
     }),
   )
+}
+
+const settledAs = (attempt: CompletedAttempt, claim: UnwrittenClaim | undefined): SettledAs => {
+  if (claim?.isReleased) return 'released'
+  if (claim?.isGone && attempt.write === 'delete') return 'written'
+  const isWritten =
+    claim?.executionFinishedAt != null && sameInstant(claim.executionFinishedAt, attempt.columns.finishedAt)
+  return isWritten ? 'written' : 'lost'
 }
 
 /** Postgres drops trailing zeros of the fraction. */

@@ -202,6 +202,8 @@ export interface UnwrittenClaim {
   readonly isGone: boolean
   /** The end of the attempt as stored before: an earlier write whose answer was lost. */
   readonly executionFinishedAt: string | null
+  /** The batch that it is a member of now. */
+  readonly batchId: string | null
 }
 
 // $1 id uuid[] · $2 locked_at timestamp[] · $3 execution_id uuid[] · $4 process uuid
@@ -227,7 +229,7 @@ closed AS (
     AND released.finished_at IS NOT NULL
 )
 SELECT claimed.id, released.id IS NOT NULL AS is_released, good_jobs.id IS NULL AS is_gone,
-  good_job_executions.finished_at AS execution_finished_at
+  good_job_executions.finished_at AS execution_finished_at, good_jobs.batch_id
 FROM claimed
 LEFT JOIN good_jobs ON good_jobs.id = claimed.id
 LEFT JOIN released ON released.id = claimed.id
@@ -254,6 +256,7 @@ export const releaseClaims = async (
     is_released: boolean
     is_gone: boolean
     execution_finished_at: string | null
+    batch_id: string | null
   }>(db, {
     text: releaseClaimsText(facts),
     values,
@@ -263,5 +266,6 @@ export const releaseClaims = async (
     isReleased: row.is_released,
     isGone: row.is_gone,
     executionFinishedAt: row.execution_finished_at,
+    batchId: row.batch_id,
   }))
 }

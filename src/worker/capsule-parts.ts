@@ -56,9 +56,12 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   const { database, configuration, registry, adapter, processId } = options
   const check = checkOptionsOf(adapter, registry)
   const keepsCreatedAt = configuration.dequeueQuerySort === 'scheduled_at'
-  const completer = new Completer({ database, processId, keepsCreatedAt, check })
-  const maintenance = new Maintenance({ ...options, check })
   const schedulers: Scheduler[] = []
+  const onHeld = () => {
+    for (const scheduler of schedulers) scheduler.resume()
+  }
+  const completer = new Completer({ database, processId, keepsCreatedAt, check, onHeld })
+  const maintenance = new Maintenance({ ...options, check })
   const wakeAll = () => {
     for (const scheduler of schedulers) scheduler.wake()
   }

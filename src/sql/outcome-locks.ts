@@ -1,0 +1,39 @@
+import { batchLockKey } from './advisory-lock.ts'
+import { type Queryable, rowsOf } from './types.ts'
+
+export interface LockedJob {
+  readonly id: string
+  readonly batch_id: string | null
+  readonly batch_callback_id: string | null
+  /** Another transaction holds the row. */
+  readonly is_locked: boolean
+}
+
+/** $1 ids uuid[] */
+const FIND_LOCKED_JOBS = `
+WITH free AS MATERIALIZED (SELECT id FROM good_jobs WHERE id = ANY ($1::uuid[]) FOR UPDATE SKIP LOCKED)
+SELECT id, batch_id, batch_callback_id, NOT EXISTS (SELECT 1 FROM free WHERE free.id = good_jobs.id) AS is_locked
+FROM good_jobs
+WHERE id = ANY ($1::uuid[])`
+
+/** The jobs of these that are there, and whether their rows are free; those that are stay locked for this transaction. */
+export const findLockedJobs = (db: Queryable, ids: readonly string[]): Promise<LockedJob[]> =>
+  rowsOf<LockedJob & Record<string, unknown>>(db, { text: FIND_LOCKED_JOBS, values: [ids] })
+
+/** $1 ids uuid[] · $2 advisory keys bigint[] */
+const FIND_LOCKED_BATCHES = `
+WITH free AS MATERIALIZED (SELECT id FROM good_job_batches WHERE id = ANY ($1::uuid[]) FOR NO KEY UPDATE SKIP LOCKED),
+batch AS MATERIALIZED (
+  SELECT id, pg_try_advisory_xact_lock(key) AS has_lock FROM unnest($1::uuid[], $2::bigint[]) AS batch(id, key)
+)
+SELECT id
+FROM batch
+WHERE NOT has_lock
+  OR (EXISTS (SELECT 1 FROM good_job_batches WHERE good_job_batches.id = batch.id) AND NOT EXISTS (SELECT 1 FROM free WHERE free.id = batch.id))`
+
+/** Which of these batches somebody has locked, by GoodJob's batch lock or their row; the others stay locked for this transaction. */
+export const findLockedBatches = async (db: Queryable, ids: readonly string[]): Promise<string[]> => {
+  if (ids.length === 0) return []
+  const rows = await rowsOf<{ id: string }>(db, { text: FIND_LOCKED_BATCHES, values: [ids, ids.map(batchLockKey)] })
+  return rows.map(({ id }) => id)
+}

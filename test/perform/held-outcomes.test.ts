@@ -1,0 +1,193 @@
+import type pg from 'pg'
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { Batch } from '../../src/batch/batch.ts'
+import type { Job, JobConstructor } from '../../src/job/base.ts'
+import { batchLockKey } from '../../src/sql/advisory-lock.ts'
+import { advisoryLocks, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
+
+const world = await openWorld()
+afterAll(() => world.close())
+beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches'))
+
+const EchoJob = jobClass('EchoJob', () => {})
+const CallbackJob = jobClass('CallbackJob', () => {})
+const CALLBACKS = { onSuccess: CallbackJob, onFinish: CallbackJob, onDiscard: CallbackJob }
+const make = (made: JobConstructor): Job => new (made as new () => Job)()
+
+/** A class whose bodies wait for `open`, and say that they are there. */
+const gated = (name: string) => {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  let entered = 0
+  const made = jobClass(name, async () => {
+    entered += 1
+    await opened
+  })
+  return { made, open: () => open(), entered: (count: number) => until(async () => entered >= count, `${count} run`) }
+}
+
+/** A transaction of somebody's that stays open. */
+const openTransaction = async (work: (client: pg.Client) => Promise<unknown>) => {
+  const client = await world.database.connect()
+  await client.query('BEGIN')
+  await work(client)
+  return async () => {
+    await client.query('COMMIT')
+    await client.end()
+  }
+}
+
+const lockBatch = (batch: Batch) => (client: pg.Client) =>
+  client.query('SELECT pg_advisory_xact_lock($1::bigint)', [batchLockKey(batch.id)])
+
+const isFinished = async (id: string) => (await world.job(id)).finished_at !== null
+
+const completers = () =>
+  world.sql(
+    `SELECT pid FROM pg_stat_activity WHERE application_name = 'GoodJob::Completer' AND datname = current_database()`,
+  )
+
+/** Plain jobs go all their way. */
+const othersGoOn = async (count: number): Promise<void> => {
+  const done = next('perform_job', count, ({ jobClass: name }) => name === 'EchoJob')
+  await world.adapter.enqueueAll(Array.from({ length: count }, () => make(EchoJob)))
+  await done
+}
+
+test("a caller's open transaction that adds to a batch delays the outcomes of that batch, and no others", async () => {
+  const { made: GateJob, open, entered } = gated('GateJob')
+  await using _capsule = await world.start({ jobs: [GateJob, EchoJob, CallbackJob], threads: 5 })
+  const members = [make(GateJob), make(GateJob)]
+  const batch = await Batch.enqueue(CALLBACKS, members)
+  await entered(2)
+  const added = make(EchoJob)
+  const commit = await openTransaction((client) => batch.add(added, { transaction: client }))
+  const failures = record('outcome_write_failed')
+  const held = next('outcome_held')
+  open()
+  expect((await held)[0]).toMatchObject({ lockedId: batch.id })
+  await othersGoOn(40)
+  const other = await Batch.enqueue(CALLBACKS, [make(EchoJob)])
+  await until(async () => (await other.reload()).isFinished, 'another batch has finished')
+  for (const { jobId } of members) expect(await isFinished(jobId)).toBe(false)
+
+  const done = performed(...members.map(({ jobId }) => jobId), added.jobId)
+  await commit()
+  await done
+  await until(async () => (await batch.reload()).isSucceeded, 'the batch has succeeded')
+  expect((await batch.status()).callbacks.map(({ event }) => event).toSorted()).toEqual(['finish', 'success'])
+  await until(async () => (await completers()).length === 1, 'the connection of the held outcomes is gone')
+  expect(failures.seen).toEqual([])
+  failures.stop()
+})
+
+test('a job whose row a caller makes a member waits alone, and its batch is checked when it has ended', async () => {
+  const { made: GateJob, open, entered } = gated('GateJob')
+  await using _capsule = await world.start({ jobs: [GateJob, EchoJob, CallbackJob], threads: 5 })
+  const job = (await make(GateJob).enqueue()) as Job
+  await entered(1)
+  const batch = new Batch(CALLBACKS)
+  const commit = await openTransaction((client) => batch.enqueue(job, { transaction: client }))
+  const held = next('outcome_held')
+  open()
+  expect((await held)[0]).toMatchObject({ lockedId: job.jobId, jobId: job.jobId })
+  await othersGoOn(40)
+  expect(await isFinished(job.jobId)).toBe(false)
+  await commit()
+  await until(async () => (await batch.reload()).isSucceeded, 'the batch has succeeded')
+  expect((await batch.status()).callbacks.map(({ event }) => event).toSorted()).toEqual(['finish', 'success'])
+})
+
+test('the check of a batch that a job joined while it ran waits for the lock of that batch, the others do not', async () => {
+  const { made: GateJob, open, entered } = gated('GateJob')
+  await using _capsule = await world.start({ jobs: [GateJob, EchoJob, CallbackJob], threads: 5 })
+  const job = (await make(GateJob).enqueue()) as Job
+  await entered(1)
+  const batch = await new Batch(CALLBACKS).enqueue(job)
+  const commit = await openTransaction(lockBatch(batch))
+  const held = next('outcome_held')
+  open()
+  expect((await held)[0]).toMatchObject({ lockedId: batch.id, jobId: job.jobId })
+  await othersGoOn(40)
+  expect(await batch.reload()).toMatchObject({ jobsFinishedAt: null })
+  await commit()
+  await until(async () => (await batch.reload()).isSucceeded, 'the batch has succeeded')
+  expect((await batch.status()).callbacks.map(({ event }) => event).toSorted()).toEqual(['finish', 'success'])
+})
+
+test('each batch goes on when its own lock is free, whatever becomes of the other ones', async () => {
+  const { made: GateJob, open, entered } = gated('GateJob')
+  await using _capsule = await world.start({ jobs: [GateJob, CallbackJob], threads: 10 })
+  const batches = await Batch.enqueueAll(Array.from({ length: 6 }, () => [CALLBACKS, make(GateJob)] as const))
+  await entered(6)
+  const commits: (() => Promise<void>)[] = []
+  for (const batch of batches) commits.push(await openTransaction(lockBatch(batch)))
+  const held = next('outcome_held', 6)
+  open()
+  await held
+  for (const [index, batch] of [...batches.entries()].toReversed()) {
+    await commits[index]?.()
+    await until(async () => (await batch.reload()).isSucceeded, `batch ${index} has succeeded`)
+    for (const other of batches.slice(0, index)) expect(await other.reload()).toMatchObject({ jobsFinishedAt: null })
+  }
+})
+
+test('more held outcomes than a worker has threads or backlog for keep it from nothing else', async () => {
+  const { made: GateJob, open, entered } = gated('GateJob')
+  await using _capsule = await world.start({ jobs: [GateJob, EchoJob, CallbackJob], threads: 20 })
+  const members = Array.from({ length: 300 }, () => make(GateJob))
+  const batch = await Batch.enqueue(CALLBACKS, members)
+  await entered(20)
+  const commit = await openTransaction(lockBatch(batch))
+  open()
+  await entered(300)
+  await othersGoOn(40)
+  expect(
+    (await world.sql('SELECT FROM good_jobs WHERE batch_id = $1 AND finished_at IS NULL', [batch.id])).length,
+  ).toBe(300)
+  await commit()
+  await until(async () => (await batch.reload()).isSucceeded, 'the batch has succeeded')
+})
+
+test('held outcomes outlive the loss of every connection that writes outcomes, and are written once', async () => {
+  const { made: GateJob, open, entered } = gated('GateJob')
+  await using _capsule = await world.start({ jobs: [GateJob, EchoJob, CallbackJob], threads: 5 })
+  const member = make(GateJob)
+  const batch = await Batch.enqueue(CALLBACKS, member)
+  await entered(1)
+  const commit = await openTransaction(lockBatch(batch))
+  const held = next('outcome_held')
+  open()
+  await held
+  await until(async () => (await completers()).length === 2, 'the held outcome has a connection')
+  const before = (await completers()).map(({ pid }) => pid)
+  await world.sql('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [before])
+  await othersGoOn(20)
+  const isNew = ({ pid }: { readonly pid?: unknown }) => !before.includes(pid)
+  await until(async () => (await completers()).filter(isNew).length === 2, 'both connections are new')
+  const done = performed(member.jobId)
+  await commit()
+  expect((await done)[0]).toMatchObject({ outcome: 'succeeded' })
+  expect(await world.executions(member.jobId)).toMatchObject([{ error: null }])
+})
+
+test('a worker that stops gives up what is held: the jobs run again', async () => {
+  const { made: GateJob, open, entered } = gated('GateJob')
+  const first = await world.start({ jobs: [GateJob, CallbackJob], threads: 5, shutdownTimeout: 0 })
+  const member = make(GateJob)
+  const batch = await Batch.enqueue(CALLBACKS, member)
+  await entered(1)
+  const commit = await openTransaction(lockBatch(batch))
+  const held = next('outcome_held')
+  open()
+  await held
+  await first.shutdown()
+  expect(await isFinished(member.jobId)).toBe(false)
+  await commit()
+  expect(await advisoryLocks(world)).toEqual([])
+  await using _second = await world.start({ jobs: [GateJob, CallbackJob], threads: 5 })
+  await until(async () => (await batch.reload()).isSucceeded, 'the batch has succeeded')
+  expect(await world.job(member.jobId)).toMatchObject({ error: null, executions_count: 2 })
+})
