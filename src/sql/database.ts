@@ -107,12 +107,18 @@ export class Database {
   async connection<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     const client = await this.pool.connect()
     let broken: Error | undefined
+    const noteLoss = (error: Error) => {
+      broken = error
+    }
+    // The pool listens to idle connections only: without a listener Node would exit. The next statement tells the caller.
+    client.on('error', noteLoss)
     try {
       return await work(client)
     } catch (error) {
       if (isRetryable(error)) broken = error as Error
       throw error
     } finally {
+      client.off('error', noteLoss)
       client.release(broken)
     }
   }
