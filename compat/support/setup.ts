@@ -16,7 +16,7 @@ declare module 'vitest' {
 
 /**
  * vitest's globalSetup: a copy of the built package for the processes of this run, so that a build meanwhile does not take it
- * from under them, and beside it the job modules, compiled, since Node 20 does not run TypeScript.
+ * from under them, and beside it the job modules and the workers of mixed fleets, compiled, since Node 20 does not run TypeScript.
  */
 export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
   const folder = join(ROOT, '.tmp', `compat-${process.pid}`)
@@ -24,14 +24,13 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
   for (const part of ['dist', 'package.json', 'schema.sql'])
     await cp(join(ROOT, part), join(folder, part), { recursive: true })
   const typescript = dirname(createRequire(import.meta.url).resolve('typescript/package.json'))
-  const tsc = [
-    join(typescript, 'bin/tsc'),
-    '-p',
-    join(ROOT, 'compat/tsconfig.jobs.json'),
-    '--outDir',
-    join(folder, 'jobs'),
-  ]
-  await promisify(execFile)(process.execPath, tsc)
+  for (const [config, out] of [
+    ['compat/tsconfig.jobs.json', 'jobs'],
+    ['torture/tsconfig.json', 'torture'],
+  ] as const) {
+    const args = [join(typescript, 'bin/tsc'), '-p', join(ROOT, config), '--outDir', join(folder, out)]
+    await promisify(execFile)(process.execPath, args)
+  }
   project.provide('packageFolder', folder)
   return () => rm(folder, { recursive: true, force: true })
 }

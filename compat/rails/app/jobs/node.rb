@@ -22,4 +22,6 @@ module Node
   class PriorityJob < Stub; end
   class CronJob < Stub; end
   class BatchCallbackJob < Stub; end
+  class FleetJob < Stub; end
+  class FleetCallbackJob < Stub; end
 end

@@ -1,0 +1,85 @@
+import type { Pool } from 'pg'
+import { Adapter, Batch, type Job } from '../src/index.ts'
+import { CallbackJob, EnqueueJob, NodeJob, type Plan, RubyJob, SharedJob } from './jobs.ts'
+import type { Random } from './random.ts'
+
+export interface LoadOptions {
+  readonly databaseUrl: string
+  readonly pool: Pool
+  readonly random: Random
+  readonly hasRuby: boolean
+  /** Jobs that may wait or run at a time before no more are enqueued. */
+  readonly backlog: number
+}
+
+const UNFINISHED = 'SELECT count(*)::integer AS jobs FROM good_jobs WHERE finished_at IS NULL'
+
+/** Enqueues jobs and batches while the fleet works, from both sides. */
+export class Load {
+  /** Jobs that Postgres has confirmed. */
+  readonly wanted: string[] = []
+  readonly adapter: Adapter
+  readonly #options: LoadOptions
+
+  constructor(options: LoadOptions) {
+    this.#options = options
+    this.adapter = new Adapter({ databaseUrl: options.databaseUrl })
+  }
+
+  /** Tops up the backlog; a fault that gets in the way is the next call's business. */
+  async topUp(): Promise<void> {
+    const { pool, backlog, random, hasRuby } = this.#options
+    const { rows } = await pool.query<{ jobs: number }>(UNFINISHED)
+    if ((rows[0]?.jobs ?? 0) > backlog) return
+    await this.#enqueueAll(Array.from({ length: random.whole(5, 25) }, () => this.#job()))
+    if (random.chance(0.3)) await this.#enqueueBatch()
+    if (hasRuby && random.chance(0.3)) await this.#enqueueInRuby()
+  }
+
+  async close(): Promise<void> {
+    await this.adapter.close()
+  }
+
+  async #enqueueAll(jobs: readonly Job[]): Promise<void> {
+    await this.adapter.enqueueAll(jobs)
+    this.wanted.push(...jobs.map(({ jobId }) => jobId))
+  }
+
+  #job(): Job {
+    const { random, hasRuby } = this.#options
+    const classes = hasRuby ? [SharedJob, SharedJob, SharedJob, NodeJob, RubyJob] : [SharedJob, NodeJob]
+    const job = new (random.pick(classes) ?? SharedJob)(...planOf(random))
+    return random.chance(0.1) ? job.set({ wait: random.whole(1, 3) }) : job
+  }
+
+  /** Members of Node only, or of whoever takes them; some break, so that the batch is discarded until somebody retries them. */
+  async #enqueueBatch(): Promise<void> {
+    const { random } = this.#options
+    const isShared = random.chance(0.5)
+    const jobClass = isShared ? SharedJob : NodeJob
+    const members = Array.from(
+      { length: random.whole(1, 6) },
+      () => new jobClass(random.whole(1, 50), 0, random.chance(0.2) ? 1 : 0),
+    )
+    const callbacks = { onSuccess: CallbackJob, onFinish: CallbackJob, onDiscard: CallbackJob }
+    const batch = new Batch({ ...callbacks, description: isShared ? 'shared' : 'node' }, this.adapter)
+    await batch.enqueue(members)
+    this.wanted.push(...members.map(({ jobId }) => jobId))
+  }
+
+  async #enqueueInRuby(): Promise<void> {
+    const { random } = this.#options
+    const plans = Array.from({ length: random.whole(5, 20) }, () => {
+      const wait = random.chance(0.1) ? { wait: random.whole(1, 3) } : {}
+      return [random.chance(0.7) ? 'Fleet::SharedJob' : 'Node::FleetJob', wait, planOf(random)]
+    })
+    await this.#enqueueAll([new EnqueueJob(plans)])
+  }
+}
+
+/** Most bodies are short; some run long enough to meet a fault. */
+const planOf = (random: Random): Plan => {
+  const kind = random.next()
+  const ms = kind < 0.85 ? random.whole(0, 20) : kind < 0.97 ? random.whole(50, 500) : random.whole(1_000, 4_000)
+  return [ms, random.chance(0.1) ? random.whole(1, 2) : 0, random.chance(0.02) ? 1 : 0]
+}

@@ -1,0 +1,93 @@
+import { once } from 'node:events'
+import { createConnection, createServer, type Server, type Socket } from 'node:net'
+
+/** What a stall keeps back: what the worker says, what the server says, or both. */
+export type Direction = 'to server' | 'to worker' | 'both'
+
+interface Link {
+  readonly worker: Socket
+  readonly server: Socket
+}
+
+/** One worker's way to Postgres, which can be cut, or stalled for a while with nothing lost. */
+export class WorkerProxy implements AsyncDisposable {
+  readonly #databaseUrl: string
+  readonly #links = new Set<Link>()
+  readonly #server: Server
+  #stalled: Direction | undefined
+
+  private constructor(databaseUrl: string) {
+    this.#databaseUrl = databaseUrl
+    this.#server = createServer((socket) => this.#link(socket))
+  }
+
+  static async start(databaseUrl: string): Promise<WorkerProxy> {
+    const proxy = new WorkerProxy(databaseUrl)
+    proxy.#server.listen(0, '127.0.0.1')
+    await once(proxy.#server, 'listening')
+    return proxy
+  }
+
+  /** The database's URL by way of this proxy. */
+  get url(): string {
+    const url = new URL(this.#databaseUrl)
+    const address = this.#server.address()
+    url.hostname = '127.0.0.1'
+    if (typeof address === 'object' && address !== null) url.port = String(address.port)
+    return url.href
+  }
+
+  /** The ports from which the server sees this worker's connections. */
+  get ports(): number[] {
+    return [...this.#links].flatMap(({ server }) => server.localPort ?? [])
+  }
+
+  /** Ends every connection with a reset. */
+  cut(): void {
+    for (const { worker, server } of this.#links) {
+      worker.resetAndDestroy()
+      server.resetAndDestroy()
+    }
+  }
+
+  /** Keeps back what is said, on these connections and on new ones, until `resume`. */
+  stall(direction: Direction): void {
+    this.#stalled = direction
+    for (const link of this.#links) this.#keepBack(link)
+  }
+
+  resume(): void {
+    this.#stalled = undefined
+    for (const { worker, server } of this.#links) {
+      worker.resume()
+      server.resume()
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.close()
+    this.cut()
+  }
+
+  #keepBack({ worker, server }: Link): void {
+    if (this.#stalled === 'to server' || this.#stalled === 'both') worker.pause()
+    if (this.#stalled === 'to worker' || this.#stalled === 'both') server.pause()
+  }
+
+  #link(worker: Socket): void {
+    const { hostname, port } = new URL(this.#databaseUrl)
+    const server = createConnection({ host: hostname, port: Number(port), noDelay: true })
+    worker.setNoDelay(true)
+    const link = { worker, server }
+    this.#links.add(link)
+    for (const [from, to] of [[worker, server] as const, [server, worker] as const]) {
+      from.on('data', (chunk: Buffer) => to.write(chunk))
+      from.on('error', () => undefined)
+      from.on('close', () => {
+        this.#links.delete(link)
+        to.destroy()
+      })
+    }
+    this.#keepBack(link)
+  }
+}

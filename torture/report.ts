@@ -1,0 +1,69 @@
+import type { Operator } from './operator.ts'
+import type { Pairs, Verdict } from './verdict.ts'
+
+export interface Report {
+  readonly verdict: Verdict
+  readonly violations: readonly string[]
+  /** Jobs that ended only after their Ruby process had been stopped. */
+  readonly rescued: number
+  readonly faults: ReadonlyMap<string, number>
+  readonly events: ReadonlyMap<string, number>
+  readonly operator: Operator['counts']
+}
+
+const isRubyOnly = ({ pair }: Pairs): boolean => pair === 'ruby, ruby'
+
+/** Every promise that was broken, in words. What Ruby workers do to each other is not ours to promise. */
+export const violationsOf = (verdict: Verdict, deserters: readonly string[]): string[] => {
+  const { lost, overlaps, repeated, early, callbacks, openExecutions } = verdict
+  const found: string[] = []
+  const broken = (count: number, what: string) => {
+    if (count > 0) found.push(`${count} ${what}`)
+  }
+  broken(lost, 'jobs lost')
+  for (const each of overlaps.filter((pairs) => !isRubyOnly(pairs)))
+    broken(each.unexplained, `overlapping attempts (${each.pair})`)
+  for (const each of repeated.filter((pairs) => !isRubyOnly(pairs)))
+    broken(each.unexplained, `attempts after a success (${each.pair})`)
+  broken(early.node ?? 0, 'attempts in Node before their time')
+  broken(openExecutions.node ?? 0, 'executions of Node that nobody closed')
+  for (const { batches, event, missing, duplicated, invented } of callbacks) {
+    broken(missing, `${event} callbacks of ${batches} batches missing`)
+    broken(duplicated, `${event} callbacks of ${batches} batches given twice`)
+    broken(invented, `${event} callbacks of ${batches} batches that nobody owed`)
+  }
+  const nodes = deserters.filter((name) => name.startsWith('node'))
+  broken(nodes.length, `workers in Node ended by themselves: ${nodes.join(', ')}`)
+  return found
+}
+
+/** Prints what happened and what it came to. */
+export const printReport = (report: Report): void => {
+  const { verdict, violations, rescued, faults, events, operator } = report
+  const { jobs, attempts, interrupted, lost, early } = verdict
+  console.log('\nFaults')
+  console.table(Object.fromEntries(faults))
+  console.log('What workers in Node said')
+  console.table(Object.fromEntries(events))
+  console.log('Actions of the operator')
+  console.table(operator)
+  console.log('Ledger')
+  console.table({
+    jobs,
+    'attempts in Node': attempts.node ?? 0,
+    'attempts in Ruby': attempts.ruby ?? 0,
+    'attempts that were interrupted': interrupted,
+    'jobs lost': lost,
+    'attempts in Node before their time': early.node ?? 0,
+    'attempts in Ruby before their time': early.ruby ?? 0,
+    'jobs that a Ruby process kept until it was stopped': rescued,
+  })
+  console.log('Overlapping attempts: the earlier, the later')
+  console.table(verdict.overlaps)
+  console.log('Attempts after a success: the earlier, the later')
+  console.table(verdict.repeated)
+  console.log('Callbacks of batches')
+  console.table(verdict.callbacks)
+  for (const example of verdict.examples) console.log(example)
+  console.log(violations.length === 0 ? 'Every promise was kept.' : `BROKEN: ${violations.join('; ')}`)
+}

@@ -1,0 +1,180 @@
+import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg, { type Pool } from 'pg'
+import { Faults, insist } from './faults.ts'
+import { Fleet } from './fleet.ts'
+import { LEDGER_TABLES } from './ledger.ts'
+import { Load } from './load.ts'
+import { Operator } from './operator.ts'
+import { Random } from './random.ts'
+import { printReport, violationsOf } from './report.ts'
+import { type RestartableServer, startRestartableServer } from './server.ts'
+import { copyLedger, judge, prepareRuns } from './verdict.ts'
+import type { Strategy } from './worker-process.ts'
+
+export interface TortureOptions {
+  readonly minutes: number
+  readonly seed: number
+  readonly hasRuby: boolean
+  readonly logFolder: string
+}
+
+/** Everything that one run needs. */
+interface Scene {
+  readonly server: RestartableServer
+  readonly ledgerServer: RestartableServer
+  readonly pool: Pool
+  readonly ledger: Pool
+  readonly fleet: Fleet
+  readonly load: Load
+  readonly operator: Operator
+  readonly faults: Faults
+}
+
+const STRATEGIES: readonly Strategy[] = ['node', 'node', 'advisory', 'skiplocked', 'hybrid']
+const WITHOUT_RUBY: readonly Strategy[] = ['node', 'node', 'node']
+const THREADS = 5
+const BACKLOG = 60
+const PROGRESS_MS = 5_000
+
+/** Runs the fleet under faults and prints the report; answers whether every promise was kept. */
+export const runTorture = async (options: TortureOptions): Promise<boolean> => {
+  const scene = await setUp(options)
+  try {
+    await scene.fleet.start(options.hasRuby ? STRATEGIES : WITHOUT_RUBY)
+    await tortureFor(scene, options)
+    const rescued = await drain(scene, options.hasRuby)
+    await scene.fleet.stop()
+    return await report(scene, rescued)
+  } finally {
+    await tearDown(scene)
+  }
+}
+
+const setUp = async ({ seed, hasRuby, logFolder }: TortureOptions): Promise<Scene> => {
+  const [server, ledgerServer] = await Promise.all([startRestartableServer(), startRestartableServer()])
+  const pool = quietPool(server.databaseUrl)
+  const ledger = quietPool(ledgerServer.databaseUrl)
+  // Without it an immediate restart takes commits back that were confirmed, which no program can be held to.
+  await pool.query('ALTER SYSTEM SET synchronous_commit = on')
+  await pool.query('SELECT pg_reload_conf()')
+  await pool.query(await readFile('schema.sql', 'utf8'))
+  await ledger.query(LEDGER_TABLES)
+  const random = new Random(seed)
+  const load = new Load({
+    databaseUrl: server.databaseUrl,
+    pool,
+    random: new Random(seed + 1),
+    hasRuby,
+    backlog: BACKLOG,
+  })
+  const operator = new Operator(load.adapter, pool, random)
+  const fleet = new Fleet({
+    databaseUrl: server.databaseUrl,
+    ledgerUrl: ledgerServer.databaseUrl,
+    pool,
+    ledger,
+    logFolder,
+    script: new URL('./worker.js', import.meta.url).pathname,
+    threads: THREADS,
+  })
+  const faults = new Faults({ fleet, server, operator, random, pool, ledger })
+  return { server, ledgerServer, pool, ledger, fleet, load, operator, faults }
+}
+
+const quietPool = (connectionString: string): Pool => {
+  const pool = new pg.Pool({ connectionString, max: 6, connectionTimeoutMillis: 10_000 })
+  pool.on('error', () => undefined)
+  return pool
+}
+
+/** Load, faults and repairs until the time is over; each takes turns of its own. */
+const tortureFor = async (scene: Scene, { minutes, seed }: TortureOptions): Promise<void> => {
+  const { load, faults, operator } = scene
+  const random = new Random(seed + 2)
+  const end = performance.now() + minutes * 60_000
+  const until = async (pauseMs: () => number, turn: () => unknown) => {
+    while (performance.now() < end) {
+      await Promise.resolve(turn()).catch(() => undefined)
+      await sleep(pauseMs())
+    }
+  }
+  await Promise.all([
+    until(
+      () => 200,
+      () => load.topUp(),
+    ),
+    until(
+      () => 1_000,
+      () => operator.retryDiscarded(),
+    ),
+    until(
+      () => random.whole(200, 3_000),
+      () => faults.injectNext(),
+    ),
+    until(
+      () => PROGRESS_MS,
+      () => progress(scene, end),
+    ),
+  ])
+  await faults.over()
+}
+
+const PROGRESS = `
+SELECT count(*) FILTER (WHERE finished_at IS NOT NULL)::integer AS ended, count(*)::integer AS jobs FROM good_jobs`
+
+const progress = async ({ pool, faults, fleet }: Scene, end: number): Promise<void> => {
+  const { rows } = await pool.query<{ ended: number; jobs: number }>(PROGRESS)
+  const { ended = 0, jobs = 0 } = rows[0] ?? {}
+  const injected = [...faults.counts.values()].reduce((sum, count) => sum + count, 0)
+  const left = Math.max(0, Math.round((end - performance.now()) / 1_000))
+  const gone = fleet.deserters.length === 0 ? '' : `, ${fleet.deserters.length} workers gone`
+  console.log(`  ${left} s left: ${ended} of ${jobs} jobs ended, ${injected} faults${gone}`)
+}
+
+const OPEN = `
+SELECT (SELECT count(*) FROM good_jobs WHERE finished_at IS NULL OR error IS NOT NULL)::integer AS jobs,
+  (SELECT count(*) FROM good_job_batches WHERE finished_at IS NULL OR discarded_at IS NOT NULL)::integer AS batches`
+
+const DRAIN_MS = 60_000
+
+/**
+ * Lets everything end, without faults. What is still open after a minute may belong to a Ruby process that lives and does not
+ * know it (its outcome could not be written): that ends with the process. Answers how many jobs needed this.
+ */
+const drain = async (scene: Scene, hasRuby: boolean): Promise<number> => {
+  if ((await untilEnded(scene)) === 0 || !hasRuby) return 0
+  const open = (await scene.pool.query<{ jobs: number }>(OPEN)).rows[0]?.jobs ?? 0
+  const ruby = scene.fleet.places.filter(({ strategy }) => strategy !== 'node')
+  await scene.fleet.stop(ruby)
+  for (const place of ruby) await scene.fleet.replace(place)
+  await untilEnded(scene)
+  return open
+}
+
+const untilEnded = async ({ pool, operator }: Scene): Promise<number> => {
+  const deadline = performance.now() + DRAIN_MS
+  for (;;) {
+    await insist(() => operator.retryDiscarded())
+    const { jobs = 0, batches = 0 } = (await pool.query<{ jobs: number; batches: number }>(OPEN)).rows[0] ?? {}
+    if (jobs + batches === 0 || performance.now() > deadline) return jobs + batches
+    await sleep(500)
+  }
+}
+
+const report = async (scene: Scene, rescued: number): Promise<boolean> => {
+  const { pool, ledger, load, faults, fleet, operator } = scene
+  await copyLedger(ledger, pool)
+  await prepareRuns(pool)
+  const verdict = await judge(pool, load.wanted)
+  const violations = violationsOf(verdict, fleet.deserters)
+  printReport({ verdict, violations, rescued, faults: faults.counts, events: fleet.events, operator: operator.counts })
+  return violations.length === 0
+}
+
+const tearDown = async ({ fleet, load, pool, ledger, server, ledgerServer }: Scene): Promise<void> => {
+  await fleet.dispose()
+  await load.close()
+  await Promise.all([pool.end(), ledger.end()])
+  await Promise.all([server.stop(), ledgerServer.stop()])
+}

@@ -1,0 +1,173 @@
+import type { Pool } from 'pg'
+import { LEDGER_TABLES } from './ledger.ts'
+
+/** Two attempts of one job, counted by the sides of the earlier and the later one. */
+export interface Pairs {
+  readonly pair: string
+  /** Nothing explains them. */
+  readonly unexplained: number
+  /** The earlier one had lost its lock, or runs beside another of Ruby's own. */
+  readonly explained: number
+}
+
+export interface Verdict {
+  readonly jobs: number
+  readonly attempts: Readonly<Record<string, number>>
+  readonly interrupted: number
+  /** Jobs without an end, or without a body that says it is done. */
+  readonly lost: number
+  readonly overlaps: readonly Pairs[]
+  /** Attempts after a success that was written. */
+  readonly repeated: readonly Pairs[]
+  readonly early: Readonly<Record<string, number>>
+  readonly callbacks: readonly CallbackCount[]
+  /** Executions of ended jobs that were never closed, by side. */
+  readonly openExecutions: Readonly<Record<string, number>>
+  readonly examples: readonly string[]
+}
+
+export interface CallbackCount {
+  readonly batches: string
+  readonly event: string
+  readonly owed: number
+  readonly given: number
+  readonly missing: number
+  readonly duplicated: number
+  readonly invented: number
+}
+
+const TABLES = ['fleet_attempts', 'fleet_deaths', 'fleet_faults', 'fleet_workers'] as const
+
+/** Brings the ledger into the database of the jobs, where both can be compared. */
+export const copyLedger = async (ledger: Pool, pool: Pool): Promise<void> => {
+  await pool.query(LEDGER_TABLES)
+  for (const table of TABLES) {
+    const { rows } = await ledger.query<{ text: string | null }>(`SELECT json_agg(t)::text AS text FROM ${table} t`)
+    const text = rows[0]?.text ?? '[]'
+    await pool.query(`INSERT INTO ${table} SELECT * FROM json_populate_recordset(NULL::${table}, $1)`, [text])
+  }
+}
+
+/** Finds to each attempt of the ledger what the tables say; call it once, when everything has ended. */
+export const prepareRuns = async (pool: Pool): Promise<void> => {
+  await pool.query(RUNS)
+}
+
+/** Each attempt of the ledger with its execution row: when it was claimed, until when it ran, and whether its outcome was written. */
+const RUNS = `
+CREATE TABLE fleet_runs AS
+SELECT a.*, coalesce(least(a.ended_at, death.at), 'infinity') AS until,
+  coalesce(execution.created_at AT TIME ZONE 'UTC', a.started_at - interval '30 seconds') AS claimed_at,
+  coalesce(execution.finished_at IS NOT NULL AND execution.error_event IS DISTINCT FROM 0 AND execution.error_event IS DISTINCT FROM 5, false) AS is_recorded,
+  coalesce(execution.finished_at IS NOT NULL AND execution.error IS NULL, false) AS is_success,
+  EXISTS (
+    SELECT FROM fleet_faults fault
+    WHERE takes_locks AND (fault.worker = a.worker OR fault.worker IS NULL)
+    AND coalesce(fault.over_at, 'infinity') >= coalesce(execution.created_at AT TIME ZONE 'UTC', a.started_at - interval '30 seconds')
+    AND fault.at <= coalesce(least(a.ended_at, death.at), 'infinity')
+  ) AS met_fault
+FROM fleet_attempts a
+JOIN fleet_workers worker USING (worker)
+LEFT JOIN fleet_deaths death USING (worker)
+LEFT JOIN LATERAL (
+  SELECT * FROM good_job_executions e
+  WHERE e.active_job_id = a.job_id AND e.process_id = worker.process_id AND e.created_at AT TIME ZONE 'UTC' <= a.started_at
+  ORDER BY e.created_at DESC LIMIT 1
+) AS execution ON true;
+CREATE INDEX ON fleet_runs (job_id);
+ALTER TABLE fleet_runs ADD COLUMN beside_ruby boolean NOT NULL DEFAULT false;
+UPDATE fleet_runs a SET beside_ruby = true
+WHERE side = 'ruby' AND EXISTS (
+  SELECT FROM fleet_runs b
+  WHERE b.job_id = a.job_id AND b.id <> a.id AND b.side = 'ruby' AND b.started_at < a.until AND a.started_at < b.until
+);
+ANALYZE`
+
+const pairs = (condition: string, excuse: string): string => `
+SELECT a.side || ', ' || b.side AS pair,
+  count(*) FILTER (WHERE NOT (${excuse}))::integer AS unexplained,
+  count(*) FILTER (WHERE ${excuse})::integer AS explained
+FROM fleet_runs a JOIN fleet_runs b ON b.job_id = a.job_id AND (b.started_at, b.id) > (a.started_at, a.id)
+WHERE ${condition} GROUP BY 1 ORDER BY 1`
+
+const IS_OVERLAP = 'b.started_at < a.until'
+/** A worker in Node that lost a lock has to drop what the attempt came to; Ruby writes it all the same. */
+const EXCUSES_OVERLAP = `a.met_fault AND (a.side = 'ruby' OR NOT a.is_recorded) OR a.beside_ruby`
+const IS_REPEATED = 'b.started_at >= a.until AND a.is_success'
+const EXCUSES_REPEATED = 'a.met_fault OR a.beside_ruby'
+
+const LOST = `
+SELECT id FROM unnest($1::uuid[]) AS wanted(id)
+LEFT JOIN good_jobs USING (id)
+WHERE good_jobs.finished_at IS NULL OR good_jobs.error IS NOT NULL
+UNION
+SELECT id FROM good_jobs
+WHERE (finished_at IS NULL OR error IS NOT NULL)
+OR (job_class <> 'Fleet::EnqueueJob' AND NOT EXISTS (SELECT FROM fleet_attempts WHERE job_id = good_jobs.id AND outcome = 'done'))`
+
+const BY_SIDE = (what: string, where: string) => `
+SELECT side, count(*)::integer AS count FROM (${what}) AS found WHERE ${where} GROUP BY side`
+
+const OPEN_EXECUTIONS = `
+SELECT side FROM good_job_executions execution
+JOIN good_jobs ON good_jobs.id = execution.active_job_id AND good_jobs.finished_at IS NOT NULL
+JOIN fleet_workers worker ON worker.process_id = execution.process_id
+WHERE execution.finished_at IS NULL`
+
+const CALLBACKS = `
+WITH batch AS (
+  SELECT id, description,
+    EXISTS (
+      SELECT FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
+      WHERE member.batch_id = batch.id AND e.error IS NOT NULL AND e.error_event IN (1, 5)
+    ) AS was_discarded
+  FROM good_job_batches batch WHERE enqueued_at IS NOT NULL
+),
+owed AS (
+  SELECT id, description, event, event <> 'discard' OR was_discarded AS is_owed,
+    (
+      SELECT count(*) FROM good_jobs
+      WHERE batch_callback_id = batch.id AND serialized_params #>> '{arguments,1,event,value}' = event
+    ) AS given
+  FROM batch, unnest(ARRAY['success', 'finish', 'discard']) AS event
+)
+SELECT description AS batches, event, count(*) FILTER (WHERE is_owed)::integer AS owed, sum(given)::integer AS given,
+  count(*) FILTER (WHERE is_owed AND given = 0)::integer AS missing,
+  coalesce(sum(given - 1) FILTER (WHERE given > 1), 0)::integer AS duplicated,
+  count(*) FILTER (WHERE NOT is_owed AND given > 0)::integer AS invented
+FROM owed GROUP BY 1, 2 ORDER BY 1, 2`
+
+/** Examples of what nothing explains, for whoever looks into it. */
+const EXAMPLES = `
+SELECT format('%s %s: job %s', what, pair, jsonb_pretty(jsonb_build_array(to_jsonb(a), to_jsonb(b)))) AS text
+FROM (
+  SELECT CASE WHEN ${IS_OVERLAP} THEN 'overlap' ELSE 'repeated' END AS what, a.side || ', ' || b.side AS pair, a, b
+  FROM fleet_runs a JOIN fleet_runs b ON b.job_id = a.job_id AND (b.started_at, b.id) > (a.started_at, a.id)
+  WHERE (${IS_OVERLAP} AND NOT (${EXCUSES_OVERLAP}) OR ${IS_REPEATED} AND NOT (${EXCUSES_REPEATED}))
+  AND NOT (a.side = 'ruby' AND b.side = 'ruby')
+) AS found LIMIT 5`
+
+/** Compares what jobs said with what the tables say. */
+export const judge = async (pool: Pool, wanted: readonly string[]): Promise<Verdict> => {
+  const rows = async <T extends object>(text: string, values: unknown[] = []): Promise<T[]> =>
+    (await pool.query<T & Record<string, unknown>>(text, values)).rows
+  const bySide = async (text: string) =>
+    Object.fromEntries((await rows<{ side: string; count: number }>(text)).map(({ side, count }) => [side, count]))
+  const counts = await rows<{ jobs: number; interrupted: number }>(COUNTS)
+  return {
+    jobs: counts[0]?.jobs ?? 0,
+    interrupted: counts[0]?.interrupted ?? 0,
+    attempts: await bySide(BY_SIDE('SELECT side FROM fleet_attempts', 'true')),
+    lost: (await rows(LOST, [wanted])).length,
+    overlaps: await rows<Pairs>(pairs(IS_OVERLAP, EXCUSES_OVERLAP)),
+    repeated: await rows<Pairs>(pairs(IS_REPEATED, EXCUSES_REPEATED)),
+    early: await bySide(BY_SIDE('SELECT side, started_at, due_at FROM fleet_attempts', 'started_at < due_at')),
+    callbacks: await rows<CallbackCount>(CALLBACKS),
+    openExecutions: await bySide(BY_SIDE(OPEN_EXECUTIONS, 'true')),
+    examples: (await rows<{ text: string }>(EXAMPLES)).map(({ text }) => text),
+  }
+}
+
+const COUNTS = `
+SELECT (SELECT count(*)::integer FROM good_jobs) AS jobs,
+  (SELECT count(*)::integer FROM good_job_executions WHERE error_event = 0) AS interrupted`
