@@ -4,11 +4,16 @@ import { existsSync } from 'node:fs'
 
 const PEERS = new URL('./peers/', import.meta.url).pathname
 const MAIN = new URL('./main.ts', import.meta.url).pathname
+const TSC = new URL('../node_modules/typescript/bin/tsc', import.meta.url).pathname
 const NODE = `${PEERS}node_modules/node-${process.platform}-${process.arch}/bin/node`
 
 if (!existsSync(NODE)) {
   execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: PEERS, stdio: 'inherit' })
 }
+// Node strips types with a compiler that takes memory of its own, which would count as the workers'.
+execFileSync(process.execPath, [TSC, '-p', new URL('workers/tsconfig.json', import.meta.url).pathname], {
+  stdio: 'inherit',
+})
 const { status } = spawnSync(NODE, ['--disable-warning=ExperimentalWarning', MAIN, ...process.argv.slice(2)], {
   stdio: 'inherit',
 })

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import type { FromWorker, ToWorker, WorkerSpec } from './workers/spec.ts'
+import type { EnqueueOrder, FromWorker, ToWorker, WorkerSpec } from './workers/spec.ts'
 
-const MAIN = new URL('./workers/main.ts', import.meta.url).pathname
+/** bench.js compiled workers/ there. */
+const MAIN = new URL('../.tmp/bench-workers/main.js', import.meta.url).pathname
 
 /** What a process has used so far. */
 export interface Usage {
@@ -13,10 +14,27 @@ export interface Usage {
 }
 
 /** A process of a contender that this run started. */
-export class Child {
+export interface WorkerProcess {
+  /** Bodies that have run, as known a few milliseconds ago. */
+  readonly count: number
+  /** When the first body began, on the clock of `sharedNow`. */
+  readonly firstAt: number
+  /** When `count` had been reached. */
+  readonly at: number
+  usage(): Promise<Usage>
+  start(): Promise<void>
+  /** Ends it; answers the delays that its jobs measured, in milliseconds. */
+  stop(): Promise<readonly number[]>
+  /** For one that did not start. */
+  kill(): void
+}
+
+/** A contender in Node. */
+export class Child implements WorkerProcess {
   readonly #process: ChildProcess
   #count = 0
   #firstAt = Number.POSITIVE_INFINITY
+  #at = 0
   readonly #heard: FromWorker[] = []
 
   private constructor(process: ChildProcess) {
@@ -27,7 +45,7 @@ export class Child {
   /** Resolves when its modules are loaded; it does not work yet. */
   static async boot(spec: WorkerSpec): Promise<Child> {
     const child = new Child(
-      spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN], {
+      spawn(process.execPath, [MAIN], {
         env: { ...process.env, BENCH_SPEC: JSON.stringify(spec) },
         stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       }),
@@ -40,14 +58,16 @@ export class Child {
     return this.#process.pid ?? 0
   }
 
-  /** Bodies that have run; reported every few milliseconds. */
   get count(): number {
     return this.#count
   }
 
-  /** When the first body began, on the clock of `sharedNow`. */
   get firstAt(): number {
     return this.#firstAt
+  }
+
+  get at(): number {
+    return this.#at
   }
 
   usage(): Promise<Usage> {
@@ -60,12 +80,11 @@ export class Child {
   }
 
   /** Milliseconds that it took. */
-  async enqueue(message: ToWorker): Promise<number> {
-    this.#tell(message)
+  async enqueue(order: EnqueueOrder): Promise<number> {
+    this.#tell({ kind: 'enqueue', order })
     return (await this.#answer('enqueued')).ms
   }
 
-  /** Ends the process; answers the delays it measured, in milliseconds. */
   async stop(): Promise<readonly number[]> {
     const exit = once(this.#process, 'exit')
     this.#tell({ kind: 'stop' })
@@ -74,7 +93,6 @@ export class Child {
     return delays
   }
 
-  /** For a worker that did not start. */
   kill(): void {
     this.#process.kill('SIGKILL')
   }
@@ -87,6 +105,7 @@ export class Child {
     if (message.kind === 'ran') {
       this.#count = message.count
       this.#firstAt = message.firstAt
+      this.#at = message.at
     } else {
       this.#heard.push(message)
       this.#process.emit('heard')
@@ -110,7 +129,7 @@ export class Child {
 const TICKS_PER_SECOND = 100
 
 /** From /proc, so that it is the same for programs of any language. */
-const readUsage = async (pid: number): Promise<Usage> => {
+export const readUsage = async (pid: number): Promise<Usage> => {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const status = await readFile(`/proc/${pid}/status`, 'utf8')

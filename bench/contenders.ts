@@ -9,8 +9,8 @@ export interface Contender {
   readonly family: string
   /** Where it stands on the picture's x axis. */
   readonly x: number
-  /** Its module in workers/ or peers/. */
-  readonly module: string
+  /** URL of its module in workers/ or peers/; absent: GoodJob itself, a Ruby process. */
+  readonly module?: string
   readonly options: Readonly<Record<string, unknown>>
   /** Of the suite's jobs it gets this part: slow ones would take minutes for the same. @default 1 */
   readonly share?: number
@@ -21,7 +21,7 @@ export interface Contender {
 export interface Tables {
   readonly name: string
   /** Fills an empty database with its tables and jobs that wait. */
-  waiting(jobs: number): (client: Client) => Promise<void>
+  waiting(jobs: number): (client: Client, url: string) => Promise<void>
   /** Answers no row when nothing is left to do. */
   readonly left: string
 }
@@ -36,16 +36,23 @@ const goodJobTables = (waiting: Omit<Waiting, 'jobs'> = {}): Tables => ({
 
 const GOOD_JOB = goodJobTables()
 
+/** Threads up to which a worker gets this part of the jobs. */
+const SHARES = [
+  [1, 0.05],
+  [5, 0.15],
+  [10, 0.3],
+] as const
+
 export const goodJobNode = (threads: number, options: Record<string, unknown> = {}): Contender => {
   const words = Object.entries(options).map(([name, value]) => `, ${name} ${value}`)
   return {
     name: `good-job-node, ${threads} threads${words.join('')}`,
     family: `good-job-node${words.join('')}`,
     x: threads,
-    module: moduleUrl('./workers/good-job-node.ts'),
+    module: moduleUrl('../.tmp/bench-workers/good-job-node.js'),
     options: { threads, ...options },
     tables: GOOD_JOB,
-    ...(threads <= 10 ? { share: 0.4 } : {}),
+    share: SHARES.find(([upTo]) => threads <= upTo)?.[1] ?? 1,
   }
 }
 
@@ -62,9 +69,75 @@ export const floor = (batch: number, connections: number, kind: FloorKind = {}):
     name: `${family}, batches of ${batch}`,
     family,
     x: batch,
-    module: moduleUrl('./workers/floor.ts'),
+    module: moduleUrl('../.tmp/bench-workers/floor.js'),
     options: { batch, connections, isDeferred, isDeleting, queue: kind.queue },
     tables: GOOD_JOB,
-    ...(batch === 1 ? { share: 0.1 } : batch === 10 ? { share: 0.4 } : {}),
+    ...(batch === 1 ? { share: 0.1 } : batch === 10 ? { share: 0.3 } : {}),
   }
 }
+
+/** GoodJob 4.23.1 in the Rails application of compat/, with the threads it has by default. */
+export const goodJobRuby = (lockStrategy: 'advisory' | 'skiplocked' | 'hybrid', threads = 5): Contender => ({
+  name: `GoodJob (Ruby), ${lockStrategy}, ${threads} threads`,
+  family: `GoodJob (Ruby), ${lockStrategy}`,
+  x: threads,
+  options: { lockStrategy, threads },
+  share: 0.02,
+  tables: GOOD_JOB,
+})
+
+const peerTables = async (name: string): Promise<Tables> => {
+  const { waiting, left } = (await import(moduleUrl(`./peers/${name}.js`))) as Omit<Tables, 'name'>
+  return { name, waiting, left }
+}
+
+const GRAPHILE = await peerTables('graphile-worker')
+const PG_BOSS = await peerTables('pg-boss')
+
+/** Its documentation: a pool of 10, or of two more than the jobs at a time. */
+export const graphileDefault = (concurrentJobs: number): Contender => ({
+  name: `graphile-worker, ${concurrentJobs} concurrent`,
+  family: 'graphile-worker',
+  x: concurrentJobs,
+  module: moduleUrl('./peers/graphile-worker.js'),
+  options: { concurrentJobs, maxPoolSize: Math.max(10, concurrentJobs + 2) },
+  share: 0.3,
+  tables: GRAPHILE,
+})
+
+/** The settings of its documentation's own benchmark. */
+export const graphileBatching = (): Contender => ({
+  name: 'graphile-worker batching, 24 concurrent',
+  family: 'graphile-worker batching',
+  x: 24,
+  module: moduleUrl('./peers/graphile-worker.js'),
+  options: {
+    concurrentJobs: 24,
+    maxPoolSize: 25,
+    localQueue: { size: 500 },
+    completeJobBatchDelay: 0,
+    failJobBatchDelay: 0,
+  },
+  tables: GRAPHILE,
+})
+
+/** It fetches on while batches come back full. */
+export const pgBoss = (batchSize: number): Contender => ({
+  name: `pg-boss, batches of ${batchSize}`,
+  family: 'pg-boss',
+  x: batchSize,
+  module: moduleUrl('./peers/pg-boss.js'),
+  options: { batchSize, burstWhenBatchFull: true },
+  tables: PG_BOSS,
+})
+
+/** Its `work` pauses between single jobs, so this is what an application does that calls `fetch` and `complete` in loops. */
+export const pgBossLoops = (loops: number): Contender => ({
+  name: `pg-boss, ${loops} loops of one job`,
+  family: 'pg-boss, loops of one job',
+  x: loops,
+  module: moduleUrl('./peers/pg-boss.js'),
+  options: { loops },
+  share: 0.15,
+  tables: PG_BOSS,
+})

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Child } from './child.ts'
+import { Child, type WorkerProcess } from './child.ts'
 import type { Contender } from './contenders.ts'
+import { RubyWorker } from './ruby.ts'
 import type { BenchDatabase, BenchServer } from './server.ts'
 import { sharedNow } from './workers/spec.ts'
 
@@ -10,8 +11,10 @@ export interface DrainOptions {
   readonly jobMs?: number
   /** Worker processes. @default 1 */
   readonly processes?: number
-  /** The template, where it is not the contender's own. */
+  /** The database, where it is not one with as many jobs as run. */
   readonly database?: () => Promise<BenchDatabase>
+  /** More jobs wait than are measured: the time ends when so many have run. */
+  readonly isPartial?: boolean
 }
 
 /** What one drain cost. */
@@ -31,21 +34,24 @@ const NEVER_ENDS_MS = 900_000
  * tables say that nothing is left: booting and connecting do not count, writing the last outcome does.
  */
 export const drain = async (server: BenchServer, contender: Contender, options: DrainOptions): Promise<Drained> => {
-  const { jobs, jobMs = 0, processes = 1 } = options
+  const { jobs, jobMs = 0, processes = 1, isPartial = false } = options
   const { tables } = contender
   const database = await (options.database?.() ?? server.database(`${tables.name} ${jobs}`, tables.waiting(jobs)))
-  const spec = { module: contender.module, databaseUrl: database.url, jobMs, options: contender.options }
-  const children = await Promise.all(Array.from({ length: processes }, () => Child.boot(spec)))
+  const children = await Promise.all(
+    Array.from({ length: processes }, () => bootWorker(contender, database.url, jobMs)),
+  )
   try {
     const before = await Promise.all(children.map((child) => child.usage()))
     await Promise.all(children.map((child) => child.start()))
     const peakRssMb = await untilRun(children, jobs)
-    await untilNothingLeft(database, tables.left)
-    const seconds = (sharedNow() - Math.min(...children.map((child) => child.firstAt))) / 1000
+    const ran = sum(children.map(({ count }) => count))
+    if (!isPartial) await untilNothingLeft(database, tables.left)
+    const endedAt = isPartial ? Math.max(...children.map(({ at }) => at)) : sharedNow()
+    const seconds = (endedAt - Math.min(...children.map(({ firstAt }) => firstAt))) / 1000
     const after = await Promise.all(children.map((child) => child.usage()))
     const cpuSeconds = sum(after.map((usage) => usage.cpuSeconds)) - sum(before.map((usage) => usage.cpuSeconds))
     await Promise.all(children.map((child) => child.stop()))
-    return { jobs, seconds, cpuSeconds, peakRssMb }
+    return { jobs: ran, seconds, cpuSeconds, peakRssMb }
   } catch (error) {
     for (const child of children) child.kill()
     throw error
@@ -54,8 +60,15 @@ export const drain = async (server: BenchServer, contender: Contender, options: 
   }
 }
 
+/** A process of a contender, ready to start. */
+export const bootWorker = (contender: Contender, databaseUrl: string, jobMs = 0): Promise<WorkerProcess> => {
+  const { module, options } = contender
+  if (module === undefined) return RubyWorker.boot(databaseUrl, options)
+  return Child.boot({ module, databaseUrl, jobMs, options })
+}
+
 /** The processes say how many bodies ran, so that nobody asks the database meanwhile. Answers the largest RSS seen. */
-const untilRun = async (children: readonly Child[], jobs: number): Promise<number> => {
+const untilRun = async (children: readonly WorkerProcess[], jobs: number): Promise<number> => {
   const deadline = sharedNow() + NEVER_ENDS_MS
   let peakRssMb = 0
   for (let look = 0; sum(children.map(({ count }) => count)) < jobs; look += 1) {
@@ -69,7 +82,7 @@ const untilRun = async (children: readonly Child[], jobs: number): Promise<numbe
   return peakRssMb
 }
 
-const untilNothingLeft = async ({ client }: BenchDatabase, left: string): Promise<void> => {
+export const untilNothingLeft = async ({ client }: BenchDatabase, left: string): Promise<void> => {
   const deadline = sharedNow() + NEVER_ENDS_MS
   while ((await client.query(left)).rowCount !== 0) {
     if (sharedNow() > deadline) throw new Error(`still there: ${left}`)

@@ -1,10 +1,36 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { type Figure, median, type Suite } from './run.ts'
+import { type Figure, median } from './figure.ts'
+import { writeDocuments } from './report/document.ts'
+import { describeMachine } from './report/machine.ts'
+import { merge, readResults, writeResults } from './report/results.ts'
+import { type RunOptions, type Suite, shown } from './run.ts'
 import { BenchServer } from './server.ts'
-import { drainDeletingSuite, drainLanesSuite, drainSuite } from './suites/drain.ts'
+import { batchSuite } from './suites/batch.ts'
+import { backlogSuite, finishedSuite, foreignSuite, vacuumSuite } from './suites/depth.ts'
+import { drainSuites } from './suites/drain.ts'
+import { enqueueSuite } from './suites/enqueue.ts'
+import { idleSuite } from './suites/idle.ts'
+import { latencySuite } from './suites/latency.ts'
+import { memorySuite } from './suites/memory.ts'
+import { processesSuite, waitingSuite } from './suites/more.ts'
+import { scheduledSuite } from './suites/scheduled.ts'
 
-const SUITES: readonly Suite[] = [drainSuite, drainLanesSuite, drainDeletingSuite]
+const SUITES: readonly Suite[] = [
+  ...drainSuites,
+  enqueueSuite,
+  latencySuite,
+  idleSuite,
+  waitingSuite,
+  processesSuite,
+  backlogSuite,
+  finishedSuite,
+  foreignSuite,
+  vacuumSuite,
+  scheduledSuite,
+  batchSuite,
+  memorySuite,
+]
 
 const USAGE = `npm run bench -- [options]
 
@@ -14,6 +40,10 @@ const USAGE = `npm run bench -- [options]
   --contenders <regexp>  only those whose name matches
   --quick                one round at a tenth of the size
   --json <file>          the figures with every round, for programs
+  --write                puts the figures into docs/ and the README
+  --add                  with --write: adds the rounds to the ones that are there
+
+DATABASE_URL names a server to use as it is; without it an embedded one is started.
 `
 
 const { values } = parseArgs({
@@ -24,44 +54,66 @@ const { values } = parseArgs({
     contenders: { type: 'string', default: '' },
     quick: { type: 'boolean', default: false },
     json: { type: 'string' },
+    write: { type: 'boolean', default: false },
+    add: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
 
 const say = (text: string): void => console.log(text)
 
-const run = async (): Promise<void> => {
+const chosenSuites = (): Suite[] => {
   const names = values.only?.split(',') ?? SUITES.map(({ name }) => name)
-  const suites = names.map((name) => {
+  return names.map((name) => {
     const suite = SUITES.find((each) => each.name === name)
     if (suite === undefined) throw new Error(`no suite "${name}"\n\n${USAGE}`)
     return suite
   })
-  const options = {
+}
+
+const run = async (): Promise<void> => {
+  const suites = chosenSuites()
+  const server = await BenchServer.start()
+  const options: RunOptions = {
+    server,
     rounds: Number(values.rounds ?? (values.quick ? 1 : 5)),
     scale: Number(values.scale ?? (values.quick ? 0.1 : 1)),
     contenders: new RegExp(values.contenders),
     say,
   }
-  const server = await BenchServer.start()
   try {
-    const figures: Figure[] = []
     for (const suite of suites) {
       say(`\n${suite.name}`)
-      figures.push(...(await suite.run({ ...options, server })))
+      const figures = (await suite.run(options)).map((figure) => ({ ...figure, scale: options.scale }))
+      for (const figure of figures) print(figure)
+      await keep(figures, server)
     }
-    for (const figure of figures) print(figure)
-    if (values.json) await writeFile(values.json, `${JSON.stringify(figures, null, 1)}\n`)
   } finally {
     await server.stop()
   }
 }
 
+const kept: Figure[] = []
+
+/** After each suite, so that a run that is cut short leaves what it has. */
+const keep = async (figures: readonly Figure[], server: BenchServer): Promise<void> => {
+  kept.push(...figures)
+  if (values.json) await writeFile(values.json, `${JSON.stringify(kept, null, 1)}\n`)
+  if (!values.write) return
+  const known = await readResults()
+  const results = {
+    machine: await describeMachine(server),
+    figures: merge(known?.figures ?? [], figures, values.add),
+  }
+  await writeResults(results)
+  await writeDocuments(results)
+}
+
 const print = ({ title, unit, series }: Figure): void => {
   say(`\n${title}, ${unit}`)
   for (const { name, values: rounds } of series) {
-    const range = `${Math.round(Math.min(...rounds))}–${Math.round(Math.max(...rounds))}`
-    say(`  ${name.padEnd(58)} ${String(Math.round(median(rounds))).padStart(8)}  ${range}`)
+    const range = `${shown(Math.min(...rounds))} – ${shown(Math.max(...rounds))}`
+    say(`  ${name.padEnd(58)} ${shown(median(rounds)).padStart(9)}  ${range}`)
   }
 }
 

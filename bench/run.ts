@@ -1,25 +1,6 @@
 import type { Contender } from './contenders.ts'
+import type { Figure, Series } from './figure.ts'
 import type { BenchServer } from './server.ts'
-
-/** One number for each round. */
-export interface Series {
-  readonly name: string
-  readonly family: string
-  readonly x: number
-  readonly values: number[]
-  /** Jobs, or whatever was counted, of each round. */
-  readonly size: number
-}
-
-/** A figure of a suite: one table, and a picture if it has curves. */
-export interface Figure {
-  readonly suite: string
-  readonly title: string
-  readonly unit: string
-  /** What x is; absent: bars. */
-  readonly xTitle?: string
-  readonly series: Series[]
-}
 
 export interface RunOptions {
   readonly server: BenchServer
@@ -33,32 +14,53 @@ export interface RunOptions {
 
 export interface Suite {
   readonly name: string
-  readonly run: (options: RunOptions) => Promise<Figure[]>
+  readonly run: (options: RunOptions) => Promise<Omit<Figure, 'scale'>[]>
 }
+
+/** One number of one round. */
+export interface Measured {
+  readonly value: number
+  readonly size: number
+  readonly note?: string
+}
+
+type Named = Pick<Contender, 'name' | 'family' | 'x'>
+
+/** Collects the numbers of a figure's series, and says each. */
+export class Collector {
+  readonly #series = new Map<string, Series>()
+  readonly #say: (text: string) => void
+
+  constructor(say: (text: string) => void) {
+    this.#say = say
+  }
+
+  add({ name, family, x }: Named, round: number, { value, size, note = '' }: Measured): void {
+    const known = this.#series.get(name) ?? { name, family, x, values: [], size }
+    known.values.push(Number(value.toPrecision(5)))
+    this.#series.set(name, known)
+    this.#say(`  round ${round}  ${name.padEnd(58)} ${shown(value).padStart(9)}  ${note}`)
+  }
+
+  get series(): Series[] {
+    return [...this.#series.values()]
+  }
+}
+
+/** As many digits as mean something. */
+export const shown = (value: number): string =>
+  value >= 100 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)))
 
 /** Rounds in which the contenders take turns, so that what the machine does meanwhile meets them all. */
-export const alternate = async (
+export const alternate = async <C extends Named>(
   { rounds, contenders: wanted, say }: RunOptions,
-  contenders: readonly Contender[],
-  measure: (contender: Contender) => Promise<{ readonly value: number; readonly size: number; readonly note?: string }>,
+  contenders: readonly C[],
+  measure: (contender: C) => Promise<Measured>,
 ): Promise<Series[]> => {
-  const series = new Map<string, Series>()
+  const collector = new Collector(say)
   for (let round = 1; round <= rounds; round += 1) {
-    for (const contender of contenders.filter(({ name }) => wanted.test(name))) {
-      const { value, size, note = '' } = await measure(contender)
-      const { name, family, x } = contender
-      const known = series.get(name) ?? { name, family, x, values: [], size }
-      known.values.push(value)
-      series.set(name, known)
-      say(`  round ${round}  ${name.padEnd(58)} ${value.toFixed(value < 100 ? 2 : 0).padStart(9)}  ${note}`)
-    }
+    for (const contender of contenders.filter(({ name }) => wanted.test(name)))
+      collector.add(contender, round, await measure(contender))
   }
-  return [...series.values()]
-}
-
-export const median = (values: readonly number[]): number => {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length / 2
-  const upper = sorted[Math.floor(middle)] ?? Number.NaN
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2
+  return collector.series
 }

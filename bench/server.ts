@@ -66,7 +66,7 @@ export class BenchServer {
   }
 
   /** A new database that looks as `fill` left the first one of this name; `fill` runs once. */
-  async database(template: string, fill: (client: Client) => Promise<unknown>): Promise<BenchDatabase> {
+  async database(template: string, fill: (client: Client, url: string) => Promise<unknown>): Promise<BenchDatabase> {
     const made = this.#templates.get(template) ?? this.#makeTemplate(fill)
     this.#templates.set(template, made)
     const url = await createDatabase(this.url, { prefix: 'good_job_bench', template: await made })
@@ -94,11 +94,11 @@ export class BenchServer {
     await this.#stop()
   }
 
-  async #makeTemplate(fill: (client: Client) => Promise<unknown>): Promise<string> {
+  async #makeTemplate(fill: (client: Client, url: string) => Promise<unknown>): Promise<string> {
     const url = await createDatabase(this.url, { prefix: 'good_job_bench' })
     this.#made.push(databaseName(url))
     const client = await connect(url)
-    await fill(client)
+    await fill(client, url)
     await client.end()
     return databaseName(url)
   }

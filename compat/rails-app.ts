@@ -17,7 +17,8 @@ export type GoodJobVersion = (typeof GOOD_JOB_VERSIONS)[number]
 export const isAtLeast = (version: GoodJobVersion, other: string): boolean =>
   version.localeCompare(other, 'en', { numeric: true }) >= 0
 
-const RAILS = new URL('./rails/', import.meta.url).pathname
+/** The folder of the Rails application. */
+export const RAILS = new URL('./rails/', import.meta.url).pathname
 
 /** How long Rails may take to boot on a busy machine. */
 const BOOT_TIMEOUT_MS = 90_000
@@ -250,12 +251,12 @@ const NOTICE_DEAD_CLIENTS = `
   $$`
 
 /** Gems and the generator's migration, once per version and machine. */
-const setUp = async (env: NodeJS.ProcessEnv): Promise<void> => {
+export const setUp = async (env: NodeJS.ProcessEnv): Promise<void> => {
   await promisify(execFile)('ruby', ['bin/setup'], { cwd: RAILS, env, maxBuffer: 2 ** 26 })
 }
 
 /** Without what the shell of the test run wants of other Ruby programs or another GoodJob. */
-const rubyEnvironment = (goodJobVersion: GoodJobVersion, databaseUrl: string): NodeJS.ProcessEnv => {
+export const rubyEnvironment = (goodJobVersion: GoodJobVersion, databaseUrl: string): NodeJS.ProcessEnv => {
   const own = Object.entries(process.env).filter(
     ([name]) => !/^(BUNDLE_GEMFILE|RUBYOPT|RAILS_|GOOD_JOB_|PG)/.test(name),
   )

@@ -28,23 +28,23 @@ const candidates = ({ batch, queue }: FloorShape, columns = 'id'): string => `
 export const claim = (shape: FloorShape): string => `
 WITH released AS MATERIALIZED (SELECT count(pg_advisory_unlock(key)) FROM unnest($1::bigint[]) AS key),
 candidate AS MATERIALIZED (${candidates(shape)}),
-locked AS MATERIALIZED (SELECT id, ${KEY} AS key FROM candidate WHERE pg_try_advisory_lock(${KEY})),
+locked AS MATERIALIZED (
+  SELECT id, ${KEY} AS key, gen_random_uuid() AS execution_id FROM candidate WHERE pg_try_advisory_lock(${KEY})
+),
 started AS (
   UPDATE good_jobs
   SET locked_by_id = $2::uuid, locked_at = ${NOW}, lock_type = 2, performed_at = ${NOW}, updated_at = ${NOW},
     executions_count = coalesce(executions_count, 0) + 1
   FROM locked
   WHERE good_jobs.id = locked.id
-  RETURNING good_jobs.id, job_class, queue_name, serialized_params, scheduled_at, locked_at, key
+  RETURNING good_jobs.id, job_class, queue_name, serialized_params, scheduled_at, locked_at, key, execution_id
 ),
 execution AS (
   INSERT INTO good_job_executions
-    (created_at, updated_at, active_job_id, job_class, queue_name, serialized_params, scheduled_at, process_id)
-  SELECT locked_at, locked_at, id, job_class, queue_name, serialized_params, scheduled_at, $2::uuid FROM started
-  RETURNING id, active_job_id
+    (id, created_at, updated_at, active_job_id, job_class, queue_name, serialized_params, scheduled_at, process_id)
+  SELECT execution_id, locked_at, locked_at, id, job_class, queue_name, serialized_params, scheduled_at, $2::uuid FROM started
 )
-SELECT started.id, started.key::text, started.serialized_params::text, started.locked_at::text, execution.id AS execution_id
-FROM released LEFT JOIN (started JOIN execution ON active_job_id = started.id) ON true`
+SELECT id, key::text, serialized_params::text, locked_at::text, execution_id FROM released LEFT JOIN started ON true`
 
 /** $1 id uuid[] · $2 locked_at timestamp[] · $3 execution id uuid[] · $4 process uuid */
 export const finish = `
@@ -109,7 +109,7 @@ export const unlock = 'SELECT count(pg_advisory_unlock(key)) FROM unnest($1::big
 
 /** A statement prepared while a table is empty would scan it for the rest of the session. */
 export const SESSION = `
-SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; SET TimeZone = 'UTC'`
+SET enable_seqscan = off; SET jit = off; SET TimeZone = 'UTC'`
 
 /** An insert as cheap as it can be with the message that wakes workers. $1 id · $2 params · $3 message */
 export const insert = `

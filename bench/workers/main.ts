@@ -1,6 +1,14 @@
 // A process of one contender: works or enqueues as the run tells it over IPC.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ContenderModule, type FromWorker, sharedNow, type ToWorker, type WorkerSpec } from './spec.ts'
+import {
+  type ContenderModule,
+  type EnqueueOrder,
+  type Enqueuer,
+  type FromWorker,
+  sharedNow,
+  type ToWorker,
+  type WorkerSpec,
+} from './spec.ts'
 
 const REPORT_EVERY_MS = 20
 
@@ -29,24 +37,43 @@ const body = (sentAt?: number): Promise<void> | undefined => {
 setInterval(() => {
   if (count === reported) return
   reported = count
-  say({ kind: 'ran', count, firstAt })
+  say({ kind: 'ran', count, firstAt, at: sharedNow() })
 }, REPORT_EVERY_MS)
 
 const worker = await contender.makeWorker(spec, body)
 
-const enqueue = async (message: ToWorker): Promise<void> => {
+const stopping = new AbortController()
+
+const enqueueAs = async (order: EnqueueOrder, enqueuer: Enqueuer): Promise<void> => {
+  switch (order.kind) {
+    case 'oneByOne':
+      for (let sent = 0; sent < order.count; sent += 1) {
+        await enqueuer.one(order.isTimed ? sharedNow() : undefined)
+        if (order.pauseMs > 0) await sleep(order.pauseMs)
+      }
+      return
+    case 'bulk':
+      for (let sent = 0; sent < order.count; sent += order.size) await enqueuer.many(order.size)
+      return
+    case 'steadily':
+      say({ kind: 'enqueued', ms: 0 })
+      while (!stopping.signal.aborted) {
+        const due = sharedNow() + order.everyMs
+        await enqueuer.many(order.size)
+        await sleep(Math.max(0, due - sharedNow()))
+      }
+  }
+}
+
+let enqueueing: Promise<void> = Promise.resolve()
+
+const enqueue = async (order: EnqueueOrder): Promise<void> => {
   const enqueuer = await contender.makeEnqueuer(spec)
+  // Connections are made and statements prepared with the first job.
   await enqueuer.one(undefined)
   const startedAt = sharedNow()
-  if (message.kind === 'enqueueOneByOne') {
-    for (let sent = 0; sent < message.count; sent += 1) {
-      await enqueuer.one(message.isTimed ? sharedNow() : undefined)
-      if (message.pauseMs > 0) await sleep(message.pauseMs)
-    }
-  } else if (message.kind === 'enqueueBulk') {
-    for (let sent = 0; sent < message.count; sent += message.size) await enqueuer.many(message.size)
-  }
-  say({ kind: 'enqueued', ms: sharedNow() - startedAt })
+  await enqueueAs(order, enqueuer)
+  if (order.kind !== 'steadily') say({ kind: 'enqueued', ms: sharedNow() - startedAt })
   await enqueuer.close()
 }
 
@@ -56,11 +83,13 @@ process.on('message', async (message: ToWorker) => {
       await worker.start()
       return say({ kind: 'started' })
     case 'stop':
-      await worker.stop()
+      stopping.abort()
+      await Promise.all([worker.stop(), enqueueing])
       say({ kind: 'stopped', delays })
       return process.disconnect()
-    default:
-      return enqueue(message)
+    case 'enqueue':
+      enqueueing = enqueue(message.order)
+      return enqueueing
   }
 })
 process.once('disconnect', () => process.exit(0))

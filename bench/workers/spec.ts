@@ -31,17 +31,24 @@ export interface ContenderModule {
   makeEnqueuer(spec: WorkerSpec): Promise<Enqueuer>
 }
 
+/** What an enqueueing process does when told to. */
+export type EnqueueOrder =
+  /** The time goes with each job if `isTimed`. */
+  | { readonly kind: 'oneByOne'; readonly count: number; readonly pauseMs: number; readonly isTimed: boolean }
+  | { readonly kind: 'bulk'; readonly count: number; readonly size: number }
+  /** `size` jobs each `everyMs`, until the process is stopped. */
+  | { readonly kind: 'steadily'; readonly size: number; readonly everyMs: number }
+
 export type ToWorker =
   | { readonly kind: 'start' }
   | { readonly kind: 'stop' }
-  | { readonly kind: 'enqueueOneByOne'; readonly count: number; readonly pauseMs: number; readonly isTimed: boolean }
-  | { readonly kind: 'enqueueBulk'; readonly count: number; readonly size: number }
+  | { readonly kind: 'enqueue'; readonly order: EnqueueOrder }
 
 export type FromWorker =
   | { readonly kind: 'booted' }
   | { readonly kind: 'started' }
-  /** `count` bodies have run; the first began at `firstAt`. Milliseconds of the machine's monotonic clock. */
-  | { readonly kind: 'ran'; readonly count: number; readonly firstAt: number }
+  /** `count` bodies have run; the first began at `firstAt`, the last ended before `at`. Milliseconds of the machine's monotonic clock. */
+  | { readonly kind: 'ran'; readonly count: number; readonly firstAt: number; readonly at: number }
   | { readonly kind: 'enqueued'; readonly ms: number }
   | { readonly kind: 'stopped'; readonly delays: readonly number[] }
 

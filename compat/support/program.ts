@@ -88,7 +88,9 @@ export class Program {
 }
 
 const logFile = (name: string): string => {
-  const folder = `${OUTPUT}logs/${basename(expect.getState().testPath ?? '', '.test.ts')}`
+  // Benchmarks start these programs too, without vitest.
+  const testPath = process.env.VITEST === undefined ? 'bench' : expect.getState().testPath
+  const folder = `${OUTPUT}logs/${basename(testPath ?? '', '.test.ts')}`
   mkdirSync(folder, { recursive: true })
   const run = (runs.get(name) ?? 0) + 1
   runs.set(name, run)

@@ -34,7 +34,7 @@ module Shop
     config.active_job.queue_adapter = :good_job
     config.after_initialize { ActiveJob::Serializers.add_serializers(MoneySerializer) }
 
-    config.good_job.enable_pauses = true
+    config.good_job.enable_pauses = !ENV.key?('COMPAT_WITHOUT_PAUSES') # As GoodJob's default, for benchmarks.
     config.good_job.on_thread_error = ->(error) { CompatEvent.record('thread_error', error: error.class.name, message: error.message) }
     config.good_job.cron = {
       yearly: { cron: '0 0 1 1 *', class: 'CronJob', args: ['yearly'], description: 'Works in Ruby' },

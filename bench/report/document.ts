@@ -1,0 +1,69 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { type Figure, median } from '../figure.ts'
+import { shown } from '../run.ts'
+import { goalTable } from './goals.ts'
+import type { Machine } from './machine.ts'
+import type { Results } from './results.ts'
+import { drawFigure } from './svg.ts'
+
+const DOCS = new URL('../../docs/', import.meta.url)
+
+/** Fills what stands between `<!-- bench: name -->` and `<!-- /bench -->` in the documents, and draws the pictures. */
+export const writeDocuments = async (results: Results): Promise<void> => {
+  await mkdir(new URL('performance/', DOCS), { recursive: true })
+  for (const figure of results.figures)
+    await writeFile(new URL(`performance/${figure.id}.svg`, DOCS), drawFigure(figure))
+  for (const path of ['performance.md', '../README.md']) {
+    const url = new URL(path, DOCS)
+    const before = await readFile(url, 'utf8')
+    const after = before.replaceAll(
+      /(<!-- bench: ([\w-]+) -->)[\s\S]*?(<!-- \/bench -->)/g,
+      (all, open: string, name: string, close: string) => {
+        const content = block(name, results)
+        return content === undefined ? all : `${open}\n\n${content}\n\n${close}`
+      },
+    )
+    if (after !== before) await writeFile(url, after)
+  }
+}
+
+const block = (name: string, { machine, figures }: Results): string | undefined => {
+  if (name === 'machine') return machineText(machine)
+  if (name === 'goals') return goalTable(figures)
+  const figure = figures.find(({ id }) => id === name)
+  return figure && `![${figure.title}](performance/${figure.id}.svg)\n\n${figureTable(figure)}`
+}
+
+const machineText = ({ date, cpu, cores, memoryGb, system, versions, settings }: Machine): string => {
+  const list = (values: Readonly<Record<string, string>>) =>
+    Object.entries(values)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(', ')
+  return [
+    `${date}; ${cpu}, ${cores} cores shared by server, workers and everything else, ${memoryGb} GB, ${system}.`,
+    '',
+    `${list(versions)}.`,
+    '',
+    `Postgres: ${list(settings)}.`,
+  ].join('\n')
+}
+
+const figureTable = ({ unit, series, scale }: Figure): string => {
+  const rounds = series.map(({ values }) => values.length)
+  const range =
+    Math.min(...rounds) === Math.max(...rounds) ? `${rounds[0]}` : `${Math.min(...rounds)} to ${Math.max(...rounds)}`
+  const rows = series.map(({ name, values, size }) => [
+    name,
+    shown(median(values)),
+    `${shown(Math.min(...values))} – ${shown(Math.max(...values))}`,
+    size.toLocaleString('en'),
+  ])
+  const note = `${range} rounds${scale === 1 ? '' : `, ${scale} times the full size`}.`
+  return `${table(['', `${unit}, median`, 'min – max', 'jobs a round'], rows)}\n\n${note}`
+}
+
+/** A Markdown table whose columns after the first are aligned to the right. */
+export const table = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return [line(head), line(head.map((_, column) => (column === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n')
+}

@@ -1,0 +1,42 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import type { Figure } from '../figure.ts'
+import type { Machine } from './machine.ts'
+
+const PATH = new URL('../../docs/performance.json', import.meta.url)
+
+/** Everything docs/performance.md is made of. */
+export interface Results {
+  readonly machine: Machine
+  readonly figures: Figure[]
+}
+
+export const readResults = async (): Promise<Results | undefined> => {
+  const content = await readFile(PATH, 'utf8').catch(() => undefined)
+  return content === undefined ? undefined : JSON.parse(content)
+}
+
+export const writeResults = async (results: Results): Promise<void> =>
+  writeFile(PATH, `${JSON.stringify(results, null, 1).replaceAll(/\[\s+([-\d.,\s]+?)\s+\]/g, compact)}\n`)
+
+/** The numbers of a series on one line. */
+const compact = (_all: string, numbers: string): string => `[${numbers.replaceAll(/\s+/g, ' ')}]`
+
+/** New figures beside the known ones. With `isAdding` their rounds join those of the same series at the same size. */
+export const merge = (known: readonly Figure[], added: readonly Figure[], isAdding: boolean): Figure[] => {
+  const figures = new Map(known.map((figure) => [figure.id, figure]))
+  for (const figure of added) {
+    const before = figures.get(figure.id)
+    figures.set(figure.id, isAdding && before !== undefined ? join(before, figure) : figure)
+  }
+  return [...figures.values()]
+}
+
+const join = (before: Figure, figure: Figure): Figure => {
+  const series = new Map(before.series.map((each) => [each.name, each]))
+  for (const each of figure.series) {
+    const same = series.get(each.name)
+    const values = same?.size === each.size ? [...same.values, ...each.values] : each.values
+    series.set(each.name, { ...each, values })
+  }
+  return { ...figure, series: [...series.values()] }
+}

@@ -1,0 +1,212 @@
+import {
+  type Contender,
+  floor,
+  goodJobNode,
+  goodJobRuby,
+  graphileBatching,
+  graphileDefault,
+  pgBoss,
+} from '../contenders.ts'
+import { drain } from '../drain.ts'
+import { Collector, type RunOptions, type Suite } from '../run.ts'
+import { addFinished, addWaiting, goodJobsWaiting, settle } from '../seed.ts'
+import { type BenchDatabase, installSchema } from '../server.ts'
+
+const JOBS = 20_000
+
+/** A contender in front of tables that somebody prepared. */
+interface Scene {
+  readonly contender: Contender
+  /** What the row of the table says, and the curve that it belongs to. */
+  readonly name: string
+  readonly family: string
+  readonly x: number
+  readonly open: () => Promise<BenchDatabase>
+  /** Jobs that can be run there. */
+  readonly waiting: number
+}
+
+/** How fast the first of many jobs run: nobody waits for the end of a million. */
+const measureScenes = async (options: RunOptions, scenes: readonly Scene[]) => {
+  const collector = new Collector(options.say)
+  for (let round = 1; round <= options.rounds; round += 1) {
+    for (const scene of scenes.filter(({ name }) => options.contenders.test(name))) {
+      const { contender, open, waiting } = scene
+      const wanted = Math.round(JOBS * Math.min(1, options.scale * 2) * (contender.share ?? 1))
+      const jobs = Math.min(wanted, Math.floor(waiting * 0.9))
+      const drained = await drain(options.server, contender, { jobs, database: open, isPartial: true })
+      collector.add(scene, round, { value: drained.jobs / drained.seconds, size: jobs })
+    }
+  }
+  return collector.series
+}
+
+const scaled = (count: number, { scale }: RunOptions): number => Math.max(1_000, Math.round(count * scale))
+
+/** The rate at which a worker begins on tables with more and more jobs that wait. */
+export const backlogSuite: Suite = {
+  name: 'backlog',
+  run: async (options) => {
+    const { server } = options
+    const contenders = [
+      goodJobNode(10),
+      goodJobNode(100),
+      floor(100, 1),
+      floor(100, 1, { isDeferred: true }),
+      graphileDefault(10),
+      graphileBatching(),
+      pgBoss(100),
+      goodJobRuby('skiplocked'),
+    ]
+    const depths = [...new Set([1_000, 100_000, 1_000_000].map((depth) => scaled(depth, options)))]
+    const scenes = depths.flatMap((depth) =>
+      contenders.map((contender): Scene => {
+        const { tables } = contender
+        return {
+          contender,
+          name: `${contender.name}, ${depth.toLocaleString('en')} wait`,
+          family: contender.name,
+          x: depth,
+          waiting: depth,
+          open: () => server.database(`${tables.name} ${depth}`, tables.waiting(depth)),
+        }
+      }),
+    )
+    const series = await measureScenes(options, scenes)
+    return [{ id: 'backlog', title: 'Many jobs wait', unit: 'jobs/s', xTitle: 'jobs that wait', series }]
+  },
+}
+
+/** Jobs that are none of ours, older than all of ours. */
+export const foreignSuite: Suite = {
+  name: 'foreign',
+  run: async (options) => {
+    const { server } = options
+    const foreign = scaled(1_000_000, options)
+    const ours = 30_000
+    const places = [
+      { place: 'alone', fill: goodJobsWaiting({ jobs: ours }) },
+      {
+        place: 'behind another queue',
+        fill: goodJobsWaiting(
+          { jobs: foreign, jobClass: 'ForeignJob', queue: 'another', ageSeconds: 86_400 },
+          { jobs: ours },
+        ),
+      },
+      {
+        place: 'behind foreign classes in the same queue',
+        fill: goodJobsWaiting(
+          { jobs: foreign, jobClass: 'ForeignJob', queue: 'bench', ageSeconds: 86_400 },
+          { jobs: ours },
+        ),
+      },
+    ]
+    const contenders = [
+      { ...goodJobNode(100, { queues: 'bench' }), share: 1 },
+      { ...goodJobNode(100, { queues: '*' }), share: 1 },
+      floor(100, 1, { queue: 'bench' }),
+    ]
+    const scenes = places.flatMap(({ place, fill }) =>
+      contenders.map(
+        (contender): Scene => ({
+          contender: { ...contender, share: 0.5 },
+          name: `${contender.name}${contender.name.startsWith('floor') ? ', queue filter' : ''}, ${place}`,
+          family: place,
+          x: 0,
+          waiting: ours,
+          open: () => server.database(`foreign ${place}`, fill),
+        }),
+      ),
+    )
+    const series = await measureScenes(options, scenes)
+    for (const { place } of places) await server.forget(`foreign ${place}`)
+    return [
+      {
+        id: 'foreign',
+        title: `${foreign.toLocaleString('en')} unfinished jobs of others in front`,
+        unit: 'jobs/s',
+        series,
+      },
+    ]
+  },
+}
+
+/** The history of the last days beside the jobs that wait. */
+export const finishedSuite: Suite = {
+  name: 'finished',
+  run: async (options) => {
+    const { server } = options
+    const waiting = 30_000
+    const contenders = [goodJobNode(100), floor(100, 1), floor(100, 1, { isDeferred: true })]
+    const scenes = [0, scaled(5_000_000, options)].flatMap((finished) =>
+      contenders.map(
+        (contender): Scene => ({
+          contender,
+          name: `${contender.name}, ${finished.toLocaleString('en')} finished beside`,
+          family: `${finished.toLocaleString('en')} finished beside`,
+          x: 0,
+          waiting,
+          open: () =>
+            server.database(`finished ${finished}`, async (client) => {
+              await installSchema(client)
+              await addFinished(client, finished)
+              await addWaiting(client, { jobs: waiting })
+              await settle(client)
+            }),
+        }),
+      ),
+    )
+    const series = await measureScenes(options, scenes)
+    return [{ id: 'finished', title: 'Finished jobs beside', unit: 'jobs/s', series }]
+  },
+}
+
+/** $1 jobs. As a worker leaves the rows: one new version at the start, one at the end. */
+const RUN_HEAD = `
+UPDATE good_jobs SET locked_by_id = gen_random_uuid(), locked_at = now(), lock_type = 2, performed_at = now(), executions_count = 1
+WHERE id IN (SELECT id FROM good_jobs WHERE finished_at IS NULL ORDER BY priority, created_at LIMIT $1)`
+const FINISH_HEAD = `
+UPDATE good_jobs SET finished_at = now(), locked_by_id = NULL, locked_at = NULL, lock_type = NULL
+WHERE locked_by_id IS NOT NULL`
+
+/** Jobs done since the last vacuum: their entries are still at the head of every index of what waits. */
+export const vacuumSuite: Suite = {
+  name: 'vacuum',
+  run: async (options) => {
+    const { server } = options
+    const done = scaled(240_000, options)
+    const waiting = scaled(1_000_000, options)
+    const contenders = [goodJobNode(10), goodJobNode(100), floor(10, 1), floor(100, 1)]
+    const scenes = [true, false].flatMap((isVacuumed) =>
+      contenders.map(
+        (contender): Scene => ({
+          contender,
+          name: `${contender.name}, ${isVacuumed ? 'vacuumed' : 'not vacuumed'}`,
+          family: isVacuumed ? 'vacuumed' : 'not vacuumed',
+          x: 0,
+          waiting,
+          open: () =>
+            server.database(`vacuum ${isVacuumed}`, async (client) => {
+              await goodJobsWaiting({ jobs: done + waiting })(client)
+              await client.query('ALTER TABLE good_jobs SET (autovacuum_enabled = off)')
+              for (let rest = done; rest > 0; rest -= 10_000) {
+                await client.query(RUN_HEAD, [Math.min(rest, 10_000)])
+                await client.query(FINISH_HEAD)
+              }
+              if (isVacuumed) await settle(client)
+            }),
+        }),
+      ),
+    )
+    const series = await measureScenes(options, scenes)
+    for (const isVacuumed of [true, false]) await server.forget(`vacuum ${isVacuumed}`)
+    return [
+      {
+        id: 'vacuum',
+        title: `${done.toLocaleString('en')} jobs done since the last vacuum, ${waiting.toLocaleString('en')} wait`,
+        unit: 'jobs/s',
+        series,
+      },
+    ]
+  },
+}
