@@ -1,7 +1,7 @@
 import type { ClientConfig } from 'pg'
 import { endsSession, READ_ONLY_TRANSACTION, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
-import { jobLockKey } from '../sql/advisory-lock.ts'
+import { jobLockKey, releaseOtherAdvisoryLocks } from '../sql/advisory-lock.ts'
 import type { Database, Facts } from '../sql/database.ts'
 import {
   type ClaimedRow,
@@ -47,6 +47,7 @@ export class Lane {
   #releasable: string[] = []
   /** Times of claims whose answer was lost with the connection. */
   #uncertainClaims: string[] = []
+  #mayHoldStrayLocks = false
   #state: LaneState = 'created'
   #queue: Promise<unknown> = Promise.resolve()
   #recovery: Promise<void> = Promise.resolve()
@@ -80,6 +81,7 @@ export class Lane {
     return this.#inTurn(async () => {
       const facts = await this.#options.database.facts()
       if (this.#state !== 'ready') return []
+      if (this.#mayHoldStrayLocks) await this.#releaseStrayLocks()
       const releaseKeys = this.#takeReleasable()
       const rows = await this.#guard(
         claim(this.#session, facts, {
@@ -126,7 +128,7 @@ export class Lane {
   /** A cut that nobody announced: the server may have given our locks to others long before the socket says anything. */
   #proveAlive(): void {
     void this.#inTurn(async () => {
-      if (this.#state === 'ready') await this.#guard(this.#session.proveAlive(), [])
+      if (this.#state === 'ready') await this.#guard(this.#session.proveAlive(ALIVE_ANSWER_MS), [])
     }).catch((error) => this.#session.abandon(error as Error))
   }
 
@@ -150,7 +152,10 @@ export class Lane {
     } catch (error) {
       this.#releasable.push(...releaseKeys)
       this.#options.database.forgetFacts()
-      if (!endsSession(error)) throw error
+      if (!endsSession(error)) {
+        this.#mayHoldStrayLocks = true
+        throw error
+      }
       if (!this.#session.isConnected) return undefined
       // Told by the server before the socket says so (57P01).
       this.#session.abandon(error as Error)
@@ -158,9 +163,17 @@ export class Lane {
     }
   }
 
+  /** A statement that was cancelled half-way has started nothing, but keeps the advisory locks that it had taken until then. */
+  async #releaseStrayLocks(): Promise<void> {
+    this.#releasable = []
+    await this.#guard(releaseOtherAdvisoryLocks(this.#session, [...this.#held.keys()].map(jobLockKey)), [])
+    this.#mayHoldStrayLocks = false
+  }
+
   #recover(error: Error | undefined): void {
     if (this.#state === 'closed') return
     this.#state = 'recovering'
+    this.#mayHoldStrayLocks = false
     this.#releasable = []
     events.emit('lane_lost', { processId: this.#options.processId, heldLocks: this.#held.size, error })
     this.#recovery = this.#recovery.then(() => this.#reconnect(error))
@@ -212,7 +225,9 @@ export class Lane {
   }
 }
 
-const ALIVE_CHECK_MS = 10_000
+/** Both together bound the time for which the server may have given our locks to others before we know. */
+const ALIVE_CHECK_MS = 5_000
+const ALIVE_ANSWER_MS = 10_000
 const CLOSE_GRACE_MS = 1_000
 const STANDBY_PAUSE_MS = 1_000
 /** An answer that takes longer is taken for a lost connection. */
@@ -232,7 +247,8 @@ const LANE_SETTINGS = {
   enable_seqscan: 'off',
   plan_cache_mode: 'force_custom_plan',
   jit: 'off',
-  statement_timeout: '0',
+  // Shorter than our patience: a claim that waits for a table lock is cancelled and keeps the session with its locks.
+  statement_timeout: '15s',
   lock_timeout: '0',
   idle_session_timeout: '0',
 }

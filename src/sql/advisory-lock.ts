@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { type Queryable, rowsOf } from './types.ts'
 
 /**
  * The 64-bit key of an advisory lock, as decimal text for a bigint parameter.
@@ -13,3 +14,20 @@ export const batchLockKey = (batchId: string): string => advisoryKey(`good_job_b
 /** The key of `good_jobs-<id>` computed by the server; `id` is a uuid expression. */
 export const jobLockKeySql = (id: string): string =>
   `('x' || substr(md5('good_jobs-' || ${id}::text), 1, 16))::bit(64)::bigint`
+
+/** $1 keys to keep bigint[] */
+const RELEASE_OTHER_ADVISORY_LOCKS = `
+WITH stray AS MATERIALIZED (
+  SELECT (classid::bigint << 32) | objid::bigint AS key
+  FROM pg_locks
+  WHERE pid = pg_backend_pid()
+    AND locktype = 'advisory'
+    AND objsubid = 1
+    AND (classid::bigint << 32) | objid::bigint <> ALL ($1::bigint[])
+)
+SELECT count(pg_advisory_unlock(key)) FROM stray`
+
+/** Releases every advisory lock of this session but these. */
+export const releaseOtherAdvisoryLocks = async (db: Queryable, keptKeys: readonly string[]): Promise<void> => {
+  await rowsOf(db, { text: RELEASE_OTHER_ADVISORY_LOCKS, values: [keptKeys] })
+}

@@ -2,7 +2,7 @@ import pg, { type QueryResult, type QueryResultRow } from 'pg'
 import { backoffMs, sleep } from '../time.ts'
 import { endClient } from './end-client.ts'
 import { assertOwnBackend, assertSameBackend, type Backend, ownBackend } from './pooler.ts'
-import type { Queryable } from './types.ts'
+import type { Queryable, Statement } from './types.ts'
 
 export interface SessionOptions {
   readonly config: pg.ClientConfig
@@ -20,8 +20,10 @@ type SessionState = 'idle' | 'connected' | 'lost' | 'closed'
 export class Session implements Queryable {
   readonly #options: SessionOptions
   #client: pg.Client | undefined
+  #abandoned: pg.Client | undefined
   #state: SessionState = 'idle'
   #backend: Backend | undefined
+  #answerTimeoutMs = Number.POSITIVE_INFINITY
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -37,16 +39,25 @@ export class Session implements Queryable {
     const client = new pg.Client(this.#options.config)
     client.on('error', (error) => this.#lose(client, error))
     client.on('end', () => this.#lose(client, undefined))
+    const db: Queryable = { query: (statement) => this.#ask(client, statement) }
     try {
       await client.connect()
       const backend = await ownBackend(client)
       await assertOwnBackend(client, backend, this.#options.config)
+      this.#answerTimeoutMs = takeAnswerTimeout(client)
       for (const [name, value] of Object.entries(this.#options.settings)) {
         // A setting that this server version does not know is left out.
-        await client.query('SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1', [name, value])
+        await db.query({
+          text: 'SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1',
+          values: [name, value],
+        })
       }
-      if (this.#backend) await endBackend(client, this.#backend)
+      for (const [name, value] of Object.entries(KEEPALIVES)) {
+        await db.query({ text: SET_UNLESS_CONFIGURED, values: [name, value] })
+      }
+      if (this.#backend) await endBackend(db, this.#backend)
       this.#backend = backend
+      this.#endAbandoned()
     } catch (error) {
       void endClient(client)
       throw error
@@ -73,32 +84,50 @@ export class Session implements Queryable {
     }
   }
 
-  async query<R extends QueryResultRow>(statement: { text: string; values?: unknown[] }): Promise<QueryResult<R>> {
+  async query<R extends QueryResultRow>(statement: Statement): Promise<QueryResult<R>> {
     const client = this.#client
     if (client === undefined || this.#state !== 'connected') {
       throw Object.assign(new Error('the session is not connected'), { code: '08003' })
     }
-    return client.query<R>(statement as pg.QueryConfig)
+    return this.#ask(client, statement)
   }
 
-  /** Asks for an answer of the same server process; rejects after the query timeout of the configuration when none comes. */
-  async proveAlive(): Promise<void> {
-    if (this.#client && this.#backend) await assertSameBackend(this.#client, this.#backend)
+  /**
+   * Asks for an answer of the same server process; rejects when none comes within `limitMs`, or within the query timeout of the
+   * configuration if that is shorter.
+   */
+  async proveAlive(limitMs: number): Promise<void> {
+    if (this.#client === undefined || this.#backend === undefined) return
+    await inTime(assertSameBackend(this.#client, this.#backend), Math.min(limitMs, this.#answerTimeoutMs))
   }
 
-  /** Drops the connection at once, as a network cut would; the owner hears `onLost`. */
+  /**
+   * Uses the connection no more; the owner hears `onLost`. It stays open until the next one ends it, because its locks do too: where
+   * only the answers are lost, a goodbye would give them to others while nobody here can take them again.
+   */
   abandon(error: Error): void {
     const client = this.#client
     if (client === undefined) return
+    this.#endAbandoned()
+    this.#abandoned = client
     this.#lose(client, error)
-    void endClient(client)
+  }
+
+  #endAbandoned(): void {
+    if (this.#abandoned) void endClient(this.#abandoned)
+    this.#abandoned = undefined
   }
 
   async close(): Promise<void> {
     const client = this.#client
     this.#state = 'closed'
     this.#client = undefined
+    this.#endAbandoned()
     if (client) await endClient(client)
+  }
+
+  #ask<R extends QueryResultRow>(client: pg.Client, statement: Statement): Promise<QueryResult<R>> {
+    return inTime(client.query<R>(statement as pg.QueryConfig), this.#answerTimeoutMs)
   }
 
   #lose(client: pg.Client, error: Error | undefined): void {
@@ -107,6 +136,45 @@ export class Session implements Queryable {
     this.#client = undefined
     this.#options.onLost?.(error)
   }
+}
+
+/**
+ * A host that is gone without a goodbye loses its sessions, and with them its locks, when its process row expires too: after five
+ * minutes. Left to itself the server would keep them for hours.
+ */
+const KEEPALIVES = { tcp_keepalives_idle: '60', tcp_keepalives_interval: '24', tcp_keepalives_count: '10' }
+
+/** What a DBA has configured stays. $1 name · $2 value */
+const SET_UNLESS_CONFIGURED = `SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1 AND source = 'default'`
+
+/** pg's own timer is switched off: after a blocked event loop it fires before the answer is read that has long been there. */
+const takeAnswerTimeout = (client: pg.Client): number => {
+  const { connectionParameters } = client as unknown as {
+    connectionParameters: { query_timeout?: string | number | false }
+  }
+  const limitMs = Number(connectionParameters.query_timeout)
+  connectionParameters.query_timeout = false
+  return limitMs > 0 ? limitMs : Number.POSITIVE_INFINITY
+}
+
+/** A timer that is later than this did not fire because time was up but because the process stood still. */
+const STANDSTILL_MS = 500
+
+/** Rejects when no answer comes within `limitMs` of a process that runs; one that stood still has to look into its sockets first. */
+const inTime = <T>(answer: Promise<T>, limitMs: number): Promise<T> => {
+  if (!Number.isFinite(limitMs)) return answer
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout
+    const arm = () => {
+      const dueAt = performance.now() + limitMs
+      timer = setTimeout(() => {
+        if (performance.now() - dueAt > STANDSTILL_MS) arm()
+        else reject(Object.assign(new Error(`no answer within ${limitMs / 1000} s`), { code: 'ETIMEDOUT' }))
+      }, limitMs)
+    }
+    arm()
+    answer.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
 }
 
 /** $1 pid int · $2 start of the backend. Behind a pooler the same backend may have gone to somebody else, or to us. */
@@ -126,9 +194,9 @@ const END_BACKEND_PAUSE_MS = 20
  * After a partition the server may keep the former connection, with its locks and its open transaction, for hours: nobody told it
  * that we are gone.
  */
-const endBackend = async (client: pg.Client, { pid, backend_start }: Backend): Promise<void> => {
+const endBackend = async (db: Queryable, { pid, backend_start }: Backend): Promise<void> => {
   for (let attempt = 1; attempt <= END_BACKEND_TRIES; attempt++) {
-    const { rowCount } = await client.query(END_BACKEND, [pid, backend_start])
+    const { rowCount } = await db.query({ text: END_BACKEND, values: [pid, backend_start] })
     if (rowCount === 0) return
     await sleep(END_BACKEND_PAUSE_MS)
   }

@@ -9,14 +9,16 @@ const KEY = (id: string) => `('x' || substr(md5('good_jobs' || '-' || ${id}::tex
 const ORDER = 'ORDER BY priority ASC NULLS LAST, created_at ASC'
 const DUE = 'finished_at IS NULL AND scheduled_at <= now() AT TIME ZONE $1'
 
-const ADVISORY_CLAIM = `
+const ofQueue = (queue: string | undefined): string => (queue === undefined ? '' : `AND queue_name = '${queue}'`)
+
+const claimAdvisory = (queue: string | undefined): string => `
   SELECT id, performed_at, locked_at FROM good_jobs WHERE id IN (
-    WITH rows AS MATERIALIZED (SELECT id FROM good_jobs WHERE ${DUE} ${ORDER} LIMIT 1000)
+    WITH rows AS MATERIALIZED (SELECT id FROM good_jobs WHERE ${DUE} ${ofQueue(queue)} ${ORDER} LIMIT 1000)
     SELECT rows.id FROM rows WHERE pg_try_advisory_lock(${KEY('rows.id')}) LIMIT 1)`
 
-const claimWithColumns = (lockType: 1 | 2): string => `
+const claimWithColumns = (lockType: 1 | 2, queue: string | undefined): string => `
   WITH candidate AS MATERIALIZED (
-    SELECT id FROM good_jobs WHERE ${DUE} AND locked_by_id IS NULL ${ORDER} LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+    SELECT id FROM good_jobs WHERE ${DUE} ${ofQueue(queue)} AND locked_by_id IS NULL ${ORDER} LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
   )
   UPDATE good_jobs SET locked_by_id = $2::uuid, locked_at = now() AT TIME ZONE $1, lock_type = ${lockType}
   FROM (SELECT id FROM candidate ${lockType === 2 ? `WHERE pg_try_advisory_lock(${KEY('id')})` : ''}) AS locked
@@ -32,15 +34,18 @@ export class RubyWorker {
   readonly interrupted: string[] = []
   readonly #client: Client
   readonly #strategy: LockStrategy
+  readonly #queue: string | undefined
 
-  private constructor(client: Client, strategy: LockStrategy) {
+  private constructor(client: Client, strategy: LockStrategy, queue: string | undefined) {
     this.#client = client
     this.#strategy = strategy
+    this.#queue = queue
   }
 
-  static async connect(world: World, strategy: LockStrategy): Promise<RubyWorker> {
+  /** Without a `queue` it serves all. */
+  static async connect(world: World, strategy: LockStrategy, queue?: string): Promise<RubyWorker> {
     const client = await world.database.connect()
-    const worker = new RubyWorker(client, strategy)
+    const worker = new RubyWorker(client, strategy, queue)
     await client.query(
       `INSERT INTO good_job_processes (id, state, created_at, updated_at)
        VALUES ($1, '{"memory":1,"proctitle":"ruby","schedulers":[]}', now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')`,
@@ -63,8 +68,11 @@ export class RubyWorker {
   async claim(): Promise<string | undefined> {
     const { rows } =
       this.#strategy === 'advisory'
-        ? await this.#client.query(ADVISORY_CLAIM, ['UTC'])
-        : await this.#client.query(claimWithColumns(this.#strategy === 'hybrid' ? 2 : 1), ['UTC', this.processId])
+        ? await this.#client.query(claimAdvisory(this.#queue), ['UTC'])
+        : await this.#client.query(claimWithColumns(this.#strategy === 'hybrid' ? 2 : 1, this.#queue), [
+            'UTC',
+            this.processId,
+          ])
     const row = rows[0]
     if (row === undefined) return undefined
     // What the row was at the snapshot of the claim may be over: GoodJob reads it again.

@@ -1,0 +1,164 @@
+import { once } from 'node:events'
+import { createConnection, createServer, type Server, type Socket } from 'node:net'
+
+export type Direction = 'toServer' | 'toClient' | 'both'
+
+/** One way of a connection: what is held waits in `queue`, in order. */
+interface Way {
+  readonly to: Socket
+  readonly queue: Buffer[]
+  isHeld: boolean
+}
+
+interface Link {
+  name: string
+  readonly toServer: Way
+  readonly toClient: Way
+}
+
+/** Where a connection is torn apart: with half of a statement that matches delivered, or half of its answer. */
+interface Tear {
+  readonly name: string
+  readonly statement: RegExp
+  readonly within: 'statement' | 'answer'
+  readonly torn: () => void
+}
+
+export interface Hold {
+  /** Connections of these names. @default all */
+  readonly names?: RegExp
+  /** Connections made later are held too. @default true */
+  readonly newOnes?: boolean
+}
+
+/**
+ * A stretch of network in front of Postgres that delays in one or both directions without losing or closing anything, and that can
+ * reset a connection in the middle of a message. Connections are named by their application_name.
+ */
+export class Wire implements AsyncDisposable {
+  readonly #target: { readonly host: string; readonly port: number }
+  readonly #databaseUrl: string
+  readonly #server: Server
+  readonly #links = new Set<Link>()
+  readonly #tears = new Set<Tear>()
+  #held: { readonly direction: Direction; readonly names: RegExp } | undefined
+
+  private constructor(databaseUrl: string) {
+    const { hostname, port } = new URL(databaseUrl)
+    this.#databaseUrl = databaseUrl
+    this.#target = { host: hostname, port: Number(port) }
+    this.#server = createServer((client) => this.#link(client))
+  }
+
+  static async start(databaseUrl: string): Promise<Wire> {
+    const wire = new Wire(databaseUrl)
+    wire.#server.listen(0, '127.0.0.1')
+    await once(wire.#server, 'listening')
+    return wire
+  }
+
+  /** The database's URL by way of this wire; `parameters` are added. */
+  url(parameters: Readonly<Record<string, string>> = {}): string {
+    const url = new URL(this.#databaseUrl)
+    const address = this.#server.address()
+    url.hostname = '127.0.0.1'
+    if (typeof address === 'object' && address !== null) url.port = String(address.port)
+    for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
+    return url.href
+  }
+
+  /** From now on nothing arrives in this direction, until `release()`. */
+  hold(direction: Direction, { names = /(?:)/, newOnes = true }: Hold = {}): void {
+    if (newOnes) this.#held = { direction, names }
+    for (const link of this.#links) if (names.test(link.name)) holdLink(link, direction)
+  }
+
+  /** What was held arrives, in its order. */
+  release(): void {
+    this.#held = undefined
+    for (const { toServer, toClient } of this.#links) {
+      releaseWay(toServer)
+      releaseWay(toClient)
+    }
+  }
+
+  /** Resolves when a connection of this name was reset in the middle of a statement that matches, or of its answer. */
+  tear(name: string, statement: RegExp, within: Tear['within']): Promise<void> {
+    return new Promise((torn) => this.#tears.add({ name, statement, within, torn }))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.close()
+    for (const link of this.#links) reset(link)
+    await once(this.#server, 'close')
+  }
+
+  #link(client: Socket): void {
+    const server = createConnection(this.#target)
+    const link: Link = {
+      name: '',
+      toServer: { to: server, queue: [], isHeld: false },
+      toClient: { to: client, queue: [], isHeld: false },
+    }
+    this.#links.add(link)
+    let tear: Tear | undefined
+    client.on('data', (chunk: Buffer) => {
+      if (link.name === '') this.#name(link, chunk)
+      const begun = this.#tearFor(link, chunk)
+      if (begun?.within === 'statement') return this.#tearApart(link, link.toServer, chunk, begun)
+      tear = begun ?? tear
+      send(link.toServer, chunk)
+    })
+    server.on('data', (chunk: Buffer) => {
+      if (tear === undefined) send(link.toClient, chunk)
+      else this.#tearApart(link, link.toClient, chunk, tear)
+    })
+    for (const [from, way] of [[client, link.toServer] as const, [server, link.toClient] as const]) {
+      from.setNoDelay(true)
+      from.on('error', () => undefined)
+      from.on('close', () => {
+        // The other side hears of it when the way is free again.
+        if (!way.isHeld) way.to.destroy()
+        if (client.destroyed && server.destroyed) this.#links.delete(link)
+      })
+    }
+  }
+
+  #name(link: Link, startup: Buffer): void {
+    link.name = /application_name\0([^\0]*)\0/.exec(startup.toString('latin1'))?.[1] ?? ''
+    if (this.#held?.names.test(link.name)) holdLink(link, this.#held.direction)
+  }
+
+  #tearFor(link: Link, chunk: Buffer): Tear | undefined {
+    const text = chunk.toString('latin1')
+    return [...this.#tears].find(({ name, statement }) => name === link.name && statement.test(text))
+  }
+
+  #tearApart(link: Link, way: Way, chunk: Buffer, tear: Tear): void {
+    if (!this.#tears.delete(tear)) return
+    way.to.write(chunk.subarray(0, Math.floor(chunk.length / 2)), () => {
+      reset(link)
+      tear.torn()
+    })
+  }
+}
+
+const holdLink = ({ toServer, toClient }: Link, direction: Direction): void => {
+  if (direction !== 'toClient') toServer.isHeld = true
+  if (direction !== 'toServer') toClient.isHeld = true
+}
+
+const send = (way: Way, chunk: Buffer): void => {
+  if (way.isHeld) way.queue.push(chunk)
+  else way.to.write(chunk)
+}
+
+const releaseWay = (way: Way): void => {
+  way.isHeld = false
+  for (const chunk of way.queue.splice(0)) way.to.write(chunk)
+}
+
+const reset = ({ toServer, toClient }: Link): void => {
+  toServer.to.resetAndDestroy()
+  toClient.to.resetAndDestroy()
+}
