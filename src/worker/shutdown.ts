@@ -26,7 +26,8 @@ export const shutDown = async (parts: CapsuleParts, options: ShutdownOptions): P
   const deadline = performance.now() + limitMsOf(options)
   poller.stop()
   await notifier?.stop()
-  await options.loops
+  // A claim that nobody answers ends when its lane is closed.
+  await settles(options.loops, Math.max(ABORT_GRACE_MS, limitMsOf(options)), options.abort)
   const isIdle = await waitForBodies(parts, options)
   if (!isIdle) {
     const activeJobIds = [...performer.attempts.keys()]

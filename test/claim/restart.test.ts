@@ -1,0 +1,81 @@
+import { Pool } from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Job } from '../../src/job/base.ts'
+import { Adapter } from '../../src/maintenance/adapter.ts'
+import { Capsule } from '../../src/worker/capsule.ts'
+import { enqueue, Gate, jobClass, next, performed, until } from '../support/harness.ts'
+import { type OwnServer, type StopMode, startOwnServer } from '../support/own-server.ts'
+
+let server: OwnServer
+let adapter: Adapter
+let pool: Pool
+beforeAll(async () => {
+  server = await startOwnServer()
+  adapter = new Adapter({ databaseUrl: server.url })
+  Job.queueAdapter = adapter
+  pool = new Pool({ connectionString: server.url })
+  pool.on('error', () => undefined)
+})
+afterAll(async () => {
+  await pool.end()
+  await adapter.close()
+  await server[Symbol.asyncDispose]()
+})
+
+const MODES: readonly StopMode[] = ['fast', 'immediate']
+const FLOOD = 300
+
+test.each(MODES)(
+  'a server that is stopped (%s) under a flood and started again costs no running job its lock, no job, no second attempt [GJ-042]',
+  async (mode) => {
+    const [ending, staying] = [new Gate(), new Gate()]
+    const EndingJob = jobClass('EndingJob', (job) => ending.pass(job))
+    const StayingJob = jobClass('StayingJob', (job) => staying.pass(job))
+    const running = new Set<string>()
+    const overlaps: string[] = []
+    const FloodJob = jobClass('FloodJob', async (job) => {
+      if (running.has(job.jobId)) overlaps.push(job.jobId)
+      running.add(job.jobId)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      running.delete(job.jobId)
+    })
+    const capsule = new Capsule({
+      jobs: [EndingJob, StayingJob, FloodJob],
+      databaseUrl: server.url,
+      threads: 10,
+      batchSweepInterval: 0,
+    })
+    await capsule.start()
+    const ids = [await enqueue(EndingJob), await enqueue(StayingJob)]
+    await ending.entered
+    const staysRunning = await staying.entered
+    const flowing = next('perform_job', 20)
+    await adapter.enqueueAll(Array.from({ length: FLOOD }, () => new FloodJob()))
+    await flowing
+    const [lost, refused] = [next('lane_lost'), next('outcome_write_failed')]
+    await server.stopServer(mode)
+    await lost
+    ending.open()
+    await refused
+    const restored = next('lane_restored')
+    const done = performed(...ids)
+    await server.startServer()
+    expect((await restored)[0]?.lostLocks).toBe(0)
+    expect(staysRunning.signal.aborted).toBe(false)
+    staying.open()
+    await done
+    const areFinished = async () =>
+      (await pool.query('SELECT FROM good_jobs WHERE finished_at IS NULL LIMIT 1')).rowCount === 0
+    await until(areFinished, 'every job is finished')
+    const { rows } = await pool.query('SELECT executions_count, error FROM good_jobs WHERE id = ANY ($1)', [ids])
+    expect(rows).toEqual(ids.map(() => ({ executions_count: 1, error: null })))
+    expect(
+      (await pool.query('SELECT FROM good_jobs WHERE error IS NOT NULL OR locked_by_id IS NOT NULL')).rowCount,
+    ).toBe(0)
+    expect((await pool.query('SELECT FROM good_job_executions WHERE finished_at IS NULL')).rowCount).toBe(0)
+    expect(overlaps).toEqual([])
+    await capsule.shutdown()
+    expect((await pool.query('SELECT FROM good_job_processes')).rowCount).toBe(0)
+    await pool.query('TRUNCATE good_jobs, good_job_executions')
+  },
+)

@@ -1,0 +1,219 @@
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { jobLockKey } from '../../src/sql/advisory-lock.ts'
+import { Session } from '../../src/sql/session.ts'
+import {
+  advisoryLocks,
+  ago,
+  enqueue,
+  Gate,
+  jobClass,
+  next,
+  openWorld,
+  performed,
+  record,
+  sendMessage,
+  until,
+} from '../support/harness.ts'
+import { RubyWorker } from '../support/ruby-worker.ts'
+import { Wire } from '../support/wire.ts'
+
+const world = await openWorld()
+afterAll(() => world.close())
+beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
+
+const EchoJob = jobClass('EchoJob', () => undefined)
+const pidsOf = (name: string) =>
+  world.sql<{ pid: number }>(
+    'SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()',
+    [name],
+  )
+const terminate = async (name: string): Promise<void> => {
+  const pids = (await pidsOf(name)).map(({ pid }) => pid)
+  expect(pids.length).toBeGreaterThan(0)
+  await world.sql('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [pids])
+  await until(async () => !(await pidsOf(name)).some(({ pid }) => pids.includes(pid)), `${name} is gone`)
+}
+
+test.each(['GoodJob::Lane', 'GoodJob::Completer', 'GoodJob::Capsule', 'GoodJob::Notifier'])(
+  'the end of %s costs no running job its lock and no new one its start, by LISTEN alone [GJ-042]',
+  async (name) => {
+    const gate = new Gate()
+    const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+    const restored = next('lane_restored')
+    const listening = next('notifier_listen', 2)
+    await using _capsule = await world.start({ jobs: [GateJob, EchoJob], pollInterval: -1 })
+    const id = await enqueue(GateJob)
+    const job = await gate.entered
+    await terminate(name)
+    if (name === 'GoodJob::Notifier') await listening
+    if (name === 'GoodJob::Lane') expect((await restored)[0]).toMatchObject({ keptLocks: 1, lostLocks: 0 })
+    expect(await advisoryLocks(world)).toEqual([jobLockKey(id)])
+    expect(job.signal.aborted).toBe(false)
+    await performed(await enqueue(EchoJob))
+    const done = performed(id)
+    gate.open()
+    await done
+    expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1, locked_by_id: null })
+    await until(async () => (await advisoryLocks(world)).length === 0, 'no lock left')
+  },
+)
+
+test('a session that the server ended unnoticed: Ruby runs its job again, and the outcome of the first run is dropped [GJ-042]', async () => {
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  await using wire = await Wire.start(world.url)
+  const capsule = await world.start({ jobs: [GateJob], databaseUrl: wire.url(), pollInterval: -1 })
+  const id = await enqueue(GateJob)
+  await gate.entered
+  const losses = record('lane_lost')
+  wire.hold('both', { names: /Lane/, newOnes: false })
+  await terminate('GoodJob::Lane')
+  const ruby = await RubyWorker.connect(world, 'advisory')
+  const running = new Gate()
+  const other = ruby.runAll((claimed) => running.pass({ jobId: claimed } as never))
+  expect((await running.entered).jobId).toBe(id)
+  expect(ruby.interrupted).toEqual([id])
+  // Both bodies run. This one ends first, and nobody has told the worker yet.
+  expect(losses.seen).toEqual([])
+  const dropped = next('outcome_lost')
+  gate.open()
+  expect((await dropped)[0]).toMatchObject({ jobId: id, reason: 'the job was no longer ours' })
+  expect(await world.job(id)).toMatchObject({ finished_at: null, locked_by_id: ruby.processId })
+  running.open()
+  await other
+  expect(await world.job(id)).toMatchObject({ error: null, executions_count: 2 })
+  expect((await world.executions(id)).map(({ process_id }) => process_id)).toEqual([capsule.processId, ruby.processId])
+  losses.stop()
+  // Without a limit it would wait for the claim that nobody answers.
+  await capsule.shutdown({ timeout: 0 })
+})
+
+test('a session that the server ended unnoticed is found out within twenty seconds, and takes its locks again', async () => {
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  await using wire = await Wire.start(world.url)
+  const capsule = await world.start({ jobs: [GateJob], databaseUrl: wire.url(), pollInterval: -1 })
+  const id = await enqueue(GateJob)
+  const job = await gate.entered
+  const restored = next('lane_restored')
+  wire.hold('both', { names: /Lane/, newOnes: false })
+  await terminate('GoodJob::Lane')
+  const since = performance.now()
+  expect((await restored)[0]).toMatchObject({ keptLocks: 1, lostLocks: 0 })
+  expect(performance.now() - since).toBeLessThan(25_000)
+  expect(job.signal.aborted).toBe(false)
+  const done = performed(id)
+  gate.open()
+  await done
+  expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
+  await capsule.shutdown()
+})
+
+test.each(['statement', 'answer'] as const)(
+  'a TCP reset in the middle of the %s of a flush: each outcome is written once [GJ-089]',
+  async (within) => {
+    await using wire = await Wire.start(world.url)
+    const capsule = await world.start({ jobs: [EchoJob], databaseUrl: wire.url(), threads: 20 })
+    await performed(await enqueue(EchoJob))
+    const torn = wire.tear('GoodJob::Completer', /finish_jobs/, within)
+    const failed = next('outcome_write_failed')
+    const done = next('perform_job', 20)
+    await world.adapter.enqueueAll(Array.from({ length: 20 }, () => new EchoJob()))
+    await Promise.all([torn, failed, done])
+    const rows = await world.sql('SELECT error, executions_count FROM good_jobs WHERE finished_at IS NOT NULL')
+    expect(rows).toEqual(Array.from({ length: 21 }, () => ({ error: null, executions_count: 1 })))
+    expect(await world.sql('SELECT FROM good_job_executions WHERE finished_at IS NOT NULL')).toHaveLength(21)
+    await capsule.shutdown()
+  },
+)
+
+test.each(['statement', 'answer'] as const)(
+  'a TCP reset in the middle of the %s of a claim: each job succeeds, and no lock and no attempt stays open [GJ-042]',
+  async (within) => {
+    await using wire = await Wire.start(world.url)
+    const capsule = await world.start({ jobs: [EchoJob], databaseUrl: wire.url(), threads: 20 })
+    await performed(await enqueue(EchoJob))
+    const torn = wire.tear('GoodJob::Lane', /claim_/, within)
+    const done = next('perform_job', 20)
+    await world.adapter.enqueueAll(Array.from({ length: 20 }, () => new EchoJob()))
+    await Promise.all([torn, done])
+    expect(await world.sql('SELECT FROM good_jobs WHERE finished_at IS NOT NULL AND error IS NULL')).toHaveLength(21)
+    expect(await world.sql('SELECT FROM good_job_executions WHERE finished_at IS NULL')).toEqual([])
+    await until(async () => (await advisoryLocks(world)).length === 0, 'no lock left')
+    await capsule.shutdown()
+  },
+)
+
+test('a claim that is cancelled half-way keeps no advisory lock of what it did not start [GJ-040]', async () => {
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  await using capsule = await world.start({ jobs: [GateJob, EchoJob] })
+  const running = await enqueue(GateJob)
+  await gate.entered
+  const holder = await world.database.connect()
+  await holder.query('BEGIN')
+  const id = await world.insert({ performed_at: ago(60) })
+  await world.sql(
+    `INSERT INTO good_job_executions (active_job_id, created_at, updated_at) VALUES ($1, now() - interval '1 minute', now())`,
+    [id],
+  )
+  await holder.query('SELECT FROM good_job_executions WHERE active_job_id = $1 FOR UPDATE', [id])
+  await sendMessage(world.pool, '{}')
+  const isWaiting = async () => (await advisoryLocks(world)).includes(jobLockKey(id))
+  await until(isWaiting, 'the claim has the advisory lock and waits for the execution')
+  const failed = next('claim_failed')
+  await world.sql('SELECT pg_cancel_backend(pid) FROM unnest($1::int[]) AS pid', [
+    (await pidsOf('GoodJob::Lane')).map(({ pid }) => pid),
+  ])
+  expect(String((await failed)[0]?.error)).toMatch(/canceling statement/)
+  const done = performed(id)
+  await holder.query('COMMIT')
+  await holder.end()
+  await done
+  await until(async () => !(await advisoryLocks(world)).includes(jobLockKey(id)), 'its lock is gone')
+  expect(await advisoryLocks(world)).toEqual([jobLockKey(running)])
+  expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
+  gate.open()
+  await capsule.shutdown()
+})
+
+test('the server ends sessions of a host that is gone after five minutes, unless a DBA has configured it', async () => {
+  const config = { connectionString: world.url }
+  const settingsOf = async (session: Session) => {
+    await session.connect()
+    const { rows } = await session.query({
+      text: `SELECT name, setting FROM pg_settings WHERE name LIKE 'tcp_keepalives%' ORDER BY name`,
+    })
+    await session.close()
+    return rows.map(({ setting }) => Number(setting))
+  }
+  const [count = 0, idle = 0, interval = 0] = await settingsOf(new Session({ config, settings: {} }))
+  expect(idle + count * interval).toBe(300)
+  const configured = { ...config, options: '-c tcp_keepalives_idle=7' }
+  expect(await settingsOf(new Session({ config: configured, settings: {} }))).toEqual([count, 7, interval])
+})
+
+test('a lane that waits for a table lock gives the claim up, not its session with the locks of running jobs [GJ-042]', async () => {
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  const losses = record('lane_lost')
+  await using capsule = await world.start({ jobs: [GateJob, EchoJob] })
+  const running = await enqueue(GateJob)
+  await gate.entered
+  const id = await world.insert()
+  const holder = await world.database.connect()
+  await holder.query('BEGIN')
+  await holder.query('LOCK TABLE good_jobs IN ACCESS EXCLUSIVE MODE')
+  const failed = next('claim_failed')
+  await sendMessage(world.pool, '{}')
+  expect(String((await failed)[0]?.error)).toMatch(/statement timeout/)
+  expect(await advisoryLocks(world)).toContain(jobLockKey(running))
+  expect(losses.seen).toEqual([])
+  const done = performed(id, running)
+  await holder.query('COMMIT')
+  await holder.end()
+  gate.open()
+  await done
+  losses.stop()
+  await capsule.shutdown()
+})
