@@ -122,11 +122,12 @@ export const recoverBatch = (
   { dryRun = false, force = false }: RecoverBatchOptions,
 ): Promise<RecoverBatchResult> =>
   underLock(batch, async (db, facts, state) => {
-    const [checked] = await checkBatches(db, facts, [{ id: batch.id, isForced: force }], checkOptionsOf(batch.adapter))
+    const options = checkOptionsOf(batch.adapter)
+    const [checked] = await checkBatches(db, facts, [{ id: batch.id, isForced: force }], options)
     if (checked === undefined) throw new RecordMissingError(`there is no batch ${batch.id}`)
     const result = recoveryOf(state, checked)
     if (dryRun) throw new Undo(result)
-    announceChecks([checked])
+    announceChecks([checked], options)
     return result
   })
 
@@ -162,8 +163,9 @@ export const discardBatch = (batch: Batch, message: string): Promise<DiscardBatc
       error: `GoodJob::Job::DiscardJobError: ${message}`,
     })
     const brokenAt = discardedJobIds.length > 0 ? now : undefined
-    const checked = await checkBatches(db, facts, [{ id: batch.id, brokenAt }], checkOptionsOf(batch.adapter))
-    announceChecks(checked)
+    const options = checkOptionsOf(batch.adapter)
+    const checked = await checkBatches(db, facts, [{ id: batch.id, brokenAt }], options)
+    announceChecks(checked, options)
     return { discardedJobIds, callbacks: checked.flatMap(({ callbacks }) => callbacks) }
   })
 

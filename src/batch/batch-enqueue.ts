@@ -86,7 +86,7 @@ export const enqueueBatch = async (
     await reloadWith(db, facts, batch)
     return result
   })
-  announceChecks(checked)
+  announceChecks(checked, checkOptionsOf(adapter))
 }
 
 /** Starts to wait: enqueued_at is now, the ends are open again. A broken member keeps the batch discarded. */
@@ -130,7 +130,7 @@ export const enqueueBatches = async (
     for (const { batch } of members) batch.take(rows.get(batch.id) ?? gone(batch))
     return result
   })
-  announceChecks(checked)
+  announceChecks(checked, checkOptionsOf(adapter))
 }
 
 const armAll = async (db: Queryable, facts: Facts, adapter: Adapter, batches: readonly Batch[]): Promise<void> => {

@@ -9,11 +9,14 @@ import type { Clock } from '../time.ts'
 import { type CallbackOptions, callbackRow } from './callback-job.ts'
 import { type BatchDecision, callbackClass, decideBatch, needsProof, type Proof } from './decision.ts'
 import { type ProofPolicy, proveRecovery } from './proof.ts'
+import type { ToldOnce } from './told-once.ts'
 
 /** What the check needs of its surroundings. */
 export interface CheckOptions extends CallbackOptions, ProofPolicy {
   readonly clock: Clock
   readonly refireFinish: boolean
+  /** What was said of batches that stay as they are until a person acts. */
+  readonly told: ToldOnce
 }
 
 /** A batch to check, and when this transaction broke one of its members, if it did. */
@@ -116,7 +119,7 @@ const timesAfter = (state: BatchState, decision: BatchDecision) => ({
 })
 
 /** Tells logs and metrics what committed checks did. */
-export const announceChecks = (checked: readonly CheckedBatch[]): void => {
+export const announceChecks = (checked: readonly CheckedBatch[], { told }: Pick<CheckOptions, 'told'>): void => {
   for (const { state, decision, proof, callbacks } of checked) {
     const batch = { batchId: state.id, description: state.description }
     if (decision.steps.includes('discard')) events.emit('batch_discarded', batch)
@@ -124,7 +127,10 @@ export const announceChecks = (checked: readonly CheckedBatch[]): void => {
       events.emit('batch_recovered', { ...batch, isFalseSuccess: proof?.kind === 'already_succeeded' })
     }
     if (decision.steps.includes('complete')) events.emit('batch_completed', batch)
-    if (decision.unproven !== undefined) events.emit('batch_unproven', { ...batch, reason: decision.unproven })
+    const reason = decision.unproven
+    if (reason !== undefined && told.isNew(`unproven ${state.id} ${state.discarded_at} ${reason}`)) {
+      events.emit('batch_unproven', { ...batch, reason })
+    }
     for (const callback of callbacks) events.emit('batch_callback_enqueued', { ...batch, ...callback })
   }
 }

@@ -3,6 +3,7 @@ import type { Job, JobConstructor } from '../job/base.ts'
 import { jobClassName } from '../job/class-name.ts'
 import { isJobClass, type JobRegistry } from '../job/registry.ts'
 import type { CheckOptions } from './completion.ts'
+import { ToldOnce } from './told-once.ts'
 
 /** Classes that batches of this process name as callbacks: a client registers none, and knows them all the same. */
 const callbackClasses = new Map<string, JobConstructor>()
@@ -25,12 +26,15 @@ const defaultsOf = (jobClass: JobConstructor): ReturnType<CheckOptions['classDef
   }
 }
 
+const told = new ToldOnce()
+
 /** What a check needs, as the adapter is configured. */
 export const checkOptionsOf = ({ configuration, clock }: Adapter, registry?: JobRegistry): CheckOptions => ({
   clock,
   railsVersion: configuration.railsVersion,
   globalidApp: configuration.globalidApp,
   refireFinish: configuration.refireFinish,
+  told,
   isNotified: configuration.enableListenNotify,
   deletesFinishedJobs: configuration.preserveJobRecords !== true,
   cleanupAgeSeconds: configuration.cleanupDiscardedJobs

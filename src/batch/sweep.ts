@@ -1,4 +1,4 @@
-import { isRetryable } from '../errors.ts'
+import { isRetryable, LOCK_NOT_AVAILABLE, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import { batchLockKey } from '../sql/advisory-lock.ts'
 import { findSuspectBatches, type SweptBatch, withSweepLock } from '../sql/batch-check.ts'
@@ -16,8 +16,8 @@ export interface SweepOptions {
   readonly windowSeconds: number
   /** Time for which a hung batch must have been quiet. */
   readonly graceSeconds: number
-  /** Ids of batches whose false success has been reported; grows. One that stays broken is not told at every sweep. */
-  readonly reportedFalseSuccesses?: Set<string>
+  /** Batches that ended since then are looked at for a success callback beside a broken member. @default none */
+  readonly endedSince?: string
   readonly signal?: AbortSignal
 }
 
@@ -48,14 +48,14 @@ export const sweepBatches = async (options: SweepOptions): Promise<SweepResult> 
 }
 
 const sweepPages = async (options: SweepOptions, db: Queryable, facts: Facts): Promise<SweepResult> => {
-  const { check, windowSeconds, graceSeconds, signal } = options
+  const { check, windowSeconds, graceSeconds, endedSince = null, signal } = options
   const now = check.clock.now().getTime()
   const createdAfter = new Date(now - windowSeconds * 1000).toISOString()
   const quietSince = new Date(now - graceSeconds * 1000).toISOString()
   let before = { createdAt: new Date(now + 86_400_000).toISOString(), id: LAST_ID }
   const result = { checked: 0, healed: 0, unproven: 0, isDone: true }
   while (!signal?.aborted) {
-    const page = await findSuspectBatches(db, facts, { createdAfter, before, quietSince })
+    const page = await findSuspectBatches(db, facts, { createdAfter, before, quietSince, endedSince })
     for (const batch of page.batches) {
       const outcome = await sweepBatch(options, db, facts, batch).catch(reportBatch(options, batch))
       result.checked += 1
@@ -69,14 +69,13 @@ const sweepPages = async (options: SweepOptions, db: Queryable, facts: Facts): P
 }
 
 const sweepBatch = async (
-  { check, reportedFalseSuccesses }: SweepOptions,
+  { check }: SweepOptions,
   db: Queryable,
   facts: Facts,
   batch: SweptBatch,
 ): Promise<'healed' | 'unproven' | 'healthy'> => {
   const named = { batchId: batch.id, description: batch.description }
-  if (batch.has_false_success && !reportedFalseSuccesses?.has(batch.id)) {
-    reportedFalseSuccesses?.add(batch.id)
+  if (batch.has_false_success && check.told.isNew(`false_success ${batch.id} ${batch.enqueued_at}`)) {
     events.emit('batch_false_success', named)
   }
   const reason = suspicion(facts, batch)
@@ -86,7 +85,7 @@ const sweepBatch = async (
     if (!(await tryLockBatch(db, batchLockKey(batch.id)))) return []
     return checkBatches(db, facts, [{ id: batch.id }], check)
   })
-  announceChecks(checked)
+  announceChecks(checked, check)
   const [one] = checked
   if (one !== undefined && one.decision.steps.length > 0) {
     events.emit('batch_healed', { ...named, reason })
@@ -95,11 +94,11 @@ const sweepBatch = async (
   return one?.decision.unproven === undefined ? 'healthy' : 'unproven'
 }
 
-/** What Postgres refuses of one batch is that batch's trouble; a lost connection ends the sweep. */
+/** What Postgres refuses of one batch, or somebody's lock on its row, is that batch's trouble; a lost connection ends the sweep. */
 const reportBatch =
   ({ processId }: SweepOptions, batch: SweptBatch) =>
   (error: unknown): 'failed' => {
-    if (isRetryable(error)) throw error
+    if (isRetryable(error) && sqlState(error) !== LOCK_NOT_AVAILABLE) throw error
     events.emit('worker_error', { processId, part: `batch sweep, batch ${batch.id}`, error })
     return 'failed'
   }

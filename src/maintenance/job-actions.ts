@@ -39,6 +39,7 @@ const act = async (
   action: (context: Action) => Promise<ActionResult>,
 ): Promise<void> => {
   const { database, clock } = adapter
+  const options = checkOptionsOf(adapter)
   const facts = await database.facts()
   let checked: CheckedBatch[] = []
   await database.transaction(async (db) => {
@@ -51,9 +52,9 @@ const act = async (
     }
     const { brokenAt } = await action({ db, facts, job, now: clock.timestamp() })
     const touched = batchIds.map((id) => ({ id, brokenAt: id === job.batch_id ? brokenAt : undefined }))
-    checked = await checkBatches(db, facts, touched, checkOptionsOf(adapter))
+    checked = await checkBatches(db, facts, touched, options)
   })
-  announceChecks(checked)
+  announceChecks(checked, options)
 }
 
 const refuse = (job: ActionRow, verb: string, needed: string): never => {

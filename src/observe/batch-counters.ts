@@ -9,7 +9,7 @@ export interface BatchCounts {
   readonly recovered: number
   /** Steps that another process had left undone, by what was wrong. */
   readonly healed: Readonly<Record<EventMap['batch_healed']['reason'], number>>
-  /** Times that a recovery was refused for want of proof; one batch counts at each look. */
+  /** Batches whose recovery was refused for want of proof; one counts once for each reason. */
   readonly unproven: number
   readonly falseSuccesses: number
 }

@@ -71,7 +71,7 @@ const writeWithChecks = async (
     if (batchIds.size > 0) checked = await checkBatches(db, context.facts, touched, context.check)
     return rows
   })
-  announceChecks(checked)
+  announceChecks(checked, context.check)
   return written
 }
 
@@ -86,7 +86,7 @@ const checkJoined = async (db: Queryable, written: Written, context: OutcomeCont
     await lockTouchedBatches(db, batchIds)
     return checkBatches(db, context.facts, touched, context.check)
   })
-  announceChecks(checked)
+  announceChecks(checked, context.check)
 }
 
 const batchesOf = ({ row }: CompletedAttempt): string[] =>

@@ -172,7 +172,7 @@ export const findBatchHistory = async (
  * Batches whose last step happened where nobody checked: owed success, hung, unfinished, success fired too early. Pages run from
  * young to old along (created_at DESC, id DESC); good_jobs is only asked for the few rows whose times look unfinished.
  *
- * $1 created after · $2 page end created_at · $3 page end id · $4 quiet since
+ * $1 created after · $2 page end created_at · $3 page end id · $4 quiet since · $5 ended since, or null
  */
 const findSweepPage = (facts: Facts) => {
   const jobsFinished = facts.hasJobsFinishedAt ? 'batch.jobs_finished_at' : 'batch.finished_at'
@@ -194,15 +194,16 @@ suspect AS MATERIALIZED (
   WHERE (batch.discarded_at IS NOT NULL AND ${jobsFinished} IS NOT NULL)
     OR (batch.enqueued_at IS NOT NULL AND ${jobsFinished} IS NULL AND batch.updated_at < $4::${facts.timestampType})
     ${facts.hasJobsFinishedAt ? `OR (${jobsFinished} IS NOT NULL AND batch.finished_at IS NULL AND batch.updated_at < $4::${facts.timestampType})` : ''}
+    OR (${jobsFinished} >= $5::${facts.timestampType} AND batch.on_success IS NOT NULL)
 )
-SELECT state.*, last.created_at AS page_created_at, last.id AS page_id
+SELECT state.*, last.created_at AS page_created_at, last.id AS page_id,
+  CASE WHEN state.jobs_ended_at IS NOT NULL AND (state.discarded_at IS NOT NULL OR state.broken_at IS NOT NULL)
+    THEN ${successCallback({ batchId: 'state.id', jobsFinishedAt: 'state.jobs_ended_at', enqueuedAt: 'state.enqueued_at' })}
+    ELSE false
+  END AS has_false_success
 FROM last
 LEFT JOIN (
-  SELECT ${stateColumns(facts)}, ${QUIET.replaceAll('$TYPE', facts.timestampType)} AS is_quiet,
-    CASE WHEN batch.discarded_at IS NOT NULL AND ${jobsFinished} IS NOT NULL
-      THEN ${successCallback({ batchId: 'batch.id', jobsFinishedAt: jobsFinished, enqueuedAt: 'batch.enqueued_at' })}
-      ELSE false
-    END AS has_false_success
+  SELECT ${stateColumns(facts)}, ${jobsFinished} AS jobs_ended_at, ${QUIET.replaceAll('$TYPE', facts.timestampType)} AS is_quiet
   FROM suspect AS batch
   ${BATCH_MEMBERS}
 ) AS state ON true`
@@ -215,7 +216,7 @@ const QUIET = `CASE WHEN member.is_open THEN false ELSE NOT EXISTS (
 
 export type SweptBatch = BatchState & {
   readonly is_quiet: boolean
-  /** It is discarded, and yet its success callback exists. */
+  /** It is discarded or has a broken member, and yet its success callback exists. */
   readonly has_false_success: boolean
 }
 
@@ -233,12 +234,13 @@ export const findSuspectBatches = async (
     readonly createdAfter: string
     readonly before: { createdAt: string; id: string }
     readonly quietSince: string
+    readonly endedSince: string | null
   },
 ): Promise<SweepPage> => {
   type Row = SweptBatch & { readonly page_created_at: string; readonly page_id: string }
   const rows = await rowsOf<Row & Record<string, unknown>>(db, {
     text: findSweepPage(facts),
-    values: [page.createdAfter, page.before.createdAt, page.before.id, page.quietSince],
+    values: [page.createdAfter, page.before.createdAt, page.before.id, page.quietSince, page.endedSince],
   })
   const end = rows[0]
   return {

@@ -99,9 +99,12 @@ export const lockBatches = async (db: Queryable, keys: readonly string[]): Promi
 }
 
 /** $1 advisory key bigint */
-const TRY_LOCK_BATCH = 'SELECT pg_try_advisory_xact_lock($1::bigint) AS is_locked'
+const TRY_LOCK_BATCH = `SELECT pg_try_advisory_xact_lock($1::bigint) AS is_locked, set_config('lock_timeout', '1s', true)`
 
-/** Takes GoodJob's lock of a batch until the end of the transaction, unless somebody holds it. */
+/**
+ * Takes GoodJob's lock of a batch until the end of the transaction, unless somebody holds it. Nothing in that transaction waits for
+ * any other lock longer than a second.
+ */
 export const tryLockBatch = async (db: Queryable, key: string): Promise<boolean> => {
   const rows = await rowsOf<{ is_locked: boolean }>(db, { text: TRY_LOCK_BATCH, values: [key] })
   return rows[0]?.is_locked ?? false

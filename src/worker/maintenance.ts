@@ -14,17 +14,25 @@ export interface MaintenanceOptions {
   readonly check: CheckOptions
 }
 
+/** A worker looks for successes that Ruby fired wrongly before it started, but not for ever. */
+const FIRST_LOOK_BACK_MS = 3_600_000
+
+/** An end that is stamped before a sweep may be committed after it. */
+const COMMIT_DELAY_MS = 10_000
+
 /** What a worker does beside jobs: the batch sweep at an interval, the cleanup when enough jobs have ended. */
 export class Maintenance {
   readonly #options: MaintenanceOptions
   readonly #stopped = new AbortController()
-  readonly #reportedFalseSuccesses = new Set<string>()
+  /** From when on batches that ended are still to be looked at; milliseconds. */
+  #sweptUntil: number
   #timer: NodeJS.Timeout | undefined
   #sweeping: Promise<void> | undefined
   #cleaning: Promise<void> | undefined
 
   constructor(options: MaintenanceOptions) {
     this.#options = options
+    this.#sweptUntil = options.clock.now().getTime() - FIRST_LOOK_BACK_MS
   }
 
   start(): void {
@@ -36,17 +44,20 @@ export class Maintenance {
 
   /** Begins a sweep, unless one runs. */
   sweep(): void {
-    const { database, processId, configuration, check } = this.#options
+    const { database, processId, configuration, check, clock } = this.#options
+    const startedAt = clock.now().getTime()
     this.#sweeping ??= sweepBatches({
       database,
       check,
       processId,
       windowSeconds: configuration.batchSweepWindow,
       graceSeconds: configuration.batchSweepGrace,
-      reportedFalseSuccesses: this.#reportedFalseSuccesses,
+      endedSince: new Date(this.#sweptUntil).toISOString(),
       signal: this.#stopped.signal,
     })
-      .then(() => undefined, this.#report('batch sweep'))
+      .then(({ isDone }) => {
+        if (isDone) this.#sweptUntil = startedAt - COMMIT_DELAY_MS
+      }, this.#report('batch sweep'))
       .finally(() => {
         this.#sweeping = undefined
       })

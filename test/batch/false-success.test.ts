@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { checkOptionsOf } from '../../src/batch/context.ts'
 import { sweepBatches } from '../../src/batch/sweep.ts'
-import { record, type World } from '../support/harness.ts'
-import { rubyBookkeeping, rubyPerform, rubyRetry } from './as-ruby.ts'
+import { ToldOnce } from '../../src/batch/told-once.ts'
+import { next, record, type World } from '../support/harness.ts'
+import { rubyBookkeeping, rubyDiscard, rubyPerform, rubyRetry } from './as-ruby.ts'
 import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
 
 for (const hasJobsFinishedAt of [true, false]) {
@@ -13,20 +14,54 @@ for (const hasJobsFinishedAt of [true, false]) {
       world = await openBatchWorld({ hasJobsFinishedAt })
     })
     afterAll(() => world.close())
+    beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches'))
 
-    const sweep = async (reportedFalseSuccesses: Set<string>): Promise<string[]> => {
+    const sweep = async (told: ToldOnce, endedSince?: string): Promise<string[]> => {
       const reports = record('batch_false_success')
       await sweepBatches({
         database: world.adapter.database,
-        check: checkOptionsOf(world.adapter),
+        check: { ...checkOptionsOf(world.adapter), told },
         processId: randomUUID(),
         windowSeconds: 3600,
         graceSeconds: -1,
-        reportedFalseSuccesses,
+        ...(endedSince === undefined ? {} : { endedSince }),
       })
       reports.stop()
       return reports.seen.map(({ batchId }) => batchId)
     }
+
+    test('the sweep reports it once beside a member discarded by hand, if the batch ended since', async () => {
+      const scene = await Scene.enqueue(world, { good: { startsIn: 3600 }, bad: { startsIn: 3600 } })
+      const fine = await Scene.enqueue(world, { good: { startsIn: 3600 } })
+      await rubyDiscard(world, scene.id('bad'))
+      for (const one of [scene, fine]) {
+        await rubyPerform(world, one.id('good'))
+        await rubyBookkeeping(world, one.batch.id, { hasJobsFinishedAt })
+      }
+      const { isDiscarded, callbacks } = await scene.seen()
+      expect({ isDiscarded, callbacks: callbacks.toSorted() }).toEqual({
+        isDiscarded: false,
+        callbacks: ['finish', 'success'],
+      })
+      // As after the callbacks: now nothing is left to do for the batch.
+      await world.sql(`UPDATE good_job_batches SET finished_at = clock_timestamp() AT TIME ZONE 'UTC'`)
+      const told = new ToldOnce()
+      const earlier = new Date(Date.now() - 60_000).toISOString()
+      expect(await sweep(told)).toEqual([])
+      expect(await sweep(told, new Date(Date.now() + 60_000).toISOString())).toEqual([])
+      expect(await sweep(told, earlier)).toEqual([scene.batch.id])
+      expect(await sweep(told, earlier)).toEqual([])
+    })
+
+    test('a worker reports at its start what Ruby fired before', async () => {
+      const scene = await Scene.enqueue(world, { good: { startsIn: 3600 }, bad: { startsIn: 3600 } })
+      await rubyDiscard(world, scene.id('bad'))
+      await rubyPerform(world, scene.id('good'))
+      await rubyBookkeeping(world, scene.batch.id, { hasJobsFinishedAt })
+      const reported = next('batch_false_success', 1, ({ batchId }) => batchId === scene.batch.id)
+      await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob], batchSweepInterval: 60 })
+      await reported
+    })
 
     test('the sweep reports it once while a member is still broken, and does not fire it again when none is', async () => {
       const scene = await Scene.enqueue(world, { good: { startsIn: 3600 }, bad: { startsIn: 3600 } })
@@ -39,10 +74,10 @@ for (const hasJobsFinishedAt of [true, false]) {
       await rubyBookkeeping(world, scene.batch.id, { hasJobsFinishedAt })
       await rubyBookkeeping(world, scene.batch.id, { isDiscarded: true, hasJobsFinishedAt })
 
-      const reported = new Set<string>()
+      const reported = new ToldOnce()
       expect(await sweep(reported)).toEqual([scene.batch.id])
       expect(await sweep(reported)).toEqual([])
-      expect(await sweep(new Set())).toEqual([scene.batch.id])
+      expect(await sweep(new ToldOnce())).toEqual([scene.batch.id])
 
       await rubyRetry(world, scene.id('bad'), { isForRuby: true })
       await rubyPerform(world, scene.id('bad'))

@@ -89,11 +89,18 @@ for (const hasJobsFinishedAt of [true, false]) {
       )
       const unproven = record('batch_unproven')
       expect(await sweep()).toMatchObject({ healed: 0, unproven: 1 })
-      unproven.stop()
-      await world.sql('DELETE FROM good_job_processes')
       expect(unproven.seen).toEqual([
         { batchId: scene.batch.id, description: null, reason: expect.stringContaining('deletes finished jobs') },
       ])
+      expect(await sweep()).toMatchObject({ healed: 0, unproven: 1 })
+      expect(unproven.seen).toHaveLength(1)
+      await world.sql('DELETE FROM good_job_processes')
+      await world.sql(
+        `UPDATE good_job_executions SET finished_at = finished_at - interval '1 hour' WHERE error IS NOT NULL`,
+      )
+      expect(await sweep()).toMatchObject({ healed: 0, unproven: 1 })
+      unproven.stop()
+      expect(unproven.seen.slice(1)).toMatchObject([{ reason: expect.stringContaining('is gone') }])
       expect(await scene.seen()).toMatchObject({ isDiscarded: true, callbacks: ['discard', 'finish'] })
     })
 
@@ -105,6 +112,22 @@ for (const hasJobsFinishedAt of [true, false]) {
       const before = await world.sql('SELECT * FROM good_job_batches ORDER BY id')
       expect(await sweep()).toMatchObject({ healed: 0, unproven: 0 })
       expect(await world.sql('SELECT * FROM good_job_batches ORDER BY id')).toEqual(before)
+    })
+
+    test('a batch whose row somebody has locked is told by name, and keeps no other from being healed', async () => {
+      const [locked, free] = [await hung(), await hung()]
+      const other = await world.pool.connect()
+      await other.query('BEGIN')
+      await other.query('UPDATE good_job_batches SET updated_at = updated_at WHERE id = $1', [locked.batch.id])
+      const errors = record('worker_error')
+      expect(await sweep()).toMatchObject({ healed: 1, isDone: true })
+      errors.stop()
+      await other.query('ROLLBACK')
+      other.release()
+      expect(errors.seen).toMatchObject([{ part: `batch sweep, batch ${locked.batch.id}` }])
+      expect(await free.seen()).toMatchObject({ isEnded: true, callbacks: ['finish', 'success'] })
+      expect(await sweep()).toMatchObject({ healed: 1 })
+      expect(await locked.seen()).toMatchObject({ isEnded: true, callbacks: ['finish', 'success'] })
     })
 
     test('one process sweeps at a time', async () => {
@@ -183,7 +206,12 @@ describe('over many batches', () => {
       },
     }
     const at = world.adapter.clock.timestamp()
-    const page = { createdAfter: '2020-01-01T00:00:00Z', before: { createdAt: at, id: randomUUID() }, quietSince: at }
+    const page = {
+      createdAfter: '2020-01-01T00:00:00Z',
+      before: { createdAt: at, id: randomUUID() },
+      quietSince: at,
+      endedSince: '2020-01-01T00:00:00Z',
+    }
     await findSuspectBatches(spy, facts, page)
     const [batch] = await world.sql<{ id: string }>('SELECT id FROM good_job_batches LIMIT 1')
     const [state] = await findBatchStates(spy, facts, [batch?.id ?? ''])
