@@ -14,6 +14,7 @@ import { idleSuite } from './suites/idle.ts'
 import { latencySuite } from './suites/latency.ts'
 import { memorySuite } from './suites/memory.ts'
 import { processesSuite, waitingSuite } from './suites/more.ts'
+import { plansSuite } from './suites/plans.ts'
 import { scheduledSuite } from './suites/scheduled.ts'
 
 const SUITES: readonly Suite[] = [
@@ -30,6 +31,7 @@ const SUITES: readonly Suite[] = [
   scheduledSuite,
   batchSuite,
   memorySuite,
+  plansSuite,
 ]
 
 const USAGE = `npm run bench -- [options]
@@ -42,6 +44,7 @@ const USAGE = `npm run bench -- [options]
   --json <file>          the figures with every round, for programs
   --write                puts the figures into docs/ and the README
   --add                  with --write: adds the rounds to the ones that are there
+  --keep                 leaves filled tables on the server of DATABASE_URL for the next run; --rounds 0 only fills
 
 DATABASE_URL names a server to use as it is; without it an embedded one is started.
 `
@@ -56,6 +59,7 @@ const { values } = parseArgs({
     json: { type: 'string' },
     write: { type: 'boolean', default: false },
     add: { type: 'boolean', default: false },
+    keep: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
@@ -73,18 +77,20 @@ const chosenSuites = (): Suite[] => {
 
 const run = async (): Promise<void> => {
   const suites = chosenSuites()
-  const server = await BenchServer.start()
+  const server = await BenchServer.start(process.env, { keep: values.keep })
   const options: RunOptions = {
     server,
     rounds: Number(values.rounds ?? (values.quick ? 1 : 5)),
     scale: Number(values.scale ?? (values.quick ? 0.1 : 1)),
     contenders: new RegExp(values.contenders),
+    isWritten: values.write,
     say,
   }
   try {
     for (const suite of suites) {
       say(`\n${suite.name}`)
       const figures = (await suite.run(options)).map((figure) => ({ ...figure, scale: options.scale }))
+      if (options.rounds === 0) continue
       for (const figure of figures) print(figure)
       await keep(figures, server)
     }

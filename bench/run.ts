@@ -9,6 +9,8 @@ export interface RunOptions {
   readonly scale: number
   /** Only contenders whose name matches. */
   readonly contenders: RegExp
+  /** The results go into docs/. */
+  readonly isWritten: boolean
   readonly say: (text: string) => void
 }
 

@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { Client } from 'pg'
+import { Client, escapeIdentifier } from 'pg'
 import { findEmbeddedPostgres } from '../src/demo/postgres-binaries.ts'
-import { createDatabase, databaseName, dropDatabase } from '../src/demo/postgres-databases.ts'
+import { createDatabase, databaseName, dropDatabase, withDatabase } from '../src/demo/postgres-databases.ts'
 import { startServer } from '../src/demo/postgres-server.ts'
 
 /** A durable server, as in production; only memory and the size of the WAL are more than the defaults of 1996's machines. */
@@ -42,17 +43,19 @@ export class BenchServer {
   readonly #stop: () => Promise<void>
   readonly #templates = new Map<string, Promise<string>>()
   readonly #made: string[] = []
+  readonly #isKeeping: boolean
 
-  private constructor(url: string, stop: () => Promise<void>) {
+  private constructor(url: string, stop: () => Promise<void>, isKeeping: boolean) {
     this.url = url
     this.#stop = stop
+    this.#isKeeping = isKeeping
   }
 
-  /** The server of DATABASE_URL as it is, or an embedded one. */
-  static async start(env: NodeJS.ProcessEnv = process.env): Promise<BenchServer> {
-    if (env.DATABASE_URL) return new BenchServer(env.DATABASE_URL, async () => {})
+  /** The server of DATABASE_URL as it is, or an embedded one. With `keep` templates stay there for the next run. */
+  static async start(env: NodeJS.ProcessEnv, { keep }: { keep: boolean }): Promise<BenchServer> {
+    if (env.DATABASE_URL) return new BenchServer(env.DATABASE_URL, async () => {}, keep)
     const { url, stop } = await startServer(findEmbeddedPostgres(), SETTINGS)
-    return new BenchServer(url, stop)
+    return new BenchServer(url, stop, false)
   }
 
   async settings(): Promise<Record<string, string>> {
@@ -67,7 +70,7 @@ export class BenchServer {
 
   /** A new database that looks as `fill` left the first one of this name; `fill` runs once. */
   async database(template: string, fill: (client: Client, url: string) => Promise<unknown>): Promise<BenchDatabase> {
-    const made = this.#templates.get(template) ?? this.#makeTemplate(fill)
+    const made = this.#templates.get(template) ?? this.#makeTemplate(template, fill)
     this.#templates.set(template, made)
     const url = await createDatabase(this.url, { prefix: 'good_job_bench', template: await made })
     this.#made.push(databaseName(url))
@@ -86,7 +89,7 @@ export class BenchServer {
   async forget(template: string): Promise<void> {
     const made = this.#templates.get(template)
     this.#templates.delete(template)
-    if (made !== undefined) await dropDatabase(this.url, await made)
+    if (made !== undefined && !this.#isKeeping) await dropDatabase(this.url, await made)
   }
 
   async stop(): Promise<void> {
@@ -94,13 +97,32 @@ export class BenchServer {
     await this.#stop()
   }
 
-  async #makeTemplate(fill: (client: Client, url: string) => Promise<unknown>): Promise<string> {
+  async #makeTemplate(template: string, fill: (client: Client, url: string) => Promise<unknown>): Promise<string> {
+    const kept = `good_job_bench_kept_${createHash('md5').update(template).digest('hex').slice(0, 12)}`
+    if (this.#isKeeping && (await this.#exists(kept))) return kept
     const url = await createDatabase(this.url, { prefix: 'good_job_bench' })
-    this.#made.push(databaseName(url))
+    const name = databaseName(url)
+    this.#made.push(name)
     const client = await connect(url)
     await fill(client, url)
     await client.end()
-    return databaseName(url)
+    if (!this.#isKeeping) return name
+    // Only what was filled to the end is kept.
+    await this.#run(`ALTER DATABASE ${escapeIdentifier(name)} RENAME TO ${escapeIdentifier(kept)}`)
+    return kept
+  }
+
+  async #exists(name: string): Promise<boolean> {
+    const client = await connect(this.url)
+    const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name])
+    await client.end()
+    return rowCount !== 0
+  }
+
+  async #run(statement: string): Promise<void> {
+    const client = await connect(withDatabase(this.url, 'postgres'))
+    await client.query(statement)
+    await client.end()
   }
 }
 

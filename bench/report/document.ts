@@ -4,6 +4,7 @@ import { shown } from '../run.ts'
 import { goalTable } from './goals.ts'
 import type { Machine } from './machine.ts'
 import type { Results } from './results.ts'
+import { drawSummary, summaryTable } from './summary.ts'
 import { drawFigure } from './svg.ts'
 
 const DOCS = new URL('../../docs/', import.meta.url)
@@ -13,6 +14,7 @@ export const writeDocuments = async (results: Results): Promise<void> => {
   await mkdir(new URL('performance/', DOCS), { recursive: true })
   for (const figure of results.figures)
     await writeFile(new URL(`performance/${figure.id}.svg`, DOCS), drawFigure(figure))
+  await writeFile(new URL('performance/summary.svg', DOCS), drawSummary(results.figures))
   for (const path of ['performance.md', '../README.md']) {
     const url = new URL(path, DOCS)
     const before = await readFile(url, 'utf8')
@@ -29,6 +31,7 @@ export const writeDocuments = async (results: Results): Promise<void> => {
 
 const block = (name: string, { machine, figures }: Results): string | undefined => {
   if (name === 'machine') return machineText(machine)
+  if (name === 'summary') return summaryTable(figures)
   if (name === 'goals') return goalTable(figures)
   const figure = figures.find(({ id }) => id === name)
   return figure && `![${figure.title}](performance/${figure.id}.svg)\n\n${figureTable(figure)}`
@@ -58,7 +61,7 @@ const figureTable = ({ unit, series, scale }: Figure): string => {
     `${shown(Math.min(...values))} – ${shown(Math.max(...values))}`,
     size.toLocaleString('en'),
   ])
-  const note = `${range} rounds${scale === 1 ? '' : `, ${scale} times the full size`}.`
+  const note = `${range} ${range === '1' ? 'round' : 'rounds'}${scale === 1 ? '' : `, ${scale} times the full size`}.`
   return `${table(['', `${unit}, median`, 'min – max', 'jobs a round'], rows)}\n\n${note}`
 }
 

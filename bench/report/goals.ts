@@ -1,90 +1,189 @@
 import { type Figure, median } from '../figure.ts'
+import { shown } from '../run.ts'
 import { table } from './document.ts'
 
-/** Two measured figures and the ratio that is wanted of them. */
+/** Series of figures, by id and name; the best of them counts. */
+type Source = readonly [figures: readonly string[], series: RegExp]
+
+/** What is wanted of a measured figure: a ratio to another one of the same run, or a limit. */
 interface Goal {
   readonly name: string
-  /** Figure id and names of series; the best of several counts. */
-  readonly ours: readonly [figure: string, series: RegExp]
-  readonly theirs: readonly [figure: string, series: RegExp]
-  readonly theirName: string
+  readonly ours: Source
+  readonly against: string
+  readonly theirs: Source | number
+  /** Ratio; with `isLess` theirs ÷ ours. */
   readonly atLeast: number
+  /** Less is better. */
+  readonly isLess?: boolean
 }
 
 const NODE = /^good-job-node/
+const DRAINS = ['drain', 'drain-lanes']
+const MILLION = /, 1,000,000 wait$/
 
-const GOALS: readonly Goal[] = [
+const both = (first: RegExp, second: RegExp): RegExp => new RegExp(`(?=${first.source}).*${second.source}`)
+
+const drain: readonly Goal[] = [
   {
     name: 'drain, 100 threads, 1 lane',
-    ours: ['drain', /^good-job-node, 100 threads$/],
-    theirs: ['drain', /^floor classic, 1 connection, batches of 100$/],
-    theirName: 'classic floor, 100 × 1',
+    ours: [['drain'], /^good-job-node, 100 threads/],
+    against: 'classic floor, 100 × 1',
+    theirs: [['drain'], /^floor classic, 1 connection, batches of 100$/],
     atLeast: 0.8,
   },
   {
     name: 'drain, 100 threads, 1 lane',
-    ours: ['drain', /^good-job-node, 100 threads(, deferStart \d+)?$/],
-    theirs: ['drain', /^floor deferred, 1 connection, batches of 100$/],
-    theirName: 'deferred floor, 100 × 1',
+    ours: [['drain'], /^good-job-node, 100 threads/],
+    against: 'deferred floor, 100 × 1',
+    theirs: [['drain'], /^floor deferred, 1 connection, batches of 100$/],
     atLeast: 0.8,
   },
   {
-    name: 'drain, best setting with history',
-    ours: ['drain*', NODE],
-    theirs: ['drain', /^pg-boss, batches of 100$/],
-    theirName: 'pg-boss, batches of 100',
+    name: 'drain, best setting',
+    ours: [DRAINS, NODE],
+    against: 'pg-boss, batches of 100',
+    theirs: [['drain'], /^pg-boss, batches of 100$/],
     atLeast: 1,
   },
   {
-    name: 'drain, best setting with history',
-    ours: ['drain*', NODE],
-    theirs: ['drain*', /^floor classic/],
-    theirName: 'best classic floor',
+    name: 'drain, best setting',
+    ours: [DRAINS, NODE],
+    against: 'best classic floor',
+    theirs: [DRAINS, /^floor classic/],
     atLeast: 0.8,
   },
   {
-    name: 'drain, best setting with history',
-    ours: ['drain*', NODE],
-    theirs: ['drain', /^GoodJob \(Ruby\)/],
-    theirName: 'GoodJob, 5 threads, its best',
+    name: 'drain, best setting',
+    ours: [DRAINS, NODE],
+    against: 'best deferred floor',
+    theirs: [DRAINS, /^floor deferred/],
+    atLeast: 0.8,
+  },
+  {
+    name: 'drain, best setting',
+    ours: [DRAINS, NODE],
+    against: 'GoodJob, 5 threads, its best',
+    theirs: [['drain'], /^GoodJob/],
     atLeast: 50,
   },
   {
-    name: 'drain, 10 threads, history on',
-    ours: ['drain', /^good-job-node, 10 threads/],
-    theirs: ['drain', /^graphile-worker, 10 concurrent$/],
-    theirName: 'graphile-worker, 10 concurrent',
+    name: 'drain, 10 threads',
+    ours: [['drain'], /^good-job-node, 10 threads/],
+    against: 'graphile-worker, 10 concurrent',
+    theirs: [['drain'], /^graphile-worker, 10/],
     atLeast: 1,
   },
   {
     name: 'drain, rows deleted, best setting',
-    ours: ['drain-deleting', NODE],
-    theirs: ['drain-deleting', /^floor classic/],
-    theirName: 'best classic floor with delete',
+    ours: [['drain-deleting'], NODE],
+    against: 'best classic floor that deletes',
+    theirs: [['drain-deleting'], /^floor classic/],
     atLeast: 0.8,
   },
 ]
 
+const enqueueAndStart: readonly Goal[] = [
+  {
+    name: 'enqueue one by one',
+    ours: [['enqueue-one'], NODE],
+    against: 'raw insert',
+    theirs: [['enqueue-one'], /^floor/],
+    atLeast: 0.85,
+  },
+  {
+    name: 'enqueue 1,000 at once',
+    ours: [['enqueue-bulk'], NODE],
+    against: 'raw insert',
+    theirs: [['enqueue-bulk'], /^floor/],
+    atLeast: 0.8,
+  },
+  ...['p50', 'p99'].map(
+    (word): Goal => ({
+      name: `enqueue to start, idle, ${word}`,
+      ours: [['latency-idle'], both(NODE, new RegExp(`${word}$`))],
+      against: 'graphile-worker',
+      theirs: [['latency-idle'], new RegExp(`^graphile-worker, 10.*${word}$`)],
+      atLeast: 1,
+      isLess: true,
+    }),
+  ),
+]
+
+const largeTables: readonly Goal[] = [
+  {
+    name: 'a million wait, 100 threads',
+    ours: [['backlog'], both(/^good-job-node, 100 threads/, MILLION)],
+    against: 'classic floor at the same depth',
+    theirs: [['backlog'], both(/^floor classic/, MILLION)],
+    atLeast: 0.8,
+  },
+  ...['behind another queue', 'behind foreign classes in the same queue'].map(
+    (place): Goal => ({
+      name: `100 threads of one queue, ${place}`,
+      ours: [['foreign'], new RegExp(`^good-job-node.*queues bench.*${place}$`)],
+      against: 'alone',
+      theirs: [['foreign'], /^good-job-node.*queues bench.*alone$/],
+      atLeast: 0.8,
+    }),
+  ),
+  ...[10, 100].map(
+    (threads): Goal => ({
+      name: `jobs done since the last vacuum, ${threads} threads`,
+      ours: [['vacuum'], new RegExp(`^good-job-node, ${threads} .*not vacuumed$`)],
+      against: 'vacuumed',
+      theirs: [['vacuum'], new RegExp(`^good-job-node, ${threads} threads, vacuumed$`)],
+      atLeast: 0.8,
+    }),
+  ),
+  {
+    name: 'finished rows beside, 100 threads',
+    ours: [['finished'], /^good-job-node.*, [1-9][\d,]* finished/],
+    against: 'none',
+    theirs: [['finished'], /^good-job-node.*, 0 finished/],
+    atLeast: 0.9,
+  },
+]
+
+const idle: readonly Goal[] = [
+  {
+    name: 'idle, transactions a second',
+    ours: [['idle-transactions'], NODE],
+    against: 'limit',
+    theirs: 0.3,
+    atLeast: 1,
+    isLess: true,
+  },
+  {
+    name: 'idle, CPU seconds in 30 s',
+    ours: [['idle-cpu'], NODE],
+    against: 'limit',
+    theirs: 0.05,
+    atLeast: 1,
+    isLess: true,
+  },
+  { name: 'idle, MB', ours: [['idle-memory'], NODE], against: 'limit', theirs: 80, atLeast: 1, isLess: true },
+]
+
 /** How far the worker is from what was wanted of it. */
 export const goalTable = (figures: readonly Figure[]): string => {
-  const rows = GOALS.flatMap((goal) => {
-    const [ours, theirs] = [best(figures, goal.ours), best(figures, goal.theirs)]
+  const rows = [...drain, ...enqueueAndStart, ...largeTables, ...idle].flatMap((goal) => {
+    const { name, against, atLeast, isLess = false } = goal
+    const ours = best(figures, goal.ours, isLess)
+    const theirs = typeof goal.theirs === 'number' ? goal.theirs : best(figures, goal.theirs, isLess)
     if (ours === undefined || theirs === undefined) return []
-    const ratio = ours / theirs
-    const verdict = ratio >= goal.atLeast ? 'reached' : `missed: ${Math.round((ratio / goal.atLeast) * 100)} % of it`
-    return [[`${goal.name}, against ${goal.theirName}`, ratio.toFixed(2), `≥ ${goal.atLeast}`, verdict]]
+    const ratio = isLess ? theirs / ours : ours / theirs
+    const verdict = ratio >= atLeast ? 'reached' : `missed: ${Math.round((ratio / atLeast) * 100)} % of it`
+    return [[name, shown(ours), `${against}: ${shown(theirs)}`, ratio.toFixed(2), `≥ ${atLeast}`, verdict]]
   })
-  return table(['', 'ratio', 'goal', ''], rows)
+  return table(['', 'measured', 'against', 'ratio', 'goal', ''], rows)
 }
 
-/** The highest median of the series that are meant. */
-const best = (figures: readonly Figure[], [id, series]: Goal['ours']): number | undefined => {
-  const isMeant = (figure: Figure) =>
-    id.endsWith('*') ? figure.id === 'drain' || figure.id === 'drain-lanes' : figure.id === id
+const best = (figures: readonly Figure[], [ids, series]: Source, isLess: boolean): number | undefined => {
   const medians = figures
-    .filter(isMeant)
+    .filter(({ id }) => ids.includes(id))
     .flatMap((figure) => figure.series)
     .filter(({ name }) => series.test(name))
     .map(({ values }) => median(values))
-  return medians.length === 0 ? undefined : Math.max(...medians)
+  if (medians.length === 0) return undefined
+  return isLess ? Math.min(...medians) : Math.max(...medians)
 }

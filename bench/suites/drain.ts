@@ -11,7 +11,7 @@ import {
 import { drain } from '../drain.ts'
 import { alternate, type RunOptions, type Suite } from '../run.ts'
 
-const JOBS = 40_000
+const JOBS = 20_000
 const THREADS = [1, 5, 10, 100, 500]
 const BATCHES = [1, 10, 100, 500]
 

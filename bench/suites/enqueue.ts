@@ -61,7 +61,7 @@ const measure =
 export const enqueueSuite: Suite = {
   name: 'enqueue',
   run: async (options) => {
-    const oneByOne = measure(options, 5_000, (count) => ({ kind: 'oneByOne', count, pauseMs: 0, isTimed: false }))
+    const oneByOne = measure(options, 3_000, (count) => ({ kind: 'oneByOne', count, pauseMs: 0, isTimed: false }))
     const bulk = measure(options, 50_000, (count) => ({ kind: 'bulk', count, size: BULK }))
     return [
       {

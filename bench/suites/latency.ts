@@ -15,7 +15,7 @@ import type { Figure } from '../figure.ts'
 import { Collector, type RunOptions, type Suite } from '../run.ts'
 import type { BenchDatabase } from '../server.ts'
 
-const JOBS = 300
+const JOBS = 200
 /** Longer than a job is under way, so that each meets an idle worker. */
 const PAUSE_MS = 20
 /** Until connections are warm and LISTEN stands. */
@@ -76,8 +76,8 @@ const rubyDelays = async (database: BenchDatabase, count: number): Promise<numbe
   await app.run(
     `ActiveJob::Base.logger.level = :warn
      NoopJob.perform_later
-     sleep(5)
-     args[:count].times { NoopJob.perform_later; sleep(0.05) }
+     sleep(1)
+     args[:count].times { NoopJob.perform_later; sleep(0.03) }
      nil`,
     { count },
   )
