@@ -1,12 +1,8 @@
 import { jobLockKeySql } from './advisory-lock.ts'
+import { type CandidateOptions, candidateOrder, candidates, queuePredicate } from './claim-candidates.ts'
 import type { Facts } from './database.ts'
-import { countOf, type Queryable, rowsOf, type Statement } from './types.ts'
-
-/** Which queues a pool serves. */
-export type QueueSelector =
-  | { readonly kind: 'all' }
-  | { readonly kind: 'include'; readonly queues: readonly string[]; readonly isOrdered: boolean }
-  | { readonly kind: 'exclude'; readonly queues: readonly string[] }
+import { Parameters, statementName } from './parameters.ts'
+import { countOf, type Queryable, rowsOf } from './types.ts'
 
 /** A job that this process has just claimed and started, as the columns say. */
 export interface ClaimedRow {
@@ -27,85 +23,51 @@ export interface ClaimedRow {
   readonly execution_id: string
 }
 
-export interface ClaimOptions {
-  readonly selector: QueueSelector
-  readonly jobClasses: readonly string[]
-  readonly sort: 'created_at' | 'scheduled_at'
-  /** Candidates to look at, at most. */
-  readonly selectLimit: number
+export interface ClaimOptions extends CandidateOptions {
   /** Jobs to claim, at most. */
   readonly limit: number
   readonly processId: string
   /** What the rows are stamped with. */
   readonly now: string
-  /** Jobs up to this time are due. */
-  readonly dueUntil: string
   /** Jobs that run in this process: the session would not exclude itself. */
   readonly runningIds: readonly string[]
   /** Advisory keys of ended attempts, released on the way. */
   readonly releaseKeys: readonly string[]
 }
 
-const queuePredicate = (selector: QueueSelector): string => {
-  if (selector.kind === 'all') return ''
-  if (selector.kind === 'exclude') return 'AND (queue_name <> ALL ($8::text[]) OR queue_name IS NULL)'
-  // One queue as a range lets the planner walk (queue_name, priority, created_at) in order instead of sorting.
-  if (selector.queues.length === 1) return 'AND queue_name >= ($8::text[])[1] AND queue_name <= ($8::text[])[1]'
-  return 'AND queue_name = ANY ($8::text[])'
-}
-
-const order = (selector: QueueSelector, sort: ClaimOptions['sort']): string => {
-  const jobs =
-    sort === 'created_at'
-      ? 'priority ASC NULLS LAST, created_at ASC'
-      : 'priority ASC NULLS LAST, scheduled_at ASC, id ASC'
-  if (selector.kind !== 'include') return jobs
-  if (selector.queues.length === 1) return `queue_name, ${jobs}`
-  return selector.isOrdered ? `array_position($8::text[], queue_name), ${jobs}` : jobs
-}
-
 /**
  * Candidates in GoodJob's order, their advisory locks, the start of each attempt and its execution row, in one statement.
  *
- * The row lock of `candidate` makes Postgres re-check finished_at, scheduled_at and locked_by_id on the newest version of the
- * row, so nothing that changed after the snapshot is claimed. `locked` pulls candidates one by one until it has enough: one
- * that another process holds costs a look at the next. A CTE is computed once, so no lock is taken twice (GoodJob's phantom locks).
- *
- * $1 now timestamp · $2 process uuid · $3 limit int · $4 job classes text[] · $5 running ids uuid[] · $6 keys to release bigint[] ·
- * $7 due until timestamp · $8 queues text[]
+ * `locked` pulls candidates one by one until it has enough: one that another process holds costs a look at the next. A CTE is
+ * computed once, so no lock is taken twice (GoodJob's phantom locks).
  */
-const claimJobs = (facts: Facts, options: ClaimOptions): string => `
+const claimJobs = (facts: Facts, options: ClaimOptions, parameters: Parameters): string => {
+  const now = parameters.add(options.now, facts.timestampType)
+  const processId = parameters.add(options.processId, 'uuid')
+  const considered = { ...options, selectLimit: Math.max(options.selectLimit, options.limit) }
+  return `
 WITH released AS MATERIALIZED (
-  SELECT count(pg_advisory_unlock(key)) AS keys FROM unnest($6::bigint[]) AS key
+  SELECT count(pg_advisory_unlock(key)) AS keys FROM unnest(${parameters.add(options.releaseKeys, 'bigint[]')}) AS key
 ),
-candidate AS MATERIALIZED (
-  SELECT id, performed_at
-  FROM good_jobs
-  WHERE finished_at IS NULL
-    AND locked_by_id IS NULL
-    AND scheduled_at <= $7::${facts.timestampType}
-    AND job_class = ANY ($4::text[])
-    ${queuePredicate(options.selector)}
-  ORDER BY ${order(options.selector, options.sort)}
-  LIMIT ${Math.max(options.selectLimit, options.limit)}
-  FOR NO KEY UPDATE SKIP LOCKED
+candidate AS MATERIALIZED (${candidates(facts, considered, parameters, ['id', 'performed_at'])}
 ),
 locked AS MATERIALIZED (
   SELECT id, performed_at, gen_random_uuid() AS execution_id
   FROM candidate
-  WHERE CASE WHEN id = ANY ($5::uuid[]) THEN false ELSE pg_try_advisory_lock(${jobLockKeySql('id')}) END
-  LIMIT $3::int
+  WHERE CASE WHEN id = ANY (${parameters.add(options.runningIds, 'uuid[]')}) THEN false
+    ELSE pg_try_advisory_lock(${jobLockKeySql('id')}) END
+  LIMIT ${parameters.add(options.limit, 'int')}
 ),
 started AS (
   UPDATE good_jobs
-  SET locked_by_id = $2::uuid,
-      locked_at = $1::${facts.timestampType},
+  SET locked_by_id = ${processId},
+      locked_at = ${now},
       ${facts.hasLockType ? 'lock_type = 2,' : ''}
-      performed_at = $1::${facts.timestampType},
+      performed_at = ${now},
       executions_count = least(coalesce(executions_count, 0), ${INT4_MAX - 1}) + 1,
       error = CASE WHEN locked.performed_at IS NULL THEN error ELSE ${interruptedText('locked.performed_at')} END,
       error_event = CASE WHEN locked.performed_at IS NULL THEN error_event ELSE 0 END,
-      updated_at = $1::${facts.timestampType}
+      updated_at = ${now}
   FROM locked
   WHERE good_jobs.id = locked.id
   RETURNING good_jobs.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
@@ -113,24 +75,22 @@ started AS (
 ),
 interrupted AS (
   UPDATE good_job_executions
-  SET error = ${interruptedText('locked.performed_at')}, error_event = 0, finished_at = $1::${facts.timestampType}, duration = '0'
+  SET error = ${interruptedText('locked.performed_at')}, error_event = 0, finished_at = ${now}, duration = '0'
   FROM locked
   WHERE active_job_id = locked.id AND locked.performed_at IS NOT NULL AND finished_at IS NULL
 ),
 execution AS (
   INSERT INTO good_job_executions
     (id, created_at, updated_at, active_job_id, job_class, queue_name, serialized_params, scheduled_at, process_id)
-  SELECT execution_id, $1::${facts.timestampType}, $1::${facts.timestampType}, id, job_class, queue_name, serialized_params,
-    coalesce(scheduled_at, created_at), $2::uuid
+  SELECT execution_id, ${now}, ${now}, id, job_class, queue_name, serialized_params, coalesce(scheduled_at, created_at), ${processId}
   FROM started
 )
 SELECT started.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
   batch_callback_id, scheduled_at, executions_count, interrupted_at, execution_id
 FROM released
 LEFT JOIN started ON true
-ORDER BY ${order(options.selector, options.sort)
-  .replace(/created_at ASC/, 'started.created_at ASC')
-  .replace(/, id ASC/, ', started.id ASC')}`
+ORDER BY ${candidateOrder(options, parameters, 'started')}`
+}
 
 /** A row that counts to the end of the column must not make the claim of all others fail. */
 const INT4_MAX = 2 ** 31 - 1
@@ -139,36 +99,15 @@ const INT4_MAX = 2 ** 31 - 1
 const interruptedText = (performedAt: string): string =>
   `'GoodJob::InterruptedError: Interrupted after starting perform at ''' || to_char(${performedAt}, 'YYYY-MM-DD HH24:MI:SS') || ' UTC'''`
 
-const texts = new Map<string, Statement>()
-
-const claimStatement = (facts: Facts, options: ClaimOptions): Statement => {
-  const { selector } = options
-  const shape =
-    selector.kind === 'include'
-      ? `include_${selector.queues.length === 1 ? 'one' : selector.isOrdered ? 'ordered' : 'many'}`
-      : selector.kind
-  const key = `claim_${shape}_${options.sort}_${Math.max(options.selectLimit, options.limit)}_${facts.hasLockType}_${facts.timestampType}`
-  const known = texts.get(key)
-  if (known) return known
-  const statement = { name: key.slice(0, 63), text: claimJobs(facts, options) }
-  texts.set(key, statement)
-  return statement
-}
-
 /** Claims and starts up to `limit` jobs on the session that will hold their advisory locks. */
 export const claim = async (lane: Queryable, facts: Facts, options: ClaimOptions): Promise<ClaimedRow[]> => {
-  const { selector } = options
-  const values: unknown[] = [
-    options.now,
-    options.processId,
-    options.limit,
-    options.jobClasses,
-    options.runningIds,
-    options.releaseKeys,
-    options.dueUntil,
-  ]
-  if (selector.kind !== 'all') values.push(selector.queues)
-  const rows = await rowsOf<ClaimedRow & { id: string | null }>(lane, { ...claimStatement(facts, options), values })
+  const parameters = new Parameters()
+  const text = claimJobs(facts, options, parameters)
+  const rows = await rowsOf<ClaimedRow & { id: string | null }>(lane, {
+    name: statementName('claim', text),
+    text,
+    values: parameters.values,
+  })
   return rows.filter((row) => row.id !== null)
 }
 
@@ -229,27 +168,29 @@ export const releaseUnknownClaims = (
     values: [options.processId, options.knownIds, options.claimedAt, options.claimedBefore],
   })
 
-const nextScheduledAt = (facts: Facts, selector: QueueSelector): string => `
+const nextScheduledAt = (facts: Facts, options: NextStartOptions, parameters: Parameters): string => `
 SELECT min(scheduled_at) AS scheduled_at
 FROM good_jobs
 WHERE finished_at IS NULL
   AND locked_by_id IS NULL
-  AND scheduled_at > $1::${facts.timestampType}
-  AND scheduled_at <= $2::${facts.timestampType}
-  AND job_class = ANY ($3::text[])
-  ${queuePredicate(selector).replaceAll('$8', '$4')}`
+  AND scheduled_at > ${parameters.add(options.from, facts.timestampType)}
+  AND scheduled_at <= ${parameters.add(options.to, facts.timestampType)}
+  AND job_class = ANY (${parameters.add(options.jobClasses, 'text[]')})
+  ${queuePredicate(options.selector, parameters)}`
+
+export interface NextStartOptions extends Pick<CandidateOptions, 'selector' | 'jobClasses'> {
+  readonly from: string
+  readonly to: string
+}
 
 /** The earliest start of a waiting job after `from` and not later than `to`, if there is one. */
 export const findNextScheduledAt = async (
   db: Queryable,
   facts: Facts,
-  options: Pick<ClaimOptions, 'selector' | 'jobClasses'> & { readonly from: string; readonly to: string },
+  options: NextStartOptions,
 ): Promise<string | null> => {
-  const values: unknown[] = [options.from, options.to, options.jobClasses]
-  if (options.selector.kind !== 'all') values.push(options.selector.queues)
-  const rows = await rowsOf<{ scheduled_at: string | null }>(db, {
-    text: nextScheduledAt(facts, options.selector),
-    values,
-  })
+  const parameters = new Parameters()
+  const text = nextScheduledAt(facts, options, parameters)
+  const rows = await rowsOf<{ scheduled_at: string | null }>(db, { text, values: parameters.values })
   return rows[0]?.scheduled_at ?? null
 }
