@@ -4,15 +4,20 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 /** Where the process behind the proxy dies: before the server sees a statement, or after it answered it. */
 export interface CrashPoint {
   readonly when: 'before' | 'after'
+  /** The connections that count, by their application_name. @default the completer's */
+  readonly session?: RegExp
   /** Text or name of the statement. */
   readonly statement: RegExp
 }
+
+const COMPLETER = /^GoodJob::Completer$/
+const APPLICATION_NAME = /application_name\0([^\0]*)\0/
 
 /** The last message of an answer: ReadyForQuery, five bytes and a state. */
 const READY_FOR_QUERY = Buffer.from([0x5a, 0, 0, 0, 5])
 
 /**
- * A TCP proxy between a worker process and Postgres that kills the worker at one statement boundary of its completer. A statement is
+ * A TCP proxy between a worker process and Postgres that kills the worker at one statement boundary. A statement is
  * known by its text, or by its name when the server has prepared it.
  */
 export class CrashProxy implements AsyncDisposable {
@@ -61,13 +66,15 @@ export class CrashProxy implements AsyncDisposable {
 
   #link(client: Socket): void {
     const server = createConnection(this.#target)
-    let isCompleter = false
+    const { session = COMPLETER, statement, when } = this.#point
+    let isMeant = false
     let isAwaited = false
     client.on('data', (chunk: Buffer) => {
       const text = chunk.toString('latin1')
-      if (text.includes('application_name\0GoodJob::Completer')) isCompleter = true
-      const isPoint = isCompleter && this.#point.statement.test(text)
-      if (isPoint && this.#point.when === 'before') this.#die()
+      const name = APPLICATION_NAME.exec(text)?.[1]
+      if (name !== undefined) isMeant = session.test(name)
+      const isPoint = isMeant && statement.test(text)
+      if (isPoint && when === 'before') this.#die()
       if (this.#isCrashed) return
       if (isPoint) isAwaited = true
       server.write(chunk)
