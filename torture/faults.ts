@@ -13,6 +13,8 @@ export interface FaultOptions {
   readonly random: Random
   readonly pool: Pool
   readonly ledger: Pool
+  /** Names of the faults to choose from. @default all */
+  readonly only?: readonly string[] | undefined
 }
 
 /** A fault: how often it is chosen in comparison with the others, whether it takes advisory locks, and what it does. */
@@ -34,7 +36,9 @@ export class Faults {
 
   constructor(options: FaultOptions) {
     this.#options = options
-    this.#faults = new Map(Object.entries(this.#table()))
+    const table = Object.entries(this.#table())
+    this.#faults = new Map(table.filter(([name]) => options.only?.includes(name) ?? true))
+    if (this.#faults.size === 0) throw new Error(`no such fault; there are: ${table.map(([name]) => name).join('; ')}`)
   }
 
   /** Starts the next fault; it goes on by itself. */

@@ -48,17 +48,19 @@ export class Fleet {
     await Promise.all(started)
   }
 
-  /** kill -9, noted in the ledger just before; the process row is made to look as old as it will be in ten minutes. */
+  /** kill -9, noted in the ledger just before. */
   async kill({ worker }: Place): Promise<void> {
     const { ledger } = this.#options
-    await ledger.query('INSERT INTO fleet_deaths (worker, at) VALUES ($1, clock_timestamp())', [worker.plan.name])
+    await ledger.query('INSERT INTO fleet_deaths (worker) VALUES ($1)', [worker.plan.name])
     worker.signal('SIGKILL')
     await worker.exited
   }
 
   /** Lets the others take a killed worker for dead, which they do after five minutes of silence. */
-  async forget({ processId }: FleetWorker): Promise<void> {
-    await this.#options.pool.query(AGE_PROCESS, [processId])
+  async forget({ processId, plan }: FleetWorker): Promise<void> {
+    const { pool, ledger } = this.#options
+    await pool.query(AGE_PROCESS, [processId])
+    await ledger.query('UPDATE fleet_deaths SET forgotten_at = clock_timestamp() WHERE worker = $1', [plan.name])
   }
 
   /** A new worker in the place of one that has ended. */

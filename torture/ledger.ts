@@ -19,7 +19,12 @@ CREATE TABLE fleet_attempts (
   outcome text
 );
 CREATE INDEX ON fleet_attempts (job_id);
-CREATE TABLE fleet_deaths (worker text PRIMARY KEY, at timestamptz NOT NULL);
+CREATE TABLE fleet_deaths (
+  worker text PRIMARY KEY,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- Since then its process row looks as old as it would five minutes later.
+  forgotten_at timestamptz
+);
 CREATE TABLE fleet_faults (
   id bigserial PRIMARY KEY,
   kind text NOT NULL,
@@ -27,6 +32,11 @@ CREATE TABLE fleet_faults (
   takes_locks boolean NOT NULL,
   at timestamptz NOT NULL DEFAULT clock_timestamp(),
   over_at timestamptz
+);
+CREATE TABLE fleet_actions (
+  job_id uuid NOT NULL,
+  action text NOT NULL,
+  at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE TABLE fleet_workers (worker text PRIMARY KEY, side text NOT NULL, strategy text NOT NULL, process_id uuid NOT NULL);`
 

@@ -1,31 +1,52 @@
-// npm run torture [-- --minutes 5 --seed 1 --no-ruby]: a mixed fleet under faults; exit code 1 when a promise was broken.
+// npm run torture [-- --minutes 5 --seed 1 …]: a mixed fleet under faults; exit code 1 when a promise was broken.
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { prepareRuby } from './ruby.ts'
 import { runTorture } from './torture.ts'
+import { STRATEGIES, type Strategy } from './worker-process.ts'
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '5' },
-    seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
-    'no-ruby': { type: 'boolean', default: false },
-  },
-})
-const minutes = Number(values.minutes)
-const seed = Number(values.seed)
-if (!(minutes > 0) || !Number.isInteger(seed)) {
-  console.error('usage: npm run torture -- --minutes <more than 0> --seed <whole number> [--no-ruby]')
+const USAGE = `npm run torture -- [options]
+  --minutes <number>   how long faults are injected (5)
+  --seed <number>      where the random choices come from; printed when not given
+  --workers <list>     of ${STRATEGIES.join(', ')} (node,node,advisory,skiplocked,hybrid)
+  --faults <list>      names of faults, separated by semicolons (all)`
+
+const usage = (): never => {
+  console.error(USAGE)
   process.exit(2)
 }
 
-const hasRuby = !values['no-ruby'] && (await prepareRuby())
+const options = {
+  minutes: { type: 'string', default: '5' },
+  seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
+  workers: { type: 'string', default: 'node,node,advisory,skiplocked,hybrid' },
+  faults: { type: 'string' },
+} as const
+
+const parse = () => {
+  try {
+    return parseArgs({ options }).values
+  } catch {
+    return usage()
+  }
+}
+
+const isStrategy = (word: string): word is Strategy => (STRATEGIES as readonly string[]).includes(word)
+
+const values = parse()
+const minutes = Number(values.minutes)
+const seed = Number(values.seed)
+const words = values.workers.split(',')
+const wanted = words.filter(isStrategy)
+if (!(minutes > 0) || !Number.isInteger(seed) || wanted.length !== words.length) usage()
+
+const needsRuby = wanted.some((strategy) => strategy !== 'node')
+const hasRuby = needsRuby && (await prepareRuby())
+const workers = hasRuby ? wanted : wanted.map(() => 'node' as const)
 const logFolder = await mkdtemp(join(tmpdir(), 'good-job-torture-'))
-const workers = hasRuby
-  ? 'two workers in Node, Ruby workers on advisory, skiplocked and hybrid'
-  : 'three workers in Node, no Ruby'
-console.log(`torture: ${minutes} minutes, seed ${seed}, ${workers}; their logs: ${logFolder}`)
-if (!hasRuby) console.log('torture: there is no Ruby here, so nothing is shown about a mixed fleet')
-const isKept = await runTorture({ minutes, seed, hasRuby, logFolder })
+console.log(`torture: ${minutes} minutes, seed ${seed}, workers ${workers.join(', ')}; their logs: ${logFolder}`)
+if (needsRuby && !hasRuby) console.log('torture: there is no Ruby here, so nothing is shown about a mixed fleet')
+const isKept = await runTorture({ minutes, seed, workers, logFolder, faults: values.faults?.split(';') })
 process.exit(isKept ? 0 : 1)

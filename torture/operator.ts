@@ -18,18 +18,25 @@ export class Operator {
   readonly #adapter: Adapter
   readonly #pool: Pool
   readonly #random: Random
+  readonly #ledger: Pool
 
-  constructor(adapter: Adapter, pool: Pool, random: Random) {
-    this.#adapter = adapter
-    this.#pool = pool
-    this.#random = random
+  constructor(options: {
+    readonly adapter: Adapter
+    readonly pool: Pool
+    readonly ledger: Pool
+    readonly random: Random
+  }) {
+    this.#adapter = options.adapter
+    this.#pool = options.pool
+    this.#ledger = options.ledger
+    this.#random = options.random
   }
 
   /** Retries discarded jobs; answers how many there were. */
   async retryDiscarded(): Promise<number> {
     const { rows } = await this.#pool.query<{ id: string }>(DISCARDED)
     for (const { id } of rows) {
-      if (await this.#act(() => this.#adapter.retryJob(id))) this.counts.retried += 1
+      if (await this.#act(id, 'retry', () => this.#adapter.retryJob(id))) this.counts.retried += 1
     }
     return rows.length
   }
@@ -39,11 +46,12 @@ export class Operator {
     const { rows } = await this.#pool.query<{ id: string }>(RUNNING)
     const id = this.#random.pick(rows)?.id
     if (id === undefined) return
-    if (await this.#act(() => this.#adapter.forceDiscardJob(id))) this.counts.forceDiscarded += 1
+    if (await this.#act(id, 'force discard', () => this.#adapter.forceDiscardJob(id))) this.counts.forceDiscarded += 1
   }
 
   /** What GoodJob refuses, because the job has moved on or is being performed, is no fault. */
-  async #act(action: () => Promise<void>): Promise<boolean> {
+  async #act(id: string, name: string, action: () => Promise<void>): Promise<boolean> {
+    await this.#ledger.query('INSERT INTO fleet_actions (job_id, action) VALUES ($1, $2)', [id, name])
     try {
       await action()
       return true

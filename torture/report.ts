@@ -62,8 +62,10 @@ export const printReport = (report: Report): void => {
   console.table(verdict.overlaps)
   console.log('Attempts after a success: the earlier, the later')
   console.table(verdict.repeated)
+  console.log('Milliseconds from a kill -9, or from its expiry, to the next attempt of each job that it cut off')
+  console.table(verdict.reruns)
   console.log('Callbacks of batches')
   console.table(verdict.callbacks)
-  for (const example of verdict.examples) console.log(example)
+  for (const history of verdict.histories) console.log(history)
   console.log(violations.length === 0 ? 'Every promise was kept.' : `BROKEN: ${violations.join('; ')}`)
 }

@@ -15,7 +15,10 @@ import type { Strategy } from './worker-process.ts'
 export interface TortureOptions {
   readonly minutes: number
   readonly seed: number
-  readonly hasRuby: boolean
+  /** How each worker of the fleet claims. */
+  readonly workers: readonly Strategy[]
+  /** Names of the faults to choose from. @default all */
+  readonly faults?: readonly string[] | undefined
   readonly logFolder: string
 }
 
@@ -31,8 +34,6 @@ interface Scene {
   readonly faults: Faults
 }
 
-const STRATEGIES: readonly Strategy[] = ['node', 'node', 'advisory', 'skiplocked', 'hybrid']
-const WITHOUT_RUBY: readonly Strategy[] = ['node', 'node', 'node']
 const THREADS = 5
 const BACKLOG = 60
 const PROGRESS_MS = 5_000
@@ -41,9 +42,9 @@ const PROGRESS_MS = 5_000
 export const runTorture = async (options: TortureOptions): Promise<boolean> => {
   const scene = await setUp(options)
   try {
-    await scene.fleet.start(options.hasRuby ? STRATEGIES : WITHOUT_RUBY)
+    await scene.fleet.start(options.workers)
     await tortureFor(scene, options)
-    const rescued = await drain(scene, options.hasRuby)
+    const rescued = await drain(scene)
     await scene.fleet.stop()
     return await report(scene, rescued)
   } finally {
@@ -51,7 +52,7 @@ export const runTorture = async (options: TortureOptions): Promise<boolean> => {
   }
 }
 
-const setUp = async ({ seed, hasRuby, logFolder }: TortureOptions): Promise<Scene> => {
+const setUp = async ({ seed, workers, logFolder, faults: only }: TortureOptions): Promise<Scene> => {
   const [server, ledgerServer] = await Promise.all([startRestartableServer(), startRestartableServer()])
   const pool = quietPool(server.databaseUrl)
   const ledger = quietPool(ledgerServer.databaseUrl)
@@ -61,6 +62,7 @@ const setUp = async ({ seed, hasRuby, logFolder }: TortureOptions): Promise<Scen
   await pool.query(await readFile('schema.sql', 'utf8'))
   await ledger.query(LEDGER_TABLES)
   const random = new Random(seed)
+  const hasRuby = workers.some((strategy) => strategy !== 'node')
   const load = new Load({
     databaseUrl: server.databaseUrl,
     pool,
@@ -68,7 +70,7 @@ const setUp = async ({ seed, hasRuby, logFolder }: TortureOptions): Promise<Scen
     hasRuby,
     backlog: BACKLOG,
   })
-  const operator = new Operator(load.adapter, pool, random)
+  const operator = new Operator({ adapter: load.adapter, pool, ledger, random })
   const fleet = new Fleet({
     databaseUrl: server.databaseUrl,
     ledgerUrl: ledgerServer.databaseUrl,
@@ -78,7 +80,7 @@ const setUp = async ({ seed, hasRuby, logFolder }: TortureOptions): Promise<Scen
     script: new URL('./worker.js', import.meta.url).pathname,
     threads: THREADS,
   })
-  const faults = new Faults({ fleet, server, operator, random, pool, ledger })
+  const faults = new Faults({ fleet, server, operator, random, pool, ledger, only })
   return { server, ledgerServer, pool, ledger, fleet, load, operator, faults }
 }
 
@@ -142,8 +144,8 @@ const DRAIN_MS = 60_000
  * Lets everything end, without faults. What is still open after a minute may belong to a Ruby process that lives and does not
  * know it (its outcome could not be written): that ends with the process. Answers how many jobs needed this.
  */
-const drain = async (scene: Scene, hasRuby: boolean): Promise<number> => {
-  if ((await untilEnded(scene)) === 0 || !hasRuby) return 0
+const drain = async (scene: Scene): Promise<number> => {
+  if ((await untilEnded(scene)) === 0) return 0
   const open = (await scene.pool.query<{ jobs: number }>(OPEN)).rows[0]?.jobs ?? 0
   const ruby = scene.fleet.places.filter(({ strategy }) => strategy !== 'node')
   await scene.fleet.stop(ruby)

@@ -1,4 +1,6 @@
 import type { Pool } from 'pg'
+import { EXCUSES_OVERLAP, EXCUSES_REPEATED, IS_OVERLAP, IS_REPEATED } from './excuses.ts'
+import { HISTORIES } from './histories.ts'
 import { LEDGER_TABLES } from './ledger.ts'
 
 /** Two attempts of one job, counted by the sides of the earlier and the later one. */
@@ -21,9 +23,22 @@ export interface Verdict {
   readonly repeated: readonly Pairs[]
   readonly early: Readonly<Record<string, number>>
   readonly callbacks: readonly CallbackCount[]
-  /** Executions of ended jobs that were never closed, by side. */
+  /** Executions of ended jobs that were never closed, by side; without those that two Ruby workers disturbed. */
   readonly openExecutions: Readonly<Record<string, number>>
-  readonly examples: readonly string[]
+  readonly histories: readonly string[]
+  readonly reruns: readonly Rerun[]
+}
+
+/** How long jobs of killed workers waited for their next attempt, milliseconds. */
+export interface Rerun {
+  /** How the dead worker had claimed, and the one that ran the job again. */
+  readonly dead: string
+  readonly next: string
+  /** At once, or only after the dead process had been forgotten: then counted from there. */
+  readonly since: 'death' | 'expiry'
+  readonly jobs: number
+  readonly p50: number
+  readonly max: number
 }
 
 export interface CallbackCount {
@@ -32,11 +47,13 @@ export interface CallbackCount {
   readonly owed: number
   readonly given: number
   readonly missing: number
+  /** The process in Ruby that ended the batch met a fault before it had enqueued them. */
+  readonly lost_by_ruby: number
   readonly duplicated: number
   readonly invented: number
 }
 
-const TABLES = ['fleet_attempts', 'fleet_deaths', 'fleet_faults', 'fleet_workers'] as const
+const TABLES = ['fleet_attempts', 'fleet_actions', 'fleet_deaths', 'fleet_faults', 'fleet_workers'] as const
 
 /** Brings the ledger into the database of the jobs, where both can be compared. */
 export const copyLedger = async (ledger: Pool, pool: Pool): Promise<void> => {
@@ -53,7 +70,11 @@ export const prepareRuns = async (pool: Pool): Promise<void> => {
   await pool.query(RUNS)
 }
 
-/** Each attempt of the ledger with its execution row: when it was claimed, until when it ran, and whether its outcome was written. */
+/**
+ * Each attempt of the ledger with its execution row: when it was claimed, until when it ran, whether its outcome was written.
+ * One of Ruby is disturbed when another of Ruby ran beside it: whichever of the two ends first gives the job away while the other still
+ * runs. One in Node is when such a Ruby worker then wrote over its claim; its own outcome must not have been written.
+ */
 const RUNS = `
 CREATE TABLE fleet_runs AS
 SELECT a.*, coalesce(least(a.ended_at, death.at), 'infinity') AS until,
@@ -65,7 +86,12 @@ SELECT a.*, coalesce(least(a.ended_at, death.at), 'infinity') AS until,
     WHERE takes_locks AND (fault.worker = a.worker OR fault.worker IS NULL)
     AND coalesce(fault.over_at, 'infinity') >= coalesce(execution.created_at AT TIME ZONE 'UTC', a.started_at - interval '30 seconds')
     AND fault.at <= coalesce(least(a.ended_at, death.at), 'infinity')
-  ) AS met_fault
+  ) AS met_fault,
+  a.side = 'ruby' AND EXISTS (
+    SELECT FROM fleet_faults fault
+    WHERE (fault.worker = a.worker OR fault.worker IS NULL)
+    AND fault.at <= a.started_at AND coalesce(fault.over_at, 'infinity') >= a.started_at - interval '5 seconds'
+  ) AS is_held_up
 FROM fleet_attempts a
 JOIN fleet_workers worker USING (worker)
 LEFT JOIN fleet_deaths death USING (worker)
@@ -75,11 +101,16 @@ LEFT JOIN LATERAL (
   ORDER BY e.created_at DESC LIMIT 1
 ) AS execution ON true;
 CREATE INDEX ON fleet_runs (job_id);
-ALTER TABLE fleet_runs ADD COLUMN beside_ruby boolean NOT NULL DEFAULT false;
-UPDATE fleet_runs a SET beside_ruby = true
+ALTER TABLE fleet_runs ADD COLUMN is_disturbed boolean NOT NULL DEFAULT false;
+UPDATE fleet_runs a SET is_disturbed = true
 WHERE side = 'ruby' AND EXISTS (
   SELECT FROM fleet_runs b
   WHERE b.job_id = a.job_id AND b.id <> a.id AND b.side = 'ruby' AND b.started_at < a.until AND a.started_at < b.until
+);
+UPDATE fleet_runs a SET is_disturbed = true
+WHERE side = 'node' AND NOT is_recorded AND EXISTS (
+  SELECT FROM fleet_runs b
+  WHERE b.job_id = a.job_id AND b.is_disturbed AND b.side = 'ruby' AND b.started_at < a.started_at AND a.claimed_at < b.until
 );
 ANALYZE`
 
@@ -89,12 +120,6 @@ SELECT a.side || ', ' || b.side AS pair,
   count(*) FILTER (WHERE ${excuse})::integer AS explained
 FROM fleet_runs a JOIN fleet_runs b ON b.job_id = a.job_id AND (b.started_at, b.id) > (a.started_at, a.id)
 WHERE ${condition} GROUP BY 1 ORDER BY 1`
-
-const IS_OVERLAP = 'b.started_at < a.until'
-/** A worker in Node that lost a lock has to drop what the attempt came to; Ruby writes it all the same. */
-const EXCUSES_OVERLAP = `a.met_fault AND (a.side = 'ruby' OR NOT a.is_recorded) OR a.beside_ruby`
-const IS_REPEATED = 'b.started_at >= a.until AND a.is_success'
-const EXCUSES_REPEATED = 'a.met_fault OR a.beside_ruby'
 
 const LOST = `
 SELECT id FROM unnest($1::uuid[]) AS wanted(id)
@@ -112,11 +137,28 @@ const OPEN_EXECUTIONS = `
 SELECT side FROM good_job_executions execution
 JOIN good_jobs ON good_jobs.id = execution.active_job_id AND good_jobs.finished_at IS NOT NULL
 JOIN fleet_workers worker ON worker.process_id = execution.process_id
-WHERE execution.finished_at IS NULL`
+WHERE execution.finished_at IS NULL
+AND NOT EXISTS (SELECT FROM fleet_runs WHERE job_id = execution.active_job_id AND is_disturbed)`
 
+/**
+ * Beside Rails 7.2 Ruby enqueues callbacks after the commit that ends the batch: a fault of its process in between loses them. So is it
+ * told apart when the last member was Ruby's.
+ */
 const CALLBACKS = `
 WITH batch AS (
   SELECT id, description,
+    EXISTS (
+      SELECT FROM (
+        SELECT e.process_id, e.finished_at FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
+        WHERE member.batch_id = batch.id AND e.finished_at <= batch.jobs_finished_at
+        ORDER BY e.finished_at DESC LIMIT 1
+      ) AS last
+      JOIN fleet_workers worker ON worker.process_id = last.process_id AND worker.side = 'ruby'
+      LEFT JOIN fleet_deaths death ON death.worker = worker.worker
+      LEFT JOIN fleet_faults fault ON fault.worker = worker.worker OR fault.worker IS NULL
+      WHERE least(death.at, fault.at) AT TIME ZONE 'UTC' < last.finished_at + interval '30 seconds'
+      AND greatest(death.at, fault.over_at) AT TIME ZONE 'UTC' > last.finished_at - interval '1 second'
+    ) AS ended_in_faulty_ruby,
     EXISTS (
       SELECT FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
       WHERE member.batch_id = batch.id AND e.error IS NOT NULL AND e.error_event IN (1, 5)
@@ -124,7 +166,7 @@ WITH batch AS (
   FROM good_job_batches batch WHERE enqueued_at IS NOT NULL
 ),
 owed AS (
-  SELECT id, description, event, event <> 'discard' OR was_discarded AS is_owed,
+  SELECT id, description, event, ended_in_faulty_ruby, event <> 'discard' OR was_discarded AS is_owed,
     (
       SELECT count(*) FROM good_jobs
       WHERE batch_callback_id = batch.id AND serialized_params #>> '{arguments,1,event,value}' = event
@@ -132,20 +174,11 @@ owed AS (
   FROM batch, unnest(ARRAY['success', 'finish', 'discard']) AS event
 )
 SELECT description AS batches, event, count(*) FILTER (WHERE is_owed)::integer AS owed, sum(given)::integer AS given,
-  count(*) FILTER (WHERE is_owed AND given = 0)::integer AS missing,
+  count(*) FILTER (WHERE is_owed AND given = 0 AND NOT ended_in_faulty_ruby)::integer AS missing,
+  count(*) FILTER (WHERE is_owed AND given = 0 AND ended_in_faulty_ruby)::integer AS lost_by_ruby,
   coalesce(sum(given - 1) FILTER (WHERE given > 1), 0)::integer AS duplicated,
   count(*) FILTER (WHERE NOT is_owed AND given > 0)::integer AS invented
 FROM owed GROUP BY 1, 2 ORDER BY 1, 2`
-
-/** Examples of what nothing explains, for whoever looks into it. */
-const EXAMPLES = `
-SELECT format('%s %s: job %s', what, pair, jsonb_pretty(jsonb_build_array(to_jsonb(a), to_jsonb(b)))) AS text
-FROM (
-  SELECT CASE WHEN ${IS_OVERLAP} THEN 'overlap' ELSE 'repeated' END AS what, a.side || ', ' || b.side AS pair, a, b
-  FROM fleet_runs a JOIN fleet_runs b ON b.job_id = a.job_id AND (b.started_at, b.id) > (a.started_at, a.id)
-  WHERE (${IS_OVERLAP} AND NOT (${EXCUSES_OVERLAP}) OR ${IS_REPEATED} AND NOT (${EXCUSES_REPEATED}))
-  AND NOT (a.side = 'ruby' AND b.side = 'ruby')
-) AS found LIMIT 5`
 
 /** Compares what jobs said with what the tables say. */
 export const judge = async (pool: Pool, wanted: readonly string[]): Promise<Verdict> => {
@@ -164,10 +197,27 @@ export const judge = async (pool: Pool, wanted: readonly string[]): Promise<Verd
     early: await bySide(BY_SIDE('SELECT side, started_at, due_at FROM fleet_attempts', 'started_at < due_at')),
     callbacks: await rows<CallbackCount>(CALLBACKS),
     openExecutions: await bySide(BY_SIDE(OPEN_EXECUTIONS, 'true')),
-    examples: (await rows<{ text: string }>(EXAMPLES)).map(({ text }) => text),
+    histories: (await rows<{ text: string }>(HISTORIES)).map(({ text }) => text),
+    reruns: await rows<Rerun>(RERUNS),
   }
 }
 
 const COUNTS = `
 SELECT (SELECT count(*)::integer FROM good_jobs) AS jobs,
   (SELECT count(*)::integer FROM good_job_executions WHERE error_event = 0) AS interrupted`
+
+/** The next attempt after one that its worker's death cut off. */
+const RERUNS = `
+SELECT dead, next, since, count(*)::integer AS jobs,
+  round(percentile_cont(0.5) WITHIN GROUP (ORDER BY ms))::integer AS p50, round(max(ms))::integer AS max
+FROM (
+  SELECT a.strategy AS dead, b.strategy AS next,
+    CASE WHEN b.started_at > death.forgotten_at THEN 'expiry' ELSE 'death' END AS since,
+    extract(epoch FROM b.started_at - CASE WHEN b.started_at > death.forgotten_at THEN death.forgotten_at ELSE death.at END) * 1000 AS ms
+  FROM fleet_runs a
+  JOIN fleet_deaths death USING (worker)
+  JOIN LATERAL (
+    SELECT * FROM fleet_runs WHERE job_id = a.job_id AND started_at > death.at ORDER BY started_at LIMIT 1
+  ) AS b ON true
+  WHERE a.until = death.at AND NOT a.is_recorded
+) AS rerun GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`

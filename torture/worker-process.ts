@@ -7,7 +7,9 @@ import type { Pool } from 'pg'
 import { RAILS, RUBY, rubyEnvironment } from './ruby.ts'
 
 /** How a Ruby worker claims, or a worker in Node. */
-export type Strategy = 'node' | 'advisory' | 'skiplocked' | 'hybrid'
+export type Strategy = (typeof STRATEGIES)[number]
+
+export const STRATEGIES = ['node', 'advisory', 'skiplocked', 'hybrid'] as const
 
 /** One line that a worker in Node said about an event. */
 export interface WorkerEvent {
