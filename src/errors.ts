@@ -90,11 +90,9 @@ export const sqlState = (error: unknown): string | undefined => {
   return typeof code === 'string' && SQLSTATE.test(code) ? code : undefined
 }
 
-export const UNDEFINED_TABLE = '42P01'
-export const UNDEFINED_COLUMN = '42703'
-
 /** SQLSTATEs after which the same statement may succeed when it is sent again, and why. */
 const RETRYABLE: Readonly<Record<string, string>> = {
+  '0A000': 'a migration changed what a prepared statement answers: another connection prepares it anew',
   '08000': 'connection exception',
   '08001': 'connection could not be established',
   '08003': 'connection does not exist',
@@ -103,6 +101,7 @@ const RETRYABLE: Readonly<Record<string, string>> = {
   '25006': 'read-only transaction: the server is a standby until the failover ends',
   '25P03': 'idle in a transaction for too long: the connection was ended',
   '25P04': 'transaction timeout: the connection was ended',
+  '26000': 'a prepared statement is gone: somebody discarded it with the rest of the session',
   '40001': 'serialization failure',
   '40P01': 'deadlock: the other transaction goes on',
   '53000': 'insufficient resources',
@@ -122,7 +121,13 @@ const RETRYABLE: Readonly<Record<string, string>> = {
 export const LOCK_NOT_AVAILABLE = '55P03'
 export const READ_ONLY_TRANSACTION = '25006'
 /** Of the retryable ones, those after which the connection is of no more use. */
-const SESSION_ENDS = /^(08...|57P0.|25P0[34]|25006)$/
+const SESSION_ENDS = /^(08...|57P0.|25P0[34]|25006|0A000|26000)$/
+
+/**
+ * Whether the tables are not as a statement needs them: renamed, without a column, not ours to write. A migration or a GRANT that is under
+ * way mends that; no value of the statement does.
+ */
+export const awaitsSchema = (error: unknown): boolean => /^(42...|3F000)$/.test(sqlState(error) ?? '')
 
 const NETWORK_CODES = new Set([
   'ECONNREFUSED',

@@ -1,6 +1,6 @@
 import type { ClientConfig } from 'pg'
 import type { CheckOptions } from '../batch/completion.ts'
-import { endsSession, isRetryable, LOCK_NOT_AVAILABLE, sqlState, UNDEFINED_COLUMN, UNDEFINED_TABLE } from '../errors.ts'
+import { awaitsSchema, endsSession, isRetryable, LOCK_NOT_AVAILABLE, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import type { Database } from '../sql/database.ts'
 import { Session } from '../sql/session.ts'
@@ -64,7 +64,9 @@ export class OutcomeWriter {
         const found = await this.#blockedBy(error, ours)
         for (const [one, blocker] of found) blocked.set(one, blocker)
         if (found.size > 0) continue
-        if (!this.#isWorthAnotherTry(error, attempt)) {
+        // A migration that ran meanwhile makes the statements name the wrong columns once.
+        this.#options.database.forgetFacts()
+        if (!isRetryable(error) && !awaitsSchema(error)) {
           for (const [one, blocker] of await this.#writeOneByOne(ours, error)) blocked.set(one, blocker)
           break
         }
@@ -104,14 +106,6 @@ export class OutcomeWriter {
   async #pause(jobs: number, error: unknown, attempt: number): Promise<void> {
     events.emit('outcome_write_failed', { processId: this.#options.processId, jobs, error, attempt })
     await sleep(backoffMs(attempt), this.#stopped)
-  }
-
-  /** A migration that ran meanwhile makes the statements name the wrong columns once. */
-  #isWorthAnotherTry(error: unknown, attempt: number): boolean {
-    this.#options.database.forgetFacts()
-    if (isRetryable(error)) return true
-    const state = sqlState(error)
-    return attempt === 1 && (state === UNDEFINED_COLUMN || state === UNDEFINED_TABLE)
   }
 
   /** Postgres refuses something in these: find out what, so that it only concerns its own job. */
