@@ -17,6 +17,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   '28000': 'Check user and password in DATABASE_URL, and what pg_hba.conf of the server allows.',
   '3D000': 'Create it (createdb), or check the name in DATABASE_URL.',
   '42501': 'Give the database user SELECT, INSERT, UPDATE and DELETE on the good_job tables.',
+  '42P01': '`good-job schema check` tells what the tables lack.',
+  '42703': '`good-job schema check` tells what the tables lack.',
   '25006': 'The server only reads (a standby?); DATABASE_URL must lead to the primary.',
   '53300': 'Raise max_connections of the server, or lower --pool-size.',
 }

@@ -50,8 +50,13 @@ export const actOnJobs = (
   const options = command.opts<ActionOptions & { yes?: boolean }>()
   return withSession(command, async (session) => {
     const result: Result = { done: [], failed: [] }
-    if (filter === undefined) for (const id of ids) await actOnJob(session, action, { id, options, result })
-    else await actOnMatching(session, action, { filter: { states: action.states, ...filter }, options, result })
+    try {
+      if (filter === undefined) for (const id of ids) await actOnJob(session, action, { id, options, result })
+      else await actOnMatching(session, action, { filter: { states: action.states, ...filter }, options, result })
+    } catch (error) {
+      tellUnfinished(session, action, result)
+      throw error
+    }
     tell(session, action, result)
     if (result.failed.length > 0) throw new PartialFailure(`${result.failed.length} failed`)
   })
@@ -98,6 +103,17 @@ const actOnJob = async (
     if (!(error instanceof GoodJobError)) throw error
     result.failed.push({ id, error: error.message })
   }
+}
+
+/** The connection is lost in the middle, or somebody says no: what has been done is done. */
+const tellUnfinished = (session: Session, action: JobAction, result: Result): void => {
+  if (result.done.length + result.failed.length === 0) return
+  tell(session, action, result)
+  if (session.isJson) return
+  for (const id of result.done) print(`  ${id}`)
+  process.stderr.write(
+    'The rest was not tried; what was under way may be done or not. The same command does the rest.\n',
+  )
 }
 
 const tell = ({ isJson }: Session, action: JobAction, { done, failed }: Result): void => {

@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 
-const CLI = join(import.meta.dirname, '../../dist/cli.js')
+/** The built command line. */
+export const GOOD_JOB_CLI = join(import.meta.dirname, '../../dist/cli.js')
 
 export interface CliResult {
   readonly code: number | null
@@ -26,7 +27,7 @@ export class Cli implements AsyncDisposable {
   #stderr = ''
 
   constructor(args: readonly string[], { env = {}, cwd }: CliOptions = {}) {
-    this.#child = spawn(process.execPath, [CLI, ...args], { env: { ...cleanEnvironment(), ...env }, cwd })
+    this.#child = spawn(process.execPath, [GOOD_JOB_CLI, ...args], { env: { ...cleanEnvironment(), ...env }, cwd })
     this.#closed = once(this.#child, 'close')
     this.pid = this.#child.pid ?? 0
     this.#child.stdin?.end()
@@ -84,7 +85,8 @@ export const runJson = async <T>(databaseUrl: string, ...args: string[]): Promis
   }
 }
 
-const cleanEnvironment = (): NodeJS.ProcessEnv =>
+/** Without what the shell of the test run wants of a worker, a database or colours. */
+export const cleanEnvironment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(
     Object.entries(process.env).filter(
       ([name]) => !/^(GOOD_JOB_|RAILS_|DATABASE_URL|TEST_DATABASE_URL|NO_COLOR|FORCE_COLOR|PG)/.test(name),
