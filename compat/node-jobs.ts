@@ -103,6 +103,14 @@ export class PatientJob extends Job {
   }
 }
 
+export class AgainJob extends Job {
+  static override jobClass = 'AgainJob'
+
+  override async perform(): Promise<void> {
+    if (this.executions === 1) await this.retryJob()
+  }
+}
+
 class CountedFailed extends Error {
   static readonly rubyName = 'CountedJob::Failed'
 }

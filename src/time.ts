@@ -1,10 +1,36 @@
 import { setTimeout as sleepFor } from 'node:timers/promises'
 
+/** A Date that knows what is below its millisecond. */
+export class PreciseTime extends Date {
+  readonly #belowMillisecond: number
+
+  /** `epochMs`: milliseconds since 1970. `belowMillisecond`: nanoseconds, 0 to 999,999. */
+  constructor(epochMs: number, belowMillisecond = 0) {
+    super(epochMs)
+    this.#belowMillisecond = belowMillisecond
+  }
+
+  /** Nanoseconds of the second, 0 to 999,999,999, like Ruby's Time#nsec. */
+  get nanoseconds(): number {
+    return this.getUTCMilliseconds() * 1_000_000 + this.#belowMillisecond
+  }
+}
+
+const belowMillisecond = (time: Date): number => (time instanceof PreciseTime ? time.nanoseconds % 1e6 : 0)
+
+/** The time `seconds` after `time`, to the nanosecond. */
+export const laterBy = (time: Date, seconds: number): Date => {
+  const ms = Math.floor(seconds * 1000)
+  const below = belowMillisecond(time) + Math.floor((seconds * 1000 - ms) * 1e6)
+  const carried = below >= 1e6 ? 1 : 0
+  return new PreciseTime(time.getTime() + ms + carried, below - carried * 1e6)
+}
+
 /** The source of time; every part gets it passed in, and so does every statement. */
 export interface Clock {
-  /** Wall clock, UTC, millisecond resolution. */
+  /** Wall clock; with nanoseconds when it is a PreciseTime. */
   now(): Date
-  /** Wall clock as ISO 8601 text in UTC with microseconds, each call later than the one before: what rows are stamped with. */
+  /** Wall clock as ISO 8601 text in UTC with microseconds, each reading later than the one before: what rows are stamped with. */
   timestamp(): string
   /** Milliseconds from an arbitrary start, never going back. */
   monotonic(): number
@@ -17,17 +43,58 @@ export const microsecondText = (microseconds: number): string => {
   return `${new Date(milliseconds).toISOString().slice(0, -1)}${rest}Z`
 }
 
+/** A time as rows have it: ISO 8601 in UTC, cut to microseconds. */
+export const columnText = (time: Date): string =>
+  microsecondText(time.getTime() * 1000 + Math.floor(belowMillisecond(time) / 1000))
+
 /** A clock that is `offsetMs` away from the system's. */
 export const createClock = (offsetMs = 0): Clock => {
+  const readWallClock = createWallClock()
   let last = 0
+  let belowMicrosecond = 0
+  // Jobs enqueued within one microsecond must keep their order, so two readings are never the same.
+  const tick = (): number => {
+    const { epochMs, nanoseconds } = readWallClock()
+    const microseconds = (epochMs + offsetMs) * 1000 + Math.floor(nanoseconds / 1000)
+    belowMicrosecond = microseconds > last ? nanoseconds % 1000 : 0
+    last = Math.max(microseconds, last + 1)
+    return last
+  }
   return {
-    now: () => new Date(Date.now() + offsetMs),
-    // Jobs enqueued within one millisecond must keep their order, so the microseconds count up.
-    timestamp: () => {
-      last = Math.max((Date.now() + offsetMs) * 1000, last + 1)
-      return microsecondText(last)
+    now: () => {
+      const microseconds = tick()
+      const epochMs = Math.floor(microseconds / 1000)
+      return new PreciseTime(epochMs, (microseconds - epochMs * 1000) * 1000 + belowMicrosecond)
     },
+    timestamp: () => microsecondText(tick()),
     monotonic: () => performance.now(),
+  }
+}
+
+interface WallTime {
+  readonly epochMs: number
+  /** Below the millisecond, 0 to 999,999. */
+  readonly nanoseconds: number
+}
+
+/**
+ * Date.now() knows milliseconds only; the rest comes from the monotonic clock, which is set again whenever the two disagree: the system's
+ * time is adjusted, by little all the time and by hours after a sleep.
+ */
+const createWallClock = (): (() => WallTime) => {
+  // Milliseconds between the two clocks, whole and below, since one number could not hold nanoseconds since 1970.
+  let wholeOffset = Math.floor(performance.timeOrigin)
+  let offset = performance.timeOrigin - wholeOffset
+  return () => {
+    const elapsed = performance.now() + offset
+    const whole = Math.floor(elapsed)
+    const epochMs = Date.now()
+    const behind = epochMs - wholeOffset - whole
+    if (behind === 1) offset += whole + 1 - elapsed
+    else if (behind === -1) offset += whole - elapsed - 1e-6
+    else wholeOffset += behind
+    const nanoseconds = behind === 1 ? 0 : behind === -1 ? 999_999 : Math.floor((elapsed - whole) * 1e6)
+    return { epochMs, nanoseconds }
   }
 }
 

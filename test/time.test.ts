@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { backoffMs, createClock, microsecondText, sleep, Wake } from '../src/time.ts'
+import { backoffMs, columnText, createClock, laterBy, microsecondText, PreciseTime, sleep, Wake } from '../src/time.ts'
 
 test('stamps have microseconds and each is later than the one before', () => {
   const clock = createClock()
@@ -22,6 +22,46 @@ test.each([
   [1_769_860_800_123_456, '2026-01-31T12:00:00.123456Z'],
 ])('%d microseconds are %s', (microseconds, text) => {
   expect(microsecondText(microseconds)).toBe(text)
+})
+
+test('readings of now and stamps follow each other, and are those of the system to the millisecond', async () => {
+  const clock = createClock()
+  const texts: string[] = []
+  for (let round = 0; round < 200; round++) {
+    const before = Date.now()
+    const now = clock.now()
+    const stamp = clock.timestamp()
+    const after = Date.now()
+    expect(before).toBeLessThanOrEqual(now.getTime())
+    expect(Date.parse(stamp)).toBeLessThanOrEqual(after)
+    texts.push(columnText(now), stamp)
+    await new Promise(setImmediate)
+  }
+  expect(texts).toEqual([...new Set(texts)].sort())
+})
+
+test('what is below the millisecond is a reading too, not a counter', async () => {
+  const clock = createClock()
+  const parts: number[] = []
+  for (let round = 0; round < 50; round++) {
+    await sleep(1)
+    const now = clock.now()
+    parts.push(now instanceof PreciseTime ? now.nanoseconds % 1e6 : 0)
+  }
+  expect(new Set(parts.map((part) => Math.floor(part / 100_000))).size).toBeGreaterThan(1)
+  expect(parts.some((part) => part % 1_000 !== 0)).toBe(true)
+})
+
+test.each([
+  [0, '2026-01-31T12:00:00.123456Z'],
+  [1.5, '2026-01-31T12:00:01.623456Z'],
+  [0.000_001_5, '2026-01-31T12:00:00.123458Z'],
+  [0.876_543_211, '2026-01-31T12:00:01.000000Z'],
+  [-1, '2026-01-31T11:59:59.123456Z'],
+  [-0.2, '2026-01-31T11:59:59.923456Z'],
+])('%d seconds after a time with nanoseconds are %s', (seconds, text) => {
+  const time = new PreciseTime(Date.UTC(2026, 0, 31, 12, 0, 0, 123), 456_789)
+  expect(columnText(laterBy(time, seconds))).toBe(text)
 })
 
 const never = new AbortController().signal

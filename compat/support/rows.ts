@@ -57,19 +57,6 @@ const normalise = (row: Row, path: string, names: ReadonlyMap<string, string>, m
   }
 }
 
-/**
- * Whether a timeline says nothing else than `measure`: what is equal there is equal here, and nothing comes in another order.
- * Moments that follow each other there may be equal here, since Ruby reads the clock once per column and Node once per write.
- */
-export const isTimelineLike = (timeline: readonly string[], measure: readonly string[]): boolean => {
-  const left = [...measure]
-  return timeline.every((moment) => {
-    const names = new Set(moment.split(' = '))
-    while (left[0]?.split(' = ').every((name) => names.delete(name))) left.shift()
-    return names.size === 0
-  })
-}
-
 const timelineOf = (moments: readonly (readonly [string, string])[]): string[] => {
   const groups: { time: bigint; names: string[] }[] = []
   const sorted = moments.map(([time, name]) => ({ time: toMicroseconds(time), name }))

@@ -95,7 +95,7 @@ export const retryBatch = async (batch: Batch, { force = false }: RetryBatchOpti
       finished_at: null,
     }
     await writeBatchTimes(db, facts, [times], now)
-    return retryJobs(db, facts, broken, retryJobsOptions(batch.adapter, now))
+    return retryJobs(db, facts, broken, retryJobsOptions(batch.adapter))
   })
   if (result !== undefined) return { retriedJobIds: result, recovery: undefined }
   return { retriedJobIds: [], recovery: await recoverBatch(batch, { force }) }
@@ -175,7 +175,7 @@ export const enqueueCallback = (batch: Batch, event: CallbackEvent): Promise<Cal
     const jobClass = callbackClass(state, event)
     if (jobClass === undefined) throw new GoodJobError(`batch ${batch.id} names no class for ${event}`)
     const now = batch.adapter.clock.timestamp()
-    const row = callbackRow(state, event, jobClass, now, checkOptionsOf(batch.adapter))
+    const row = callbackRow(state, event, jobClass, checkOptionsOf(batch.adapter))
     await insertJobs(db, facts, [row], { isBulk: false })
     await reopenBatches(db, facts, [batch.id], now)
     return { jobId: row.id, jobClass }

@@ -151,7 +151,8 @@ const insertAll = async (
   members: readonly { readonly batch: Batch; readonly jobs: readonly Job[] }[],
 ): Promise<void> => {
   const { railsVersion, enableListenNotify } = adapter.configuration
-  const options = { now: adapter.clock.timestamp(), railsVersion, enableListenNotify }
+  const { clock } = adapter
+  const options = { clock, bulkAt: clock.timestamp(), railsVersion, enableListenNotify }
   const rows = members.flatMap(({ batch, jobs }) =>
     withEnqueueContext({ batchId: batch.id }, () => jobs.map((job) => jobRow(job, options))),
   )

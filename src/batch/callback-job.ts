@@ -3,12 +3,14 @@ import { formatTimestamp, stringifyJobData } from '../serialize/job-data.ts'
 import type { RailsVersion } from '../serialize/rails-version.ts'
 import type { BatchState } from '../sql/batch-check.ts'
 import type { NewJobRow } from '../sql/jobs-insert.ts'
+import type { Clock } from '../time.ts'
 import type { CallbackEvent } from './decision.ts'
 
 /** Where jobs of a class go when the batch names no callback queue or priority. */
 export type ClassDefaults = (jobClass: string) => { readonly queueName: string; readonly priority: number } | undefined
 
 export interface CallbackOptions {
+  readonly clock: Clock
   readonly railsVersion: RailsVersion
   readonly globalidApp: string
   readonly classDefaults: ClassDefaults
@@ -23,13 +25,14 @@ export const callbackRow = (
   batch: BatchState,
   event: CallbackEvent,
   jobClass: string,
-  now: string,
   options: CallbackOptions,
 ): NewJobRow => {
   const id = randomUUID()
   const defaults = options.classDefaults(jobClass)
   const queueName = batch.callback_queue_name || defaults?.queueName || 'default'
   const priority = batch.callback_priority ?? defaults?.priority ?? null
+  const enqueuedAt = formatTimestamp(options.clock.now(), options.railsVersion)
+  const createdAt = options.clock.timestamp()
   return {
     id,
     job_class: jobClass,
@@ -53,14 +56,14 @@ export const callbackRow = (
         exceptionExecutions: {},
         locale: 'en',
         timezone: 'UTC',
-        enqueuedAt: formatTimestamp(new Date(now), options.railsVersion),
+        enqueuedAt,
         scheduledAt: null,
         extra: {},
       },
       { railsVersion: options.railsVersion },
     ),
-    scheduled_at: now,
-    created_at: now,
+    scheduled_at: createdAt,
+    created_at: createdAt,
     labels: null,
     batch_callback_id: batch.id,
     is_notified: options.isNotified,

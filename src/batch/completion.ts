@@ -99,7 +99,7 @@ const checkOne = async (
   const callbacks = named.map(({ event, jobClass }) => ({
     event,
     jobClass,
-    row: callbackRow(state, event, jobClass, now, options),
+    row: callbackRow(state, event, jobClass, options),
   }))
   return {
     state,

@@ -5,11 +5,11 @@ import type { Job } from '../job/base.ts'
 import { currentEnqueueContext } from '../job/context.ts'
 import type { AdapterOptions, QueueAdapter } from '../job/queue-adapter.ts'
 import { Database } from '../sql/database.ts'
-import { insertJobs, type NewJobRow } from '../sql/jobs-insert.ts'
+import { insertJobs } from '../sql/jobs-insert.ts'
 import { type Queryable, queryableOf } from '../sql/types.ts'
 import { type Clock, systemClock } from '../time.ts'
 import { insertPages, MAX_BULK, markInserted } from './insert-pages.ts'
-import { jobRow } from './job-row.ts'
+import { type JobRowOptions, jobRow } from './job-row.ts'
 
 /** `databaseUrl` or `pool`, and the options of `Options` that concern enqueueing. */
 export type AdapterConfig = Options & {
@@ -45,7 +45,9 @@ export class Adapter implements QueueAdapter {
       return
     }
     const db = this.#connection(options)
-    const inserted = await insertJobs(db, await this.database.facts(db), this.#rows([job]), { isBulk: false })
+    const inserted = await insertJobs(db, await this.database.facts(db), [jobRow(job, this.#rowOptions)], {
+      isBulk: false,
+    })
     if (!inserted.has(job.jobId)) {
       const isCron = currentEnqueueContext().cronKey !== undefined
       throw new EnqueueError(
@@ -63,7 +65,8 @@ export class Adapter implements QueueAdapter {
       for (const job of jobs) job.successfullyEnqueued = true
       return jobs.length
     }
-    const rows = this.#rows(jobs)
+    const rowOptions = { ...this.#rowOptions, bulkAt: this.clock.timestamp() }
+    const rows = jobs.map((job) => jobRow(job, rowOptions))
     const insert = async (db: Queryable) => insertPages(db, await this.database.facts(db), rows)
     const isOneTransaction = jobs.length <= MAX_BULK || options.transaction !== undefined
     const inserted = await (isOneTransaction ? insert(this.#connection(options)) : this.database.transaction(insert))
@@ -80,10 +83,8 @@ export class Adapter implements QueueAdapter {
     return transaction ? queryableOf(transaction) : this.database.pool
   }
 
-  /** The rows of jobs that are enqueued together; they share one time. */
-  #rows(jobs: readonly Job[]): NewJobRow[] {
+  get #rowOptions(): JobRowOptions {
     const { railsVersion, enableListenNotify } = this.configuration
-    const now = this.clock.timestamp()
-    return jobs.map((job) => jobRow(job, { now, railsVersion, enableListenNotify }))
+    return { clock: this.clock, railsVersion, enableListenNotify }
   }
 }

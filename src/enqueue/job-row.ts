@@ -3,10 +3,12 @@ import { currentEnqueueContext } from '../job/context.ts'
 import { jobToData } from '../job/serialization.ts'
 import { type RailsVersion, stringifyJobData } from '../serialize/job-data.ts'
 import type { NewJobRow } from '../sql/jobs-insert.ts'
+import { type Clock, columnText } from '../time.ts'
 
 export interface JobRowOptions {
-  /** Stamp of the row, ISO text with microseconds; a bulk shares one. */
-  readonly now: string
+  readonly clock: Clock
+  /** The stamp that the rows of a bulk share. @default one of its own, after the hash's, as for a single job in Ruby */
+  readonly bulkAt?: string
   readonly railsVersion: RailsVersion
   readonly enableListenNotify: boolean
 }
@@ -15,18 +17,19 @@ export interface JobRowOptions {
  * The row of a new job. GoodJob job.rb#enqueue_args: the row has the job's id, an immediate job is scheduled for the instant of
  * its creation, a missing queue or priority becomes 'default' and 0 in the columns while the JSON keeps null.
  */
-export const jobRow = (job: Job, { now, railsVersion, enableListenNotify }: JobRowOptions): NewJobRow => {
+export const jobRow = (job: Job, { clock, bulkAt, railsVersion, enableListenNotify }: JobRowOptions): NewJobRow => {
   const context = currentEnqueueContext()
-  const data = jobToData(job, { now: new Date(now), railsVersion })
+  const serializedParams = stringifyJobData(jobToData(job, { now: clock.now(), railsVersion }), { railsVersion })
+  const createdAt = bulkAt ?? clock.timestamp()
   const isNotified = job.notify ?? job.jobConstructor.notify ?? true
   return {
     id: job.jobId,
     job_class: job.jobClass,
     queue_name: job.queueName?.trim() ? job.queueName : 'default',
     priority: job.priority ?? 0,
-    serialized_params: stringifyJobData(data, { railsVersion }),
-    scheduled_at: job.scheduledAt?.toISOString() ?? now,
-    created_at: now,
+    serialized_params: serializedParams,
+    scheduled_at: job.scheduledAt ? columnText(job.scheduledAt) : createdAt,
+    created_at: createdAt,
     labels: job.labels.length > 0 ? job.labels : null,
     concurrency_key: job.concurrencyKey,
     cron_key: context.cronKey ?? null,

@@ -1,5 +1,6 @@
 import { nearest } from '../configuration-values.ts'
 import { ConfigurationError } from '../errors.ts'
+import { laterBy } from '../time.ts'
 import type { Job } from './base.ts'
 import type { Queryable } from './queue-adapter.ts'
 import { queueNameFromPart } from './queue-name.ts'
@@ -54,7 +55,7 @@ export const applyOptions = (job: Job, options: EnqueueOptions): void => {
 }
 
 const timeAfter = (job: Job, seconds: number): Date => {
-  const time = new Date(job[STATE].run.clock.now().getTime() + seconds * 1000)
+  const time = laterBy(job[STATE].run.clock.now(), seconds)
   if (typeof seconds === 'number' && !Number.isNaN(time.getTime())) return time
   throw new ConfigurationError(`wait must be a number of seconds, got ${String(seconds)}`)
 }

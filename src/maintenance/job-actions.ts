@@ -66,7 +66,7 @@ const refuse = (job: ActionRow, verb: string, needed: string): never => {
 export const retryJob = (adapter: Adapter, jobId: string): Promise<void> =>
   act(adapter, jobId, { needsLock: true }, async ({ db, facts, job, now }) => {
     if (job.finished_at === null || job.error === null) refuse(job, 'retry', 'discarded')
-    await retryJobs(db, facts, [jobId], retryJobsOptions(adapter, now))
+    await retryJobs(db, facts, [jobId], retryJobsOptions(adapter))
     await reopenBatches(db, facts, batchIdsOf(job), now)
     return {}
   })

@@ -88,6 +88,7 @@ export class AttemptRun implements JobRun {
       queueName: job.queueName || 'default',
       priority: job.priority ?? 0,
       scheduledAt: job.scheduledAt,
+      createdAt: clock.timestamp(),
       labels: this.#changedLabels(job),
       notify: job.notify ?? job.jobConstructor.notify ?? true,
     }

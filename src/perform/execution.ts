@@ -45,8 +45,10 @@ export interface Reenqueue {
   readonly jobClass: string
   readonly queueName: string
   readonly priority: number
-  /** Null: now. */
+  /** Null: at `createdAt`. */
   readonly scheduledAt: Date | null
+  /** When it asked; ISO text with microseconds. */
+  readonly createdAt: string
   /** Null: as they are. */
   readonly labels: readonly string[] | null
   readonly notify: boolean

@@ -186,5 +186,5 @@ const reasonOf = (as: SettledAs, write: OutcomeWrite, state: AttemptState): stri
   return isInterrupted ? 'interrupted by the shutdown' : 'the job was finished by somebody else while it ran'
 }
 
-/** Stamps have microseconds, our clock milliseconds: a job enqueued within the current one is due, one of the next is not. */
+/** A message tells a start cut to its millisecond, perhaps by a clock a little ahead: what starts within the current one is due. */
 const dueUntil = (clock: Clock): string => microsecondText(clock.now().getTime() * 1000 + 999)

@@ -147,18 +147,19 @@ const writeKind = (
   db: Queryable,
   kind: Exclude<OutcomeWrite, 'release'>,
   attempts: readonly CompletedAttempt[],
-  { facts, processId, keepsCreatedAt }: OutcomeContext,
+  { facts, processId, keepsCreatedAt, check }: OutcomeContext,
 ): Promise<WrittenRow[]> => {
+  const writer = { processId, now: check.clock.timestamp() }
   const rows = attempts.map(({ columns }) => columns)
   switch (kind) {
     case 'finish':
-      return finishJobs(db, facts, processId, rows)
+      return finishJobs(db, facts, writer, rows)
     case 'delete':
-      return deleteJobs(db, facts, processId, rows)
+      return deleteJobs(db, facts, writer, rows)
     case 'rerun':
-      return rerunJobs(db, facts, processId, rows)
+      return rerunJobs(db, facts, writer, rows)
     case 'reenqueue':
-      return reenqueueJobs(db, facts, processId, rows, { keepsCreatedAt })
+      return reenqueueJobs(db, facts, writer, rows, { keepsCreatedAt })
     default:
       return kind satisfies never
   }

@@ -1,7 +1,8 @@
 import type { PreserveJobRecords } from '../configuration.ts'
 import type { ClaimedRow } from '../sql/jobs-claim.ts'
 import type { ReenqueueRow } from '../sql/jobs-outcome.ts'
-import type { ExecutionResult } from './execution.ts'
+import { columnText } from '../time.ts'
+import type { ExecutionResult, Reenqueue } from './execution.ts'
 
 /** The one write that an attempt ends in; 'release' stores nothing, so that the job runs again as interrupted. */
 export type OutcomeWrite = 'finish' | 'delete' | 'rerun' | 'reenqueue' | 'release'
@@ -74,10 +75,14 @@ export const outcomeColumns = (
   jobClass: result.reenqueue?.jobClass ?? '',
   queueName: result.reenqueue?.queueName ?? '',
   priority: result.reenqueue?.priority ?? 0,
-  scheduledAt: result.reenqueue?.scheduledAt?.toISOString() ?? times.finishedAt,
+  createdAt: result.reenqueue?.createdAt ?? times.finishedAt,
+  scheduledAt: startOf(result.reenqueue) ?? times.finishedAt,
   labels: result.reenqueue?.labels ?? null,
   isNotified: times.notifies && (result.reenqueue?.notify ?? false),
 })
+
+const startOf = (reenqueue: Reenqueue | null): string | undefined =>
+  reenqueue?.scheduledAt ? columnText(reenqueue.scheduledAt) : reenqueue?.createdAt
 
 /** The write of last resort: Postgres refused the columns of an outcome, so the job finishes with that refusal as its error. */
 export const refusedOutcome = (attempt: CompletedAttempt, error: unknown): CompletedAttempt => ({

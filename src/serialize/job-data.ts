@@ -1,4 +1,5 @@
 import { InvalidJobDataError, SerializationError } from '../errors.ts'
+import { PreciseTime } from '../time.ts'
 import { formatSeconds, formatUtc, parseTime } from './iso8601.ts'
 import { type JsonObject, type JsonValue, parseJson, stringifyJson } from './json.ts'
 import { atLeast, DEFAULT_RAILS_VERSION, type RailsVersion } from './rails-version.ts'
@@ -160,7 +161,7 @@ const hasFullTimestamps = (railsVersion: RailsVersion): boolean => atLeast(rails
 /** `enqueued_at` and `scheduled_at` in UTC: nine fraction digits since Rails 7.1, whole seconds before. */
 export const formatTimestamp = (date: Date, railsVersion: RailsVersion = DEFAULT_RAILS_VERSION): string => {
   if (!hasFullTimestamps(railsVersion)) return `${formatSeconds(date)}Z`
-  const nanoseconds = date instanceof RubyTime ? date.nanoseconds : date.getUTCMilliseconds() * 1_000_000
+  const nanoseconds = date instanceof PreciseTime ? date.nanoseconds : date.getUTCMilliseconds() * 1_000_000
   return formatUtc(date, nanoseconds)
 }
 

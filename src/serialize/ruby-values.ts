@@ -1,4 +1,5 @@
 import { SerializationError } from '../errors.ts'
+import { PreciseTime } from '../time.ts'
 
 export { GlobalID } from './global-id.ts'
 
@@ -133,21 +134,14 @@ export const paddedYear = (year: number): string =>
 export const twoDigits = (number: number): string => String(number).padStart(2, '0')
 
 /** A Ruby Time: a Date that keeps nanoseconds and the offset it was written with. */
-export class RubyTime extends Date {
+export class RubyTime extends PreciseTime {
   /** `Z` for UTC, else `+hh:mm` or `-hh:mm`; `+00:00` is not `Z`. */
   readonly offset: string
-  readonly #belowMillisecond: number
 
   /** `epochMs`: milliseconds since 1970. `nanoseconds`: what is below the millisecond, 0 to 999,999. @default offset 'Z' */
   constructor(epochMs: number, { nanoseconds = 0, offset = 'Z' }: { nanoseconds?: number; offset?: string } = {}) {
-    super(epochMs)
+    super(epochMs, nanoseconds)
     this.offset = offset
-    this.#belowMillisecond = nanoseconds
-  }
-
-  /** Nanoseconds of the second, 0 to 999,999,999, like Ruby's Time#nsec. */
-  get nanoseconds(): number {
-    return this.getUTCMilliseconds() * 1_000_000 + this.#belowMillisecond
   }
 }
 

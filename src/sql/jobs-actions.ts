@@ -2,6 +2,7 @@ import { sleep } from '../time.ts'
 import { jobLockKeySql } from './advisory-lock.ts'
 import type { Facts } from './database.ts'
 import { notifyWaiting } from './notify.ts'
+import { sinceStatementBegan } from './row-times.ts'
 import { countOf, type Queryable, rowsOf } from './types.ts'
 
 /** What a manual action must know of a job. */
@@ -68,7 +69,7 @@ export const findBatchIdsOfJobs = async (db: Queryable, ids: readonly string[]):
  * A discarded job waits again. GoodJob job.rb#retry_job: the hash counts one execution more, queue and priority come from the
  * hash, the error stays until the next attempt ends. Only the keys that change are rewritten, so unknown ones survive.
  *
- * $1 ids uuid[] · $2 now timestamp · $3 keys of the hash to replace jsonb
+ * $1 ids uuid[] · $2 now timestamp · $3 keys of the hash to replace jsonb · $4 is_notified bool · $5 scheduled_at timestamp
  */
 const retryJobsText = (facts: Facts, keepsCreatedAt: boolean) => `
 WITH waiting AS (
@@ -78,12 +79,12 @@ WITH waiting AS (
         'provider_job_id', id::text),
       queue_name = coalesce(nullif(serialized_params->>'queue_name', ''), 'default'),
       priority = coalesce((serialized_params->>'priority')::int, 0),
-      scheduled_at = $2::${facts.timestampType},
+      scheduled_at = $5::${facts.timestampType},
       ${keepsCreatedAt ? '' : `created_at = $2::${facts.timestampType},`}
       performed_at = NULL,
       finished_at = NULL,
       error_event = 3,
-      updated_at = $2::${facts.timestampType}
+      updated_at = ${sinceStatementBegan(`$2::${facts.timestampType}`)}
   WHERE id = ANY ($1::uuid[]) AND finished_at IS NOT NULL AND error IS NOT NULL
   RETURNING id, queue_name, scheduled_at
 ),${notifyWaiting(facts, '$4::bool')}
@@ -91,6 +92,7 @@ SELECT id, (SELECT count(*) FROM notified)::int AS messages FROM waiting`
 
 export interface RetryJobsOptions {
   readonly now: string
+  readonly scheduledAt: string
   /** Top-level keys to replace, as JSON text. */
   readonly keys: string
   readonly keepsCreatedAt: boolean
@@ -104,10 +106,10 @@ export const retryJobs = async (
   ids: readonly string[],
   options: RetryJobsOptions,
 ): Promise<string[]> => {
-  const { now, keys, keepsCreatedAt, isNotified } = options
+  const { now, scheduledAt, keys, keepsCreatedAt, isNotified } = options
   const rows = await rowsOf<{ id: string }>(db, {
     text: retryJobsText(facts, keepsCreatedAt),
-    values: [ids, now, keys, isNotified],
+    values: [ids, now, keys, isNotified, scheduledAt],
   })
   return rows.map(({ id }) => id)
 }
@@ -121,14 +123,15 @@ export const retryJobs = async (
 const discardJobsText = ({ timestampType }: Facts) => `
 WITH discarded AS (
   UPDATE good_jobs
-  SET finished_at = $2::${timestampType}, error = $3, error_event = 5, updated_at = $2::${timestampType}
+  SET finished_at = $2::${timestampType}, error = $3, error_event = 5, updated_at = ${sinceStatementBegan(`$2::${timestampType}`)}
   WHERE id = ANY ($1::uuid[]) AND finished_at IS NULL
   RETURNING id
 ),
 closed AS (
   UPDATE good_job_executions
   SET finished_at = $2::${timestampType}, error = $3, error_event = 5,
-      duration = greatest($2::${timestampType} - created_at, interval '0'), updated_at = $2::${timestampType}
+      duration = greatest($2::${timestampType} - created_at, interval '0'),
+      updated_at = ${sinceStatementBegan(`$2::${timestampType}`)}
   FROM discarded
   WHERE active_job_id = discarded.id AND good_job_executions.finished_at IS NULL
 )

@@ -2,6 +2,7 @@ import { jobLockKeySql } from './advisory-lock.ts'
 import { type CandidateOptions, candidateOrder, candidates, queuePredicate } from './claim-candidates.ts'
 import type { Facts } from './database.ts'
 import { Parameters, statementName } from './parameters.ts'
+import { between, sinceStatementBegan } from './row-times.ts'
 import { countOf, type Queryable, rowsOf } from './types.ts'
 
 /** A job that this process has just claimed and started, as the columns say. */
@@ -52,7 +53,7 @@ WITH released AS MATERIALIZED (
 candidate AS MATERIALIZED (${candidates(facts, considered, parameters, ['id', 'performed_at'])}
 ),
 locked AS MATERIALIZED (
-  SELECT id, performed_at, gen_random_uuid() AS execution_id
+  SELECT id, performed_at, ${sinceStatementBegan(now)} AS starts_at, gen_random_uuid() AS execution_id
   FROM candidate
   WHERE CASE WHEN id = ANY (${parameters.add(options.runningIds, 'uuid[]')}) THEN false
     ELSE pg_try_advisory_lock(${jobLockKeySql('id')}) END
@@ -63,26 +64,27 @@ started AS (
   SET locked_by_id = ${processId},
       locked_at = ${now},
       ${facts.hasLockType ? 'lock_type = 2,' : ''}
-      performed_at = ${now},
+      performed_at = locked.starts_at,
       executions_count = least(coalesce(executions_count, 0), ${INT4_MAX - 1}) + 1,
       error = CASE WHEN locked.performed_at IS NULL THEN error ELSE ${interruptedText('locked.performed_at')} END,
       error_event = CASE WHEN locked.performed_at IS NULL THEN error_event ELSE 0 END,
-      updated_at = ${now}
+      updated_at = greatest(${sinceStatementBegan(now)}, locked.starts_at + interval '2 microseconds')
   FROM locked
   WHERE good_jobs.id = locked.id
   RETURNING good_jobs.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
-    batch_callback_id, scheduled_at, created_at, executions_count, locked.performed_at AS interrupted_at, locked.execution_id
+    batch_callback_id, scheduled_at, created_at, executions_count, locked.performed_at AS interrupted_at, locked.execution_id,
+    good_jobs.performed_at, good_jobs.updated_at
 ),
 interrupted AS (
   UPDATE good_job_executions
-  SET error = ${interruptedText('locked.performed_at')}, error_event = 0, finished_at = ${now}, duration = '0'
+  SET error = ${interruptedText('locked.performed_at')}, error_event = 0, finished_at = locked.starts_at, duration = '0'
   FROM locked
   WHERE active_job_id = locked.id AND locked.performed_at IS NOT NULL AND finished_at IS NULL
 ),
 execution AS (
   INSERT INTO good_job_executions
     (id, created_at, updated_at, active_job_id, job_class, queue_name, serialized_params, scheduled_at, process_id)
-  SELECT execution_id, ${now}, ${now}, id, job_class, queue_name, serialized_params, coalesce(scheduled_at, created_at), ${processId}
+  SELECT execution_id, performed_at, ${between('performed_at', 'updated_at')}, id, job_class, queue_name, serialized_params, coalesce(scheduled_at, created_at), ${processId}
   FROM started
 )
 SELECT started.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,

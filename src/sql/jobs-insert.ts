@@ -1,5 +1,6 @@
 import { type Facts, preparedName } from './database.ts'
 import { startText } from './notify.ts'
+import { sinceStatementBegan } from './row-times.ts'
 import { type Queryable, rowsOf } from './types.ts'
 
 /** A row of good_jobs to insert; every time is ISO text in UTC. */
@@ -45,7 +46,8 @@ WITH job AS MATERIALIZED (
 inserted AS (
   INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at,
     labels, concurrency_key, cron_key, cron_at, batch_id, batch_callback_id)
-  SELECT id, id, job_class, queue_name, priority, serialized_params::jsonb, scheduled_at, created_at, created_at,
+  SELECT id, id, job_class, queue_name, priority, serialized_params::jsonb, scheduled_at, created_at,
+    CASE WHEN $15::bool THEN created_at ELSE ${sinceStatementBegan('created_at')} END,
     CASE WHEN labels IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(labels::jsonb)) END,
     concurrency_key, cron_key, cron_at, batch_id, batch_callback_id
   FROM job

@@ -1,5 +1,6 @@
 import type { Facts } from './database.ts'
 import { notifyWaiting } from './notify.ts'
+import { between, sinceStatementBegan } from './row-times.ts'
 import { type Queryable, rowsOf } from './types.ts'
 
 /** The claim that an outcome belongs to: together with the process id it is the fence of every write. */
@@ -25,11 +26,12 @@ export interface ReenqueueRow extends OutcomeRow {
   readonly queueName: string
   readonly priority: number
   readonly scheduledAt: string
+  readonly createdAt: string
   readonly labels: readonly string[] | null
   readonly isNotified: boolean
 }
 
-// $1 id · $2 locked_at · $3 execution_id · $4 finished_at · $5 duration, seconds · $6 error · $7 error_event · $8 backtrace as JSON · $9 process
+// $1 id · $2 locked_at · $3 execution_id · $4 finished_at · $5 duration, seconds · $6 error · $7 error_event · $8 backtrace as JSON · $9 process · $10 time of the write
 const outcomeSource = ({ timestampType }: Facts, more = '', moreColumns = '') => `
   SELECT *
   FROM unnest($1::uuid[], $2::${timestampType}[], $3::uuid[], $4::${timestampType}[], $5::float8[], $6::text[], $7::smallint[], $8::text[]${more})
@@ -43,10 +45,13 @@ const FENCE = `good_jobs.id = outcome.id
 
 const unlock = (facts: Facts) => `locked_by_id = NULL, locked_at = NULL${facts.hasLockType ? ', lock_type = NULL' : ''}`
 
+const writtenAt = ({ timestampType }: Facts) => sinceStatementBegan(`$10::${timestampType}`)
+
 /** What closeExecutions needs of a written job; handed on, because joining two lists of jobs again costs their product. */
 const ATTEMPT =
   'outcome.execution_id, outcome.finished_at, outcome.duration, outcome.error, outcome.error_event, outcome.backtrace'
 
+// GoodJob saves the execution after the end of the attempt and before the job.
 const closeExecutions = (written: string) => `
   UPDATE good_job_executions
   SET finished_at = ${written}.finished_at,
@@ -54,7 +59,7 @@ const closeExecutions = (written: string) => `
       error = ${written}.error,
       error_event = ${written}.error_event,
       error_backtrace = CASE WHEN ${written}.backtrace IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(${written}.backtrace::jsonb)) END,
-      updated_at = ${written}.finished_at
+      updated_at = ${between(`${written}.finished_at`, `${written}.updated_at`)}
   FROM ${written}
   WHERE good_job_executions.id = ${written}.execution_id`
 
@@ -64,10 +69,10 @@ WITH outcome AS MATERIALIZED (${outcomeSource(facts)}
 finished AS (
   UPDATE good_jobs
   SET finished_at = outcome.finished_at, error = outcome.error, error_event = outcome.error_event, ${unlock(facts)},
-      updated_at = outcome.finished_at
+      updated_at = ${writtenAt(facts)}
   FROM outcome
   WHERE ${FENCE}
-  RETURNING good_jobs.id, good_jobs.batch_id, ${ATTEMPT}
+  RETURNING good_jobs.id, good_jobs.batch_id, good_jobs.updated_at, ${ATTEMPT}
 ),
 closed AS (${closeExecutions('finished')}
 )
@@ -79,10 +84,10 @@ WITH outcome AS MATERIALIZED (${outcomeSource(facts)}
 ),
 waiting AS (
   UPDATE good_jobs
-  SET performed_at = NULL, error = outcome.error, error_event = outcome.error_event, ${unlock(facts)}, updated_at = outcome.finished_at
+  SET performed_at = NULL, error = outcome.error, error_event = outcome.error_event, ${unlock(facts)}, updated_at = ${writtenAt(facts)}
   FROM outcome
   WHERE ${FENCE}
-  RETURNING good_jobs.id, good_jobs.batch_id, ${ATTEMPT}
+  RETURNING good_jobs.id, good_jobs.batch_id, good_jobs.updated_at, ${ATTEMPT}
 ),
 closed AS (${closeExecutions('waiting')}
 )
@@ -101,12 +106,12 @@ execution AS (
 )
 SELECT id, batch_id FROM deleted`
 
-// $10 serialized_params · $11 job_class · $12 queue_name · $13 priority · $14 scheduled_at · $15 labels as JSON · $16 is_notified
+// $11 serialized_params · $12 job_class · $13 queue_name · $14 priority · $15 scheduled_at · $16 created_at · $17 labels as JSON · $18 is_notified
 const reenqueueJobsText = (facts: Facts, keepsCreatedAt: boolean) => `
 WITH outcome AS MATERIALIZED (${outcomeSource(
   facts,
-  `, $10::text[], $11::text[], $12::text[], $13::int[], $14::${facts.timestampType}[], $15::text[], $16::bool[]`,
-  ', serialized_params, job_class, queue_name, priority, scheduled_at, labels, is_notified',
+  `, $11::text[], $12::text[], $13::text[], $14::int[], $15::${facts.timestampType}[], $16::${facts.timestampType}[], $17::text[], $18::bool[]`,
+  ', serialized_params, job_class, queue_name, priority, scheduled_at, created_at, labels, is_notified',
 )}
 ),
 waiting AS (
@@ -117,11 +122,11 @@ waiting AS (
       priority = outcome.priority,
       scheduled_at = outcome.scheduled_at,
       labels = CASE WHEN outcome.labels IS NULL THEN good_jobs.labels ELSE ARRAY(SELECT jsonb_array_elements_text(outcome.labels::jsonb)) END,
-      ${keepsCreatedAt ? '' : 'created_at = outcome.finished_at,'}
-      performed_at = NULL, error = outcome.error, error_event = outcome.error_event, ${unlock(facts)}, updated_at = outcome.finished_at
+      ${keepsCreatedAt ? '' : 'created_at = outcome.created_at,'}
+      performed_at = NULL, error = outcome.error, error_event = outcome.error_event, ${unlock(facts)}, updated_at = ${writtenAt(facts)}
   FROM outcome
   WHERE ${FENCE}
-  RETURNING good_jobs.id, good_jobs.batch_id, ${ATTEMPT}, outcome.queue_name, outcome.scheduled_at, outcome.is_notified
+  RETURNING good_jobs.id, good_jobs.batch_id, good_jobs.updated_at, ${ATTEMPT}, outcome.queue_name, outcome.scheduled_at, outcome.is_notified
 ),
 closed AS (${closeExecutions('waiting')}
 ),${notifyWaiting(facts, 'is_notified')}
@@ -152,40 +157,48 @@ const write = (db: Queryable, name: string, facts: Facts, text: string, values: 
     values,
   })
 
+/** Who writes outcomes, and when: ISO text. */
+export interface Writer {
+  readonly processId: string
+  readonly now: string
+}
+
 type WriteOutcomes = (
   db: Queryable,
   facts: Facts,
-  processId: string,
+  writer: Writer,
   outcomes: readonly OutcomeRow[],
 ) => Promise<WrittenRow[]>
 
 /** Writes terminal outcomes; answers the rows for which the claim was still ours. */
-export const finishJobs: WriteOutcomes = (db, facts, processId, outcomes) =>
-  write(db, 'finish_jobs', facts, finishJobsText(facts), outcomeValues(processId, outcomes))
+export const finishJobs: WriteOutcomes = (db, facts, writer, outcomes) =>
+  write(db, 'finish_jobs', facts, finishJobsText(facts), [...outcomeValues(writer.processId, outcomes), writer.now])
 
 /** Makes jobs wait again after an unhandled error; answers the rows for which the claim was still ours. */
-export const rerunJobs: WriteOutcomes = (db, facts, processId, outcomes) =>
-  write(db, 'rerun_jobs', facts, rerunJobsText(facts), outcomeValues(processId, outcomes))
+export const rerunJobs: WriteOutcomes = (db, facts, writer, outcomes) =>
+  write(db, 'rerun_jobs', facts, rerunJobsText(facts), [...outcomeValues(writer.processId, outcomes), writer.now])
 
 /** Deletes jobs that are not preserved, with their executions; answers the rows for which the claim was still ours. */
-export const deleteJobs: WriteOutcomes = (db, facts, processId, outcomes) =>
-  write(db, 'delete_jobs', facts, deleteJobsText(facts), outcomeValues(processId, outcomes))
+export const deleteJobs: WriteOutcomes = (db, facts, writer, outcomes) =>
+  write(db, 'delete_jobs', facts, deleteJobsText(facts), outcomeValues(writer.processId, outcomes))
 
 /** Writes jobs that will run again and tells the workers; answers the rows for which the claim was still ours. */
 export const reenqueueJobs = (
   db: Queryable,
   facts: Facts,
-  processId: string,
+  writer: Writer,
   outcomes: readonly ReenqueueRow[],
   options: { readonly keepsCreatedAt: boolean },
 ): Promise<WrittenRow[]> => {
   const values = [
-    ...outcomeValues(processId, outcomes),
+    ...outcomeValues(writer.processId, outcomes),
+    writer.now,
     outcomes.map((row) => row.serializedParams),
     outcomes.map((row) => row.jobClass),
     outcomes.map((row) => row.queueName),
     outcomes.map((row) => row.priority),
     outcomes.map((row) => row.scheduledAt),
+    outcomes.map((row) => row.createdAt),
     outcomes.map((row) => (row.labels === null ? null : JSON.stringify(row.labels))),
     outcomes.map((row) => row.isNotified),
   ]

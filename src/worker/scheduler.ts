@@ -41,6 +41,7 @@ export class Scheduler {
   readonly #wake = new Wake()
   readonly #bodies = new Set<Promise<void>>()
   #mayHaveWork = true
+  /** Starts are known cut to the millisecond: by its end the job is due. */
   #nextStartMs = Number.POSITIVE_INFINITY
   #lookedUntilMs = 0
 
@@ -56,7 +57,7 @@ export class Scheduler {
   /** Says that there may be work, at once or from `startsAtMs` (epoch) on. A wake is never lost. */
   wake(startsAtMs = 0): void {
     if (startsAtMs > this.#options.clock.now().getTime()) {
-      this.#nextStartMs = Math.min(this.#nextStartMs, startsAtMs)
+      this.#nextStartMs = Math.min(this.#nextStartMs, startsAtMs + 1)
     } else {
       this.#mayHaveWork = true
     }
@@ -146,7 +147,7 @@ export class Scheduler {
       to: until.toISOString(),
     })
     this.#lookedUntilMs = until.getTime()
-    if (next !== null) this.#nextStartMs = Math.min(this.#nextStartMs, Date.parse(next))
+    if (next !== null) this.#nextStartMs = Math.min(this.#nextStartMs, Date.parse(next) + 1)
   }
 
   #pauseMs(): number {

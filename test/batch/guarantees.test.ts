@@ -135,6 +135,7 @@ const failedAttempt = (row: ClaimedRow, lockedAt: string, finishedAt: string): C
     jobClass: '',
     queueName: '',
     priority: 0,
+    createdAt: finishedAt,
     scheduledAt: finishedAt,
     labels: null,
     isNotified: false,

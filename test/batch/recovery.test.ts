@@ -30,7 +30,7 @@ for (const hasJobsFinishedAt of [true, false]) {
 
     test('a batch whose members succeed fires success and finish [GJ-065]', async () => {
       const scene = await Scene.enqueue(world, { a: [], b: [] })
-      expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['finish', 'success'] })
+      expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['success', 'finish'] })
     })
 
     test('row 0: the one discarded job is retried and succeeds: the batch recovers [GJ-071]', async () => {
@@ -87,7 +87,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       gate.open()
       const seen = await scene.settled()
       expect(seen).toMatchObject(GOOD)
-      expect(seen.callbacks).toEqual(['discard', 'finish', 'success'])
+      expect(seen.callbacks).toEqual(['discard', 'success', 'finish'])
     })
 
     test('row c: several discarded jobs are retried one by one: the last one brings the batch back', async () => {
@@ -217,7 +217,7 @@ for (const hasJobsFinishedAt of [true, false]) {
 
     test('a stage that recovers right after the success of the one before fires its own success', async () => {
       const scene = await Scene.enqueue(world, { first: [] })
-      expect((await scene.settled()).callbacks).toEqual(['finish', 'success'])
+      expect((await scene.settled()).callbacks).toEqual(['success', 'finish'])
       const second = scene.member('second', 'fail')
       await scene.batch.enqueue(second)
       expect(await scene.settled()).toMatchObject(DISCARDED)

@@ -58,7 +58,7 @@ for (const hasJobsFinishedAt of [true, false]) {
     test('a batch that hangs is completed once', async () => {
       const scene = await hung()
       expect(await sweep()).toMatchObject({ healed: 1 })
-      expect(await scene.seen()).toMatchObject({ isDiscarded: false, isEnded: true, callbacks: ['finish', 'success'] })
+      expect(await scene.seen()).toMatchObject({ isDiscarded: false, isEnded: true, callbacks: ['success', 'finish'] })
       expect(await sweep()).toMatchObject({ healed: 0 })
     })
 
