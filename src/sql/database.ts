@@ -33,15 +33,14 @@ export interface DatabaseOptions {
 
 /** The part of Postgres that this process uses: a pool, the facts about the schema, transactions. */
 export class Database {
-  readonly pool: pg.Pool
-  readonly #ownsPool: boolean
+  #pool: pg.Pool
+  readonly #openPool: (() => pg.Pool) | undefined
   readonly #clientConfig: pg.ClientConfig
   readonly #directConfig: pg.ClientConfig | undefined
   #facts: Promise<Facts> | undefined
   #lastFacts: Facts | undefined
 
   constructor(options: DatabaseOptions) {
-    this.#ownsPool = options.pool === undefined
     this.#clientConfig = options.pool
       ? poolConfig(options.pool)
       : urlConfig('databaseUrl', options.databaseUrl, options)
@@ -49,9 +48,12 @@ export class Database {
     this.#directConfig = directDatabaseUrl ? urlConfig('directDatabaseUrl', directDatabaseUrl, options) : undefined
     // A script that only enqueues ends when its work is done, not when its connections have been idle for long enough.
     const own = { ...this.#clientConfig, max: options.poolSize ?? 5, allowExitOnIdle: true }
-    this.pool = options.pool ?? new pg.Pool(own)
-    // An idle connection that the server closes is replaced by the next query; without a listener Node would exit.
-    if (this.#ownsPool) this.pool.on('error', () => undefined)
+    this.#openPool = options.pool ? undefined : () => openPool(own)
+    this.#pool = options.pool ?? openPool(own)
+  }
+
+  get pool(): pg.Pool {
+    return this.#pool
   }
 
   /** Configuration of further connections to the same database. */
@@ -153,8 +155,20 @@ export class Database {
 
   /** Ends the pool, unless it belongs to the caller. */
   async close(): Promise<void> {
-    if (this.#ownsPool && !this.pool.ended) await this.pool.end()
+    if (this.#openPool && !this.#pool.ended) await this.#pool.end()
   }
+
+  /** Makes a new pool after `close()`. */
+  reopen(): void {
+    if (this.#openPool && this.#pool.ended) this.#pool = this.#openPool()
+  }
+}
+
+const openPool = (config: pg.PoolConfig): pg.Pool => {
+  const pool = new pg.Pool(config)
+  // An idle connection that the server closes is replaced by the next query; without a listener Node would exit.
+  pool.on('error', () => undefined)
+  return pool
 }
 
 const reason = (error: unknown): string => {

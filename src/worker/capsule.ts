@@ -44,7 +44,7 @@ export class Capsule implements AsyncDisposable {
   #state: CapsuleState = 'created'
   #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
-  readonly #stop = new AbortController()
+  #stop = new AbortController()
   readonly #abort = new AbortController()
   #lastActivityMs: number
 
@@ -87,7 +87,7 @@ export class Capsule implements AsyncDisposable {
   }
 
   /**
-   * Starts to work; resolves when jobs are being claimed. A second call answers the first one's promise.
+   * Starts to work; resolves when jobs are being claimed. A second call answers the first one's promise, or tries again after a failure.
    * @throws ConnectionTimeoutError, SchemaError; GoodJobError after a shutdown
    */
   start(): Promise<void> {
@@ -95,6 +95,7 @@ export class Capsule implements AsyncDisposable {
       return Promise.reject(new GoodJobError('this capsule was shut down; make a new one to start again'))
     this.#starting ??= this.#start().catch(async (error) => {
       await this.#abandonStart()
+      this.#starting = undefined
       throw error
     })
     return this.#starting
@@ -128,6 +129,8 @@ export class Capsule implements AsyncDisposable {
 
   async #start(): Promise<void> {
     this.#state = 'starting'
+    this.#database.reopen()
+    if (this.#stop.signal.aborted) this.#stop = new AbortController()
     const { processId } = this
     await this.#database.waitUntilReachable(
       this.configuration.connectTimeout * 1000,
@@ -212,6 +215,7 @@ export class Capsule implements AsyncDisposable {
       ...(parts?.lanes ?? []).map((lane) => lane.close()),
     ])
     await this.#database.close()
-    this.#state = 'stopped'
+    this.#parts = undefined
+    this.#state = this.#stopping ? 'stopped' : 'created'
   }
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { ConnectionTimeoutError, SchemaError } from '../../src/errors.ts'
 import { Capsule } from '../../src/worker/capsule.ts'
 import { FaultyNetwork } from '../support/faults.ts'
 import { enqueue, Gate, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
@@ -82,6 +83,46 @@ describe('start and shutdown', () => {
     await started
     expect(capsule.state).toBe('stopped')
     expect(await processIds()).toEqual([])
+  })
+
+  test('a start that failed can be tried again: Postgres was away, then the tables, then it works', async () => {
+    await using network = await FaultyNetwork.start(world.url)
+    network.refuse()
+    const capsule = new Capsule({ databaseUrl: network.url, jobs: [EchoJob], connectTimeout: 0.1 })
+    await expect(Promise.all([capsule.start(), capsule.start()])).rejects.toThrow(ConnectionTimeoutError)
+    expect(capsule.state).toBe('created')
+    await network.accept()
+    await world.sql('ALTER TABLE good_jobs RENAME TO moved')
+    await expect(capsule.start()).rejects.toThrow(SchemaError)
+    await until(async () => network.count() === 0, 'its connections are closed')
+    await world.sql('ALTER TABLE moved RENAME TO good_jobs')
+    await capsule.start()
+    expect(capsule.state).toBe('running')
+    await performed(await enqueue(EchoJob))
+    await capsule.shutdown()
+    expect(capsule.state).toBe('stopped')
+    expect(await processIds()).toEqual([])
+  })
+
+  test('a start that failed halfway, when its row was to be written, can be tried again, with a pool of the caller too', async () => {
+    const pool = world.database.pool()
+    const capsule = new Capsule({ pool, jobs: [EchoJob] })
+    await world.sql('ALTER TABLE good_job_processes ADD CONSTRAINT nobody CHECK (false)')
+    await expect(capsule.start()).rejects.toMatchObject({ code: '23514' })
+    await world.sql('ALTER TABLE good_job_processes DROP CONSTRAINT nobody')
+    await capsule.start()
+    await performed(await enqueue(EchoJob))
+    await capsule.shutdown()
+  })
+
+  test('a shutdown after a start that failed is the end, too', async () => {
+    await using network = await FaultyNetwork.start(world.url)
+    network.refuse()
+    const capsule = new Capsule({ databaseUrl: network.url, jobs: [EchoJob], connectTimeout: 0 })
+    await expect(capsule.start()).rejects.toThrow(ConnectionTimeoutError)
+    await capsule.shutdown()
+    expect(capsule.state).toBe('stopped')
+    await expect(capsule.start()).rejects.toThrow(/was shut down; make a new one/)
   })
 
   test('a capsule that was shut down does not start again, and says so', async () => {

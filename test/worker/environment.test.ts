@@ -58,7 +58,7 @@ describe('a worker refuses', () => {
     const capsule = new Capsule({ databaseUrl: empty.url, jobs: [Echo] })
     await expect(capsule.start()).rejects.toThrow(SchemaError)
     await expect(capsule.start()).rejects.toThrow(/good-job schema install/)
-    expect(capsule.state).toBe('stopped')
+    expect(capsule.state).toBe('created')
     await empty.drop()
   })
   test('rows of GoodJob 3 [GJ-007]', async () => {
