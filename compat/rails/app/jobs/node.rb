@@ -4,9 +4,12 @@
 # a queue of their own, and a Ruby worker is started with --queues=-node.
 module Node
   class Stub < ApplicationJob
-    queue_as 'node'
+    class PerformedInNode < StandardError; end
 
-    def perform(*) = raise(NotImplementedError, "#{self.class.name} is performed in Node")
+    queue_as 'node'
+    discard_on PerformedInNode
+
+    def perform(*) = raise(PerformedInNode, "#{self.class.name} is performed in Node: keep Ruby workers off its queue")
   end
 
   class EchoJob < Stub; end
