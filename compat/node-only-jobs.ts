@@ -81,3 +81,9 @@ export class OnlyInNodeJob extends BatchCallbackJob {
   static override jobClass = 'OnlyInNodeJob'
   static override queueAs = 'node'
 }
+
+/** The same for a job that a test can let wait and fail. */
+export class UnknownToRubyJob extends MemberJob {
+  static override jobClass = 'UnknownToRubyJob'
+  static override queueAs = 'node'
+}
