@@ -4,7 +4,6 @@ import { callbacksText } from './batch-view.ts'
 import { recoverableBatches } from './batches-list.ts'
 import { PartialFailure, UsageError } from './failure.ts'
 import { plural, print, printJson, snakeCase } from './output.ts'
-import { Progress } from './progress.ts'
 import type { Session } from './session.ts'
 
 interface RecoverOptions {
@@ -21,14 +20,12 @@ export const recoverBatches = async (
   if (id === undefined && force) throw new UsageError('--force is for one batch that you know: name its id')
   const { isJson } = session
   const results: { id: string; result: RecoverBatchResult }[] = []
-  const progress = new Progress()
-  const ids = id === undefined ? idsOf(session, progress) : [id]
+  const ids = id === undefined ? idsOf(session) : [id]
   for await (const each of ids) {
     const result = await (await Batch.find(each, session.adapter)).recover({ dryRun, force })
     results.push({ id: each, result })
     if (!isJson) print(`${each}  ${resultText(result, dryRun)}`)
   }
-  progress.end()
   if (isJson) printJson(snakeCase({ dryRun, batches: results.map(({ id, result }) => ({ id, ...result })) }))
   else if (id === undefined)
     print(
@@ -40,8 +37,8 @@ export const recoverBatches = async (
   if (results.some(({ result }) => result.outcome === 'unproven')) throw new PartialFailure('unproven')
 }
 
-async function* idsOf(session: Session, progress: Progress): AsyncGenerator<string> {
-  for await (const { id } of recoverableBatches(session, progress)) yield id
+async function* idsOf(session: Session): AsyncGenerator<string> {
+  for await (const { id } of recoverableBatches(session)) yield id
 }
 
 const resultText = ({ outcome, reason, callbacks }: RecoverBatchResult, dryRun: boolean): string => {

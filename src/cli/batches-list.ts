@@ -4,7 +4,6 @@ import { stateText } from '../observe/batch-bar.ts'
 import { type BatchCursor, type BatchState, type ListedBatch, listBatches } from '../sql/batch-list.ts'
 import { JOB_STATES } from '../sql/job-states.ts'
 import { agoText, print, printJson, table } from './output.ts'
-import { Progress } from './progress.ts'
 import { cursorText, type Session } from './session.ts'
 
 interface ListOptions {
@@ -56,8 +55,8 @@ export interface UnprovenBatch {
 const PAGE = 100
 
 /** Walks over every discarded batch in which nothing is open or broken. */
-export async function* recoverableBatches(session: Session, progress: Progress): AsyncGenerator<ListedBatch> {
-  const { adapter, timestamp } = session
+export async function* recoverableBatches(session: Session): AsyncGenerator<ListedBatch> {
+  const { adapter, timestamp, progress } = session
   let after: BatchCursor | undefined
   let seen = 0
   do {
@@ -79,15 +78,10 @@ export async function* recoverableBatches(session: Session, progress: Progress):
 /** The batches that `recover` refuses, with the reason. */
 export const findUnproven = async (session: Session, limit: number): Promise<UnprovenBatch[]> => {
   const found: UnprovenBatch[] = []
-  const progress = new Progress()
-  try {
-    for await (const { id, description, discarded_at } of recoverableBatches(session, progress)) {
-      const { recovery } = await (await Batch.find(id, session.adapter)).status()
-      if (recovery.state === 'unproven') found.push({ id, description, discarded_at, reason: recovery.reason ?? '' })
-      if (found.length === limit) break
-    }
-  } finally {
-    progress.end()
+  for await (const { id, description, discarded_at } of recoverableBatches(session)) {
+    const { recovery } = await (await Batch.find(id, session.adapter)).status()
+    if (recovery.state === 'unproven') found.push({ id, description, discarded_at, reason: recovery.reason ?? '' })
+    if (found.length === limit) break
   }
   return found
 }

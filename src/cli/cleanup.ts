@@ -2,7 +2,6 @@ import type { Command } from 'commander'
 import { OPTION_RULES } from '../configuration.ts'
 import { cleanupPreservedJobs } from '../maintenance/cleanup.ts'
 import { plural, print, printJson, snakeCase } from './output.ts'
-import { Progress } from './progress.ts'
 import { addSessionOptions, withSession } from './session.ts'
 
 /** `good-job cleanup_preserved_jobs`: GoodJob's command, with its option. */
@@ -15,18 +14,16 @@ export const addCleanupCommand = (program: Command): void => {
     (text) => OPTION_RULES.cleanupPreservedJobsBeforeSecondsAgo.parse(text, '--before-seconds-ago'),
   )
   command.action(() =>
-    withSession(command, async ({ adapter, isJson }) => {
+    withSession(command, async ({ adapter, isJson, progress }) => {
       const { database, clock, configuration } = adapter
       const given = command.getOptionValue('beforeSecondsAgo') as number | undefined
-      const progress = new Progress()
       const counts = await cleanupPreservedJobs({
         database,
         clock,
         olderThanSeconds: given ?? configuration.cleanupPreservedJobsBeforeSecondsAgo,
         includesDiscarded: configuration.cleanupDiscardedJobs,
-        onProgress: ({ destroyedJobsCount }) => progress.tell(`${destroyedJobsCount} jobs deleted …`),
+        onProgress: ({ destroyedJobsCount }) => progress.tell(`${plural(destroyedJobsCount, 'job')} deleted …`),
       })
-      progress.end()
       const { destroyedJobsCount, destroyedExecutionsCount, destroyedBatchesCount } = counts
       if (isJson) printJson(snakeCase(counts))
       else {

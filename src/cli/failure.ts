@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander'
 import { pc } from '../colors.ts'
 import { ConfigurationError, GoodJobError, sqlState } from '../errors.ts'
+import { clearProgress } from './progress.ts'
 
 /** Exit codes: done, failed, wrong usage. */
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const
@@ -44,6 +45,7 @@ export const report = (error: unknown, { isVerbose }: { readonly isVerbose: bool
   // Commander has told its own errors, and help is no error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage
   if (error instanceof PartialFailure) return EXIT.failed
+  clearProgress()
   process.stderr.write(`${pc.red('error:')} ${explain(error)}\n`)
   if (isVerbose && error instanceof Error) process.stderr.write(`${pc.dim(stackOf(error))}\n`)
   return error instanceof ConfigurationError || error instanceof UsageError ? EXIT.usage : EXIT.failed

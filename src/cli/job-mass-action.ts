@@ -7,7 +7,6 @@ import type { JobState } from '../sql/job-states.ts'
 import { confirm } from './confirm.ts'
 import { PartialFailure, UsageError } from './failure.ts'
 import { plural, print, printJson } from './output.ts'
-import { Progress } from './progress.ts'
 import { type Session, withSession } from './session.ts'
 
 interface ActionOptions {
@@ -51,7 +50,8 @@ export const actOnJobs = (
   return withSession(command, async (session) => {
     const result: Result = { done: [], failed: [] }
     try {
-      if (filter === undefined) for (const id of ids) await actOnJob(session, action, { id, options, result })
+      if (filter === undefined)
+        await actOnEach(session, action, { ids, of: plural(ids.length, 'job'), options, result })
       else await actOnMatching(session, action, { filter: { states: action.states, ...filter }, options, result })
     } catch (error) {
       tellUnfinished(session, action, result)
@@ -73,20 +73,23 @@ const actOnMatching = async (
   if (count === 0) return
   const amount = count === COUNT_LIMIT ? `${COUNT_LIMIT} or more jobs` : plural(count, 'job')
   const verb = action.name.charAt(0).toUpperCase() + action.name.slice(1)
-  await confirm(`${verb} ${amount}?`, options.yes === true)
-  const progress = new Progress()
-  try {
-    let after: JobCursor | undefined
-    do {
-      const page = await listJobs(db, { filter, now, limit: PAGE, after })
-      for (const { id } of page) {
-        await actOnJob(session, action, { id, options, result })
-        progress.tell(`${result.done.length + result.failed.length} of ${amount} …`)
-      }
-      after = page.length === PAGE ? page.at(-1) : undefined
-    } while (after !== undefined)
-  } finally {
-    progress.end()
+  await session.progress.suspend(() => confirm(`${verb} ${amount}?`, options.yes === true))
+  let after: JobCursor | undefined
+  do {
+    const page = await listJobs(db, { filter, now, limit: PAGE, after })
+    await actOnEach(session, action, { ids: page.map(({ id }) => id), of: amount, options, result })
+    after = page.length === PAGE ? page.at(-1) : undefined
+  } while (after !== undefined)
+}
+
+const actOnEach = async (
+  session: Session,
+  action: JobAction,
+  { ids, of, options, result }: { ids: readonly string[]; of: string; options: ActionOptions; result: Result },
+): Promise<void> => {
+  for (const id of ids) {
+    await actOnJob(session, action, { id, options, result })
+    session.progress.tell(`${result.done.length + result.failed.length} of ${of} …`)
   }
 }
 

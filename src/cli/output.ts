@@ -1,9 +1,11 @@
 import { stripVTControlCharacters } from 'node:util'
 import Table from 'cli-table3'
 import { pc } from '../colors.ts'
+import { clearProgress } from './progress.ts'
 
 /** Writes a line to standard output. */
 export const print = (line = ''): void => {
+  clearProgress()
   process.stdout.write(`${line}\n`)
 }
 

@@ -2,28 +2,61 @@ import { createLogUpdate } from 'log-update'
 
 /** Work that is done sooner needs no words. */
 const QUIET_MS = 2_000
-const PAUSE_MS = { terminal: 100, file: 2_000 }
+/** Between two lines; `still` when nothing is new but the time that has passed. */
+const PAUSE_MS = { terminal: { news: 100, still: 1_000 }, file: { news: 2_000, still: 10_000 } }
+const TICK_MS = 200
+
+let shown: Progress | undefined
+
+/** Takes the line of a progress away before something else is written. */
+export const clearProgress = (): void => shown?.clear()
 
 /** Tells on standard error how far a long piece of work is: one line that changes at a terminal, a line now and then elsewhere. */
 export class Progress {
   readonly #startedMs = performance.now()
   readonly #isTerminal = process.stderr.isTTY === true
   readonly #update = createLogUpdate(process.stderr, { showCursor: true })
+  readonly #timer = setInterval(() => this.#draw('still'), TICK_MS).unref()
+  #text = 'Waiting for Postgres …'
   #lastMs = 0
-  #hasDrawn = false
+  #isSuspended = false
 
   tell(text: string): void {
-    const now = performance.now()
-    if (now - this.#startedMs < QUIET_MS) return
-    if (now - this.#lastMs < (this.#isTerminal ? PAUSE_MS.terminal : PAUSE_MS.file)) return
-    this.#lastMs = now
-    this.#hasDrawn = true
-    if (this.#isTerminal) this.#update(text)
-    else process.stderr.write(`${text}\n`)
+    this.#text = text
+    this.#draw('news')
   }
 
-  /** Takes the line away. */
+  /** Says nothing while a person is asked. */
+  async suspend<T>(work: () => Promise<T>): Promise<T> {
+    this.clear()
+    this.#isSuspended = true
+    try {
+      return await work()
+    } finally {
+      this.#isSuspended = false
+    }
+  }
+
+  /** Takes the line away until there is news. */
+  clear(): void {
+    if (this.#isTerminal && shown === this) this.#update.clear()
+    if (shown === this) shown = undefined
+  }
+
   end(): void {
-    if (this.#isTerminal && this.#hasDrawn) this.#update.clear()
+    clearInterval(this.#timer)
+    this.clear()
+  }
+
+  #draw(reason: 'news' | 'still'): void {
+    const now = performance.now()
+    const passedMs = now - this.#startedMs
+    if (this.#isSuspended || passedMs < QUIET_MS) return
+    if (now - this.#lastMs < PAUSE_MS[this.#isTerminal ? 'terminal' : 'file'][reason]) return
+    this.#lastMs = now
+    shown = this
+    const line = `${this.#text} ${Math.floor(passedMs / 1000)} s`
+    if (this.#isTerminal) this.#update(line)
+    else process.stderr.write(`${line}\n`)
   }
 }

@@ -1,6 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { Adapter } from '../maintenance/adapter.ts'
 import { isUuid } from '../sql/types.ts'
+import { columnText } from '../time.ts'
+import { Progress } from './progress.ts'
 import { addWorkerOptions, workerOptionsOf } from './worker-options.ts'
 
 /** What a command works with. */
@@ -10,6 +12,8 @@ export interface Session {
   readonly now: Date
   /** `now` as statements take it. */
   readonly timestamp: string
+  /** Speaks by itself when the work takes long; say what it is at. */
+  readonly progress: Progress
 }
 
 /** The options of every command that looks into the database. */
@@ -22,9 +26,12 @@ export const addSessionOptions = (command: Command): Command =>
 export const withSession = async (command: Command, work: (session: Session) => Promise<void>): Promise<void> => {
   const adapter = new Adapter({ poolSize: 2, ...workerOptionsOf(command) })
   const now = adapter.clock.now()
+  const progress = new Progress()
+  const isJson = command.getOptionValue('json') === true
   try {
-    await work({ adapter, isJson: command.getOptionValue('json') === true, now, timestamp: now.toISOString() })
+    await work({ adapter, isJson, now, timestamp: columnText(now), progress })
   } finally {
+    progress.end()
     await adapter.close()
   }
 }

@@ -1,0 +1,29 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Cli } from '../support/cli.ts'
+import { createDatabase, type TestDatabase } from '../support/postgres.ts'
+
+let database: TestDatabase
+beforeAll(async () => {
+  database = await createDatabase()
+})
+afterAll(() => database.drop())
+
+test.each([
+  ['jobs list', 'good_jobs', /^No jobs\.\n$/],
+  ['batches list', 'good_job_batches', /^No batches\.\n$/],
+  ['cleanup_preserved_jobs', 'good_jobs', /^Deleted 0 jobs, 0 executions, 0 batches\.\n$/],
+  ['doctor', 'good_job_processes', /All is well|problem/],
+])(
+  '%s that waits for a lock for more than two seconds says so, and its answer comes clean',
+  async (command, table, answer) => {
+    const holder = await database.connect()
+    await holder.query('BEGIN')
+    await holder.query(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`)
+    await using cli = new Cli(command.split(' '), { env: { DATABASE_URL: database.url } })
+    await cli.says(/^Waiting for Postgres … \d s$/m)
+    await holder.query('ROLLBACK')
+    const { stdout, stderr } = await cli.ended()
+    expect(stdout).toMatch(answer)
+    expect(stderr).toMatch(/^(Waiting for Postgres … \d+ s\n)+$/)
+  },
+)
