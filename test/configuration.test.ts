@@ -18,7 +18,7 @@ test.each<[object, Record<string, string>, number]>([
   [{ maxThreads: 6 }, { GOOD_JOB_MAX_THREADS: '4' }, 6],
   [{ maxThreads: 6 }, { GOOD_JOB_THREADS: '7' }, 7],
   [{ maxThreads: 6, threads: 8 }, { GOOD_JOB_THREADS: '7' }, 8],
-])('threads of %j and %j are %d [GJ-087]', (options, env, expected) => {
+])('threads of %j and %j are %d [GJ-087, GJ-111]', (options, env, expected) => {
   expect(resolve(options, env).threads).toBe(expected)
 })
 

@@ -241,7 +241,7 @@ describe('what can be wrong with a batch concerns only that batch', () => {
     await healthy()
   })
 
-  test('a callback that is discarded and retried fires nothing else, and the batch waits for it', async () => {
+  test('a callback that is discarded and retried fires nothing else, and the batch waits for it [GJ-072]', async () => {
     const batch = await Batch.enqueue({ onSuccess: Failing, onFinish: Told }, () => simple(Member).performLater())
     await untilSettled(world, batch.id)
     await batch.reload()

@@ -28,7 +28,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       return scene
     }
 
-    test('a batch whose members succeed fires success and finish [GJ-065]', async () => {
+    test('a batch whose members succeed fires success and finish, and is finished after its callbacks [GJ-065, GJ-072]', async () => {
       const scene = await Scene.enqueue(world, { a: [], b: [] })
       expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['success', 'finish'] })
     })

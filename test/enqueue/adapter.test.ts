@@ -177,6 +177,42 @@ describe("inside the caller's transaction", () => {
     }
     await client.end()
   })
+
+  test('a rollback leaves no row, also where a callback threw; callbacks run at the call, as in Rails 7.2 and 8.0 [AJ-073]', async () => {
+    const ran: string[] = []
+    const CallbackJob = jobClass(
+      'CallbackJob',
+      () => {},
+      (made) => {
+        made.beforeEnqueue(() => void ran.push('before'))
+        made.afterEnqueue(() => void ran.push('after'))
+      },
+    )
+    const client = await world.database.connect()
+    await client.query('BEGIN')
+    const job = await CallbackJob.set({ transaction: client as never }).performLater()
+    expect(ran).toEqual(['before', 'after'])
+    expect(job).toMatchObject({ successfullyEnqueued: true, providerJobId: job ? job.jobId : '' })
+    const { rows: inside } = await client.query('SELECT id FROM good_jobs')
+    expect(inside).toEqual([{ id: job ? job.jobId : '' }])
+    await client.query('ROLLBACK')
+    expect(await rows()).toEqual([])
+
+    const ThrowingJob = jobClass(
+      'ThrowingJob',
+      () => {},
+      (made) => {
+        made.afterEnqueue(() => {
+          throw new Error('after the insert')
+        })
+      },
+    )
+    await client.query('BEGIN')
+    await expect(ThrowingJob.set({ transaction: client as never }).performLater()).rejects.toThrow('after the insert')
+    await client.query('ROLLBACK')
+    expect(await rows()).toEqual([])
+    await client.end()
+  })
 })
 
 describe('duplicates', () => {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { Batch } from '../../src/batch/batch.ts'
 import { enqueue, Gate, jobClass, next, openWorld, performed, record } from '../support/harness.ts'
 
 const world = await openWorld()
@@ -83,6 +84,28 @@ test.each([
     await capsule.shutdown()
   },
 )
+
+test('a batch hears of its broken member with the committed outcome only, not while that cannot be written [GJ-090]', async () => {
+  const gate = new Gate()
+  const FailingJob = jobClass('FailingJob', async (job) => {
+    await gate.pass(job)
+    throw new Error('broken for good')
+  })
+  await using _capsule = await world.start({ jobs: [FailingJob] })
+  const batch = await Batch.enqueue({}, () => enqueue(FailingJob))
+  const { jobId: id } = await gate.entered
+  await world.sql('ALTER TABLE good_job_executions RENAME TO moved')
+  const failing = next('outcome_write_failed', 2)
+  const done = performed(id)
+  gate.open()
+  await failing
+  expect(await world.job(id)).toMatchObject({ finished_at: null, error: null, batch_id: batch.id })
+  expect(await batch.reload()).toMatchObject({ isDiscarded: false, isFinished: false })
+  await world.sql('ALTER TABLE moved RENAME TO good_job_executions')
+  await done
+  expect(await world.job(id)).toMatchObject({ finished_at: expect.any(Date), error: 'StandardError: broken for good' })
+  expect(await batch.reload()).toMatchObject({ isDiscarded: true, isFinished: true })
+})
 
 test('a worker goes on after a migration that changes the type of a column it reads [GJ-003]', async () => {
   const EchoJob = jobClass('EchoJob', () => {})
