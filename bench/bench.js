@@ -2,19 +2,19 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
-const PEERS = new URL('./peers/', import.meta.url).pathname
-const MAIN = new URL('./main.ts', import.meta.url).pathname
-const TSC = new URL('../node_modules/typescript/bin/tsc', import.meta.url).pathname
-const NODE = `${PEERS}node_modules/node-${process.platform}-${process.arch}/bin/node`
+/** @param {string} path */
+const here = (path) => new URL(path, import.meta.url).pathname
+const PEERS = here('peers/')
+const TSC = here('../node_modules/typescript/bin/tsc')
+/** There is a package of it for Linux; elsewhere the Node at hand has to do, if it runs TypeScript. */
+const PACKAGED_NODE = `${PEERS}node_modules/node-${process.platform}-${process.arch}/bin/node`
 
-if (!existsSync(NODE)) {
+if (!existsSync(`${PEERS}node_modules`)) {
   execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: PEERS, stdio: 'inherit' })
 }
 // Node strips types with a compiler that takes memory of its own, which would count as the workers'.
-execFileSync(process.execPath, [TSC, '-p', new URL('workers/tsconfig.json', import.meta.url).pathname], {
-  stdio: 'inherit',
-})
-const { status } = spawnSync(NODE, ['--disable-warning=ExperimentalWarning', MAIN, ...process.argv.slice(2)], {
-  stdio: 'inherit',
-})
-process.exitCode = status ?? 1
+execFileSync(process.execPath, [TSC, '-p', here('workers/tsconfig.json')], { stdio: 'inherit' })
+
+const node = existsSync(PACKAGED_NODE) ? PACKAGED_NODE : process.execPath
+const args = ['--disable-warning=ExperimentalWarning', here('main.ts'), ...process.argv.slice(2)]
+process.exitCode = spawnSync(node, args, { stdio: 'inherit' }).status ?? 1

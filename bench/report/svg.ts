@@ -28,6 +28,7 @@ const text = (x: number, y: number, content: string, more = ''): string =>
 const picture = (height: number, title: string, body: readonly string[]): string =>
   [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12" fill="#222">`,
+    `<title>${escaped(title)}</title>`,
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
     text(LEFT, 20, title, 'font-size="15" font-weight="bold"'),
     ...body,

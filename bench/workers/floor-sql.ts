@@ -107,9 +107,12 @@ WHERE id = ANY ($1::uuid[]) AND finished_at IS NULL AND $2::timestamp[] IS NOT N
 /** $1 keys bigint[] */
 export const unlock = 'SELECT count(pg_advisory_unlock(key)) FROM unnest($1::bigint[]) AS key'
 
-/** A statement prepared while a table is empty would scan it for the rest of the session. */
+/**
+ * A statement prepared while a table is small would scan it for the rest of the session, and hundreds of rows to find by key tempt
+ * the planner to read a whole index for a hash join.
+ */
 export const SESSION = `
-SET enable_seqscan = off; SET jit = off; SET TimeZone = 'UTC'`
+SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; SET TimeZone = 'UTC'`
 
 /** An insert as cheap as it can be with the message that wakes workers. $1 id · $2 params · $3 message */
 export const insert = `

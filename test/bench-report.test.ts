@@ -1,0 +1,81 @@
+import { describe, expect, test } from 'vitest'
+import { type Figure, median } from '../bench/figure.ts'
+import { goalTable } from '../bench/report/goals.ts'
+import { merge } from '../bench/report/results.ts'
+import { summaryTable } from '../bench/report/summary.ts'
+import { drawFigure } from '../bench/report/svg.ts'
+
+const figure = (rates: Readonly<Record<string, number[]>>, id = 'drain'): Figure => ({
+  id,
+  title: 'No-op jobs',
+  unit: 'jobs/s',
+  xTitle: 'threads',
+  scale: 1,
+  series: Object.entries(rates).map(([name, values], index) => ({
+    name,
+    family: name,
+    x: index + 1,
+    values,
+    size: 100,
+  })),
+})
+
+test('a median is the middle of the rounds, or the mean of the two in the middle', () => {
+  expect(median([3, 1, 2])).toBe(2)
+  expect(median([4, 1, 2, 3])).toBe(2.5)
+})
+
+describe('figures of two runs', () => {
+  const known = [figure({ a: [1], b: [2] }), figure({ c: [3] }, 'enqueue')]
+
+  test('replace those of the same suite and leave the others', () => {
+    expect(merge(known, [figure({ a: [5] })], false)).toEqual([figure({ a: [5] }), figure({ c: [3] }, 'enqueue')])
+  })
+
+  test('join their rounds where they are added', () => {
+    const [joined] = merge(known, [figure({ a: [5] })], true)
+    expect(joined?.series.map(({ values }) => values)).toEqual([[1, 5], [2]])
+  })
+
+  test('join no rounds of another size', () => {
+    const larger = figure({ a: [5] })
+    const [joined] = merge(known, [{ ...larger, series: larger.series.map((each) => ({ ...each, size: 200 })) }], true)
+    expect(joined?.series.map(({ values }) => values)).toEqual([[5], [2]])
+  })
+})
+
+test('a goal says by how much it was missed, and one that was not measured is left out', () => {
+  const measured = figure({
+    'good-job-node, 100 threads': [600, 500, 400],
+    'floor classic, 1 connection, batches of 100': [1_000],
+    'good-job-node, 500 threads': [30_000],
+    'GoodJob (Ruby), advisory, 5 threads': [100],
+  })
+  const lines = goalTable([measured]).split('\n')
+  expect(lines).toContain(
+    '| drain, 100 threads, 1 lane | 500 | classic floor, 100 × 1: 1,000 | 0.50 | ≥ 0.8 | missed: 63 % of it |',
+  )
+  expect(lines).toContain(
+    '| drain, best setting | 30,000 | GoodJob, 5 threads, its best: 100 | 300.00 | ≥ 50 | reached |',
+  )
+  expect(lines.join()).not.toContain('pg-boss')
+})
+
+test('the summary shows the fastest series of each kind', () => {
+  const rates = { 'good-job-node, 10 threads': [1], 'good-job-node, 500 threads, lanes 2': [7] }
+  expect(summaryTable([figure(rates, 'drain-lanes')])).toContain(
+    '| good-job-node, best setting (500 threads, lanes 2) | 7 |',
+  )
+})
+
+test.each([
+  ['curves', figure({ 'a < b': [10, 20], c: [3_000] })],
+  ['bars', { ...figure({ 'a < b': [10, 20], c: [3_000] }), xTitle: undefined }],
+])('%s are drawn with every name, escaped', (_kind, drawn) => {
+  const { xTitle, ...rest } = drawn
+  const svg = drawFigure(xTitle === undefined ? rest : { ...rest, xTitle })
+  expect(svg).toMatch(/^<svg [\s\S]*<\/svg>\n$/)
+  expect(svg).toContain('>a &lt; b</text>')
+  expect(svg).toContain('>c</text>')
+  expect(svg).not.toMatch(/NaN|undefined|Infinity/)
+})
