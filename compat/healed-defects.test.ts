@@ -12,8 +12,19 @@ const NODE = 'node'
 
 const NODE_OPTIONS = ['--batch-sweep-interval', '0.2', '--batch-sweep-grace', '0.2']
 
+/** The newest version and the one without jobs_finished_at go through all of it; the others through the core, marked here. */
+const VERSIONS = [
+  ['4.23.1', true],
+  ['4.19.2', false],
+  ['4.9.3', false],
+  ['4.0.3', true],
+] as const
+
 /** The defects of upstream-defects.test.ts once more, by the same letters, with a process in Node beside Ruby's. */
-describeWithRuby.each(['4.23.1', '4.0.3'] as const)('beside GoodJob %s, with a process in Node', (goodJobVersion) => {
+describeWithRuby.each(VERSIONS)('beside GoodJob %s, with a process in Node', (goodJobVersion, isWhole) => {
+  /** Where the other versions only need the last of several cases. */
+  const core = <T>(all: readonly T[]): readonly T[] => (isWhole ? all : all.slice(-1))
+
   let database: TestDatabase
   let app: RailsApp
   let web: RailsWeb
@@ -62,7 +73,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)('beside GoodJob %s, with a p
     ['Node', NODE],
   ] as const
 
-  test.each(SIDES)(
+  test.each(core(SIDES))(
     'a: the last unfinished job, discarded by the dashboard after %s did the rest, completes the batch',
     async (_side, queue) => {
       const batch = await enqueue([
@@ -84,7 +95,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)('beside GoodJob %s, with a p
   })
 
   if (isAtLeast(goodJobVersion, '4.2.0')) {
-    test.each(SIDES)(
+    test.each(core(SIDES))(
       'd: a job that failed again after a retry of the batch succeeds at last in %s',
       async (_side, queue) => {
         const batch = await enqueue([
@@ -169,17 +180,19 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)('beside GoodJob %s, with a p
     await untilResult(batch, 'succeeded', 'success', 'finish')
   })
 
-  test('h: a batch whose discard a killed Ruby process left out is completed as discarded', async () => {
-    const batch = await enqueue([{ name: 'bad', waits: true, fails: 1 }])
-    await batch.untilStarted('bad')
-    const held = await batch.hold()
-    await batch.letGo('bad')
-    await eventually('the bookkeeping has begun', async () => (await held.waiters()) >= 1)
-    await ruby.kill()
-    await held.release()
-    ruby = await app.startWorker()
-    await untilResult(batch, 'discarded', 'discard', 'finish')
-  })
+  if (isWhole) {
+    test('h: a batch whose discard a killed Ruby process left out is completed as discarded', async () => {
+      const batch = await enqueue([{ name: 'bad', waits: true, fails: 1 }])
+      await batch.untilStarted('bad')
+      const held = await batch.hold()
+      await batch.letGo('bad')
+      await eventually('the bookkeeping has begun', async () => (await held.waiters()) >= 1)
+      await ruby.kill()
+      await held.release()
+      ruby = await app.startWorker()
+      await untilResult(batch, 'discarded', 'discard', 'finish')
+    })
+  }
 
   const RACES = [
     ['Node', NODE, 'Node', NODE],
@@ -191,7 +204,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)('beside GoodJob %s, with a p
     ['bad', 'good'],
   ] as const
 
-  test.each(RACES.flatMap((race) => ORDERS.map((order) => [...race, ...order] as const)))(
+  test.each(RACES.flatMap((race) => core(ORDERS).map((order) => [...race, ...order] as const)))(
     'k: a good job in %s (%s) and a bad one in %s (%s) that end together, the %s and then the %s one, are no success',
     async (_good, goodQueue, _bad, badQueue, ...order) => {
       const batch = await enqueue([
@@ -243,6 +256,8 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)('beside GoodJob %s, with a p
       },
     )
     await batch.untilEnded('bad')
+    // While the next callback adds its stage, the batch waits for nobody in Ruby's eyes: who ends then completes it.
+    await batch.untilCallbackEnded('discard')
     await batch.letGo('good')
     const wiped = isAtLeast(goodJobVersion, '4.3.0')
     await untilResult(batch, 'discarded', 'discard', 'finish', 'finish', ...(wiped ? (['discard'] as const) : []))

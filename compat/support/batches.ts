@@ -85,6 +85,10 @@ const SELECT_MEMBERS = `
     CASE WHEN finished_at IS NULL THEN 'open' WHEN error IS NULL THEN 'succeeded' ELSE 'discarded' END AS state
   FROM good_jobs WHERE batch_id = $1`
 
+/** $1 batch · $2 event */
+const SELECT_CALLBACK = `
+  SELECT id FROM good_jobs WHERE batch_callback_id = $1 AND serialized_params #>> '{arguments,1,event,value}' = $2`
+
 const SELECT_CALLBACKS = `
   SELECT serialized_params #>> '{arguments,1,event,value}' AS event
   FROM good_jobs WHERE batch_callback_id = $1 ORDER BY created_at`
@@ -219,6 +223,20 @@ export class TestBatch {
     await eventually(`callbacks ${callbacks.join(', ')} have started`, async () => {
       const started = await this.#app.events('callback', { batch_id: this.id })
       return callbacks.every((event) => started.some(({ payload }) => payload.event === event))
+    })
+  }
+
+  /** The next `times` runs of this callback fail, if it is a FailingCallbackJob. */
+  async letCallbackFail(event: CallbackEvent, times: number): Promise<void> {
+    await this.#app.letFail(`${event} of ${this.#prefix}`, times)
+  }
+
+  /** The id of the first job of this callback, when it has ended, and with it the bookkeeping of the one who ran it. */
+  async untilCallbackEnded(event: CallbackEvent): Promise<string> {
+    return eventually(`the ${event} callback has ended`, async () => {
+      const { rows } = await this.#app.pool.query<{ id: string }>(SELECT_CALLBACK, [this.id, event])
+      const [job] = rows
+      return job !== undefined && (await this.#isQuiet(job.id)) && job.id
     })
   }
 
