@@ -8,11 +8,11 @@ export interface LoadOptions {
   readonly pool: Pool
   readonly random: Random
   readonly hasRuby: boolean
-  /** Jobs that may wait or run at a time before no more are enqueued. */
+  /** Jobs of a queue that may wait or run at a time before no more are enqueued. */
   readonly backlog: number
 }
 
-const UNFINISHED = 'SELECT count(*)::integer AS jobs FROM good_jobs WHERE finished_at IS NULL'
+const UNFINISHED = 'SELECT queue_name, count(*)::integer AS jobs FROM good_jobs WHERE finished_at IS NULL GROUP BY 1'
 
 /** Enqueues jobs and batches while the fleet works, from both sides. */
 export class Load {
@@ -26,14 +26,18 @@ export class Load {
     this.adapter = new Adapter({ databaseUrl: options.databaseUrl })
   }
 
-  /** Tops up the backlog; a fault that gets in the way is the next call's business. */
+  /** Tops up queues that run dry; a fault that gets in the way is the next call's business. */
   async topUp(): Promise<void> {
     const { pool, backlog, random, hasRuby } = this.#options
-    const { rows } = await pool.query<{ jobs: number }>(UNFINISHED)
-    if ((rows[0]?.jobs ?? 0) > backlog) return
-    await this.#enqueueAll(Array.from({ length: random.whole(5, 25) }, () => this.#job()))
+    const { rows } = await pool.query<{ queue_name: string; jobs: number }>(UNFINISHED)
+    const full = new Set(rows.filter(({ jobs }) => jobs > backlog).map(({ queue_name }) => queue_name))
+    const classes = [SharedJob, SharedJob, NodeJob, ...(hasRuby ? [RubyJob] : [])].filter(
+      ({ queueAs }) => !full.has(queueAs),
+    )
+    if (classes.length === 0) return
+    await this.#enqueueAll(Array.from({ length: random.whole(5, 25) }, () => this.#job(classes)))
     if (random.chance(0.3)) await this.#enqueueBatch()
-    if (hasRuby && random.chance(0.3)) await this.#enqueueInRuby()
+    if (hasRuby && !full.has('ruby') && !full.has('shared') && random.chance(0.3)) await this.#enqueueInRuby()
   }
 
   async close(): Promise<void> {
@@ -45,9 +49,8 @@ export class Load {
     this.wanted.push(...jobs.map(({ jobId }) => jobId))
   }
 
-  #job(): Job {
-    const { random, hasRuby } = this.#options
-    const classes = hasRuby ? [SharedJob, SharedJob, SharedJob, NodeJob, RubyJob] : [SharedJob, NodeJob]
+  #job(classes: readonly (typeof SharedJob)[]): Job {
+    const { random } = this.#options
     const job = new (random.pick(classes) ?? SharedJob)(...planOf(random))
     return random.chance(0.1) ? job.set({ wait: random.whole(1, 3) }) : job
   }

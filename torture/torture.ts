@@ -35,7 +35,7 @@ interface Scene {
 }
 
 const THREADS = 5
-const BACKLOG = 60
+const BACKLOG = 50
 const PROGRESS_MS = 5_000
 
 /** Runs the fleet under faults and prints the report; answers whether every promise was kept. */
