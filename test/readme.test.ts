@@ -17,6 +17,7 @@ const PAGES = [
   'docs/batches.md',
   'docs/operations.md',
   'docs/architecture.md',
+  'docs/torture.md',
   'CHANGELOG.md',
   'CONTRIBUTING.md',
 ]
