@@ -35,7 +35,7 @@ describeWithRuby(`two processes in Node beside Ruby workers, ${JOBS} jobs of bot
       const pool = database.pool({ max: 4 })
       await pool.query(LEDGER_TABLES)
       await mkdir(`${OUTPUT}/logs/fleet`, { recursive: true })
-      const { jobs, lost, attempts, overlaps, repeated, early } = await runCell({
+      const { jobs, lost, spoilt, attempts, overlaps, repeated, early } = await runCell({
         databaseUrl: database.url,
         pool,
         strategies: ['node', 'node', ...ruby],
@@ -56,6 +56,7 @@ describeWithRuby(`two processes in Node beside Ruby workers, ${JOBS} jobs of bot
         'repeated, with Node': total(repeated.filter(isInNode)),
         'early in Node': early.node ?? 0,
         'early in Ruby': early.ruby ?? 0,
+        'left discarded by Ruby': spoilt,
       })
       expect(lost).toBe(0)
       expect([...overlaps, ...repeated].filter(isInNode)).toEqual([])

@@ -59,8 +59,8 @@ export class Fleet {
   /** Lets the others take a killed worker for dead, which they do after five minutes of silence. */
   async forget({ processId, plan }: FleetWorker): Promise<void> {
     const { pool, ledger } = this.#options
-    await pool.query(AGE_PROCESS, [processId])
     await ledger.query('UPDATE fleet_deaths SET forgotten_at = clock_timestamp() WHERE worker = $1', [plan.name])
+    await pool.query(AGE_PROCESS, [processId])
   }
 
   /** A new worker in the place of one that has ended. */

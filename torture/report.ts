@@ -40,7 +40,7 @@ export const violationsOf = (verdict: Verdict, deserters: readonly string[]): st
 /** Prints what happened and what it came to. */
 export const printReport = (report: Report): void => {
   const { verdict, violations, rescued, faults, events, operator } = report
-  const { jobs, attempts, interrupted, lost, early } = verdict
+  const { jobs, attempts, interrupted, lost, spoilt, early } = verdict
   console.log('\nFaults')
   console.table(Object.fromEntries(faults))
   console.log('What workers in Node said')
@@ -54,6 +54,7 @@ export const printReport = (report: Report): void => {
     'attempts in Ruby': attempts.ruby ?? 0,
     'attempts that were interrupted': interrupted,
     'jobs lost': lost,
+    'jobs done that Ruby workers left discarded': spoilt,
     'attempts in Node before their time': early.node ?? 0,
     'attempts in Ruby before their time': early.ruby ?? 0,
     'jobs that a Ruby process kept until it was stopped': rescued,

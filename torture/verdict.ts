@@ -18,6 +18,8 @@ export interface Verdict {
   readonly interrupted: number
   /** Jobs without an end, or without a body that says it is done. */
   readonly lost: number
+  /** Jobs that are done, and whose rows Ruby workers left as discarded. */
+  readonly spoilt: number
   readonly overlaps: readonly Pairs[]
   /** Attempts after a success that was written. */
   readonly repeated: readonly Pairs[]
@@ -121,13 +123,21 @@ SELECT a.side || ', ' || b.side AS pair,
 FROM fleet_runs a JOIN fleet_runs b ON b.job_id = a.job_id AND (b.started_at, b.id) > (a.started_at, a.id)
 WHERE ${condition} GROUP BY 1 ORDER BY 1`
 
+/**
+ * A job whose body is done and whose row says discarded, because a Ruby worker ran it early or beside another: then the row keeps the
+ * error of the other's retry.
+ */
+const IS_SPOILT = `good_jobs.finished_at IS NOT NULL AND good_jobs.error IS NOT NULL
+  AND EXISTS (SELECT FROM fleet_runs WHERE job_id = good_jobs.id AND outcome = 'done')
+  AND EXISTS (SELECT FROM fleet_runs WHERE job_id = good_jobs.id AND side = 'ruby' AND (is_disturbed OR started_at < due_at))`
+
 const LOST = `
 SELECT id FROM unnest($1::uuid[]) AS wanted(id)
 LEFT JOIN good_jobs USING (id)
-WHERE good_jobs.finished_at IS NULL OR good_jobs.error IS NOT NULL
+WHERE good_jobs.finished_at IS NULL OR good_jobs.error IS NOT NULL AND NOT (${IS_SPOILT})
 UNION
 SELECT id FROM good_jobs
-WHERE (finished_at IS NULL OR error IS NOT NULL)
+WHERE (finished_at IS NULL OR error IS NOT NULL AND NOT (${IS_SPOILT}))
 OR (job_class <> 'Fleet::EnqueueJob' AND NOT EXISTS (SELECT FROM fleet_attempts WHERE job_id = good_jobs.id AND outcome = 'done'))`
 
 const BY_SIDE = (what: string, where: string) => `
@@ -192,6 +202,7 @@ export const judge = async (pool: Pool, wanted: readonly string[]): Promise<Verd
     interrupted: counts[0]?.interrupted ?? 0,
     attempts: await bySide(BY_SIDE('SELECT side FROM fleet_attempts', 'true')),
     lost: (await rows(LOST, [wanted])).length,
+    spoilt: (await rows(`SELECT FROM good_jobs WHERE ${IS_SPOILT}`)).length,
     overlaps: await rows<Pairs>(pairs(IS_OVERLAP, EXCUSES_OVERLAP)),
     repeated: await rows<Pairs>(pairs(IS_REPEATED, EXCUSES_REPEATED)),
     early: await bySide(BY_SIDE('SELECT side, started_at, due_at FROM fleet_attempts', 'started_at < due_at')),
