@@ -32,6 +32,8 @@ export interface Options {
   queueSelectLimit?: number
   /** Send and receive NOTIFY. Environment: GOOD_JOB_ENABLE_LISTEN_NOTIFY. @default true */
   enableListenNotify?: boolean
+  /** Start no jobs of queues, classes and labels that are paused. Environment: GOOD_JOB_ENABLE_PAUSES. @default false */
+  enablePauses?: boolean
   /** Order of jobs with the same priority. @default 'created_at' */
   dequeueQuerySort?: 'created_at' | 'scheduled_at'
   /** Keep finished jobs: true, false, 'on_unhandled_error', or a function of (job, error, errorEvent). Environment: GOOD_JOB_PRESERVE_JOB_RECORDS. @default true */
@@ -131,6 +133,7 @@ export const OPTION_RULES: { readonly [K in keyof Required<Options>]: OptionRule
   idleTimeout: { env: ['GOOD_JOB_IDLE_TIMEOUT'], parse: notNegative },
   queueSelectLimit: { env: ['GOOD_JOB_QUEUE_SELECT_LIMIT'], parse: positiveInteger, fallback: 1000 },
   enableListenNotify: { env: ['GOOD_JOB_ENABLE_LISTEN_NOTIFY'], parse: boolean, fallback: true },
+  enablePauses: { env: ['GOOD_JOB_ENABLE_PAUSES'], parse: boolean, fallback: false },
   dequeueQuerySort: {
     env: ['GOOD_JOB_DEQUEUE_QUERY_SORT'],
     parse: oneOf('created_at', 'scheduled_at'),

@@ -6,6 +6,7 @@ import { addDemoCommand } from './demo.ts'
 import { addDoctorCommand } from './doctor.ts'
 import { EXIT, report } from './failure.ts'
 import { addJobsCommands } from './jobs.ts'
+import { addPausesCommands } from './pauses.ts'
 import { addSchemaCommands } from './schema.ts'
 import { addStartCommand } from './start.ts'
 
@@ -23,6 +24,7 @@ const buildProgram = (): Command => {
   addStartCommand(program)
   addJobsCommands(program)
   addBatchesCommands(program)
+  addPausesCommands(program)
   addDoctorCommand(program)
   addSchemaCommands(program)
   addCleanupCommand(program)

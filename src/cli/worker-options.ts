@@ -31,6 +31,7 @@ const WORKER_OPTIONS: { readonly [K in OptionName]: OptionHelp } = {
   maxThreads: { group: WORK, value: 'count', text: 'the older name of --threads' },
   pollInterval: { group: WORK, value: 'seconds', text: 'pause between polls; 0 or less: notifications only' },
   enableListenNotify: { group: WORK, text: 'be woken by NOTIFY, and send it', defaultText: 'on' },
+  enablePauses: { group: WORK, text: 'start no jobs that are paused', defaultText: 'off' },
   queueSelectLimit: { group: WORK, value: 'count', text: 'rows that one claim looks at, at most' },
   dequeueQuerySort: { group: WORK, value: 'column', text: 'order within a priority: created_at or scheduled_at' },
   retryOnUnhandledError: {

@@ -12,6 +12,7 @@ import { enqueueJob, retryJob } from './enqueuing.ts'
 import { normalizeLabels } from './labels.ts'
 import type { Logger } from './logger.ts'
 import { applyOptions, type EnqueueOptions, type RetryOptions, validPriority } from './options.ts'
+import { pauseReason, type StoppingReason } from './pauses.ts'
 import { type PerformResult, performNow } from './performing.ts'
 import { assignQueueAdapter, type QueueAdapter, resolveQueueAdapter } from './queue-adapter.ts'
 import { queueNameFromPart } from './queue-name.ts'
@@ -199,6 +200,16 @@ export abstract class Job<Arguments extends readonly unknown[] = readonly unknow
   /** Aborts when the job should stop: the worker shuts down for good, its lock is lost, somebody discarded it. */
   get signal(): AbortSignal {
     return this[STATE].run.signal
+  }
+
+  /**
+   * Why this job may want to end early, e.g. by `retryJob`, or false: its worker shuts down, it was discarded, or, where the worker
+   * honours pauses, its queue, class or a label of it is paused; that asks the database each time. GoodJob: Adapter#stopping?.
+   */
+  async stoppingReason(): Promise<StoppingReason | false> {
+    const { run } = this[STATE]
+    const reason = run.stoppingReason?.() ?? false
+    return reason || (run.paused ? pauseReason(this, await run.paused()) : false)
   }
 
   /** Adds the job's id and class to each line. */

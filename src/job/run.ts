@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../time.ts'
 import type { Job } from './base.ts'
 import type { BatchReference } from './batch-reference.ts'
 import { type Logger, silentLogger } from './logger.ts'
+import type { Pauses, StoppingReason } from './pauses.ts'
 
 /** What surrounds one run of a job: from the worker for an attempt, DETACHED_RUN for `performNow`. */
 export interface JobRun {
@@ -18,7 +19,9 @@ export interface JobRun {
   /** Turns a GlobalID argument into its record. */
   readonly locate?: ((gid: GlobalID) => Promise<unknown>) | undefined
   /** Why the job should stop early, or false. */
-  readonly stoppingReason?: (() => string | false) | undefined
+  readonly stoppingReason?: (() => StoppingReason | false) | undefined
+  /** What is paused; absent where pauses are not honoured. */
+  readonly paused?: (() => Promise<Pauses>) | undefined
   /** Takes a re-enqueue of the running job in place of the queue adapter. */
   readonly reenqueue?: ((job: Job) => void) | undefined
   /** What failed outside of the awaited code of the body, if anything did. */

@@ -1,6 +1,8 @@
 import { Adapter as EnqueueAdapter } from '../enqueue/adapter.ts'
+import type { Pauses } from '../job/pauses.ts'
 import { setDefaultQueueAdapter } from '../job/queue-adapter.ts'
 import { destroyJob, discardJob, forceDiscardJob, rescheduleJob, retryJob } from './job-actions.ts'
+import { type PauseTarget, pausedJobs, pauseJobs, unpauseJobs } from './pauses.ts'
 
 /**
  * The door to good_jobs: enqueues jobs, and does to single jobs what the dashboard's buttons do, with the batch check in the same
@@ -30,6 +32,21 @@ export class Adapter extends EnqueueAdapter {
   /** Deletes a finished job with its executions. */
   destroyJob(jobId: string): Promise<void> {
     return destroyJob(this, jobId)
+  }
+
+  /** Keeps workers that honour pauses from starting jobs of a queue, class or label. GoodJob: GoodJob.pause. @throws ConfigurationError */
+  pause(target: PauseTarget): Promise<void> {
+    return pauseJobs(this, target)
+  }
+
+  /** Ends a pause; answers whether there was one. Workers notice at their next poll. @throws ConfigurationError */
+  unpause(target: PauseTarget): Promise<boolean> {
+    return unpauseJobs(this, target)
+  }
+
+  /** What is paused now. */
+  paused(): Promise<Pauses> {
+    return pausedJobs(this)
   }
 }
 

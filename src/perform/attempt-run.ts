@@ -3,6 +3,7 @@ import type { Job } from '../job/base.ts'
 import type { BatchReference } from '../job/batch-reference.ts'
 import { asError } from '../job/error-names.ts'
 import type { Logger } from '../job/logger.ts'
+import type { Pauses, StoppingReason } from '../job/pauses.ts'
 import type { JobRun } from '../job/run.ts'
 import { jobToText } from '../job/serialization.ts'
 import type { GlobalID } from '../serialize/global-id.ts'
@@ -71,7 +72,11 @@ export class AttemptRun implements JobRun {
     return this.#aborting.signal
   }
 
-  stoppingReason = (): string | false =>
+  get paused(): (() => Promise<Pauses>) | undefined {
+    return this.#context.paused
+  }
+
+  stoppingReason = (): StoppingReason | false =>
     this.#context.stoppingReason?.() ?? (this.#context.signal.aborted && 'stopping')
 
   /** The last re-enqueue, to be written together with the outcome. */

@@ -4,6 +4,7 @@ import type { BatchReference } from '../job/batch-reference.ts'
 import { currentAttemptRun, withAttempt } from '../job/context.ts'
 import { asError, backtraceOf, errorText } from '../job/error-names.ts'
 import type { Logger } from '../job/logger.ts'
+import type { Pauses, StoppingReason } from '../job/pauses.ts'
 import { type PerformOutcome, performJob } from '../job/performing.ts'
 import { jobFromData } from '../job/serialization.ts'
 import { STATE } from '../job/state.ts'
@@ -36,7 +37,9 @@ export interface AttemptContext {
   /** Turns a GlobalID argument into its record; without it arguments stay GlobalIDs. */
   readonly locate?: (gid: GlobalID) => Promise<unknown>
   /** Why jobs should stop early, or false. @default 'stopping' once the signal has aborted */
-  readonly stoppingReason?: () => string | false
+  readonly stoppingReason?: () => StoppingReason | false
+  /** What is paused; absent where pauses are not honoured. */
+  readonly paused?: () => Promise<Pauses>
 }
 
 /** The row of a job that asked to run again. */

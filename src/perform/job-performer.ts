@@ -4,6 +4,7 @@ import type { Configuration } from '../configuration.ts'
 import { GoodJobError } from '../errors.ts'
 import { events } from '../events.ts'
 import type { Logger } from '../job/logger.ts'
+import type { Pauses, StoppingReason } from '../job/pauses.ts'
 import type { JobRegistry } from '../job/registry.ts'
 import type { GlobalID } from '../serialize/global-id.ts'
 import type { QueueSelector } from '../sql/claim-candidates.ts'
@@ -24,6 +25,7 @@ export interface JobPerformerOptions {
   readonly locate: (gid: GlobalID) => Promise<unknown>
   readonly loadBatches: (ids: readonly string[]) => Promise<ReadonlyMap<string, Batch>>
   readonly isShuttingDown: () => boolean
+  readonly paused: () => Promise<Pauses>
   readonly onSettled: (settled: SettledAttempt) => void
 }
 
@@ -62,6 +64,7 @@ export class JobPerformer {
       limit,
       jobClasses: registry.names(),
       sort: configuration.dequeueQuerySort,
+      honoursPauses: configuration.enablePauses,
       selectLimit: configuration.queueSelectLimit,
       now,
       dueUntil: dueUntil(clock),
@@ -92,7 +95,8 @@ export class JobPerformer {
     }
   }
 
-  async #execute({ row, signal }: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
+  async #execute(attempt: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
+    const { row, signal } = attempt
     const { registry, logger, clock, processId, configuration, locate, isShuttingDown } = this.#options
     const jobClass = registry.get(row.job_class)
     if (jobClass === undefined) throw new GoodJobError(`claimed a job of the unregistered class ${row.job_class}`)
@@ -113,7 +117,8 @@ export class JobPerformer {
         processId,
         railsVersion: configuration.railsVersion,
         locate,
-        stoppingReason: () => (isShuttingDown() || signal.aborted ? 'stopping' : false),
+        stoppingReason: () => stoppingReason(attempt, isShuttingDown()),
+        ...(configuration.enablePauses ? { paused: this.#options.paused } : {}),
       },
     )
   }
@@ -179,6 +184,13 @@ const NO_BATCHES: ReadonlyMap<string, Batch> = new Map()
  */
 const isDropped = ({ state }: RunningAttempt, result: ExecutionResult): boolean =>
   state === 'withdrawn' || (state === 'aborted' && result.error !== null)
+
+/** GoodJob 4.23.1 adapter.rb#stopping?: the shutdown comes first. */
+const stoppingReason = ({ state, signal }: RunningAttempt, isShuttingDown: boolean): StoppingReason | false => {
+  if (isShuttingDown || state === 'aborted') return 'stopping'
+  if (state === 'withdrawn') return 'force_discarded'
+  return signal.aborted && 'stopping'
+}
 
 const reasonOf = (as: SettledAs, write: OutcomeWrite, state: AttemptState): string => {
   if (as === 'lost') return 'the job was no longer ours'

@@ -1,5 +1,6 @@
 import type { Facts } from './database.ts'
 import type { Parameters } from './parameters.ts'
+import { notPaused } from './settings.ts'
 
 /** Which queues a pool serves. */
 export type QueueSelector =
@@ -11,6 +12,8 @@ export interface CandidateOptions {
   readonly selector: QueueSelector
   readonly jobClasses: readonly string[]
   readonly sort: 'created_at' | 'scheduled_at'
+  /** @default false */
+  readonly honoursPauses?: boolean
   /** Candidates to look at, at most. */
   readonly selectLimit: number
   /** Jobs up to this time are due. */
@@ -60,7 +63,7 @@ export const candidates = (
     AND locked_by_id IS NULL
     AND scheduled_at <= ${parameters.add(options.dueUntil, facts.timestampType)}
     AND job_class = ANY (${parameters.add(options.jobClasses, 'text[]')})
-    ${queuePredicate(options.selector, parameters)}
+    ${queuePredicate(options.selector, parameters)}${options.honoursPauses ? notPaused(options, parameters) : ''}
   ORDER BY ${candidateOrder(options, parameters)}
   LIMIT ${options.selectLimit}
   FOR NO KEY UPDATE SKIP LOCKED`

@@ -109,6 +109,7 @@ const buildPerformer = (
     locate: (gid) => locateRecord(gid, adapter),
     loadBatches: (ids) => loadBatchesUntil(ids, adapter, processId, stopping),
     isShuttingDown: () => stopping.aborted,
+    paused: () => adapter.paused(),
     onSettled: ({ result, write, unlocked }) => {
       onActivity()
       wakeForNextRun(parts.schedulers, result, write)

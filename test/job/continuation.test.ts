@@ -195,7 +195,7 @@ describe('an interrupt', () => {
       await job.step('one', () => log.push('one'))
       await job.step('two', () => log.push('two'))
     })
-    const always = { stoppingReason: () => 'stopping' }
+    const always = { stoppingReason: () => 'stopping' as const }
     const first = await perform(new StepJob(), {}, always)
     const second = await execute(nextAttempt(first), context(always))
     expect(log).toEqual(['one', 'two'])

@@ -1,0 +1,62 @@
+import type { Command } from 'commander'
+import type { PauseTarget } from '../maintenance/pauses.ts'
+import { UsageError } from './failure.ts'
+import { print, printJson, snakeCase } from './output.ts'
+import { addSessionOptions, type Session, withSession } from './session.ts'
+
+const NOTE = `
+Workers honour pauses when GOOD_JOB_ENABLE_PAUSES is on. Running jobs go on; jobs that wait are found by the next poll after the pause.`
+
+/** `good-job pauses`, `pause`, `unpause`: what the dashboard's page of pauses does. */
+export const addPausesCommands = (program: Command): void => {
+  const pauses = addSessionOptions(program.command('pauses').description('show what is paused'))
+  pauses.action(() => withSession(pauses, show)).addHelpText('after', NOTE)
+  addChange(
+    program,
+    'pause',
+    'keep jobs of a queue, class or label from being started',
+    async ({ adapter }, target) => {
+      await adapter.pause(target)
+      return true
+    },
+  )
+  addChange(program, 'unpause', 'end a pause', ({ adapter }, target) => adapter.unpause(target))
+}
+
+const addChange = (
+  program: Command,
+  name: 'pause' | 'unpause',
+  description: string,
+  change: (session: Session, target: PauseTarget) => Promise<boolean>,
+): void => {
+  const command = addSessionOptions(program.command(name).description(description))
+    .option('--queue <name>', 'jobs of this queue')
+    .option('--class <name>', 'jobs of this class, as the rows name it')
+    .option('--label <label>', 'jobs with this label')
+    .addHelpText('after', NOTE)
+  command.action(() => {
+    const target = targetOf(command)
+    return withSession(command, async (session) => {
+      if (!(await change(session, target)) && !session.isJson) print('That was not paused.')
+      await show(session)
+    })
+  })
+}
+
+const targetOf = (command: Command): PauseTarget => {
+  const { queue, class: jobClass, label } = command.opts<{ queue?: string; class?: string; label?: string }>()
+  if ([queue, jobClass, label].filter(Boolean).length !== 1)
+    throw new UsageError('name exactly one of --queue, --class and --label')
+  return { ...(queue && { queue }), ...(jobClass && { jobClass }), ...(label && { label }) }
+}
+
+const show = async ({ adapter, isJson }: Session): Promise<void> => {
+  const pauses = await adapter.paused()
+  if (isJson) return printJson(snakeCase(pauses))
+  const lines = [
+    ...pauses.queues.map((name) => `queue  ${name}`),
+    ...pauses.jobClasses.map((name) => `class  ${name}`),
+    ...pauses.labels.map((name) => `label  ${name}`),
+  ]
+  print(lines.length === 0 ? 'Nothing is paused.' : lines.join('\n'))
+}

@@ -1,0 +1,35 @@
+import type { Adapter } from '../enqueue/adapter.ts'
+import { ConfigurationError } from '../errors.ts'
+import type { Pauses } from '../job/pauses.ts'
+import { findPauses, type PauseKey, pause, unpause } from '../sql/settings.ts'
+
+/** Exactly one of them. */
+export interface PauseTarget {
+  readonly queue?: string
+  readonly jobClass?: string
+  readonly label?: string
+}
+
+const keyOf = ({ queue, jobClass, label }: PauseTarget): readonly [PauseKey, string] => {
+  const given = (
+    [
+      ['queues', queue],
+      ['job_classes', jobClass],
+      ['labels', label],
+    ] as const
+  ).flatMap(([key, name]) => (name === undefined || name === '' ? [] : [[key, name] as const]))
+  const [only] = given
+  if (given.length === 1 && only !== undefined) return only
+  throw new ConfigurationError('pause or unpause exactly one of queue, jobClass and label at a time')
+}
+
+/** Keeps workers that honour pauses from starting jobs of a queue, class or label. @throws ConfigurationError unless there is one */
+export const pauseJobs = async ({ database }: Adapter, target: PauseTarget): Promise<void> =>
+  pause(database.pool, await database.facts(), ...keyOf(target))
+
+/** Ends a pause; answers whether there was one. Workers notice at their next poll. @throws ConfigurationError unless there is one target */
+export const unpauseJobs = async ({ database }: Adapter, target: PauseTarget): Promise<boolean> =>
+  unpause(database.pool, await database.facts(), ...keyOf(target))
+
+/** What is paused now. */
+export const pausedJobs = ({ database }: Adapter): Promise<Pauses> => findPauses(database.pool)
