@@ -31,7 +31,7 @@ interface HeldClaim {
 
 export type ClaimRequest = Pick<
   ClaimOptions,
-  'selector' | 'jobClasses' | 'sort' | 'selectLimit' | 'limit' | 'now' | 'dueUntil'
+  'selector' | 'jobClasses' | 'sort' | 'honoursPauses' | 'selectLimit' | 'limit' | 'now' | 'dueUntil'
 >
 
 type LaneState = 'created' | 'ready' | 'recovering' | 'closed'
@@ -70,7 +70,7 @@ export class Lane {
   async connect(): Promise<void> {
     await this.#session.connect()
     this.#state = 'ready'
-    this.#aliveTimer = setInterval(() => this.#proveAlive(), ALIVE_CHECK_MS).unref()
+    this.#aliveTimer ??= setInterval(() => this.#proveAlive(), ALIVE_CHECK_MS).unref()
   }
 
   /**
@@ -250,5 +250,6 @@ const LANE_SETTINGS = {
   // Shorter than our patience: a claim that waits for a table lock is cancelled and keeps the session with its locks.
   statement_timeout: '15s',
   lock_timeout: '0',
+  transaction_timeout: '0',
   idle_session_timeout: '0',
 }

@@ -31,6 +31,16 @@ export interface DatabaseOptions {
   readonly applicationName?: string
 }
 
+export interface ReachOptions {
+  readonly timeoutMs: number
+  /** On the clock of `performance.now`. @default `timeoutMs` from now */
+  readonly deadline?: number
+  readonly onRetry: (error: unknown, attempt: number) => void
+  readonly signal?: AbortSignal
+  /** @default a statement on the pool */
+  readonly ask?: () => Promise<unknown>
+}
+
 /** The part of Postgres that this process uses: a pool, the facts about the schema, transactions. */
 export class Database {
   #pool: pg.Pool
@@ -50,6 +60,7 @@ export class Database {
     const own = { ...this.#clientConfig, max: options.poolSize ?? 5, allowExitOnIdle: true }
     this.#openPool = options.pool ? undefined : () => openPool(own)
     this.#pool = options.pool ?? openPool(own)
+    options.pool?.on('error', ignoreIdleError)
   }
 
   get pool(): pg.Pool {
@@ -126,18 +137,19 @@ export class Database {
   }
 
   /**
-   * Waits until Postgres answers, trying again with backoff.
+   * Waits until Postgres answers what is asked of it, trying again with backoff.
    * @throws ConnectionTimeoutError after `timeoutMs`; the last error when `signal` aborts; any error that another try cannot mend.
    */
-  async waitUntilReachable(
-    timeoutMs: number,
-    onRetry: (error: unknown, attempt: number) => void,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const deadline = performance.now() + timeoutMs
+  async waitUntilReachable({
+    timeoutMs,
+    deadline = performance.now() + timeoutMs,
+    onRetry,
+    signal,
+    ask = () => this.pool.query('SELECT 1'),
+  }: ReachOptions): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.pool.query('SELECT 1')
+        await ask()
         return
       } catch (error) {
         if (!isRetryable(error) || signal?.aborted) throw error
@@ -156,6 +168,7 @@ export class Database {
   /** Ends the pool, unless it belongs to the caller. */
   async close(): Promise<void> {
     if (this.#openPool && !this.#pool.ended) await this.#pool.end()
+    if (!this.#openPool) this.#pool.off('error', ignoreIdleError)
   }
 
   /** Makes a new pool after `close()`. */
@@ -166,10 +179,12 @@ export class Database {
 
 const openPool = (config: pg.PoolConfig): pg.Pool => {
   const pool = new pg.Pool(config)
-  // An idle connection that the server closes is replaced by the next query; without a listener Node would exit.
-  pool.on('error', () => undefined)
+  pool.on('error', ignoreIdleError)
   return pool
 }
+
+/** An idle connection that the server closes is replaced by the next query; without a listener Node would exit. */
+const ignoreIdleError = (): void => undefined
 
 const reason = (error: unknown): string => {
   if (error instanceof AggregateError) return error.errors.map(reason).join('; ')

@@ -131,26 +131,37 @@ export class Capsule implements AsyncDisposable {
     this.#state = 'starting'
     this.#database.reopen()
     if (this.#stop.signal.aborted) this.#stop = new AbortController()
-    const { processId } = this
-    await this.#database.waitUntilReachable(
-      this.configuration.connectTimeout * 1000,
-      (error, attempt) => events.emit('connection_retry', { processId, part: 'start', error, attempt }),
-      this.#stop.signal,
-    )
+    const untilReachable = this.#untilReachable()
+    await untilReachable()
     await this.#database.facts()
     await this.#database.assertOneDatabase()
     const version3Writer = await findVersion3Writer(this.#database.pool)
     if (version3Writer !== undefined) throw new SchemaError(version3Writer)
     const parts = this.#build()
     this.#parts = parts
-    await Promise.all([parts.completer.connect(), ...parts.lanes.map((lane) => lane.connect())])
-    await parts.tracker.start()
+    await untilReachable(() => connectSessions(parts))
+    await untilReachable(() => parts.tracker.start())
     await parts.notifier?.start()
     this.#loops = Promise.all(parts.schedulers.map((scheduler) => this.#runScheduler(scheduler)))
     parts.poller.start()
     parts.maintenance.start()
     parts.watch.start()
     this.#state = 'running'
+  }
+
+  /** Tries until the connect timeout of the whole start: a server may have room for the pool, but not for more. */
+  #untilReachable(): (ask?: () => Promise<unknown>) => Promise<void> {
+    const { processId } = this
+    const timeoutMs = this.configuration.connectTimeout * 1000
+    const deadline = performance.now() + timeoutMs
+    return (ask) =>
+      this.#database.waitUntilReachable({
+        timeoutMs,
+        deadline,
+        onRetry: (error, attempt) => events.emit('connection_retry', { processId, part: 'start', error, attempt }),
+        signal: this.#stop.signal,
+        ...(ask ? { ask } : {}),
+      })
   }
 
   #build(): CapsuleParts {
@@ -218,4 +229,10 @@ export class Capsule implements AsyncDisposable {
     this.#parts = undefined
     this.#state = this.#stopping ? 'stopped' : 'created'
   }
+}
+
+/** All of them have ended their try when this rejects. */
+const connectSessions = async ({ completer, lanes }: CapsuleParts): Promise<void> => {
+  const tries = await Promise.allSettled([completer, ...lanes].map((part) => part.connect()))
+  for (const each of tries) if (each.status === 'rejected') throw each.reason
 }
