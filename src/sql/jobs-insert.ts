@@ -60,7 +60,7 @@ message AS (
   FROM inserted
   JOIN job ON job.id = inserted.id
   WHERE is_notified
-  GROUP BY inserted.queue_name, inserted.scheduled_at
+  GROUP BY inserted.queue_name, starts_at
 ),
 notified AS MATERIALIZED (
   SELECT pg_notify('good_job', CASE WHEN $15::bool
@@ -112,10 +112,11 @@ export const announceJobs = async (db: Queryable, jobs: readonly NewJobRow[]): P
   const groups = new Map<string, { queue_name: string; count: number; scheduled_at: string }>()
   for (const { queue_name, scheduled_at, is_notified } of jobs) {
     if (!is_notified) continue
-    const key = `${scheduled_at} ${queue_name}`
+    const startsAt = scheduled_at.replace(/(\.\d{3})\d*Z$/, '$1Z')
+    const key = `${startsAt} ${queue_name}`
     const group = groups.get(key)
     if (group) group.count += 1
-    else groups.set(key, { queue_name, count: 1, scheduled_at: scheduled_at.replace(/(\.\d{3})\d*Z$/, '$1Z') })
+    else groups.set(key, { queue_name, count: 1, scheduled_at: startsAt })
   }
   const payloads = [...groups.values()].map((group) => JSON.stringify(group))
   if (payloads.length > 0) await rowsOf(db, { text: SEND_MESSAGES, values: [payloads] })
