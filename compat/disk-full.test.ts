@@ -1,0 +1,110 @@
+import { readFile } from 'node:fs/promises'
+import { Pool } from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Adapter, Capsule, events, Job } from '../dist/index.js'
+import { findEmbeddedPostgres, giveAway, serverUser } from '../src/demo/postgres-binaries.ts'
+import { withDatabase } from '../src/demo/postgres-databases.ts'
+import { type PostgresServer, startServer } from '../src/demo/postgres-server.ts'
+import { eventually } from './support/eventually.ts'
+import { describeWithSmallDisk, SmallDisk } from './support/small-disk.ts'
+
+/** More than the free room of any page. */
+const LONG_TEXT = 'x'.repeat(5_000)
+const JOBS = 40
+
+class LongErrorJob extends Job {
+  static override jobClass = 'LongErrorJob'
+  static end: () => void = () => {}
+  static readonly over = new Promise<void>((resolve) => {
+    LongErrorJob.end = resolve
+  })
+  static readonly runs = new Map<string, number>()
+
+  override async perform(): Promise<void> {
+    LongErrorJob.runs.set(this.jobId, (LongErrorJob.runs.get(this.jobId) ?? 0) + 1)
+    await LongErrorJob.over
+    // Random, or the server would compress it.
+    const text = Array.from({ length: 500 }, () => Math.random().toString(36)).join('')
+    throw new Error(text)
+  }
+}
+
+class SmallJob extends Job {
+  static override jobClass = 'SmallJob'
+
+  override perform(_text?: string): void {}
+}
+
+describeWithSmallDisk('a full disk', () => {
+  let disk: SmallDisk
+  let server: PostgresServer
+  let pool: Pool
+  let url: string
+
+  beforeAll(async () => {
+    disk = new SmallDisk(32)
+    await giveAway(disk.path, await serverUser())
+    server = await startServer(findEmbeddedPostgres())
+    const admin = new Pool({ connectionString: server.url })
+    await admin.query(`CREATE TABLESPACE small LOCATION '${disk.path}'`)
+    await admin.query('CREATE DATABASE small TABLESPACE small')
+    await admin.end()
+    url = withDatabase(server.url, 'small')
+    pool = new Pool({ connectionString: url })
+    pool.on('error', () => {})
+    await pool.query(await readFile(new URL('../schema.sql', import.meta.url), 'utf8'))
+  })
+
+  afterAll(async () => {
+    await pool.end()
+    await server.stop()
+    disk[Symbol.dispose]()
+  })
+
+  test('keeps outcomes until there is room, refuses enqueues by name, and loses nothing', async () => {
+    const adapter = new Adapter({ databaseUrl: url })
+    Job.queueAdapter = adapter
+    await using capsule = new Capsule({
+      databaseUrl: url,
+      jobs: [LongErrorJob, SmallJob],
+      threads: JOBS,
+      batchSweepInterval: 0,
+      shutdownTimeout: 1,
+    })
+    await capsule.start()
+    const ids: string[] = []
+    for (let count = 0; count < JOBS; count++) ids.push(((await LongErrorJob.performLater()) as Job).jobId)
+    await eventually('all run', async () => capsule.activeJobIds.length === JOBS)
+
+    disk.fill()
+    const refused = events.once('outcome_write_failed')
+    LongErrorJob.end()
+    expect(await refused).toMatchObject({ error: { code: '53100' } })
+    await events.once('outcome_write_failed', ({ attempt }) => attempt >= 3)
+    await expect(fillWithJobs()).rejects.toMatchObject({ code: '53100' })
+    const { rows: before } = await pool.query(
+      'SELECT count(finished_at)::int AS finished FROM good_jobs WHERE id = ANY ($1)',
+      [ids],
+    )
+    expect(before).toEqual([{ finished: 0 }])
+    expect(capsule.state).toBe('running')
+
+    disk.clear()
+    await eventually('every outcome is written', async () => {
+      const { rows } = await pool.query('SELECT 1 FROM good_jobs WHERE finished_at IS NULL')
+      return rows.length === 0
+    })
+    const { rows } = await pool.query<{ jobs: number; attempts: number; errors: number }>(
+      `SELECT count(*)::int AS jobs, max(executions_count) AS attempts, count(error)::int AS errors FROM good_jobs WHERE id = ANY ($1)`,
+      [ids],
+    )
+    expect(rows).toEqual([{ jobs: JOBS, attempts: 1, errors: JOBS }])
+    expect([...LongErrorJob.runs.values()]).toEqual(ids.map(() => 1))
+    await adapter.close()
+  })
+
+  /** Enqueues until the server refuses. */
+  const fillWithJobs = async (): Promise<void> => {
+    for (;;) await SmallJob.performLater(LONG_TEXT)
+  }
+})

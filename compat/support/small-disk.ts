@@ -1,0 +1,60 @@
+import { execFileSync } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe } from 'vitest'
+
+/** A file system of a few megabytes in memory, which only root can make. */
+export class SmallDisk implements Disposable {
+  readonly path: string
+
+  constructor(megabytes: number) {
+    this.path = mkdtempSync(join(tmpdir(), 'good-job-small-disk-'))
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0777`, 'good-job-small-disk', this.path], {
+        stdio: 'pipe',
+      })
+    } catch (error) {
+      rmSync(this.path, { recursive: true })
+      throw error
+    }
+  }
+
+  /** Writes until nothing more fits. */
+  fill(): void {
+    const file = openSync(join(this.path, 'filler'), 'a')
+    const page = Buffer.alloc(4096)
+    try {
+      for (;;) writeSync(file, page)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    } finally {
+      closeSync(file)
+    }
+  }
+
+  /** Makes room again. */
+  clear(): void {
+    rmSync(join(this.path, 'filler'))
+  }
+
+  [Symbol.dispose](): void {
+    execFileSync('umount', [this.path])
+    rmSync(this.path, { recursive: true })
+  }
+}
+
+/** Whether file systems can be mounted here. On a machine of CI they must: there a skip is a failure. */
+const canMount = (): boolean => {
+  try {
+    new SmallDisk(1)[Symbol.dispose]()
+    return true
+  } catch (error) {
+    if (process.env.CI === 'true')
+      throw new Error('These tests mount a small disk, and CI skips none', { cause: error })
+    return false
+  }
+}
+
+/** `describe` for tests with a disk that gets full; skipped, and shown as skipped, where nothing can be mounted. */
+export const describeWithSmallDisk = describe.skipIf(!canMount())
