@@ -50,6 +50,8 @@ export interface Options {
   cleanupIntervalSeconds?: number
   /** Postgres sessions that claim jobs and hold their advisory locks. Environment: GOOD_JOB_LANES. @default 1 */
   lanes?: number
+  /** Milliseconds for which the start of a job may stay unwritten, so that start and end are one write; 0: off. Environment: GOOD_JOB_DEFER_START. @default 0 */
+  deferStart?: number
   /** Seconds between sweeps that heal batches which Ruby left; 0 or less: off. Environment: GOOD_JOB_BATCH_SWEEP_INTERVAL. @default 60 */
   batchSweepInterval?: number
   /** Age in seconds up to which the sweep looks at batches. Environment: GOOD_JOB_BATCH_SWEEP_WINDOW. @default 2592000 (30 days) */
@@ -149,6 +151,7 @@ export const OPTION_RULES: { readonly [K in keyof Required<Options>]: OptionRule
   },
   cleanupIntervalJobs: { env: ['GOOD_JOB_CLEANUP_INTERVAL_JOBS'], parse: integer, fallback: 1000 },
   cleanupIntervalSeconds: { env: ['GOOD_JOB_CLEANUP_INTERVAL_SECONDS'], parse: anyNumber, fallback: 600 },
+  deferStart: { env: ['GOOD_JOB_DEFER_START'], parse: notNegative, fallback: 0 },
   lanes: { env: ['GOOD_JOB_LANES'], parse: positiveInteger, fallback: 1 },
   batchSweepInterval: { env: ['GOOD_JOB_BATCH_SWEEP_INTERVAL'], parse: anyNumber, fallback: 60 },
   batchSweepWindow: { env: ['GOOD_JOB_BATCH_SWEEP_WINDOW'], parse: notNegative, fallback: 2_592_000 },

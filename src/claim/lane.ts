@@ -1,4 +1,3 @@
-import type { ClientConfig } from 'pg'
 import { endsSession, READ_ONLY_TRANSACTION, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import { jobLockKey, releaseOtherAdvisoryLocks } from '../sql/advisory-lock.ts'
@@ -11,28 +10,19 @@ import {
   releaseAdvisoryLocks,
   releaseUnknownClaims,
 } from '../sql/jobs-claim.ts'
-import { Session } from '../sql/session.ts'
+import { type LockedRow, lockJobs, startLockedJobs } from '../sql/jobs-deferred.ts'
+import type { RoundEnd } from '../sql/round-client.ts'
+import type { Session } from '../sql/session.ts'
+import type { Statement } from '../sql/types.ts'
 import { sleep } from '../time.ts'
-
-export interface LaneOptions {
-  readonly database: Database
-  readonly processId: string
-  /** Attempts whose lock could not be taken again after a loss: their signal is to be fired, their result dropped. */
-  readonly onClaimsLost: (jobIds: readonly string[]) => void
-  /** The lane works (again). */
-  readonly onReady: () => void
-}
+import type { ClaimRequest, LaneOptions, LockedRound } from './lane-options.ts'
+import { laneSession, onRoundClient } from './lane-session.ts'
 
 /** A claim whose advisory lock this lane holds. */
 interface HeldClaim {
   readonly id: string
   readonly lockedAt: string
 }
-
-export type ClaimRequest = Pick<
-  ClaimOptions,
-  'selector' | 'jobClasses' | 'sort' | 'honoursPauses' | 'selectLimit' | 'limit' | 'now' | 'dueUntil'
->
 
 type LaneState = 'created' | 'ready' | 'recovering' | 'closed'
 
@@ -56,9 +46,8 @@ export class Lane {
 
   constructor(options: LaneOptions) {
     this.#options = options
-    this.#session = new Session({
-      config: laneConfig(options.database),
-      settings: LANE_SETTINGS,
+    this.#session = laneSession(options.database, {
+      holdsRounds: options.deferStartMs > 0,
       onLost: (error) => this.#recover(error),
     })
   }
@@ -73,28 +62,59 @@ export class Lane {
     this.#aliveTimer ??= setInterval(() => this.#proveAlive(), ALIVE_CHECK_MS).unref()
   }
 
+  /** Whether rounds are possible: the option is on. */
+  get defersStart(): boolean {
+    return this.#options.deferStartMs > 0
+  }
+
   /**
    * Claims and starts jobs; the locks of ended attempts are released on the way. An empty answer also means that the lane is
-   * recovering: `onReady` is called when it is worth asking again. @throws what Postgres says about the statement itself
+   * recovering: `onReady` is called when it is worth asking again. `request` is asked when it is this claim's turn.
+   * @throws what Postgres says about the statement itself
    */
-  claim(request: ClaimRequest): Promise<ClaimedRow[]> {
+  claim(request: () => ClaimRequest): Promise<{ readonly rows: readonly ClaimedRow[]; readonly now: string }> {
     return this.#inTurn(async () => {
-      const facts = await this.#options.database.facts()
-      if (this.#state !== 'ready') return []
-      if (this.#mayHoldStrayLocks) await this.#releaseStrayLocks()
-      const releaseKeys = this.#takeReleasable()
-      const rows = await this.#guard(
-        claim(this.#session, facts, {
-          ...request,
-          processId: this.#options.processId,
-          runningIds: [...this.#held.keys()],
-          releaseKeys,
-        }),
-        releaseKeys,
+      const { facts, options } = await this.#prepare(request)
+      const { now } = options
+      if (this.#state !== 'ready' || options.limit <= 0) return { rows: [], now }
+      const rows = await this.#takeLocks(options, (keys) =>
+        claim(this.#session, facts, { ...options, releaseKeys: keys }),
       )
-      if (rows === undefined) this.#uncertainClaims.push(request.now)
-      for (const row of rows ?? []) this.#held.set(row.id, { id: row.id, lockedAt: request.now })
-      return rows ?? []
+      return { rows, now }
+    })
+  }
+
+  /**
+   * Locks jobs in a transaction that stays open while `perform` runs them; what that answers is written before the transaction ends.
+   * The transaction never waits for it longer than the limit: then the jobs are started as by `claim`. Nothing else happens on the
+   * lane in the meantime. Answers undefined when there was no round, or when nobody knows how it ended.
+   */
+  round(
+    request: () => ClaimRequest,
+    perform: (round: LockedRound) => Promise<readonly Statement[]>,
+  ): Promise<RoundEnd | undefined> {
+    return this.#inTurn(async () => {
+      const { facts, options } = await this.#prepare(request)
+      const { now, processId } = options
+      if (this.#state !== 'ready' || options.limit <= 0) return undefined
+      const limitMs = Math.max(MIN_ROUND_LIMIT_MS, ROUND_LIMIT_FACTOR * this.#options.deferStartMs)
+      const rows = await this.#takeLocks(options, (keys) =>
+        onRoundClient(this.#session, (client) =>
+          client.open<LockedRow>(
+            lockJobs(facts, { ...options, releaseKeys: keys }),
+            startLockedJobs(facts, { now, processId }),
+            limitMs,
+          ),
+        ),
+      )
+      if (rows.length === 0) return undefined
+      const statements = await perform({ rows, facts, now, processId })
+      const end = await this.#guard(
+        onRoundClient(this.#session, (client) => client.close(statements)),
+        [],
+      )
+      if (end?.startedIds !== undefined) this.#dropUnstarted(rows, new Set(end.startedIds))
+      return end
     })
   }
 
@@ -111,6 +131,12 @@ export class Lane {
       if (keys.length === 0 || this.#state !== 'ready') return
       await this.#guard(releaseAdvisoryLocks(this.#session, keys), keys)
     }).catch((error) => this.#session.abandon(error as Error))
+  }
+
+  /** Lets the recovery under way free jobs of a lost claim that no attempt will run. */
+  disown(jobIds: readonly string[], claimedAt: string): void {
+    for (const id of jobIds) this.#held.delete(id)
+    this.#uncertainClaims.push(claimedAt)
   }
 
   /** Closes the session, which frees every lock that it still holds. */
@@ -137,6 +163,33 @@ export class Lane {
     const turn = this.#queue.then(work, work)
     this.#queue = turn.catch(() => undefined)
     return turn
+  }
+
+  async #prepare(request: () => ClaimRequest): Promise<{ facts: Facts; options: ClaimOptions }> {
+    const facts = await this.#options.database.facts()
+    const { processId } = this.#options
+    return { facts, options: { ...request(), processId, runningIds: [...this.#held.keys()], releaseKeys: [] } }
+  }
+
+  /** The rows of a statement that takes advisory locks, which are held from now on. */
+  async #takeLocks<R extends ClaimedRow>(
+    { now }: ClaimOptions,
+    take: (releaseKeys: readonly string[]) => Promise<readonly R[]>,
+  ): Promise<readonly R[]> {
+    if (this.#mayHoldStrayLocks) await this.#releaseStrayLocks()
+    const releaseKeys = this.#takeReleasable()
+    const rows = await this.#guard(take(releaseKeys), releaseKeys)
+    if (rows === undefined) this.#uncertainClaims.push(now)
+    const claimed = (rows ?? []).filter(({ id }) => id !== null)
+    for (const { id } of claimed) this.#held.set(id, { id, lockedAt: now })
+    return claimed
+  }
+
+  /** Jobs that somebody else took when the write of their round had failed. */
+  #dropUnstarted(rows: readonly ClaimedRow[], startedIds: ReadonlySet<string>): void {
+    const lost = rows.map(({ id }) => id).filter((id) => !startedIds.has(id) && this.#held.delete(id))
+    this.#releasable.push(...lost.map(jobLockKey))
+    if (lost.length > 0) this.#options.onClaimsLost(lost)
   }
 
   #takeReleasable(): string[] {
@@ -225,31 +278,11 @@ export class Lane {
   }
 }
 
+/** The thread ends a round when the event loop was blocked for this many times the limit of a deferred start. */
+const ROUND_LIMIT_FACTOR = 4
+const MIN_ROUND_LIMIT_MS = 50
 /** Both together bound the time for which the server may have given our locks to others before we know. */
 const ALIVE_CHECK_MS = 5_000
 const ALIVE_ANSWER_MS = 10_000
 const CLOSE_GRACE_MS = 1_000
 const STANDBY_PAUSE_MS = 1_000
-/** An answer that takes longer is taken for a lost connection. */
-const ANSWER_TIMEOUT_MS = 20_000
-
-const laneConfig = (database: Database): ClientConfig => ({
-  ...database.sessionConfig('GoodJob::Lane'),
-  query_timeout: ANSWER_TIMEOUT_MS,
-})
-
-/**
- * A plan made while good_jobs was empty reads the whole table for the rest of the session, so scans are ruled out; the claim is
- * planned anew each time because the best index depends on the queue and on how many foreign jobs wait in front.
- */
-const LANE_SETTINGS = {
-  TimeZone: 'UTC',
-  enable_seqscan: 'off',
-  plan_cache_mode: 'force_custom_plan',
-  jit: 'off',
-  // Shorter than our patience: a claim that waits for a table lock is cancelled and keeps the session with its locks.
-  statement_timeout: '15s',
-  lock_timeout: '0',
-  transaction_timeout: '0',
-  idle_session_timeout: '0',
-}

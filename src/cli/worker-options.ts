@@ -48,6 +48,12 @@ const WORKER_OPTIONS: { readonly [K in OptionName]: OptionHelp } = {
   },
   connectTimeout: { group: DATABASE, value: 'seconds', text: 'how long to wait for Postgres at the start' },
   poolSize: { group: DATABASE, value: 'count', text: 'connections that enqueue and administer' },
+  deferStart: {
+    group: WORK,
+    value: 'ms',
+    text: 'write start and end of short jobs in one go; the longest a start may wait',
+    defaultText: '0, off',
+  },
   lanes: { group: DATABASE, value: 'count', text: 'connections that claim jobs and hold their locks' },
   shutdownTimeout: { group: STOP, value: 'seconds', text: 'wait for running jobs; -1: without limit, 0: not at all' },
   idleTimeout: {

@@ -9,11 +9,12 @@ import type { JobRegistry } from '../job/registry.ts'
 import type { GlobalID } from '../serialize/global-id.ts'
 import type { QueueSelector } from '../sql/claim-candidates.ts'
 import type { ClaimedRow } from '../sql/jobs-claim.ts'
-import { type Clock, microsecondText } from '../time.ts'
+import type { Clock } from '../time.ts'
+import { Claimer } from './claimer.ts'
 import type { Completer } from './completer.ts'
 import { type ExecutionResult, execute } from './execution.ts'
 import { decideWrite, type OutcomeWrite, outcomeColumns, type SettledAs } from './outcome.ts'
-import { type AttemptState, RunningAttempt } from './running-attempt.ts'
+import type { AttemptState, RunningAttempt } from './running-attempt.ts'
 
 export interface JobPerformerOptions {
   readonly processId: string
@@ -40,10 +41,12 @@ export interface SettledAttempt {
 /** The life of a job in this process: claim, perform, complete. GoodJob: JobPerformer. */
 export class JobPerformer {
   readonly #options: JobPerformerOptions
+  readonly #claimer: Claimer
   readonly #attempts = new Map<string, RunningAttempt>()
 
   constructor(options: JobPerformerOptions) {
     this.#options = options
+    this.#claimer = new Claimer(options)
   }
 
   /** Every attempt from claim to settled outcome, by job id. */
@@ -55,23 +58,17 @@ export class JobPerformer {
     return this.#options.completer.pendingCount
   }
 
-  /** Claims up to `limit` jobs of the registered classes; their bodies have not begun yet. */
-  async claim(lane: Lane, selector: QueueSelector, limit: number): Promise<RunningAttempt[]> {
-    const { clock, registry, configuration } = this.#options
-    const now = clock.timestamp()
-    const rows = await lane.claim({
-      selector,
-      limit,
-      jobClasses: registry.names(),
-      sort: configuration.dequeueQuerySort,
-      honoursPauses: configuration.enablePauses,
-      selectLimit: configuration.queueSelectLimit,
-      now,
-      dueUntil: dueUntil(clock),
-    })
-    const attempts = rows.map((row) => new RunningAttempt({ row, claimedAt: now, lane, startedMs: clock.monotonic() }))
+  /** Claims up to `limit` jobs of the registered classes; their bodies have not begun yet. `limit` is asked when it is the claim's turn. */
+  async claim(lane: Lane, selector: QueueSelector, limit: () => number): Promise<RunningAttempt[]> {
+    const attempts = await this.#claimer.claim(lane, selector, limit)
     for (const attempt of attempts) this.#attempts.set(attempt.row.id, attempt)
     return attempts
+  }
+
+  /** Resolves when every outcome handed in so far, and what follows meanwhile, is committed or dropped. */
+  async drained(): Promise<void> {
+    await this.#claimer.roundsOver()
+    await this.#options.completer.drained()
   }
 
   /** The batches of a claim, read together, so that `job.batch` is there when a body asks. */
@@ -96,8 +93,8 @@ export class JobPerformer {
   }
 
   async #execute(attempt: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
-    const { row, signal } = attempt
     const { registry, logger, clock, processId, configuration, locate, isShuttingDown } = this.#options
+    const { row } = attempt
     const jobClass = registry.get(row.job_class)
     if (jobClass === undefined) throw new GoodJobError(`claimed a job of the unregistered class ${row.job_class}`)
     return execute(
@@ -111,7 +108,9 @@ export class JobPerformer {
         batch: batches.get(row.batch_id ?? row.batch_callback_id ?? '') ?? null,
       },
       {
-        signal,
+        get signal() {
+          return attempt.signal
+        },
         logger,
         clock,
         processId,
@@ -124,13 +123,13 @@ export class JobPerformer {
   }
 
   #complete(attempt: RunningAttempt, result: ExecutionResult): void {
-    const { clock, completer, configuration } = this.#options
+    const { clock, configuration } = this.#options
     const { row, claimedAt, startedMs } = attempt
     const durationMs = clock.monotonic() - startedMs
     const finishedAt = clock.timestamp()
     const write = isDropped(attempt, result) ? 'release' : decideWrite(row, result, configuration)
     const notifies = configuration.enableListenNotify
-    completer.complete({
+    attempt.outcomes.complete({
       row,
       outcome: result.outcome,
       write,
@@ -197,6 +196,3 @@ const reasonOf = (as: SettledAs, write: OutcomeWrite, state: AttemptState): stri
   const isInterrupted = write === 'release' && state !== 'withdrawn'
   return isInterrupted ? 'interrupted by the shutdown' : 'the job was finished by somebody else while it ran'
 }
-
-/** A message tells a start cut to its millisecond, perhaps by a clock a little ahead: what starts within the current one is due. */
-const dueUntil = (clock: Clock): string => microsecondText(clock.now().getTime() * 1000 + 999)

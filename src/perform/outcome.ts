@@ -28,6 +28,11 @@ export interface CompletedAttempt {
   readonly isRefused?: boolean
 }
 
+/** Takes the outcome of an attempt that has ended. */
+export interface OutcomeTaker {
+  complete(attempt: CompletedAttempt): void
+}
+
 export interface OutcomeOptions {
   readonly preserveJobRecords: PreserveJobRecords
   readonly retryOnUnhandledError: boolean

@@ -1,5 +1,6 @@
 import type { Lane } from '../claim/lane.ts'
 import type { ClaimedRow } from '../sql/jobs-claim.ts'
+import type { OutcomeTaker } from './outcome.ts'
 
 /**
  * 'running': its result will be written · 'aborted': asked to stop, an error is taken for an interruption · 'withdrawn': somebody
@@ -18,18 +19,33 @@ export class RunningAttempt {
   readonly claimedAt: string
   readonly lane: Lane
   readonly startedMs: number
-  readonly #controller = new AbortController()
+  /** Takes its outcome. */
+  readonly outcomes: OutcomeTaker
+  // Made when somebody asks: most bodies never look at their signal.
+  #controller: AbortController | undefined
+  #reason: Error | undefined
   #state: AttemptState = 'running'
   #hasEnded = false
 
-  constructor(claim: { row: ClaimedRow; claimedAt: string; lane: Lane; startedMs: number }) {
+  constructor(claim: {
+    row: ClaimedRow
+    claimedAt: string
+    lane: Lane
+    startedMs: number
+    outcomes: OutcomeTaker
+  }) {
     this.row = claim.row
     this.claimedAt = claim.claimedAt
     this.lane = claim.lane
     this.startedMs = claim.startedMs
+    this.outcomes = claim.outcomes
   }
 
   get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason)
+    }
     return this.#controller.signal
   }
 
@@ -64,6 +80,7 @@ export class RunningAttempt {
   #enter(state: AttemptState, reason: Error): void {
     if (RANK[state] <= RANK[this.#state]) return
     this.#state = state
-    this.#controller.abort(reason)
+    this.#reason ??= reason
+    this.#controller?.abort(reason)
   }
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type Queryable, rowsOf } from './types.ts'
 
 /**
@@ -6,7 +6,7 @@ import { type Queryable, rowsOf } from './types.ts'
  * GoodJob advisory_lockable.rb: the first 16 hex digits of the MD5, read as a signed number.
  */
 export const advisoryKey = (name: string): string =>
-  BigInt.asIntN(64, BigInt(`0x${createHash('md5').update(name).digest('hex').slice(0, 16)}`)).toString()
+  BigInt.asIntN(64, BigInt(`0x${hash('md5', name).slice(0, 16)}`)).toString()
 
 export const jobLockKey = (jobId: string): string => advisoryKey(`good_jobs-${jobId}`)
 export const batchLockKey = (batchId: string): string => advisoryKey(`good_job_batches-${batchId}`)

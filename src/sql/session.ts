@@ -6,6 +6,8 @@ import type { Queryable, Statement } from './types.ts'
 
 export interface SessionOptions {
   readonly config: pg.ClientConfig
+  /** @default a client of pg */
+  readonly createClient?: (config: pg.ClientConfig) => pg.Client
   /** `SET` for this connection only, e.g. planner settings. */
   readonly settings: Readonly<Record<string, string>>
   /** The connection is gone; everything that it held (locks, transaction) is gone with it. */
@@ -36,14 +38,15 @@ export class Session implements Queryable {
   /** Opens the connection; @throws what Postgres or the network says, SessionRequiredError behind a pooler that keeps no sessions. */
   async connect(): Promise<void> {
     if (this.isConnected || this.#isClosed) return
-    const client = new pg.Client(this.#options.config)
+    const { config, createClient } = this.#options
+    const client = createClient?.(config) ?? new pg.Client(config)
     client.on('error', (error) => this.#lose(client, error))
     client.on('end', () => this.#lose(client, undefined))
     const db: Queryable = { query: (statement) => this.#ask(client, statement) }
     try {
       await client.connect()
       const backend = await ownBackend(client)
-      await assertOwnBackend(client, backend, this.#options.config)
+      await assertOwnBackend(client, backend, config)
       this.#answerTimeoutMs = takeAnswerTimeout(client)
       for (const [name, value] of Object.entries(this.#options.settings)) {
         // A setting that this server version does not know is left out.
@@ -84,12 +87,17 @@ export class Session implements Queryable {
     }
   }
 
-  async query<R extends QueryResultRow>(statement: Statement): Promise<QueryResult<R>> {
+  query<R extends QueryResultRow>(statement: Statement): Promise<QueryResult<R>> {
+    return this.use((client) => client.query<R>(statement as pg.QueryConfig))
+  }
+
+  /** Lets `work` ask the client itself; rejects when no answer comes in time. */
+  async use<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
     const client = this.#client
     if (client === undefined || this.#state !== 'connected') {
       throw Object.assign(new Error('the session is not connected'), { code: '08003' })
     }
-    return this.#ask(client, statement)
+    return inTime(work(client), this.#answerTimeoutMs)
   }
 
   /**

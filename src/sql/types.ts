@@ -56,7 +56,7 @@ export const isoText = (text: string): string => {
 const raw = (text: string) => text
 
 /** Timestamps come as ISO text (microseconds survive), JSON as the text the server has (numbers survive). */
-const rowTypes: CustomTypesConfig = {
+export const rowTypes: CustomTypesConfig = {
   getTypeParser: (oid: number, format?: 'text' | 'binary') => {
     if (oid === TIMESTAMP || oid === TIMESTAMPTZ) return isoText
     if (oid === JSON_OID || oid === JSONB) return raw

@@ -69,12 +69,9 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   const onClaimsLost = (jobIds: readonly string[]) => performer.lose(jobIds)
   const lanes = Array.from(
     { length: configuration.lanes },
-    () => new Lane({ database, processId, onClaimsLost, onReady: wakeAll }),
+    () => new Lane({ database, processId, deferStartMs: configuration.deferStart, onClaimsLost, onReady: wakeAll }),
   )
-  for (const [index, pool] of options.pools.entries()) {
-    const lane = lanes[index % lanes.length]
-    if (lane !== undefined) schedulers.push(buildScheduler(options, pool, lane, performer))
-  }
+  for (const pool of options.pools) schedulers.push(buildScheduler(options, pool, lanes, performer))
   return {
     lanes,
     completer,
@@ -133,12 +130,12 @@ const wakeForNextRun = (schedulers: readonly Scheduler[], result: ExecutionResul
 const buildScheduler = (
   { configuration, processId, clock, adapter, registry }: PartsOptions,
   pool: QueuePool,
-  lane: Lane,
+  lanes: readonly Lane[],
   performer: JobPerformer,
 ): Scheduler => {
   const { pollInterval } = configuration
   const horizonMs = pollInterval > 0 ? pollInterval * 1000 : HORIZON_WITHOUT_POLL_MS
-  return new Scheduler({ pool, lane, performer, processId, clock, horizonMs, adapter, registry })
+  return new Scheduler({ pool, lanes, performer, processId, clock, horizonMs, adapter, registry })
 }
 
 const buildNotifier = (

@@ -11,7 +11,8 @@ import { type Clock, Wake } from '../time.ts'
 
 export interface SchedulerOptions {
   readonly pool: QueuePool
-  readonly lane: Lane
+  /** The sessions that claim for this pool; each takes its share of the slots at a time. */
+  readonly lanes: readonly Lane[]
   readonly performer: JobPerformer
   readonly processId: string
   readonly clock: Clock
@@ -38,8 +39,10 @@ export class Scheduler {
     checkQueueAt: null as Date | null,
   }
   readonly #options: SchedulerOptions
-  readonly #wake = new Wake()
+  readonly #wakes = new Map<Lane, Wake>()
   readonly #bodies = new Set<Promise<void>>()
+  /** Slots for which a claim is under way. */
+  #reservedSlots = 0
   #mayHaveWork = true
   /** Starts are known cut to the millisecond: by its end the job is due. */
   #nextStartMs = Number.POSITIVE_INFINITY
@@ -48,6 +51,7 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.#options = options
     this.pool = options.pool
+    for (const lane of options.lanes) this.#wakes.set(lane, new Wake())
   }
 
   get activeThreads(): number {
@@ -61,12 +65,12 @@ export class Scheduler {
     } else {
       this.#mayHaveWork = true
     }
-    this.#wake.wake()
+    this.#wakeLoops()
   }
 
   /** An outcome was written: a pool that waited for the backlog goes on. */
   resume(): void {
-    if (this.#mayHaveWork) this.#wake.wake()
+    if (this.#mayHaveWork) this.#wakeLoops()
   }
 
   /** A notification: wakes the pool if it serves the queue. */
@@ -74,13 +78,21 @@ export class Scheduler {
     if (matchesQueue(this.pool.selector, queueName)) this.wake(startsAtMs)
   }
 
-  /** The loop; ends when `signal` aborts, without waiting for running bodies. */
+  /** A loop for each lane; ends when `signal` aborts, without waiting for running bodies. */
   async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([...this.#wakes].map(([lane, wake]) => this.#serve(lane, wake, signal)))
+  }
+
+  async #serve(lane: Lane, wake: Wake, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const isFailed = await this.#fillFreeSlots(signal)
-      await this.#wake.wait(isFailed ? CLAIM_FAILURE_PAUSE_MS : this.#pauseMs(), signal)
+      const isFailed = await this.#fillFreeSlots(lane, signal)
+      await wake.wait(isFailed ? CLAIM_FAILURE_PAUSE_MS : this.#pauseMs(), signal)
       this.#passTime()
     }
+  }
+
+  #wakeLoops(): void {
+    for (const wake of this.#wakes.values()) wake.wake()
   }
 
   /** Resolves when no body runs. */
@@ -88,18 +100,14 @@ export class Scheduler {
     while (this.#bodies.size > 0) await Promise.all(this.#bodies)
   }
 
-  async #fillFreeSlots(signal: AbortSignal): Promise<boolean> {
-    const { performer, lane } = this.#options
-    while (!signal.aborted && this.#mayHaveWork && this.#freeSlots() > 0) {
-      const free = this.#freeSlots()
+  async #fillFreeSlots(lane: Lane, signal: AbortSignal): Promise<boolean> {
+    // A lane that recovers calls when it is ready again; the others go on.
+    while (!signal.aborted && lane.isReady && this.#mayHaveWork && this.#freeSlots() > 0) {
       this.#mayHaveWork = false
       try {
         const askedAt = this.#options.clock.now()
         this.stats.checkQueueAt = askedAt
-        const attempts = await performer.claim(lane, this.pool.selector, free)
-        if (attempts.length === free) this.#mayHaveWork = true
-        if (attempts.length === 0) this.stats.empty += 1
-        else await this.#startAll(attempts)
+        await this.#claim(lane)
         if (!this.#mayHaveWork) await this.#lookAhead(askedAt)
       } catch (error) {
         events.emit('claim_failed', { processId: this.#options.processId, queues: this.pool.name, error })
@@ -110,10 +118,30 @@ export class Scheduler {
     return false
   }
 
+  async #claim(lane: Lane): Promise<void> {
+    const { performer } = this.#options
+    let asked = 0
+    const limit = () => {
+      asked = this.#freeSlots()
+      this.#reservedSlots += asked
+      return asked
+    }
+    try {
+      const attempts = await performer.claim(lane, this.pool.selector, limit)
+      // As many as asked for: there may be more, also for the other lanes.
+      if (attempts.length === asked || !lane.isReady) this.wake()
+      if (attempts.length === 0) this.stats.empty += 1
+      else await this.#startAll(attempts)
+    } finally {
+      this.#reservedSlots -= asked
+    }
+  }
+
   #freeSlots(): number {
     const backlog = Math.max(MIN_BACKLOG, this.pool.maxThreads * BACKLOG_PER_THREAD)
     if (this.#options.performer.pendingOutcomes >= backlog) return 0
-    return this.pool.maxThreads - this.#bodies.size
+    const free = this.pool.maxThreads - this.#bodies.size - this.#reservedSlots
+    return Math.max(0, Math.min(free, Math.ceil(this.pool.maxThreads / this.#wakes.size)))
   }
 
   async #startAll(attempts: readonly RunningAttempt[]): Promise<void> {
@@ -125,7 +153,7 @@ export class Scheduler {
       this.#bodies.add(body)
       void body.finally(() => {
         this.#bodies.delete(body)
-        if (this.#mayHaveWork) this.#wake.wake()
+        if (this.#mayHaveWork) this.#wakeLoops()
       })
     }
   }

@@ -22,7 +22,7 @@ const ABORT_GRACE_MS = 500
  * ignores its signal: such a body keeps its lock and its process row until it ends, so that nobody runs the job beside it.
  */
 export const shutDown = async (parts: CapsuleParts, options: ShutdownOptions): Promise<void> => {
-  const { poller, notifier, maintenance, performer, completer } = parts
+  const { poller, notifier, maintenance, performer } = parts
   const deadline = performance.now() + limitMsOf(options)
   poller.stop()
   await notifier?.stop()
@@ -41,7 +41,7 @@ export const shutDown = async (parts: CapsuleParts, options: ShutdownOptions): P
   if (isEnded) return closeAll(parts, options, deadline)
   const remaining = bodiesOf(parts).then(() => closeAll(parts, options, deadline))
   remaining.catch((error) => events.emit('worker_error', { processId: options.processId, part: 'shutdown', error }))
-  await Promise.race([completer.drained(), sleep(ABORT_GRACE_MS)])
+  await Promise.race([performer.drained(), sleep(ABORT_GRACE_MS)])
 }
 
 const bodiesOf = ({ schedulers }: CapsuleParts): Promise<unknown> =>
@@ -74,11 +74,11 @@ const settles = async (work: Promise<unknown>, limitMs: number, abort?: AbortSig
 
 /** While Postgres is away, outcomes that the time does not suffice for are given up: their jobs run again as interrupted. */
 const closeAll = async (
-  { completer, lanes, tracker, watch }: CapsuleParts,
+  { performer, completer, lanes, tracker, watch }: CapsuleParts,
   { processId, abort, finish }: ShutdownOptions,
   deadline: number,
 ): Promise<void> => {
-  await settles(completer.drained(), Math.max(ABORT_GRACE_MS, deadline - performance.now()), abort)
+  await settles(performer.drained(), Math.max(ABORT_GRACE_MS, deadline - performance.now()), abort)
   await completer.close()
   watch.stop()
   await Promise.all(lanes.map((lane) => lane.close()))

@@ -1,0 +1,28 @@
+import type { Database, Facts } from '../sql/database.ts'
+import type { ClaimOptions } from '../sql/jobs-claim.ts'
+import type { LockedRow } from '../sql/jobs-deferred.ts'
+
+export interface LaneOptions {
+  readonly database: Database
+  readonly processId: string
+  /** Milliseconds for which the start of a job may stay unwritten; 0: claims write it. */
+  readonly deferStartMs: number
+  /** Attempts whose lock could not be taken again after a loss: their signal is to be fired, their result dropped. */
+  readonly onClaimsLost: (jobIds: readonly string[]) => void
+  /** The lane works (again). */
+  readonly onReady: () => void
+}
+
+/** What a claim takes, as far as the lane does not know it. */
+export type ClaimRequest = Pick<
+  ClaimOptions,
+  'selector' | 'jobClasses' | 'sort' | 'honoursPauses' | 'selectLimit' | 'limit' | 'now' | 'dueUntil'
+>
+
+/** What a round of deferred starts runs with. */
+export interface LockedRound {
+  readonly rows: readonly LockedRow[]
+  readonly facts: Facts
+  readonly now: string
+  readonly processId: string
+}

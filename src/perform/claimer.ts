@@ -1,0 +1,148 @@
+import type { Lane } from '../claim/lane.ts'
+import type { ClaimRequest, LockedRound } from '../claim/lane-options.ts'
+import type { Configuration } from '../configuration.ts'
+import { events } from '../events.ts'
+import type { JobRegistry } from '../job/registry.ts'
+import type { QueueSelector } from '../sql/claim-candidates.ts'
+import type { ClaimedRow } from '../sql/jobs-claim.ts'
+import type { RoundEnd } from '../sql/round-client.ts'
+import type { Statement } from '../sql/types.ts'
+import { type Clock, microsecondText } from '../time.ts'
+import { DeferralGate } from './deferral-gate.ts'
+import { DeferredRound, startOf } from './deferred-round.ts'
+import type { OutcomeTaker } from './outcome.ts'
+import { RunningAttempt } from './running-attempt.ts'
+
+export interface ClaimerOptions {
+  readonly processId: string
+  readonly registry: JobRegistry
+  readonly completer: OutcomeTaker
+  readonly configuration: Configuration
+  readonly clock: Clock
+}
+
+/** Makes attempts of claimed rows, started at once or in a round of deferred starts. */
+export class Claimer {
+  readonly #options: ClaimerOptions
+  readonly #gates = new WeakMap<Lane, DeferralGate>()
+  readonly #rounds = new Set<Promise<void>>()
+
+  constructor(options: ClaimerOptions) {
+    this.#options = options
+  }
+
+  /** Claims up to `limit` jobs of the registered classes; their bodies have not begun yet. */
+  async claim(lane: Lane, selector: QueueSelector, limit: () => number): Promise<RunningAttempt[]> {
+    const request = () => this.#request(selector, limit())
+    if (lane.defersStart && this.#gate(lane).isOpen()) return this.#claimRound(lane, request)
+    const { rows, now } = await lane.claim(request)
+    return rows.map((row) => this.#attempt(lane, row, now, this.#options.completer))
+  }
+
+  /** Resolves when no round is open. */
+  async roundsOver(): Promise<void> {
+    while (this.#rounds.size > 0) await Promise.all(this.#rounds)
+  }
+
+  #claimRound(lane: Lane, request: () => ClaimRequest): Promise<RunningAttempt[]> {
+    return new Promise((resolve, reject) => {
+      let attempts: RunningAttempt[] = []
+      const over = this.#runRound(lane, request, (started) => {
+        attempts = started
+        resolve(started)
+      }).then(() => resolve(attempts), reject)
+      this.#rounds.add(over)
+      void over.finally(() => this.#rounds.delete(over))
+    })
+  }
+
+  /** Hands out the attempts as soon as their bodies may begin. */
+  async #runRound(
+    lane: Lane,
+    request: () => ClaimRequest,
+    handOut: (attempts: RunningAttempt[]) => void,
+  ): Promise<void> {
+    const { completer, configuration, clock } = this.#options
+    let round: DeferredRound | undefined
+    let eager: LockedRound | undefined
+    const end = await lane.round(request, async (locked): Promise<readonly Statement[]> => {
+      if (locked.rows.some((row) => this.#startsEagerly(row))) {
+        eager = locked
+        return [startOf(locked.rows, locked)]
+      }
+      const taker = new DeferredRound(locked, completer, clock)
+      round = taker
+      handOut(locked.rows.map((row) => this.#attempt(lane, row, locked.now, taker)))
+      return taker.due(configuration.deferStart)
+    })
+    this.#report(end)
+    if (round !== undefined) {
+      this.#gate(lane).record(round.yield)
+      round.end(end)
+    } else if (eager !== undefined) {
+      this.#gate(lane).record(0)
+      handOut(this.#startedAttempts(lane, eager, end))
+    }
+  }
+
+  /** Without an end nobody knows which of them are ours. */
+  #startedAttempts(lane: Lane, { rows, now }: LockedRound, end: RoundEnd | undefined): RunningAttempt[] {
+    if (end === undefined) {
+      const ids = rows.map(({ id }) => id)
+      lane.disown(ids, now)
+      return []
+    }
+    const started = end.startedIds === undefined ? undefined : new Set(end.startedIds)
+    const ours = rows.filter(({ id }) => started?.has(id) ?? true)
+    return ours.map((row) => this.#attempt(lane, row, now, this.#options.completer))
+  }
+
+  #report(end: RoundEnd | undefined): void {
+    const { error } = end ?? {}
+    if (error !== undefined) {
+      events.emit('outcome_write_failed', { processId: this.#options.processId, jobs: 0, error, attempt: 1 })
+    }
+  }
+
+  /** Whose start others must see at once: what is limited, labelled, handles interruptions, or was interrupted before. */
+  #startsEagerly(row: ClaimedRow): boolean {
+    const jobClass = this.#options.registry.get(row.job_class)
+    return (
+      row.concurrency_key !== null ||
+      row.labels !== null ||
+      row.interrupted_at !== null ||
+      jobClass === undefined ||
+      jobClass.interruptErrors ||
+      jobClass.continuable
+    )
+  }
+
+  #gate(lane: Lane): DeferralGate {
+    const known = this.#gates.get(lane)
+    if (known) return known
+    const gate = new DeferralGate()
+    this.#gates.set(lane, gate)
+    return gate
+  }
+
+  #request(selector: QueueSelector, limit: number): ClaimRequest {
+    const { clock, registry, configuration } = this.#options
+    return {
+      selector,
+      limit,
+      jobClasses: registry.names(),
+      sort: configuration.dequeueQuerySort,
+      honoursPauses: configuration.enablePauses,
+      selectLimit: configuration.queueSelectLimit,
+      now: clock.timestamp(),
+      dueUntil: dueUntil(clock),
+    }
+  }
+
+  #attempt(lane: Lane, row: ClaimedRow, claimedAt: string, outcomes: OutcomeTaker): RunningAttempt {
+    return new RunningAttempt({ row, claimedAt, lane, outcomes, startedMs: this.#options.clock.monotonic() })
+  }
+}
+
+/** A message tells a start cut to its millisecond, perhaps by a clock a little ahead: what starts within the current one is due. */
+const dueUntil = (clock: Clock): string => microsecondText(clock.now().getTime() * 1000 + 999)

@@ -1,0 +1,26 @@
+/** A round must be able to write this share of its jobs, or it costs more than it saves. */
+const WORTHWHILE_YIELD = 0.5
+const MAX_CLAIMS_WITHOUT = 256
+
+/** Whether rounds of deferred starts pay off: jobs that outlive them are better started by their claim. */
+export class DeferralGate {
+  #claimsWithout = 0
+  #nextPause = 1
+
+  /** Whether the next claim is to be a round; counts the claims that are not. */
+  isOpen(): boolean {
+    if (this.#claimsWithout === 0) return true
+    this.#claimsWithout -= 1
+    return false
+  }
+
+  /** After each round: the share of its jobs that it could write. Rounds that fail pause for twice as many claims each time. */
+  record(share: number): void {
+    if (share >= WORTHWHILE_YIELD) {
+      this.#nextPause = 1
+      return
+    }
+    this.#claimsWithout = this.#nextPause
+    this.#nextPause = Math.min(this.#nextPause * 2, MAX_CLAIMS_WITHOUT)
+  }
+}

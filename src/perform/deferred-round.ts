@@ -1,0 +1,103 @@
+import type { LockedRound } from '../claim/lane-options.ts'
+import { deleteLockedJobs, finishLockedJobs, startLockedJobs } from '../sql/jobs-deferred.ts'
+import type { RoundEnd } from '../sql/round-client.ts'
+import type { Statement } from '../sql/types.ts'
+import type { Clock } from '../time.ts'
+import type { CompletedAttempt, OutcomeTaker } from './outcome.ts'
+
+/** 'open': bodies run · 'closing': what had ended is being written · 'over': outcomes go the usual way. */
+type RoundState = 'open' | 'closing' | 'over'
+
+/**
+ * Jobs that were locked together and run before their start is written. Those that end in time are written in one go, start, end and
+ * execution; the others are started, and their outcomes go to the completer like those of any other attempt.
+ */
+export class DeferredRound implements OutcomeTaker {
+  readonly #round: LockedRound
+  readonly #completer: OutcomeTaker
+  readonly #clock: Clock
+  #state: RoundState = 'open'
+  #running: number
+  /** Outcomes that came while the round was open: those that it writes, and the others. */
+  #ended: CompletedAttempt[] = []
+  #others: CompletedAttempt[] = []
+  #endEarly: () => void = () => {}
+
+  constructor(round: LockedRound, completer: OutcomeTaker, clock: Clock) {
+    this.#round = round
+    this.#completer = completer
+    this.#clock = clock
+    this.#running = round.rows.length
+  }
+
+  complete(attempt: CompletedAttempt): void {
+    if (this.#state === 'over') {
+      this.#completer.complete(attempt)
+      return
+    }
+    this.#running -= 1
+    if (this.#state === 'open' && isWrittenAtOnce(attempt)) this.#ended.push(attempt)
+    else this.#others.push(attempt)
+    if (this.#running === 0) this.#endEarly()
+  }
+
+  /** Resolves when every body has ended, or after `limitMs`, with what is to be written. */
+  async due(limitMs: number): Promise<readonly Statement[]> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, limitMs)
+      this.#endEarly = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      if (this.#running === 0) this.#endEarly()
+    })
+    this.#state = 'closing'
+    return this.#statements()
+  }
+
+  /** The share of the jobs whose outcome the round could write. */
+  get yield(): number {
+    return this.#ended.length / this.#round.rows.length
+  }
+
+  /** Settles what was written; the rest is the completer's. Without an `end` nobody knows what was written: the fence tells. */
+  end(end: RoundEnd | undefined): void {
+    this.#state = 'over'
+    const rest = end !== undefined && !end.isOver ? this.#others : [...this.#ended, ...this.#others]
+    if (end !== undefined && !end.isOver) for (const attempt of this.#ended) attempt.settled('written')
+    for (const attempt of rest) this.#completer.complete(attempt)
+    this.#ended = []
+    this.#others = []
+  }
+
+  #statements(): readonly Statement[] {
+    const { facts, processId, rows } = this.#round
+    const ended = new Set(this.#ended.map(({ row }) => row.id))
+    const finished = this.#ended.filter(({ write }) => write === 'finish')
+    const deleted = this.#ended.filter(({ write }) => write === 'delete')
+    const unended = rows.filter(({ id }) => !ended.has(id))
+    const statements: Statement[] = []
+    if (finished.length > 0) {
+      const rowsById = new Map(rows.map((row) => [row.id, row]))
+      const outcomes = finished.flatMap(({ columns }) => {
+        const row = rowsById.get(columns.id)
+        return row === undefined ? [] : [{ row, columns }]
+      })
+      statements.push(finishLockedJobs(facts, outcomes, { now: this.#clock.timestamp(), processId }))
+    }
+    if (deleted.length > 0) statements.push(deleteLockedJobs(deleted.map(({ row }) => row.id)))
+    if (unended.length > 0) statements.push(startOf(unended, this.#round))
+    return statements
+  }
+}
+
+/** Starts jobs of a round. */
+export const startOf = (rows: LockedRound['rows'], { facts, now, processId }: LockedRound): Statement => {
+  const { values = [], ...start } = startLockedJobs(facts, { now, processId })
+  const columns = [rows.map(({ id }) => id), rows.map((row) => row.execution_id), rows.map((row) => row.starts_at)]
+  return { ...start, values: [...values, ...columns] }
+}
+
+/** Batches are checked with the outcome, and retries tell the workers: both are the completer's work. */
+const isWrittenAtOnce = ({ row, write, isLost }: CompletedAttempt): boolean =>
+  (write === 'finish' || write === 'delete') && row.batch_id === null && row.batch_callback_id === null && !isLost()

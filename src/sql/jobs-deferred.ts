@@ -1,0 +1,158 @@
+import { jobLockKeySql } from './advisory-lock.ts'
+import { candidateOrder, candidates } from './claim-candidates.ts'
+import type { Facts } from './database.ts'
+import type { ClaimedRow, ClaimOptions } from './jobs-claim.ts'
+import type { OutcomeRow } from './jobs-outcome.ts'
+import { Parameters, statementName } from './parameters.ts'
+import { between, sinceStatementBegan } from './row-times.ts'
+import { nextExecutionsCount, startJobs } from './start-jobs.ts'
+import type { Statement } from './types.ts'
+
+const COLUMNS = [
+  ...[
+    'id',
+    'job_class',
+    'queue_name',
+    'priority',
+    'serialized_params',
+    'labels',
+    'concurrency_key',
+    'cron_key',
+    'batch_id',
+  ],
+  ...['batch_callback_id', 'scheduled_at', 'created_at', 'executions_count', 'performed_at'],
+]
+
+/**
+ * Candidates in GoodJob's order, locked but not started: their row locks last as long as the transaction, their advisory locks
+ * as long as the session. To any other worker such a job is taken, as one that runs.
+ */
+const lockJobsText = (facts: Facts, options: ClaimOptions, parameters: Parameters): string => `
+WITH released AS MATERIALIZED (
+  SELECT count(pg_advisory_unlock(key)) AS keys FROM unnest(${parameters.add(options.releaseKeys, 'bigint[]')}) AS key
+),
+candidate AS MATERIALIZED (${candidates(facts, options, parameters, COLUMNS)}
+),
+locked AS MATERIALIZED (
+  SELECT ${COLUMNS.join(', ')}, ${sinceStatementBegan(parameters.add(options.now, facts.timestampType))} AS starts_at,
+    gen_random_uuid() AS execution_id
+  FROM candidate
+  WHERE CASE WHEN id = ANY (${parameters.add(options.runningIds, 'uuid[]')}) THEN false
+    ELSE pg_try_advisory_lock(${jobLockKeySql('id')}) END
+  LIMIT ${parameters.add(options.limit, 'int')}
+)
+SELECT id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id, batch_callback_id,
+  scheduled_at, ${nextExecutionsCount()} AS executions_count, performed_at AS interrupted_at, execution_id, starts_at
+FROM released
+LEFT JOIN locked ON true
+ORDER BY ${candidateOrder(options, parameters, 'locked')}`
+
+/** Locks up to `limit` jobs inside a transaction of the session that keeps their advisory locks. */
+export const lockJobs = (facts: Facts, options: ClaimOptions): Statement => {
+  const parameters = new Parameters()
+  const considered = { ...options, selectLimit: Math.max(options.selectLimit, options.limit) }
+  const text = lockJobsText(facts, considered, parameters)
+  return { name: statementName('lock', text), text, values: parameters.values }
+}
+
+/** $1 now timestamp · $2 process uuid · $3 ids uuid[] · $4 execution ids uuid[] · $5 start of each timestamp[] */
+const startLockedText = (facts: Facts): string => `
+WITH locked AS MATERIALIZED (
+  SELECT good_jobs.id, performed_at, deferred.starts_at, deferred.execution_id
+  FROM unnest($3::uuid[], $4::uuid[], $5::${facts.timestampType}[]) AS deferred(id, execution_id, starts_at)
+  JOIN good_jobs ON good_jobs.id = deferred.id
+  WHERE finished_at IS NULL AND locked_by_id IS NULL
+  FOR NO KEY UPDATE OF good_jobs SKIP LOCKED
+),
+${startJobs(facts, `$1::${facts.timestampType}`, '$2::uuid')}
+SELECT id FROM started`
+
+/** What a start needs of each row, in this order. Times come as Postgres prints them. */
+export const ROUND_COLUMNS = ['id', 'execution_id', 'starts_at']
+
+/** Starts locked jobs as a claim does. ROUND_COLUMNS of the rows are to be added as the last values. */
+export const startLockedJobs = (
+  facts: Facts,
+  claim: { readonly now: string; readonly processId: string },
+): Statement => ({
+  name: `start_locked_${facts.hasLockType}_${facts.timestampType}`,
+  text: startLockedText(facts),
+  values: [claim.now, claim.processId],
+})
+
+/** A row of `lockJobs`: its attempt has begun, its start is not written. */
+export interface LockedRow extends ClaimedRow {
+  readonly starts_at: string
+}
+
+// The start, the end and the execution row of an attempt in one version of each row. Nobody else can have changed a row in the
+// meantime, so there is no fence.
+// $1 id · $2 execution_id · $3 started at · $4 finished_at · $5 duration, seconds · $6 error · $7 error_event · $8 backtrace as JSON ·
+// $9 process · $10 time of the write
+const finishLockedText = ({ timestampType }: Facts): string => `
+WITH outcome AS MATERIALIZED (
+  SELECT *
+  FROM unnest($1::uuid[], $2::uuid[], $3::${timestampType}[], $4::${timestampType}[], $5::float8[], $6::text[], $7::smallint[], $8::text[])
+    AS outcome(id, execution_id, starts_at, finished_at, duration, error, error_event, backtrace)
+),
+finished AS (
+  UPDATE good_jobs
+  SET performed_at = outcome.starts_at,
+      executions_count = ${nextExecutionsCount()},
+      finished_at = outcome.finished_at,
+      error = outcome.error,
+      error_event = outcome.error_event,
+      updated_at = ${sinceStatementBegan(`$10::${timestampType}`)}
+  FROM outcome
+  WHERE good_jobs.id = outcome.id
+  RETURNING good_jobs.id, job_class, queue_name, serialized_params, coalesce(scheduled_at, created_at) AS scheduled_at, updated_at,
+    outcome.execution_id, outcome.starts_at, outcome.finished_at, outcome.duration, outcome.error, outcome.error_event, outcome.backtrace
+)
+INSERT INTO good_job_executions
+  (id, created_at, updated_at, active_job_id, job_class, queue_name, serialized_params, scheduled_at, process_id, finished_at,
+    duration, error, error_event, error_backtrace)
+SELECT execution_id, starts_at, ${between('finished_at', 'updated_at')}, id, job_class, queue_name, serialized_params, scheduled_at,
+  $9::uuid, finished_at, make_interval(secs => duration), error, error_event,
+  CASE WHEN backtrace IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(backtrace::jsonb)) END
+FROM finished`
+
+export interface LockedOutcome {
+  readonly row: LockedRow
+  readonly columns: OutcomeRow
+}
+
+/** Finishes jobs whose start was never written; `now` is the time of the write. */
+export const finishLockedJobs = (
+  facts: Facts,
+  outcomes: readonly LockedOutcome[],
+  write: { readonly now: string; readonly processId: string },
+): Statement => ({
+  name: `finish_locked_${facts.timestampType}`,
+  text: finishLockedText(facts),
+  values: [
+    outcomes.map(({ row }) => row.id),
+    outcomes.map(({ row }) => row.execution_id),
+    outcomes.map(({ row }) => row.starts_at),
+    outcomes.map(({ columns }) => columns.finishedAt),
+    outcomes.map(({ columns }) => columns.durationSeconds),
+    outcomes.map(({ columns }) => columns.error),
+    outcomes.map(({ columns }) => columns.errorEvent),
+    outcomes.map(({ columns: { backtrace } }) => (backtrace === null ? null : JSON.stringify(backtrace))),
+    write.processId,
+    write.now,
+  ],
+})
+
+/** $1 ids uuid[] */
+const DELETE_LOCKED_JOBS = `
+WITH deleted AS (
+  DELETE FROM good_jobs WHERE id = ANY ($1::uuid[]) RETURNING id
+)
+DELETE FROM good_job_executions USING deleted WHERE active_job_id = deleted.id`
+
+/** Deletes jobs that are not preserved, with the executions of earlier attempts. */
+export const deleteLockedJobs = (ids: readonly string[]): Statement => ({
+  name: 'delete_locked_jobs',
+  text: DELETE_LOCKED_JOBS,
+  values: [ids],
+})
