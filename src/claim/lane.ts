@@ -119,12 +119,13 @@ export class Lane {
   }
 
   /**
-   * Gives up the locks of these jobs, after their outcomes were committed; rides on the next claim if there is one in line. Resolves
-   * when other sessions can have them.
+   * Gives up the lock of a claim, after its outcome was committed; rides on the next claim if there is one in line. Resolves when other
+   * sessions can have it. A newer claim of the same job keeps its lock.
    */
-  release(jobIds: readonly string[]): Promise<void> {
-    for (const id of jobIds) {
-      if (this.#held.delete(id) && this.#state === 'ready') this.#releasable.push(jobLockKey(id))
+  release({ id, lockedAt }: HeldClaim): Promise<void> {
+    if (this.#held.get(id)?.lockedAt === lockedAt) {
+      this.#held.delete(id)
+      if (this.#state === 'ready') this.#releasable.push(jobLockKey(id))
     }
     return this.#inTurn(async () => {
       const keys = this.#takeReleasable()

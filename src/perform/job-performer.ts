@@ -147,8 +147,9 @@ export class JobPerformer {
     durationMs: number,
   ): void {
     const { row, lane } = attempt
-    this.#attempts.delete(row.id)
-    const unlocked = lane.release([row.id])
+    // A job whose lock was lost may run here again while its former attempt still does.
+    if (this.#attempts.get(row.id) === attempt) this.#attempts.delete(row.id)
+    const unlocked = lane.release({ id: row.id, lockedAt: attempt.claimedAt })
     const job = this.#jobEvent(row)
     if (as === 'written') {
       const error = result.error?.text

@@ -90,13 +90,15 @@ export const releaseAdvisoryLocks = async (lane: Queryable, keys: readonly strin
 
 /** $1 ids uuid[] · $2 locked_at timestamp[] · $3 process uuid */
 const reacquireLocks = (facts: Facts) => `
-SELECT claimed.id
-FROM unnest($1::uuid[], $2::${facts.timestampType}[]) AS claimed(id, locked_at)
-JOIN good_jobs ON good_jobs.id = claimed.id
-WHERE locked_by_id IS NOT DISTINCT FROM $3::uuid
-  AND good_jobs.locked_at = claimed.locked_at
-  AND finished_at IS NULL
-  AND CASE WHEN true THEN pg_try_advisory_lock(${jobLockKeySql('claimed.id')}) END`
+WITH ours AS MATERIALIZED (
+  SELECT claimed.id
+  FROM unnest($1::uuid[], $2::${facts.timestampType}[]) AS claimed(id, locked_at)
+  JOIN good_jobs ON good_jobs.id = claimed.id
+  WHERE locked_by_id IS NOT DISTINCT FROM $3::uuid
+    AND good_jobs.locked_at = claimed.locked_at
+    AND finished_at IS NULL
+)
+SELECT id FROM ours WHERE pg_try_advisory_lock(${jobLockKeySql('id')})`
 
 /** After the session was lost: takes the locks of running attempts again; answers the ids for which row and lock are still ours. */
 export const reacquire = async (
