@@ -1,0 +1,137 @@
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { startWorkerProcess } from '../support/faults.ts'
+import { advisoryLocks, enqueue, Gate, jobClass, next, openWorld, performed, until } from '../support/harness.ts'
+
+const world = await openWorld()
+afterAll(() => world.close())
+beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_processes'))
+
+const LONG_ROUND = { deferStart: 60_000 }
+const EchoJob = jobClass('EchoJob', () => {})
+const laneBackends = () =>
+  world.sql<{ pid: number; state: string }>(
+    `SELECT pid, state FROM pg_stat_activity WHERE application_name = 'GoodJob::Lane' AND datname = current_database()`,
+  )
+const noLocks = () => until(async () => (await advisoryLocks(world)).length === 0, 'no advisory lock')
+
+test('a body that blocks the event loop is started from outside of it, and keeps its lock', async () => {
+  const worker = await startWorkerProcess(world.url, { deferStart: 5 })
+  let hasEnded = false
+  const isEnded = worker.line('ended').then(() => {
+    hasEnded = true
+  })
+  const id = await enqueue(
+    jobClass('BlockJob', () => {}),
+    {},
+    1_500,
+  )
+  expect(await worker.line('started')).toBe(id)
+  await until(async () => (await world.job(id)).performed_at !== null, 'the start is written')
+  expect(hasEnded).toBe(false)
+  expect(await world.job(id)).toMatchObject({ locked_by_id: worker.processId, executions_count: 1 })
+  expect((await laneBackends()).map(({ state }) => state)).toEqual(['idle'])
+  expect(await advisoryLocks(world)).toHaveLength(1)
+  await isEnded
+  await until(async () => (await world.job(id)).finished_at !== null, 'the end is written')
+  expect(await world.executions(id)).toMatchObject([{ error: null }])
+  expect(await worker.stop()).toBe(0)
+})
+
+test('a worker that is killed within a round leaves its job as it was', async () => {
+  const HangJob = jobClass('HangJob', () => {})
+  const worker = await startWorkerProcess(world.url, LONG_ROUND)
+  const id = await enqueue(HangJob)
+  expect(await worker.line('started')).toBe(id)
+  await worker.kill()
+  await noLocks()
+  expect(await world.job(id)).toMatchObject({ performed_at: null, executions_count: null, locked_by_id: null })
+  expect(await world.executions(id)).toEqual([])
+  const done = performed(id)
+  await using _capsule = await world.start({ jobs: [HangJob] })
+  await done
+  expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
+})
+
+test('a round whose session is ended runs its jobs again; the results of the first run are dropped', async () => {
+  const gates = [new Gate(), new Gate()]
+  let run = 0
+  const GateJob = jobClass('GateJob', (job) => gates[run++]?.pass(job))
+  await using _capsule = await world.start({ jobs: [GateJob], threads: 1, ...LONG_ROUND })
+  const id = await enqueue(GateJob)
+  const first = await gates[0]?.entered
+  const isRestored = next('lane_restored')
+  for (const { pid } of await laneBackends()) await world.sql('SELECT pg_terminate_backend($1)', [pid])
+  await isRestored
+  expect(first?.signal.aborted).toBe(true)
+  const isDropped = next('outcome_lost')
+  gates[0]?.open()
+  await isDropped
+  const done = performed(id)
+  await gates[1]?.entered
+  gates[1]?.open()
+  await done
+  expect(await world.executions(id)).toHaveLength(1)
+  await noLocks()
+})
+
+test('outcomes that a round cannot write are written one by one', async () => {
+  await world.sql(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      IF NEW.finished_at IS NOT NULL AND OLD.locked_by_id IS NULL THEN RAISE EXCEPTION 'not like this'; END IF;
+      RETURN NEW;
+    END $$`)
+  await world.sql('CREATE TRIGGER refuse BEFORE UPDATE ON good_jobs FOR EACH ROW EXECUTE FUNCTION refuse()')
+  try {
+    await using _capsule = await world.start({ jobs: [EchoJob], ...LONG_ROUND })
+    const isTold = next('outcome_write_failed')
+    const id = await enqueue(EchoJob)
+    await performed(id)
+    expect((await isTold)[0]?.error).toMatchObject({ message: 'not like this' })
+    expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1, locked_by_id: null })
+    expect(await world.executions(id)).toMatchObject([{ error: null }])
+  } finally {
+    await world.sql('DROP FUNCTION refuse CASCADE')
+  }
+  await noLocks()
+})
+
+test("a DBA's idle_in_transaction_session_timeout does not end a round", async () => {
+  const database = world.database.url.split('/').at(-1)?.split('?')[0]
+  await world.sql(`ALTER DATABASE "${database}" SET idle_in_transaction_session_timeout = '50ms'`)
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  await using _capsule = await world.start({ jobs: [GateJob], ...LONG_ROUND })
+  const id = await enqueue(GateJob)
+  await gate.entered
+  const [before] = await laneBackends()
+  // The time that the server would have given it, and more, passes on the server itself.
+  await world.sql('SELECT pg_sleep(0.3)')
+  expect(await laneBackends()).toEqual([{ ...before, state: 'idle in transaction' }])
+  const done = performed(id)
+  gate.open()
+  await done
+  expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
+  await world.sql(`ALTER DATABASE "${database}" RESET idle_in_transaction_session_timeout`)
+})
+
+test('a shutdown that does not wait starts and frees the jobs of an open round', async () => {
+  const HangJob = jobClass(
+    'HangJob',
+    (job) =>
+      new Promise((_resolve, reject) => {
+        job.signal.addEventListener('abort', () => reject(job.signal.reason), { once: true })
+      }),
+  )
+  const gate = new Gate()
+  const WatchedJob = jobClass('WatchedJob', (job) => {
+    void gate.pass(job)
+    return HangJob.prototype.perform.call(job)
+  })
+  const capsule = await world.start({ jobs: [WatchedJob], deferStart: 200 })
+  const id = await enqueue(WatchedJob)
+  await gate.entered
+  await capsule.shutdown({ timeout: 0 })
+  expect(await world.job(id)).toMatchObject({ finished_at: null, locked_by_id: null })
+  await noLocks()
+  expect(await world.sql('SELECT id FROM good_job_processes')).toEqual([])
+})

@@ -1,0 +1,200 @@
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { Batch } from '../../src/index.ts'
+import { advisoryLocks, enqueue, Gate, jobClass, next, openWorld, performed, until } from '../support/harness.ts'
+import { type LockStrategy, RubyWorker } from '../support/ruby-worker.ts'
+
+const world = await openWorld()
+afterAll(() => world.close())
+beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
+
+/** Long enough that a body which only waits for a few statements ends within its round. */
+const LONG_ROUND = { deferStart: 5_000 }
+const SHORT_ROUND = { deferStart: 5 }
+const EchoJob = jobClass('EchoJob', () => {})
+
+/** Runs one job of a class; answers its row, its execution and what else may tell how it was started, without ids and times. */
+const rowsOf = async (
+  deferStart: number,
+  body: () => unknown,
+  declare = (_made: ReturnType<typeof jobClass>) => {},
+) => {
+  const OneJob = jobClass('OneJob', body, declare)
+  await using capsule = await world.start({ jobs: [OneJob], deferStart })
+  const id = await enqueue(OneJob)
+  await performed(id)
+  const { finished_at, performed_at, ...job } = await world.job(id)
+  const [execution, ...others] = await world.executions(id)
+  expect(others).toEqual([])
+  expect(execution?.process_id).toBe(capsule.processId)
+  expect(execution?.finished_at).toEqual(finished_at)
+  expect(execution?.created_at).toEqual(performed_at)
+  return { job: shape(job), execution: shape(execution ?? {}) }
+}
+
+/** Which columns are set, and to what, where it is no id, time, duration or trace. */
+const shape = (row: Readonly<Record<string, unknown>>) =>
+  Object.fromEntries(
+    Object.entries(row).map(([name, value]) => {
+      const isOwn = /id$|_at$|^duration$|^serialized_params$|backtrace$/.test(name) && value !== null
+      return [name, isOwn ? 'set' : value]
+    }),
+  )
+
+test.each<[string, () => unknown]>([
+  ['that succeeds', () => 'fine'],
+  [
+    'that fails',
+    () => {
+      throw new Error('out of paper')
+    },
+  ],
+])('a job %s within its round leaves the rows of any other attempt [GJ-044, GJ-046, GJ-051]', async (_what, body) => {
+  const deferred = await rowsOf(LONG_ROUND.deferStart, body)
+  const classic = await rowsOf(0, body)
+  expect(deferred).toEqual(classic)
+  expect(deferred.job).toMatchObject({ executions_count: 1, locked_by_id: null, locked_at: null, lock_type: null })
+  await until(async () => (await advisoryLocks(world)).length === 0, 'no advisory lock')
+})
+
+test('while its round is open a job looks untouched, and no worker of any strategy takes it [GJ-030, GJ-031, GJ-032]', async () => {
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  await using capsule = await world.start({ jobs: [GateJob], ...LONG_ROUND })
+  const id = await enqueue(GateJob)
+  await gate.entered
+  expect(await world.job(id)).toMatchObject({ performed_at: null, locked_by_id: null, executions_count: null })
+  for (const strategy of ['advisory', 'skiplocked', 'hybrid'] satisfies LockStrategy[]) {
+    const ruby = await RubyWorker.connect(world, strategy)
+    expect(await ruby.claim(), strategy).toBeUndefined()
+  }
+  const [behind, isPassed] = [await enqueue(EchoJob), next('perform_job')]
+  await using _other = await world.start({ jobs: [GateJob, EchoJob], deferStart: 0 })
+  expect((await isPassed)[0]).toMatchObject({ jobId: behind })
+  const done = performed(id)
+  gate.open()
+  expect((await done)[0]).toMatchObject({ processId: capsule.processId })
+  expect(await world.executions(id)).toHaveLength(1)
+})
+
+test('a job that outlasts its round is started for everybody to see, and ends like any other', async () => {
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  await using capsule = await world.start({ jobs: [GateJob], ...SHORT_ROUND })
+  const id = await enqueue(GateJob)
+  await gate.entered
+  await until(async () => (await world.job(id)).performed_at !== null, 'the start is written')
+  expect(await world.job(id)).toMatchObject({ locked_by_id: capsule.processId, lock_type: 2, executions_count: 1 })
+  expect(await world.executions(id)).toMatchObject([{ finished_at: null, process_id: capsule.processId }])
+  const done = performed(id)
+  gate.open()
+  await done
+  expect(await world.job(id)).toMatchObject({ error: null, locked_by_id: null, executions_count: 1 })
+  expect(await world.executions(id)).toMatchObject([{ error: null, finished_at: expect.any(Date) }])
+})
+
+test.each<[string, (made: ReturnType<typeof jobClass>) => void]>([
+  [
+    'has labels',
+    (made) => {
+      made.labels = ['red']
+    },
+  ],
+  [
+    'wants to hear of interruptions',
+    (made) => {
+      made.interruptErrors = true
+    },
+  ],
+  [
+    'continues after interruptions',
+    (made) => {
+      made.continuable = true
+    },
+  ],
+])('a job that %s is started before its body begins', async (_what, declare) => {
+  const seen: unknown[] = []
+  const EagerJob = jobClass('EagerJob', async (job) => seen.push((await world.job(job.jobId)).performed_at), declare)
+  await using _capsule = await world.start({ jobs: [EagerJob], ...LONG_ROUND })
+  await performed(await enqueue(EagerJob))
+  expect(seen).toEqual([expect.any(Date)])
+})
+
+test('a job with a concurrency key, or one that was interrupted before, is started before its body begins', async () => {
+  const seen: unknown[] = []
+  const EagerJob = jobClass('EagerJob', async (job) => seen.push((await world.job(job.jobId)).locked_by_id))
+  const keyed = await world.insert({ job_class: 'EagerJob', concurrency_key: 'one' })
+  const interrupted = await world.insert({ job_class: 'EagerJob', performed_at: new Date().toISOString() })
+  const done = performed(keyed, interrupted)
+  await using capsule = await world.start({ jobs: [EagerJob], threads: 1, ...LONG_ROUND })
+  await done
+  expect(seen).toEqual([capsule.processId, capsule.processId])
+})
+
+test('a body that changes its own row waits for the end of the round at most', async () => {
+  const OwnJob = jobClass('OwnJob', (job) =>
+    world.sql(`UPDATE good_jobs SET labels = '{mine}' WHERE id = $1`, [job.jobId]),
+  )
+  await using _capsule = await world.start({ jobs: [OwnJob], ...SHORT_ROUND })
+  const id = await enqueue(OwnJob)
+  await performed(id)
+  expect(await world.job(id)).toMatchObject({ error: null, labels: ['mine'], executions_count: 1 })
+})
+
+test('a job that retries within its round runs again, and counts both attempts [GJ-048]', async () => {
+  const FlakyJob = jobClass(
+    'FlakyJob',
+    (job) => {
+      if (job.executions < 2) throw new Error('not yet')
+    },
+    (made) => made.retryOn(Error, { wait: 0, attempts: 3 }),
+  )
+  await using _capsule = await world.start({ jobs: [FlakyJob], ...LONG_ROUND })
+  const id = await enqueue(FlakyJob)
+  await next('perform_job', 2, ({ jobId }) => jobId === id)
+  expect(await world.job(id)).toMatchObject({ error: null, executions_count: 2 })
+  expect(await world.executions(id)).toMatchObject([
+    { error: 'StandardError: not yet', error_event: 3 },
+    { error: null },
+  ])
+})
+
+test('members of a batch that end in one round complete it once [GJ-065]', async () => {
+  const calls: string[] = []
+  const DoneJob = jobClass('DoneJob', (job) => calls.push(job.jobId))
+  await using _capsule = await world.start({ jobs: [EchoJob, DoneJob], ...LONG_ROUND })
+  const isCalled = next('perform_job', 1, ({ jobClass: name }) => name === 'DoneJob')
+  const batch = await Batch.enqueue({ onSuccess: DoneJob }, async () => {
+    for (let member = 0; member < 5; member++) await EchoJob.performLater()
+  })
+  await isCalled
+  expect(calls).toHaveLength(1)
+  await batch.reload()
+  expect(batch.discardedAt).toBeNull()
+  expect(batch.jobsFinishedAt).not.toBeNull()
+})
+
+test('jobs that are not preserved are deleted by their round, with the executions of earlier attempts [GJ-055]', async () => {
+  await using _capsule = await world.start({ jobs: [EchoJob], preserveJobRecords: false, ...LONG_ROUND })
+  const id = await enqueue(EchoJob)
+  await performed(id)
+  expect(await world.sql('SELECT id FROM good_jobs')).toEqual([])
+  expect(await world.executions(id)).toEqual([])
+})
+
+test('a thousand jobs on two lanes run once each and leave no lock', async () => {
+  await using _capsule = await world.start({ jobs: [EchoJob], threads: 40, lanes: 2, deferStart: 20 })
+  const done = next('perform_job', 1_000)
+  await world.sql(
+    `INSERT INTO good_jobs (job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at)
+     SELECT 'EchoJob', 'default', 0, '{"job_class":"EchoJob","arguments":[],"executions":0}', now() - interval '1 day', now(), now()
+     FROM generate_series(1, 1000)`,
+  )
+  await world.sql(`NOTIFY good_job, '{}'`)
+  expect(new Set((await done).map(({ jobId }) => jobId)).size).toBe(1_000)
+  const [counts] = await world.sql(
+    `SELECT count(*)::int AS jobs, max(executions_count) AS most FROM good_jobs WHERE finished_at IS NOT NULL`,
+  )
+  expect(counts).toEqual({ jobs: 1_000, most: 1 })
+  expect(await world.sql('SELECT count(*)::int AS rows FROM good_job_executions')).toEqual([{ rows: 1_000 }])
+  await until(async () => (await advisoryLocks(world)).length === 0, 'no advisory lock')
+})
