@@ -1,7 +1,7 @@
 import { endsSession, READ_ONLY_TRANSACTION, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import { jobLockKey, releaseOtherAdvisoryLocks } from '../sql/advisory-lock.ts'
-import type { Database, Facts } from '../sql/database.ts'
+import type { Facts } from '../sql/database.ts'
 import {
   type ClaimedRow,
   type ClaimOptions,
