@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import { OPTION_RULES } from '../src/configuration.ts'
 import { goodJobsWaiting, type Waiting } from './seed.ts'
 
 /** Somebody who works on jobs, and what it needs around it. */
@@ -55,6 +56,13 @@ export const goodJobNode = (threads: number, options: Record<string, unknown> = 
     share: SHARES.find(([upTo]) => threads <= upTo)?.[1] ?? 1,
   }
 }
+
+/** Milliseconds for which the start of a job may wait to be written together with its end. */
+const DEFER_MS = 10
+
+/** The same with deferred start, where the package has it. */
+export const goodJobNodeDeferring = (threads: readonly number[], options: Record<string, unknown> = {}): Contender[] =>
+  'deferStart' in OPTION_RULES ? threads.map((count) => goodJobNode(count, { ...options, deferStart: DEFER_MS })) : []
 
 export interface FloorKind {
   readonly isDeferred?: boolean

@@ -44,6 +44,7 @@ const USAGE = `npm run bench -- [options]
   --json <file>          the figures with every round, for programs
   --write                puts the figures into docs/ and the README
   --add                  with --write: adds the rounds to the ones that are there
+  --render               measures nothing: writes docs/ and the README from docs/performance.json again
   --keep                 leaves filled tables on the server of DATABASE_URL for the next run; --rounds 0 only fills
 
 DATABASE_URL names a server to use as it is; without it an embedded one is started.
@@ -60,6 +61,7 @@ const { values } = parseArgs({
     write: { type: 'boolean', default: false },
     add: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
+    render: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
@@ -115,6 +117,11 @@ const keep = async (figures: readonly Figure[], server: BenchServer): Promise<vo
   await writeDocuments(results)
 }
 
+const render = async (): Promise<void> => {
+  const results = await readResults()
+  if (results !== undefined) await writeDocuments(results)
+}
+
 const print = ({ title, unit, series }: Figure): void => {
   say(`\n${title}, ${unit}`)
   for (const { name, values: rounds } of series) {
@@ -124,4 +131,5 @@ const print = ({ title, unit, series }: Figure): void => {
 }
 
 if (values.help) say(USAGE)
+else if (values.render) await render()
 else await run()

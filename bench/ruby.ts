@@ -37,7 +37,9 @@ export class RubyWorker implements WorkerProcess {
     return worker
   }
 
+  /** Whoever asks begins to watch the rows; an idle worker's statements are counted, and these would be among them. */
   get count(): number {
+    this.#timer ??= setInterval(() => void this.#look().catch(() => {}), LOOK_MS)
     return this.#count
   }
 
@@ -67,7 +69,6 @@ export class RubyWorker implements WorkerProcess {
       },
       stdio: ['pipe', 'ignore', 'inherit'],
     })
-    this.#timer = setInterval(() => void this.#look().catch(() => {}), LOOK_MS)
   }
 
   async stop(): Promise<readonly number[]> {

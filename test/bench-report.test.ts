@@ -51,7 +51,9 @@ test('a goal says by how much it was missed, and one that was not measured is le
     'good-job-node, 500 threads': [30_000],
     'GoodJob (Ruby), advisory, 5 threads': [100],
   })
-  const lines = goalTable([measured]).split('\n')
+  const lines = goalTable([measured])
+    .split('\n')
+    .map((line) => line.replaceAll(/ +/g, ' '))
   expect(lines).toContain(
     '| drain, 100 threads, 1 lane | 500 | classic floor, 100 × 1: 1,000 | 0.50 | ≥ 0.8 | missed: 63 % of it |',
   )
@@ -63,8 +65,8 @@ test('a goal says by how much it was missed, and one that was not measured is le
 
 test('the summary shows the fastest series of each kind', () => {
   const rates = { 'good-job-node, 10 threads': [1], 'good-job-node, 500 threads, lanes 2': [7] }
-  expect(summaryTable([figure(rates, 'drain-lanes')])).toContain(
-    '| good-job-node, best setting (500 threads, lanes 2) | 7 |',
+  expect(summaryTable([figure(rates, 'drain-lanes')])).toMatch(
+    /\| good-job-node, best setting \(500 threads, lanes 2\) +\| +7 \|/,
   )
 })
 

@@ -65,8 +65,13 @@ const figureTable = ({ unit, series, scale }: Figure): string => {
   return `${table(['', `${unit}, median`, 'min – max', 'jobs a round'], rows)}\n\n${note}`
 }
 
-/** A Markdown table whose columns after the first are aligned to the right. */
+/** A Markdown table whose columns after the first are aligned to the right, as the formatter would write it. */
 export const table = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
-  return [line(head), line(head.map((_, column) => (column === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n')
+  const width = (column: number) => Math.max(3, ...[head, ...rows].map((cells) => cells[column]?.length ?? 0))
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, column) => (column === 0 ? cell.padEnd(width(column)) : cell.padStart(width(column)))).join(' | ')} |`
+  const dashes = head.map((_, column) =>
+    column === 0 ? '-'.repeat(width(column)) : `${'-'.repeat(width(column) - 1)}:`,
+  )
+  return [line(head), line(dashes), ...rows.map(line)].join('\n')
 }

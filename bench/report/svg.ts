@@ -115,19 +115,21 @@ const drawCurves = ({ title, unit, xTitle = '', series }: Figure): string => {
 }
 
 const BAR = 22
-const LABEL = 340
+/** Of a letter, about. */
+const LETTER = 6.3
 
 const drawBars = ({ title, unit, series }: Figure): string => {
   const most = Math.max(...series.map(({ values }) => median(values)))
+  const label = Math.max(...series.map(({ name }) => name.length)) * LETTER + 16
   const colourOf = [...families(series).keys()]
   const body = series.flatMap(({ name, family, values }, index) => {
     const y = TOP + index * BAR
-    const width = Math.max(1, (median(values) / most) * (WIDTH - LABEL - 90))
+    const width = Math.max(1, (median(values) / most) * (WIDTH - label - 90))
     const colour = COLOURS[colourOf.indexOf(family) % COLOURS.length]
     return [
-      text(LABEL - 8, y + 14, name, 'text-anchor="end"'),
-      `<rect x="${LABEL}" y="${y + 3}" width="${width.toFixed(1)}" height="${BAR - 7}" fill="${colour}"/>`,
-      text(LABEL + width + 6, y + 14, number(median(values))),
+      text(label - 8, y + 14, name, 'text-anchor="end"'),
+      `<rect x="${label}" y="${y + 3}" width="${width.toFixed(1)}" height="${BAR - 7}" fill="${colour}"/>`,
+      text(label + width + 6, y + 14, number(median(values))),
     ]
   })
   body.push(text(WIDTH - 20, 20, unit, 'text-anchor="end" fill="#555"'))

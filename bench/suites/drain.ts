@@ -2,6 +2,7 @@ import {
   type Contender,
   floor,
   goodJobNode,
+  goodJobNodeDeferring,
   goodJobRuby,
   graphileBatching,
   graphileDefault,
@@ -35,6 +36,7 @@ const drainSuiteOf = (name: string, title: string, contenders: () => Contender[]
 export const drainSuites: readonly Suite[] = [
   drainSuiteOf('drain', 'No-op jobs, one process', () => [
     ...THREADS.map((threads) => goodJobNode(threads)),
+    ...goodJobNodeDeferring([10, 100, 500]),
     ...BATCHES.map((batch) => floor(batch, 1)),
     ...BATCHES.map((batch) => floor(batch, 1, { isDeferred: true })),
     goodJobRuby('advisory'),
@@ -48,12 +50,14 @@ export const drainSuites: readonly Suite[] = [
   ]),
   drainSuiteOf('drain-lanes', 'No-op jobs, one process, two sessions that claim', () => [
     ...[10, 100, 500, 1000].map((threads) => goodJobNode(threads, { lanes: 2 })),
+    ...goodJobNodeDeferring([100, 500, 1000], { lanes: 2 }),
     ...BATCHES.map((batch) => floor(batch, 2)),
     ...BATCHES.map((batch) => floor(batch, 2, { isDeferred: true })),
   ]),
   drainSuiteOf('drain-deleting', 'No-op jobs, rows deleted when they end', () => [
     ...[10, 100, 500].map((threads) => goodJobNode(threads, { preserveJobRecords: false })),
     goodJobNode(500, { preserveJobRecords: false, lanes: 2 }),
+    ...goodJobNodeDeferring([100, 500], { preserveJobRecords: false }),
     ...[10, 100, 500].map((batch) => floor(batch, 1, { isDeleting: true })),
     floor(500, 2, { isDeleting: true }),
     ...[100, 500].map((batch) => floor(batch, 1, { isDeleting: true, isDeferred: true })),

@@ -17,7 +17,7 @@ const contender = (await import(spec.module)) as ContenderModule
 const say = (message: FromWorker): void => void process.send?.(message)
 
 let count = 0
-let reported = 0
+let timer: NodeJS.Timeout | undefined
 let firstAt = 0
 const delays: number[] = []
 
@@ -27,18 +27,22 @@ const body = (sentAt?: number): Promise<void> | undefined => {
   if (sentAt !== undefined) delays.push(now - sentAt)
   if (spec.jobMs === 0) {
     count += 1
+    reportSoon()
     return undefined
   }
   return sleep(spec.jobMs).then(() => {
     count += 1
+    reportSoon()
   })
 }
 
-setInterval(() => {
-  if (count === reported) return
-  reported = count
-  say({ kind: 'ran', count, firstAt, at: sharedNow() })
-}, REPORT_EVERY_MS)
+/** Only while jobs run: an idle process should cost what the contender costs. */
+const reportSoon = (): void => {
+  timer ??= setTimeout(() => {
+    timer = undefined
+    say({ kind: 'ran', count, firstAt, at: sharedNow() })
+  }, REPORT_EVERY_MS)
+}
 
 const worker = await contender.makeWorker(spec, body)
 
