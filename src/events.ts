@@ -48,6 +48,8 @@ export interface EventMap {
   scheduler_create_pool: ProcessEvent & { readonly queues: string; readonly maxThreads: number }
   scheduler_shutdown_start: ProcessEvent
   scheduler_shutdown: ProcessEvent
+  /** Postgres did not answer: the jobs of this process run again as interrupted when others take it for dead. */
+  scheduler_shutdown_incomplete: ProcessEvent & { readonly unwrittenOutcomes: number; readonly isRemoved: boolean }
   scheduler_shutdown_kill: ProcessEvent & { readonly activeJobIds: readonly string[] }
   notifier_listen: ProcessEvent
   notifier_unlisten: ProcessEvent
@@ -70,6 +72,10 @@ export interface EventMap {
   claim_failed: ProcessEvent & { readonly queues: string; readonly error: unknown }
   /** Something outside any job went wrong in the worker. */
   worker_error: ProcessEvent & { readonly part: string; readonly error: unknown }
+  /** The whole process stood still: a body blocked the event loop, or it was stopped. */
+  process_stalled: ProcessEvent & { readonly stalledMs: number; readonly activeJobIds: readonly string[] }
+  /** The clock of the machine was changed by so much. */
+  clock_jumped: ProcessEvent & { readonly jumpedMs: number }
   process_heartbeat_failed: ProcessEvent & { readonly error: string }
   processes_released: ProcessEvent & { readonly ids: readonly string[]; readonly jobs: number }
   batch_callback_enqueued: BatchEvent & {

@@ -98,6 +98,7 @@ class Ending {
     try {
       await this.#capsule.shutdown()
       await this.#capsule.leave()
+      if (!this.#capsule.isStoppedCleanly) this.#code = EXIT.failed
     } catch (error) {
       this.#logger.error({ error: error instanceof Error ? error.message : String(error) }, 'The shutdown failed')
       this.#code = EXIT.failed

@@ -145,7 +145,7 @@ export class Database {
     deadline = performance.now() + timeoutMs,
     onRetry,
     signal,
-    ask = () => this.pool.query('SELECT 1'),
+    ask = () => Promise.race([this.pool.query('SELECT 1'), untilAborted(signal)]),
   }: ReachOptions): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -185,6 +185,11 @@ const openPool = (config: pg.PoolConfig): pg.Pool => {
 
 /** An idle connection that the server closes is replaced by the next query; without a listener Node would exit. */
 const ignoreIdleError = (): void => undefined
+
+const untilAborted = (signal: AbortSignal | undefined): Promise<never> =>
+  new Promise((_resolve, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
 
 const reason = (error: unknown): string => {
   if (error instanceof AggregateError) return error.errors.map(reason).join('; ')

@@ -11,7 +11,7 @@ import { Adapter } from '../maintenance/adapter.ts'
 import { Database } from '../sql/database.ts'
 import { removeProcess } from '../sql/processes.ts'
 import { findVersion3Writer } from '../sql/schema-report.ts'
-import { type Clock, systemClock } from '../time.ts'
+import { type Clock, sleep, systemClock } from '../time.ts'
 import { buildParts, type CapsuleParts } from './capsule-parts.ts'
 import type { Scheduler } from './scheduler.ts'
 import { shutDown } from './shutdown.ts'
@@ -25,6 +25,10 @@ export type CapsuleOptions = Options & {
   readonly logger?: Logger
   readonly clock?: Clock
 }
+
+/** For a Postgres that says nothing. */
+const ABANDON_MS = 1_000
+const LEAVE_MS = 5_000
 
 export type CapsuleState = 'created' | 'starting' | 'running' | 'stopping' | 'stopped'
 
@@ -47,6 +51,7 @@ export class Capsule implements AsyncDisposable {
   #stop = new AbortController()
   readonly #abort = new AbortController()
   #lastActivityMs: number
+  #isStoppedCleanly = true
 
   /** @throws ConfigurationError, QueueStringError for options that cannot work. */
   constructor({ jobs, pool, logger, clock, ...options }: CapsuleOptions) {
@@ -80,6 +85,11 @@ export class Capsule implements AsyncDisposable {
   get idleSeconds(): number {
     if (this.#parts?.schedulers.some(({ activeThreads }) => activeThreads > 0)) return 0
     return (this.#clock.monotonic() - this.#lastActivityMs) / 1000
+  }
+
+  /** False after a shutdown that could not write every outcome or remove the process row, because Postgres did not answer. */
+  get isStoppedCleanly(): boolean {
+    return this.#isStoppedCleanly
   }
 
   get isListening(): boolean {
@@ -124,7 +134,9 @@ export class Capsule implements AsyncDisposable {
    * the process is gone, so nobody runs the job beside it. Call `process.exit` next.
    */
   async leave(): Promise<void> {
-    if (this.activeJobIds.length > 0) await removeProcess(this.#database.pool, this.processId)
+    if (this.activeJobIds.length === 0) return
+    const removed = removeProcess(this.#database.pool, this.processId).then(() => true)
+    this.#isStoppedCleanly = (await Promise.race([removed, sleep(LEAVE_MS)])) === true && this.#isStoppedCleanly
   }
 
   async #start(): Promise<void> {
@@ -203,7 +215,7 @@ export class Capsule implements AsyncDisposable {
     if (parts) {
       events.emit('scheduler_shutdown_start', { processId: this.processId })
       const finish = () => this.#database.close()
-      await shutDown(parts, {
+      this.#isStoppedCleanly = await shutDown(parts, {
         processId: this.processId,
         timeout,
         loops: this.#loops,
@@ -225,7 +237,9 @@ export class Capsule implements AsyncDisposable {
       parts?.completer.close(),
       ...(parts?.lanes ?? []).map((lane) => lane.close()),
     ])
-    await this.#database.close()
+    const closed = this.#database.close()
+    // A connection that is being opened to a host that says nothing would hold up a shutdown.
+    await (this.#stopping ? Promise.race([closed, sleep(ABANDON_MS)]) : closed)
     this.#parts = undefined
     this.#state = this.#stopping ? 'stopped' : 'created'
   }

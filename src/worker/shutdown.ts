@@ -16,12 +16,17 @@ export interface ShutdownOptions {
 
 /** Bodies that honour their signal get this long to end after it fired. */
 const ABORT_GRACE_MS = 500
+/** A part that waits for Postgres gets this long to close; a Postgres that says nothing must not hold up the end of a process. */
+const CLOSE_MS = 2_000
+/** The process row is worth more patience: without it the next worker has the jobs at once. */
+const PROCESS_ROW_MS = 5_000
 
 /**
  * Stops in GoodJob's order: listener, poller, pools; then the outcomes, the locks, the process row. Node cannot kill a body that
  * ignores its signal: such a body keeps its lock and its process row until it ends, so that nobody runs the job beside it.
+ * Answers whether every outcome was written and the process row is gone, as far as that was to be expected by then.
  */
-export const shutDown = async (parts: CapsuleParts, options: ShutdownOptions): Promise<void> => {
+export const shutDown = async (parts: CapsuleParts, options: ShutdownOptions): Promise<boolean> => {
   const { poller, notifier, maintenance, performer } = parts
   const deadline = performance.now() + limitMsOf(options)
   poller.stop()
@@ -37,11 +42,11 @@ export const shutDown = async (parts: CapsuleParts, options: ShutdownOptions): P
     }
   }
   const isEnded = isIdle || (await settles(bodiesOf(parts), ABORT_GRACE_MS))
-  await maintenance.stop()
+  await settles(maintenance.stop(), CLOSE_MS)
   if (isEnded) return closeAll(parts, options, deadline)
   const remaining = bodiesOf(parts).then(() => closeAll(parts, options, deadline))
   remaining.catch((error) => events.emit('worker_error', { processId: options.processId, part: 'shutdown', error }))
-  await Promise.race([performer.drained(), sleep(ABORT_GRACE_MS)])
+  return settles(performer.drained(), ABORT_GRACE_MS)
 }
 
 const bodiesOf = ({ schedulers }: CapsuleParts): Promise<unknown> =>
@@ -77,11 +82,21 @@ const closeAll = async (
   { performer, completer, lanes, tracker, watch }: CapsuleParts,
   { processId, abort, finish }: ShutdownOptions,
   deadline: number,
-): Promise<void> => {
-  await settles(performer.drained(), Math.max(ABORT_GRACE_MS, deadline - performance.now()), abort)
-  await completer.close()
+): Promise<boolean> => {
+  // A second signal ends the wait for a Postgres that is away, not the write of what has just ended.
+  const isWritten =
+    (await settles(performer.drained(), deadline - performance.now(), abort)) ||
+    (await settles(performer.drained(), ABORT_GRACE_MS))
+  const unwritten = performer.pendingOutcomes
+  await settles(completer.close(), CLOSE_MS)
   watch.stop()
-  await Promise.all(lanes.map((lane) => lane.close()))
-  await tracker.stop().catch((error) => events.emit('worker_error', { processId, part: 'process row', error }))
-  await finish()
+  await settles(Promise.all(lanes.map((lane) => lane.close())), CLOSE_MS)
+  const isRemoved = await settles(tracker.stop(), PROCESS_ROW_MS).catch((error) => {
+    events.emit('worker_error', { processId, part: 'process row', error })
+    return false
+  })
+  await settles(finish(), CLOSE_MS)
+  if (isWritten && isRemoved) return true
+  events.emit('scheduler_shutdown_incomplete', { processId, unwrittenOutcomes: isWritten ? 0 : unwritten, isRemoved })
+  return false
 }

@@ -177,6 +177,16 @@ test('a claim that is cancelled half-way keeps no advisory lock of what it did n
   await capsule.shutdown()
 })
 
+test('an answer that came while the event loop was blocked is not taken for silence', async () => {
+  const session = new Session({ config: { connectionString: world.url, query_timeout: 300 }, settings: {} })
+  await session.connect()
+  const answer = session.query({ text: 'SELECT 1 AS one' })
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_200)
+  expect((await answer).rows).toEqual([{ one: 1 }])
+  await expect(session.query({ text: 'SELECT pg_sleep(5)' })).rejects.toMatchObject({ code: 'ETIMEDOUT' })
+  await session.close()
+})
+
 test('the server ends sessions of a host that is gone after five minutes, unless a DBA has configured it', async () => {
   const config = { connectionString: world.url }
   const settingsOf = async (session: Session) => {
@@ -197,9 +207,11 @@ test('a lane that waits for a table lock gives the claim up, not its session wit
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   const losses = record('lane_lost')
-  await using capsule = await world.start({ jobs: [GateJob, EchoJob] })
+  await using capsule = await world.start({ jobs: [GateJob, EchoJob], pollInterval: 60 })
   const running = await enqueue(GateJob)
   await gate.entered
+  // With the second one the pool has looked ahead: what it asks next is the claim.
+  for (const _turn of [1, 2]) await performed(await enqueue(EchoJob))
   const id = await world.insert()
   const holder = await world.database.connect()
   await holder.query('BEGIN')

@@ -43,6 +43,12 @@ export class Wire implements AsyncDisposable {
   readonly #tears = new Set<Tear>()
   #held: { readonly direction: Direction; readonly names: RegExp } | undefined
 
+  #hasConnected: () => void = () => undefined
+  /** Resolves when the first connection is there. */
+  readonly connected = new Promise<void>((resolve) => {
+    this.#hasConnected = resolve
+  })
+
   private constructor(databaseUrl: string) {
     const { hostname, port } = new URL(databaseUrl)
     this.#databaseUrl = databaseUrl
@@ -94,6 +100,7 @@ export class Wire implements AsyncDisposable {
   }
 
   #link(client: Socket): void {
+    this.#hasConnected()
     const server = createConnection(this.#target)
     const link: Link = {
       name: '',
