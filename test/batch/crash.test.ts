@@ -17,7 +17,7 @@ class CrashMemberJob extends Job<[name: string]> {
 /** Every statement of the transaction in which an outcome and its check are written. */
 const POINTS: Readonly<Record<string, RegExp>> = {
   BEGIN: /BEGIN/,
-  'the batch lock': /lock_batches/,
+  'the batch lock': /pg_advisory_xact_lock/,
   'the outcome': /finish_jobs_/,
   'the reading of the batch': /batch_states_/,
   'the reading of its history': /has_success_since/,
@@ -87,6 +87,15 @@ for (const when of ['before', 'after'] as const) {
         await batch.reload()
         expect(batch).toMatchObject({ isDiscarded: false, isFinished: true })
         expect(await callbacksOf(batch)).toEqual(['finish', 'success'])
+      })
+
+      test(`${point}, while a batch is discarded: after the restart it ends as if nothing had happened`, async () => {
+        const batch = await enqueueBatch('bad')
+        await crash(when, statement)
+        await work(batch, [CrashMemberJob, CallbackJob])
+        await batch.reload()
+        expect(batch).toMatchObject({ isDiscarded: true, isFinished: true })
+        expect(await callbacksOf(batch)).toEqual(['discard', 'finish'])
       })
     }
   })
