@@ -38,7 +38,8 @@ const body = (sentAt?: number): Promise<void> | undefined => {
 
 /** Only while jobs run: an idle process should cost what the contender costs. */
 const reportSoon = (): void => {
-  timer ??= setTimeout(() => {
+  if (timer !== undefined) return
+  timer = setTimeout(() => {
     timer = undefined
     say({ kind: 'ran', count, firstAt, at: sharedNow() })
   }, REPORT_EVERY_MS)
