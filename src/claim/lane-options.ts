@@ -5,6 +5,8 @@ import type { LockedRow } from '../sql/jobs-deferred.ts'
 export interface LaneOptions {
   readonly database: Database
   readonly processId: string
+  /** What claims are sorted by. */
+  readonly sort: ClaimOptions['sort']
   /** Milliseconds for which the start of a job may stay unwritten; 0: claims write it. */
   readonly deferStartMs: number
   /** Attempts whose lock could not be taken again after a loss: their signal is to be fired, their result dropped. */
@@ -13,10 +15,16 @@ export interface LaneOptions {
   readonly onReady: () => void
 }
 
+/** A claim whose advisory lock a lane holds. */
+export interface HeldClaim {
+  readonly id: string
+  readonly lockedAt: string
+}
+
 /** What a claim takes, as far as the lane does not know it. */
 export type ClaimRequest = Pick<
   ClaimOptions,
-  'selector' | 'jobClasses' | 'sort' | 'honoursPauses' | 'selectLimit' | 'limit' | 'now' | 'dueUntil'
+  'selector' | 'jobClasses' | 'sort' | 'honoursPauses' | 'selectLimit' | 'limit' | 'now' | 'dueUntil' | 'from'
 >
 
 /** What a round of deferred starts runs with. */

@@ -2,16 +2,20 @@ import type { Client, ClientConfig } from 'pg'
 import type { Database } from '../sql/database.ts'
 import { RoundClient } from '../sql/round-client.ts'
 import { Session } from '../sql/session.ts'
+import type { LaneOptions } from './lane-options.ts'
 
 /** The session of a lane; one that holds rounds of deferred starts has its connection in a thread. */
 export const laneSession = (
   database: Database,
-  options: { readonly holdsRounds: boolean; readonly onLost: (error: Error | undefined) => void },
+  options: Pick<LaneOptions, 'sort'> & {
+    readonly holdsRounds: boolean
+    readonly onLost: (error: Error | undefined) => void
+  },
 ): Session =>
   new Session({
     config: laneConfig(database),
     ...(options.holdsRounds && { createClient: newRoundClient }),
-    settings: LANE_SETTINGS,
+    settings: laneSettings(options.sort),
     onLost: options.onLost,
   })
 
@@ -30,13 +34,14 @@ const laneConfig = (database: Database): ClientConfig => ({
 })
 
 /**
- * A plan made while good_jobs was empty reads the whole table for the rest of the session, so scans are ruled out; the claim is
- * planned anew each time because the best index depends on the queue and on how many foreign jobs wait in front.
+ * A plan made while good_jobs was empty reads the whole table for the rest of the session, so scans are ruled out. In the order of
+ * created_at every other way than walking the index of that order is ruled out with them, so that one plan is good for any number of
+ * jobs: planning a claim anew takes as long as claiming five. No index of a queue ends with the id, the last word of the other order.
  */
-const LANE_SETTINGS = {
+const laneSettings = (sort: LaneOptions['sort']) => ({
   TimeZone: 'UTC',
   enable_seqscan: 'off',
-  plan_cache_mode: 'force_custom_plan',
+  ...(sort === 'created_at' ? INDEX_ORDER_ONLY : { plan_cache_mode: 'force_custom_plan' }),
   jit: 'off',
   // Shorter than our patience: a claim that waits for a table lock is cancelled and keeps the session with its locks.
   statement_timeout: '15s',
@@ -44,4 +49,13 @@ const LANE_SETTINGS = {
   transaction_timeout: '0',
   idle_session_timeout: '0',
   idle_in_transaction_session_timeout: '0',
+})
+
+const INDEX_ORDER_ONLY = {
+  enable_bitmapscan: 'off',
+  enable_sort: 'off',
+  enable_incremental_sort: 'off',
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
+  plan_cache_mode: 'force_generic_plan',
 }

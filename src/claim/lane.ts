@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { endsSession, READ_ONLY_TRANSACTION, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import { jobLockKey, releaseOtherAdvisoryLocks } from '../sql/advisory-lock.ts'
@@ -15,14 +16,9 @@ import type { RoundEnd } from '../sql/round-client.ts'
 import type { Session } from '../sql/session.ts'
 import type { Statement } from '../sql/types.ts'
 import { sleep } from '../time.ts'
-import type { ClaimRequest, LaneOptions, LockedRound } from './lane-options.ts'
+import { LANE_LIMITS } from './lane-limits.ts'
+import type { ClaimRequest, HeldClaim, LaneOptions, LockedRound } from './lane-options.ts'
 import { laneSession, onRoundClient } from './lane-session.ts'
-
-/** A claim whose advisory lock this lane holds. */
-interface HeldClaim {
-  readonly id: string
-  readonly lockedAt: string
-}
 
 type LaneState = 'created' | 'ready' | 'recovering' | 'closed'
 
@@ -35,6 +31,8 @@ export class Lane {
   readonly #session: Session
   readonly #held = new Map<string, HeldClaim>()
   #releasable: string[] = []
+  /** The release that is due takes whatever is releasable by then. */
+  #releasing: Promise<void> | undefined
   /** Times of claims whose answer was lost with the connection. */
   #uncertainClaims: string[] = []
   #mayHoldStrayLocks = false
@@ -47,6 +45,7 @@ export class Lane {
   constructor(options: LaneOptions) {
     this.#options = options
     this.#session = laneSession(options.database, {
+      sort: options.sort,
       holdsRounds: options.deferStartMs > 0,
       onLost: (error) => this.#recover(error),
     })
@@ -59,7 +58,7 @@ export class Lane {
   async connect(): Promise<void> {
     await this.#session.connect()
     this.#state = 'ready'
-    this.#aliveTimer ??= setInterval(() => this.#proveAlive(), ALIVE_CHECK_MS).unref()
+    this.#aliveTimer ??= setInterval(() => this.#proveAlive(), LANE_LIMITS.aliveCheckMs).unref()
   }
 
   /** Whether rounds are possible: the option is on. */
@@ -97,7 +96,7 @@ export class Lane {
       const { facts, options } = await this.#prepare(request)
       const { now, processId } = options
       if (this.#state !== 'ready' || options.limit <= 0) return undefined
-      const limitMs = Math.max(MIN_ROUND_LIMIT_MS, ROUND_LIMIT_FACTOR * this.#options.deferStartMs)
+      const limitMs = Math.max(LANE_LIMITS.minRoundMs, LANE_LIMITS.roundFactor * this.#options.deferStartMs)
       const rows = await this.#takeLocks(options, (keys) =>
         onRoundClient(this.#session, (client) =>
           client.open<LockedRow>(
@@ -127,11 +126,20 @@ export class Lane {
       this.#held.delete(id)
       if (this.#state === 'ready') this.#releasable.push(jobLockKey(id))
     }
+    this.#releasing ??= this.#releaseSoon().catch((error) => this.#session.abandon(error as Error))
+    return this.#releasing
+  }
+
+  /** The slots of ended jobs are claimed for within this turn of the event loop; that claim carries the keys. */
+  async #releaseSoon(): Promise<void> {
+    await this.#queue
+    await setImmediate()
     return this.#inTurn(async () => {
+      this.#releasing = undefined
       const keys = this.#takeReleasable()
       if (keys.length === 0 || this.#state !== 'ready') return
       await this.#guard(releaseAdvisoryLocks(this.#session, keys), keys)
-    }).catch((error) => this.#session.abandon(error as Error))
+    })
   }
 
   /** Lets the recovery under way free jobs of a lost claim that no attempt will run. */
@@ -146,7 +154,7 @@ export class Lane {
     clearInterval(this.#aliveTimer)
     this.#closing.abort()
     // A statement that nobody answers ends when its connection does.
-    await Promise.race([this.#queue, sleep(CLOSE_GRACE_MS)])
+    await Promise.race([this.#queue, sleep(LANE_LIMITS.closeGraceMs)])
     await this.#session.close()
     await this.#queue
     await this.#recovery
@@ -155,7 +163,7 @@ export class Lane {
   /** A cut that nobody announced: the server may have given our locks to others long before the socket says anything. */
   #proveAlive(): void {
     void this.#inTurn(async () => {
-      if (this.#state === 'ready') await this.#guard(this.#session.proveAlive(ALIVE_ANSWER_MS), [])
+      if (this.#state === 'ready') await this.#guard(this.#session.proveAlive(LANE_LIMITS.aliveAnswerMs), [])
     }).catch((error) => this.#session.abandon(error as Error))
   }
 
@@ -237,7 +245,7 @@ export class Lane {
     const { processId, database } = this.#options
     const { signal } = this.#closing
     // A standby takes connections, but no claims.
-    if (sqlState(lostBy) === READ_ONLY_TRANSACTION) await sleep(STANDBY_PAUSE_MS, signal)
+    if (sqlState(lostBy) === READ_ONLY_TRANSACTION) await sleep(LANE_LIMITS.standbyPauseMs, signal)
     while (!signal.aborted && !this.isReady) {
       await this.#session.connectUntil(signal, (error, attempt) => {
         events.emit('connection_retry', { processId, part: 'lane', error, attempt })
@@ -278,12 +286,3 @@ export class Lane {
     this.#uncertainClaims = []
   }
 }
-
-/** The thread ends a round when the event loop was blocked for this many times the limit of a deferred start. */
-const ROUND_LIMIT_FACTOR = 4
-const MIN_ROUND_LIMIT_MS = 50
-/** Both together bound the time for which the server may have given our locks to others before we know. */
-const ALIVE_CHECK_MS = 5_000
-const ALIVE_ANSWER_MS = 10_000
-const CLOSE_GRACE_MS = 1_000
-const STANDBY_PAUSE_MS = 1_000

@@ -1,3 +1,4 @@
+import type { ClaimCursor, Look } from '../claim/claim-cursor.ts'
 import type { Lane } from '../claim/lane.ts'
 import type { ClaimRequest, LockedRound } from '../claim/lane-options.ts'
 import type { Configuration } from '../configuration.ts'
@@ -21,6 +22,12 @@ export interface ClaimerOptions {
   readonly clock: Clock
 }
 
+export interface Claim {
+  readonly attempts: readonly RunningAttempt[]
+  /** When to claim again without being woken, milliseconds; undefined: only a wake tells of more. */
+  readonly againInMs: number | undefined
+}
+
 /** Makes attempts of claimed rows, started at once or in a round of deferred starts. */
 export class Claimer {
   readonly #options: ClaimerOptions
@@ -32,11 +39,23 @@ export class Claimer {
   }
 
   /** Claims up to `limit` jobs of the registered classes; their bodies have not begun yet. */
-  async claim(lane: Lane, selector: QueueSelector, limit: () => number): Promise<RunningAttempt[]> {
-    const request = () => this.#request(selector, limit())
-    if (lane.defersStart && this.#gate(lane).isOpen()) return this.#claimRound(lane, request)
+  async claim(lane: Lane, selector: QueueSelector, limit: () => number, cursor: ClaimCursor): Promise<Claim> {
+    const { clock } = this.#options
+    let look: Look | undefined
+    let againInMs: number | undefined
+    const request = () => {
+      look = cursor.begin(limit(), clock.monotonic())
+      return this.#request(selector, look)
+    }
+    const found = (rows: readonly ClaimedRow[]) => {
+      if (look !== undefined) againInMs = cursor.end(look, rows, clock.monotonic())
+    }
+    if (lane.defersStart && this.#gate(lane).isOpen()) {
+      return { attempts: await this.#claimRound(lane, request, found), againInMs }
+    }
     const { rows, now } = await lane.claim(request)
-    return rows.map((row) => this.#attempt(lane, row, now, this.#options.completer))
+    found(rows)
+    return { attempts: rows.map((row) => this.#attempt(lane, row, now, this.#options.completer)), againInMs }
   }
 
   /** Resolves when no round is open. */
@@ -44,10 +63,14 @@ export class Claimer {
     while (this.#rounds.size > 0) await Promise.all(this.#rounds)
   }
 
-  #claimRound(lane: Lane, request: () => ClaimRequest): Promise<RunningAttempt[]> {
+  #claimRound(
+    lane: Lane,
+    request: () => ClaimRequest,
+    found: (rows: readonly ClaimedRow[]) => void,
+  ): Promise<RunningAttempt[]> {
     return new Promise((resolve, reject) => {
       let attempts: RunningAttempt[] = []
-      const over = this.#runRound(lane, request, (started) => {
+      const over = this.#runRound(lane, request, found, (started) => {
         attempts = started
         resolve(started)
       }).then(() => resolve(attempts), reject)
@@ -60,12 +83,14 @@ export class Claimer {
   async #runRound(
     lane: Lane,
     request: () => ClaimRequest,
+    found: (rows: readonly ClaimedRow[]) => void,
     handOut: (attempts: RunningAttempt[]) => void,
   ): Promise<void> {
     const { completer, configuration, clock } = this.#options
     let round: DeferredRound | undefined
     let eager: LockedRound | undefined
     const end = await lane.round(request, async (locked): Promise<readonly Statement[]> => {
+      found(locked.rows)
       if (locked.rows.some((row) => this.#startsEagerly(row))) {
         eager = locked
         return [startOf(locked.rows, locked)]
@@ -82,6 +107,8 @@ export class Claimer {
     } else if (eager !== undefined) {
       this.#gate(lane).record(0)
       handOut(this.#startedAttempts(lane, eager, end))
+    } else {
+      found([])
     }
   }
 
@@ -125,17 +152,20 @@ export class Claimer {
     return gate
   }
 
-  #request(selector: QueueSelector, limit: number): ClaimRequest {
+  #request(selector: QueueSelector, { limit, from }: Look): ClaimRequest {
     const { clock, registry, configuration } = this.#options
+    // Read before the stamp of the rows: no job starts before its time.
+    const due = dueUntil(clock)
     return {
       selector,
       limit,
+      from,
       jobClasses: registry.names(),
       sort: configuration.dequeueQuerySort,
       honoursPauses: configuration.enablePauses,
       selectLimit: configuration.queueSelectLimit,
       now: clock.timestamp(),
-      dueUntil: dueUntil(clock),
+      dueUntil: due,
     }
   }
 

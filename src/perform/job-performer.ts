@@ -1,4 +1,5 @@
 import type { Batch } from '../batch/batch.ts'
+import type { ClaimCursor } from '../claim/claim-cursor.ts'
 import type { Lane } from '../claim/lane.ts'
 import type { Configuration } from '../configuration.ts'
 import { GoodJobError } from '../errors.ts'
@@ -10,7 +11,7 @@ import type { GlobalID } from '../serialize/global-id.ts'
 import type { QueueSelector } from '../sql/claim-candidates.ts'
 import type { ClaimedRow } from '../sql/jobs-claim.ts'
 import type { Clock } from '../time.ts'
-import { Claimer } from './claimer.ts'
+import { type Claim, Claimer } from './claimer.ts'
 import type { Completer } from './completer.ts'
 import { type ExecutionResult, execute } from './execution.ts'
 import { decideWrite, type OutcomeWrite, outcomeColumns, type SettledAs } from './outcome.ts'
@@ -59,10 +60,10 @@ export class JobPerformer {
   }
 
   /** Claims up to `limit` jobs of the registered classes; their bodies have not begun yet. `limit` is asked when it is the claim's turn. */
-  async claim(lane: Lane, selector: QueueSelector, limit: () => number): Promise<RunningAttempt[]> {
-    const attempts = await this.#claimer.claim(lane, selector, limit)
-    for (const attempt of attempts) this.#attempts.set(attempt.row.id, attempt)
-    return attempts
+  async claim(lane: Lane, selector: QueueSelector, limit: () => number, cursor: ClaimCursor): Promise<Claim> {
+    const claim = await this.#claimer.claim(lane, selector, limit, cursor)
+    for (const attempt of claim.attempts) this.#attempts.set(attempt.row.id, attempt)
+    return claim
   }
 
   /** Resolves when every outcome handed in so far, and what follows meanwhile, is committed or dropped. */

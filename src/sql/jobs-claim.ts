@@ -18,6 +18,7 @@ export interface ClaimedRow {
   readonly cron_key: string | null
   readonly batch_id: string | null
   readonly batch_callback_id: string | null
+  readonly created_at: string
   readonly scheduled_at: string | null
   readonly executions_count: number
   /** Start of the previous attempt, if that one never reported back. */
@@ -26,8 +27,6 @@ export interface ClaimedRow {
 }
 
 export interface ClaimOptions extends CandidateOptions {
-  /** Jobs to claim, at most. */
-  readonly limit: number
   readonly processId: string
   /** What the rows are stamped with. */
   readonly now: string
@@ -46,12 +45,11 @@ export interface ClaimOptions extends CandidateOptions {
 const claimJobs = (facts: Facts, options: ClaimOptions, parameters: Parameters): string => {
   const now = parameters.add(options.now, facts.timestampType)
   const processId = parameters.add(options.processId, 'uuid')
-  const considered = { ...options, selectLimit: Math.max(options.selectLimit, options.limit) }
   return `
 WITH released AS MATERIALIZED (
   SELECT count(pg_advisory_unlock(key)) AS keys FROM unnest(${parameters.add(options.releaseKeys, 'bigint[]')}) AS key
 ),
-candidate AS MATERIALIZED (${candidates(facts, considered, parameters, ['id', 'performed_at'])}
+candidate AS MATERIALIZED (${candidates(facts, options, parameters, ['id', 'performed_at'])}
 ),
 locked AS MATERIALIZED (
   SELECT id, performed_at, ${sinceStatementBegan(now)} AS starts_at, gen_random_uuid() AS execution_id
@@ -62,7 +60,7 @@ locked AS MATERIALIZED (
 ),
 ${startJobs(facts, now, processId)}
 SELECT started.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
-  batch_callback_id, scheduled_at, executions_count, interrupted_at, execution_id
+  batch_callback_id, created_at, scheduled_at, executions_count, interrupted_at, execution_id
 FROM released
 LEFT JOIN started ON true
 ORDER BY ${candidateOrder(options, parameters, 'started')}`

@@ -42,7 +42,7 @@ locked AS MATERIALIZED (
   LIMIT ${parameters.add(options.limit, 'int')}
 )
 SELECT id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id, batch_callback_id,
-  scheduled_at, ${nextExecutionsCount()} AS executions_count, performed_at AS interrupted_at, execution_id, starts_at
+  created_at, scheduled_at, ${nextExecutionsCount()} AS executions_count, performed_at AS interrupted_at, execution_id, starts_at
 FROM released
 LEFT JOIN locked ON true
 ORDER BY ${candidateOrder(options, parameters, 'locked')}`
@@ -50,8 +50,7 @@ ORDER BY ${candidateOrder(options, parameters, 'locked')}`
 /** Locks up to `limit` jobs inside a transaction of the session that keeps their advisory locks. */
 export const lockJobs = (facts: Facts, options: ClaimOptions): Statement => {
   const parameters = new Parameters()
-  const considered = { ...options, selectLimit: Math.max(options.selectLimit, options.limit) }
-  const text = lockJobsText(facts, considered, parameters)
+  const text = lockJobsText(facts, options, parameters)
   return { name: statementName('lock', text), text, values: parameters.values }
 }
 

@@ -69,7 +69,15 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   const onClaimsLost = (jobIds: readonly string[]) => performer.lose(jobIds)
   const lanes = Array.from(
     { length: configuration.lanes },
-    () => new Lane({ database, processId, deferStartMs: configuration.deferStart, onClaimsLost, onReady: wakeAll }),
+    () =>
+      new Lane({
+        database,
+        processId,
+        sort: configuration.dequeueQuerySort,
+        deferStartMs: configuration.deferStart,
+        onClaimsLost,
+        onReady: wakeAll,
+      }),
   )
   for (const pool of options.pools) schedulers.push(buildScheduler(options, pool, lanes, performer))
   return {
@@ -133,9 +141,9 @@ const buildScheduler = (
   lanes: readonly Lane[],
   performer: JobPerformer,
 ): Scheduler => {
-  const { pollInterval } = configuration
+  const { pollInterval, dequeueQuerySort: sort } = configuration
   const horizonMs = pollInterval > 0 ? pollInterval * 1000 : HORIZON_WITHOUT_POLL_MS
-  return new Scheduler({ pool, lanes, performer, processId, clock, horizonMs, adapter, registry })
+  return new Scheduler({ pool, lanes, performer, processId, clock, horizonMs, sort, adapter, registry })
 }
 
 const buildNotifier = (

@@ -1,3 +1,4 @@
+import { ClaimCursor } from '../claim/claim-cursor.ts'
 import type { Lane } from '../claim/lane.ts'
 import { matchesQueue, type QueuePool } from '../claim/queue-string.ts'
 import type { Adapter } from '../enqueue/adapter.ts'
@@ -6,6 +7,7 @@ import type { JobRegistry } from '../job/registry.ts'
 import type { ExecutionResult } from '../perform/execution.ts'
 import type { JobPerformer } from '../perform/job-performer.ts'
 import type { RunningAttempt } from '../perform/running-attempt.ts'
+import type { CandidateOptions } from '../sql/claim-candidates.ts'
 import { findNextScheduledAt } from '../sql/jobs-claim.ts'
 import { type Clock, Wake } from '../time.ts'
 
@@ -18,6 +20,8 @@ export interface SchedulerOptions {
   readonly clock: Clock
   /** How far ahead the scheduler looks for the start of waiting jobs, milliseconds. */
   readonly horizonMs: number
+  /** What claims are sorted by. */
+  readonly sort: CandidateOptions['sort']
   readonly adapter: Adapter
   readonly registry: JobRegistry
 }
@@ -40,6 +44,7 @@ export class Scheduler {
   }
   readonly #options: SchedulerOptions
   readonly #wakes = new Map<Lane, Wake>()
+  readonly #cursor: ClaimCursor
   readonly #bodies = new Set<Promise<void>>()
   /** Slots for which a claim is under way. */
   #reservedSlots = 0
@@ -51,6 +56,7 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.#options = options
     this.pool = options.pool
+    this.#cursor = new ClaimCursor(options.sort)
     for (const lane of options.lanes) this.#wakes.set(lane, new Wake())
   }
 
@@ -64,6 +70,7 @@ export class Scheduler {
       this.#nextStartMs = Math.min(this.#nextStartMs, startsAtMs + 1)
     } else {
       this.#mayHaveWork = true
+      this.#cursor.reset()
     }
     this.#wakeLoops()
   }
@@ -127,14 +134,24 @@ export class Scheduler {
       return asked
     }
     try {
-      const attempts = await performer.claim(lane, this.pool.selector, limit)
-      // As many as asked for: there may be more, also for the other lanes.
-      if (attempts.length === asked || !lane.isReady) this.wake()
+      const { attempts, againInMs } = await performer.claim(lane, this.pool.selector, limit, this.#cursor)
+      this.#claimAgain(lane.isReady ? againInMs : 0)
       if (attempts.length === 0) this.stats.empty += 1
       else await this.#startAll(attempts)
     } finally {
       this.#reservedSlots -= asked
     }
+  }
+
+  /** There may be more, also for the other lanes. */
+  #claimAgain(inMs: number | undefined): void {
+    if (inMs === undefined) return
+    if (inMs > 0) {
+      this.#nextStartMs = Math.min(this.#nextStartMs, this.#options.clock.now().getTime() + inMs)
+      return
+    }
+    this.#mayHaveWork = true
+    this.#wakeLoops()
   }
 
   #freeSlots(): number {
@@ -190,5 +207,6 @@ export class Scheduler {
     this.#nextStartMs = Number.POSITIVE_INFINITY
     this.#lookedUntilMs = 0
     this.#mayHaveWork = true
+    this.#cursor.reset()
   }
 }
