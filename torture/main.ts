@@ -11,7 +11,8 @@ const USAGE = `npm run torture -- [options]
   --minutes <number>   how long faults are injected (5)
   --seed <number>      where the random choices come from; printed when not given
   --workers <list>     of ${STRATEGIES.join(', ')} (node,node,advisory,skiplocked,hybrid)
-  --faults <list>      names of faults, separated by semicolons (all)`
+  --faults <list>      names of faults, separated by semicolons (all)
+  --every <seconds>    the mean time from one fault to the next (1.6)`
 
 const usage = (): never => {
   console.error(USAGE)
@@ -23,6 +24,7 @@ const options = {
   seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
   workers: { type: 'string', default: 'node,node,advisory,skiplocked,hybrid' },
   faults: { type: 'string' },
+  every: { type: 'string', default: '1.6' },
 } as const
 
 const parse = () => {
@@ -38,9 +40,10 @@ const isStrategy = (word: string): word is Strategy => (STRATEGIES as readonly s
 const values = parse()
 const minutes = Number(values.minutes)
 const seed = Number(values.seed)
+const every = Number(values.every)
 const words = values.workers.split(',')
 const wanted = words.filter(isStrategy)
-if (!(minutes > 0) || !Number.isInteger(seed) || wanted.length !== words.length) usage()
+if (!(minutes > 0 && every > 0) || !Number.isInteger(seed) || wanted.length !== words.length) usage()
 
 const needsRuby = wanted.some((strategy) => strategy !== 'node')
 const hasRuby = needsRuby && (await prepareRuby())
@@ -48,5 +51,5 @@ const workers = hasRuby ? wanted : wanted.map(() => 'node' as const)
 const logFolder = await mkdtemp(join(tmpdir(), 'good-job-torture-'))
 console.log(`torture: ${minutes} minutes, seed ${seed}, workers ${workers.join(', ')}; their logs: ${logFolder}`)
 if (needsRuby && !hasRuby) console.log('torture: there is no Ruby here, so nothing is shown about a mixed fleet')
-const isKept = await runTorture({ minutes, seed, workers, logFolder, faults: values.faults?.split(';') })
+const isKept = await runTorture({ minutes, seed, every, workers, logFolder, faults: values.faults?.split(';') })
 process.exit(isKept ? 0 : 1)

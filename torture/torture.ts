@@ -15,6 +15,8 @@ import type { Strategy } from './worker-process.ts'
 export interface TortureOptions {
   readonly minutes: number
   readonly seed: number
+  /** Mean seconds from one fault to the next. */
+  readonly every: number
   /** How each worker of the fleet claims. */
   readonly workers: readonly Strategy[]
   /** Names of the faults to choose from. @default all */
@@ -91,7 +93,7 @@ const quietPool = (connectionString: string): Pool => {
 }
 
 /** Load, faults and repairs until the time is over; each takes turns of its own. */
-const tortureFor = async (scene: Scene, { minutes, seed }: TortureOptions): Promise<void> => {
+const tortureFor = async (scene: Scene, { minutes, seed, every }: TortureOptions): Promise<void> => {
   const { load, faults, operator } = scene
   const random = new Random(seed + 2)
   const end = performance.now() + minutes * 60_000
@@ -111,7 +113,7 @@ const tortureFor = async (scene: Scene, { minutes, seed }: TortureOptions): Prom
       () => operator.retryDiscarded(),
     ),
     until(
-      () => random.whole(200, 3_000),
+      () => random.whole(every * 100, every * 1_900),
       () => faults.injectNext(),
     ),
     until(

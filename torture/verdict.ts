@@ -217,18 +217,23 @@ const COUNTS = `
 SELECT (SELECT count(*)::integer FROM good_jobs) AS jobs,
   (SELECT count(*)::integer FROM good_job_executions WHERE error_event = 0) AS interrupted`
 
-/** The next attempt after one that its worker's death cut off. */
+/**
+ * The next attempt after one that its worker's death cut off. A Ruby worker on advisory need not wait until the dead one has expired.
+ */
 const RERUNS = `
 SELECT dead, next, since, count(*)::integer AS jobs,
   round(percentile_cont(0.5) WITHIN GROUP (ORDER BY ms))::integer AS p50, round(max(ms))::integer AS max
 FROM (
-  SELECT a.strategy AS dead, b.strategy AS next,
-    CASE WHEN b.started_at > death.forgotten_at THEN 'expiry' ELSE 'death' END AS since,
-    extract(epoch FROM b.started_at - CASE WHEN b.started_at > death.forgotten_at THEN death.forgotten_at ELSE death.at END) * 1000 AS ms
+  SELECT a.strategy AS dead, b.strategy AS next, origin.since, extract(epoch FROM b.started_at - origin.at) * 1000 AS ms
   FROM fleet_runs a
   JOIN fleet_deaths death USING (worker)
   JOIN LATERAL (
     SELECT * FROM fleet_runs WHERE job_id = a.job_id AND started_at > death.at ORDER BY started_at LIMIT 1
   ) AS b ON true
-  WHERE a.until = death.at AND NOT a.is_recorded
+  CROSS JOIN LATERAL (
+    SELECT * FROM (VALUES ('expiry', death.forgotten_at), ('death', death.at)) AS each(since, at)
+    WHERE at < b.started_at AND (since = 'death' OR b.strategy <> 'advisory')
+    ORDER BY at DESC LIMIT 1
+  ) AS origin
+  WHERE a.until = death.at AND a.started_at <= death.at AND NOT a.is_recorded
 ) AS rerun GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`
