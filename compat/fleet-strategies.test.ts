@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, expect, inject, test } from 'vitest'
+import { expect, inject, test } from 'vitest'
 import { createDatabase } from '../test/support/postgres.ts'
 import { runCell } from '../torture/cell.ts'
 import { LEDGER_TABLES } from '../torture/ledger.ts'
@@ -25,9 +25,6 @@ const total = (pairs: readonly { unexplained: number; explained: number }[]): nu
   pairs.reduce((sum, { unexplained, explained }) => sum + unexplained + explained, 0)
 
 describeWithRuby(`two processes in Node beside Ruby workers, ${JOBS} jobs of both sides`, () => {
-  const rows: Record<string, string | number>[] = []
-  afterAll(() => console.table(rows))
-
   for (const [name, ruby] of Object.entries(CELLS)) {
     test(`on ${name}: none is lost, early or run twice at a time by Node [GJ-030, GJ-031, GJ-032]`, async () => {
       await prepareRuby()
@@ -45,7 +42,7 @@ describeWithRuby(`two processes in Node beside Ruby workers, ${JOBS} jobs of bot
         logFolder: `${OUTPUT}/logs/fleet`,
       })
       const isInNode = ({ pair }: { pair: string }) => pair.includes('node')
-      rows.push({
+      const row = {
         'Ruby workers on': name,
         jobs,
         'attempts in Node': attempts.node ?? 0,
@@ -57,7 +54,8 @@ describeWithRuby(`two processes in Node beside Ruby workers, ${JOBS} jobs of bot
         'early in Node': early.node ?? 0,
         'early in Ruby': early.ruby ?? 0,
         'left discarded by Ruby': spoilt,
-      })
+      }
+      console.table([row])
       expect(lost).toBe(0)
       expect([...overlaps, ...repeated].filter(isInNode)).toEqual([])
       expect(early.node ?? 0).toBe(0)

@@ -50,6 +50,9 @@ const hasRuby = needsRuby && (await prepareRuby())
 const workers = hasRuby ? wanted : wanted.map(() => 'node' as const)
 const logFolder = await mkdtemp(join(tmpdir(), 'good-job-torture-'))
 console.log(`torture: ${minutes} minutes, seed ${seed}, workers ${workers.join(', ')}; their logs: ${logFolder}`)
-if (needsRuby && !hasRuby) console.log('torture: there is no Ruby here, so nothing is shown about a mixed fleet')
+if (needsRuby && !hasRuby) {
+  console.log('torture: there is no Ruby here, so nothing is shown about a mixed fleet')
+  if (process.env.CI === 'true') process.exit(1)
+}
 const isKept = await runTorture({ minutes, seed, every, workers, logFolder, faults: values.faults?.split(';') })
 process.exit(isKept ? 0 : 1)
