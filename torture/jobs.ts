@@ -17,9 +17,9 @@ let ledger: Ledger | undefined
 
 /** The ledger of this process, when it is a worker. */
 const ownLedger = (): Ledger => {
-  const { LEDGER_URL: url, FLEET_WORKER: worker } = process.env
-  if (url === undefined || worker === undefined) throw new Error('not a worker of a fleet')
-  ledger ??= new Ledger(url, worker)
+  const { LEDGER_URL: url, FLEET_WORKER: worker, FLEET_STRATEGY: strategy } = process.env
+  if (url === undefined || worker === undefined || strategy === undefined) throw new Error('not a worker of a fleet')
+  ledger ??= new Ledger(url, worker, strategy)
   return ledger
 }
 

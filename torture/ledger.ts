@@ -63,15 +63,17 @@ const END = 'UPDATE fleet_attempts SET ended_at = clock_timestamp(), outcome = $
 export class Ledger {
   readonly #pool: Pool
   readonly #worker: string
+  readonly #strategy: string
 
-  constructor(url: string, worker: string) {
+  constructor(url: string, worker: string, strategy: string) {
     this.#pool = new pg.Pool({ connectionString: url, max: 20, application_name: 'fleet ledger' })
     this.#pool.on('error', () => undefined)
     this.#worker = worker
+    this.#strategy = strategy
   }
 
   async begin({ jobId, jobClass, executions, dueAt }: Beginning): Promise<string> {
-    const values = [jobId, jobClass, executions, NODE_STRATEGY, this.#worker, dueAt]
+    const values = [jobId, jobClass, executions, this.#strategy, this.#worker, dueAt]
     const { rows } = await this.#pool.query<{ id: string }>({ name: 'begin', text: BEGIN, values })
     return rows[0]?.id ?? ''
   }
@@ -80,6 +82,3 @@ export class Ledger {
     await this.#pool.query({ name: 'end', text: END, values: [id, outcome] })
   }
 }
-
-/** Node takes the row lock and the advisory lock, as hybrid does, in a statement of its own. */
-const NODE_STRATEGY = 'node'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { prepareRuby } from './ruby.ts'
 import { runTorture } from './torture.ts'
-import { STRATEGIES, type Strategy } from './worker-process.ts'
+import { isRuby, STRATEGIES, type Strategy } from './worker-process.ts'
 
 const USAGE = `npm run torture -- [options]
   --minutes <number>   how long faults are injected (5)
@@ -45,9 +45,9 @@ const words = values.workers.split(',')
 const wanted = words.filter(isStrategy)
 if (!(minutes > 0 && every > 0) || !Number.isInteger(seed) || wanted.length !== words.length) usage()
 
-const needsRuby = wanted.some((strategy) => strategy !== 'node')
+const needsRuby = wanted.some(isRuby)
 const hasRuby = needsRuby && (await prepareRuby())
-const workers = hasRuby ? wanted : wanted.map(() => 'node' as const)
+const workers = hasRuby ? wanted : wanted.map((strategy) => (isRuby(strategy) ? 'node' : strategy))
 const logFolder = await mkdtemp(join(tmpdir(), 'good-job-torture-'))
 console.log(`torture: ${minutes} minutes, seed ${seed}, workers ${workers.join(', ')}; their logs: ${logFolder}`)
 if (needsRuby && !hasRuby) {

@@ -32,7 +32,7 @@ export const violationsOf = (verdict: Verdict, deserters: readonly string[]): st
     broken(duplicated, `${event} callbacks of ${batches} batches given twice`)
     broken(invented, `${event} callbacks of ${batches} batches that nobody owed`)
   }
-  const nodes = deserters.filter((name) => name.startsWith('node'))
+  const nodes = deserters.filter((name) => /^(node|deferred)-/.test(name))
   broken(nodes.length, `workers in Node ended by themselves: ${nodes.join(', ')}`)
   return found
 }

@@ -10,7 +10,7 @@ import { Random } from './random.ts'
 import { printReport, violationsOf } from './report.ts'
 import { type RestartableServer, startRestartableServer } from './server.ts'
 import { copyLedger, judge, prepareRuns } from './verdict.ts'
-import type { Strategy } from './worker-process.ts'
+import { isRuby, type Strategy } from './worker-process.ts'
 
 export interface TortureOptions {
   readonly minutes: number
@@ -64,7 +64,7 @@ const setUp = async ({ seed, workers, logFolder, faults: only }: TortureOptions)
   await pool.query(await readFile('schema.sql', 'utf8'))
   await ledger.query(LEDGER_TABLES)
   const random = new Random(seed)
-  const hasRuby = workers.some((strategy) => strategy !== 'node')
+  const hasRuby = workers.some(isRuby)
   const load = new Load({
     databaseUrl: server.databaseUrl,
     pool,
@@ -149,7 +149,7 @@ const DRAIN_MS = 60_000
 const drain = async (scene: Scene): Promise<number> => {
   if ((await untilEnded(scene)) === 0) return 0
   const open = (await scene.pool.query<{ jobs: number }>(OPEN)).rows[0]?.jobs ?? 0
-  const ruby = scene.fleet.places.filter(({ strategy }) => strategy !== 'node')
+  const ruby = scene.fleet.places.filter(({ strategy }) => isRuby(strategy))
   await scene.fleet.stop(ruby)
   for (const place of ruby) await scene.fleet.replace(place)
   await untilEnded(scene)

@@ -9,7 +9,13 @@ import { RAILS, RUBY, rubyEnvironment } from './ruby.ts'
 /** How a Ruby worker claims, or a worker in Node. */
 export type Strategy = (typeof STRATEGIES)[number]
 
-export const STRATEGIES = ['node', 'advisory', 'skiplocked', 'hybrid'] as const
+/** 'deferred' is a worker in Node that writes the starts of short jobs together with their ends. */
+export const STRATEGIES = ['node', 'deferred', 'advisory', 'skiplocked', 'hybrid'] as const
+
+const NODE_STRATEGIES: readonly Strategy[] = ['node', 'deferred']
+
+/** Whether workers of this strategy are Ruby's. */
+export const isRuby = (strategy: Strategy): boolean => !NODE_STRATEGIES.includes(strategy)
 
 /** One line that a worker in Node said about an event. */
 export interface WorkerEvent {
@@ -46,11 +52,12 @@ export interface FleetWorker {
 }
 
 const QUEUES = { node: 'shared,node', ruby: 'shared,ruby' } as const
+const DEFER_MS = 30
 const BOOT_TIMEOUT_MS = 120_000
 
 /** Starts a worker; resolves when it works. It ends with this process, when its standard input does. */
 export const startWorker = async (plan: WorkerPlan): Promise<FleetWorker> =>
-  plan.strategy === 'node' ? startNode(plan) : startRuby(plan)
+  isRuby(plan.strategy) ? startRuby(plan) : startNode(plan)
 
 const startNode = async (plan: WorkerPlan): Promise<FleetWorker> => {
   const { databaseUrl, threads } = plan
@@ -61,6 +68,7 @@ const startNode = async (plan: WorkerPlan): Promise<FleetWorker> => {
     pollInterval: 1,
     batchSweepInterval: 5,
     batchSweepGrace: 10,
+    deferStart: plan.strategy === 'deferred' ? DEFER_MS : 0,
   }
   const log = openSync(`${plan.logFolder}/${plan.name}.log`, 'w')
   const child = spawn(process.execPath, [plan.script], {
@@ -104,7 +112,11 @@ const startRuby = async (plan: WorkerPlan): Promise<FleetWorker> => {
   }
 }
 
-const ledgerEnvironment = ({ ledgerUrl, name }: WorkerPlan) => ({ LEDGER_URL: ledgerUrl, FLEET_WORKER: name })
+const ledgerEnvironment = ({ ledgerUrl, name, strategy }: WorkerPlan) => ({
+  LEDGER_URL: ledgerUrl,
+  FLEET_WORKER: name,
+  FLEET_STRATEGY: strategy,
+})
 
 /** $1 pid. A fault may be under way: then look again. */
 const FIND_PROCESS = `SELECT id FROM good_job_processes WHERE (state->>'pid')::integer = $1 ORDER BY created_at DESC LIMIT 1`

@@ -1,0 +1,158 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { LEDGER_TABLES } from '../../torture/ledger.ts'
+import { violationsOf } from '../../torture/report.ts'
+import { judge, prepareRuns } from '../../torture/verdict.ts'
+import { openWorld, type World } from '../support/harness.ts'
+
+let world: World
+const worlds: World[] = []
+beforeEach(async () => {
+  world = await openWorld()
+  worlds.push(world)
+  await world.sql(LEDGER_TABLES)
+})
+afterAll(() => Promise.all(worlds.map((each) => each.close())))
+
+/** Seconds after some time of today. */
+const at = (seconds: number): string => new Date(Date.UTC(2026, 0, 31, 12) + seconds * 1000).toISOString()
+
+interface Run {
+  readonly worker: string
+  readonly from: number
+  /** Null: it never said so. */
+  readonly to: number | null
+  readonly outcome?: string
+  readonly due?: number
+  /** Whether its execution says that it ended, and how. @default 'success' */
+  readonly written?: 'success' | 'interrupted'
+}
+
+const processes = new Map<string, string>()
+
+const addWorker = async (worker: string): Promise<string> => {
+  const known = processes.get(`${world.url} ${worker}`)
+  if (known !== undefined) return known
+  const id = randomUUID()
+  processes.set(`${world.url} ${worker}`, id)
+  const strategy = worker.split('-')[0]
+  const side = strategy === 'node' ? 'node' : 'ruby'
+  await world.sql('INSERT INTO fleet_workers VALUES ($1, $2, $3, $4)', [worker, side, strategy, id])
+  return id
+}
+
+/** A job that has ended well, with the attempts that the ledger and the tables know of. */
+const addJob = async (runs: readonly Run[], columns: Record<string, unknown> = {}): Promise<string> => {
+  const id = await world.insert({ finished_at: at(60), ...columns })
+  for (const { worker, from, to, outcome = 'done', due = 0, written = 'success' } of runs) {
+    const process = await addWorker(worker)
+    const isInterrupted = written === 'interrupted'
+    await world.sql(
+      `INSERT INTO fleet_attempts (job_id, job_class, executions, side, strategy, worker, due_at, started_at, ended_at, outcome)
+       SELECT $1, 'EchoJob', 1, side, strategy, worker, $3, $4, $5, $6 FROM fleet_workers WHERE worker = $2`,
+      [id, worker, at(due), at(from), to === null ? null : at(to), to === null ? null : outcome],
+    )
+    await world.sql(
+      `INSERT INTO good_job_executions (created_at, updated_at, active_job_id, job_class, process_id, finished_at, error, error_event)
+       VALUES ($1, $1, $2, 'EchoJob', $3, $4, $5, $6)`,
+      [at(from - 0.1), id, process, at(to ?? 50), isInterrupted ? 'interrupted' : null, isInterrupted ? 0 : null],
+    )
+  }
+  return id
+}
+
+const violations = async (wanted: readonly string[] = []): Promise<string[]> => {
+  await prepareRuns(world.pool)
+  return violationsOf(await judge(world.pool, wanted), [])
+}
+
+test('attempts one after the other break no promise', async () => {
+  const id = await addJob([
+    { worker: 'node-1', from: 1, to: 2, outcome: 'failed', written: 'interrupted' },
+    { worker: 'hybrid-1', from: 3, to: 4 },
+  ])
+  expect(await violations([id])).toEqual([])
+})
+
+test('two attempts at a time are told, also when Ruby made one of them', async () => {
+  await addJob([
+    { worker: 'node-1', from: 1, to: 5, written: 'interrupted' },
+    { worker: 'node-2', from: 3, to: 6 },
+  ])
+  await addJob([
+    { worker: 'advisory-1', from: 1, to: 5, written: 'interrupted' },
+    { worker: 'node-2', from: 3, to: 6 },
+  ])
+  expect(await violations()).toEqual(['1 overlapping attempts (node, node)', '1 overlapping attempts (ruby, node)'])
+})
+
+test('a lock that was lost explains an overlap, unless the attempt wrote its outcome all the same', async () => {
+  const overlapping = (written: 'success' | 'interrupted'): Run[] => [
+    { worker: 'node-1', from: 1, to: 5, written },
+    { worker: 'advisory-1', from: 3, to: 6 },
+  ]
+  await addJob(overlapping('interrupted'))
+  await addWorker('node-1')
+  await world.sql(
+    `INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('cut', 'node-1', true, $1, $1)`,
+    [at(2)],
+  )
+  expect(await violations()).toEqual([])
+  await world.sql('DROP TABLE fleet_runs')
+  await addJob(overlapping('success'))
+  expect(await violations()).toEqual(['1 overlapping attempts (node, ruby)'])
+})
+
+test('an attempt ends with its worker', async () => {
+  await addJob([
+    { worker: 'node-1', from: 1, to: null, written: 'interrupted' },
+    { worker: 'node-2', from: 3, to: 6 },
+  ])
+  await world.sql(`INSERT INTO fleet_deaths VALUES ('node-1', $1)`, [at(2)])
+  expect(await violations()).toEqual([])
+})
+
+test('an attempt after a success is told, unless somebody retried the job by hand', async () => {
+  const runs: Run[] = [
+    { worker: 'node-1', from: 1, to: 2 },
+    { worker: 'node-2', from: 5, to: 6 },
+  ]
+  await addJob(runs)
+  const retried = await addJob(runs)
+  await world.sql(`INSERT INTO fleet_actions VALUES ($1, 'retry', $2)`, [retried, at(3)])
+  expect(await violations()).toEqual(['1 attempts after a success (node, node)'])
+})
+
+test('jobs without an end, without a body or without a row are lost', async () => {
+  await addJob([{ worker: 'node-1', from: 1, to: 2 }], { finished_at: null })
+  await addJob([])
+  expect(await violations([randomUUID()])).toEqual(['3 jobs lost'])
+})
+
+test('an attempt in Node before its time is told', async () => {
+  await addJob([{ worker: 'node-1', from: 1, to: 2, due: 30 }])
+  await addJob([{ worker: 'advisory-1', from: 1, to: 2, due: 30 }])
+  expect(await violations()).toEqual(['1 attempts in Node before their time'])
+})
+
+test('callbacks that were owed and not given, given twice or not owed are told', async () => {
+  const batchId = randomUUID()
+  await world.sql(
+    `INSERT INTO good_job_batches (id, created_at, updated_at, description, enqueued_at, jobs_finished_at, finished_at)
+     VALUES ($1, $2, $2, 'node', $2, $3, $3)`,
+    [batchId, at(0), at(4)],
+  )
+  await addJob([{ worker: 'node-1', from: 1, to: 2 }], { batch_id: batchId })
+  for (const event of ['finish', 'finish', 'discard']) {
+    const params = { job_class: 'EchoJob', arguments: [{}, { event: { value: event } }] }
+    await addJob([{ worker: 'node-1', from: 5, to: 6 }], {
+      batch_callback_id: batchId,
+      serialized_params: JSON.stringify(params),
+    })
+  }
+  expect(await violations()).toEqual([
+    '1 discard callbacks of node batches that nobody owed',
+    '1 finish callbacks of node batches given twice',
+    '1 success callbacks of node batches missing',
+  ])
+})
