@@ -5,7 +5,7 @@ import type { Job } from '../job/base.ts'
 import { currentEnqueueContext } from '../job/context.ts'
 import type { AdapterOptions, QueueAdapter } from '../job/queue-adapter.ts'
 import { Database } from '../sql/database.ts'
-import { insertJobs } from '../sql/jobs-insert.ts'
+import { insertJob } from '../sql/jobs-insert.ts'
 import { type Queryable, queryableOf } from '../sql/types.ts'
 import { type Clock, systemClock } from '../time.ts'
 import { insertPages, MAX_BULK, markInserted } from './insert-pages.ts'
@@ -45,10 +45,7 @@ export class Adapter implements QueueAdapter {
       return
     }
     const db = this.#connection(options)
-    const inserted = await insertJobs(db, await this.database.facts(db), [jobRow(job, this.#rowOptions)], {
-      isBulk: false,
-    })
-    if (!inserted.has(job.jobId)) {
+    if (!(await insertJob(db, await this.database.facts(db), jobRow(job, this.#rowOptions)))) {
       const isCron = currentEnqueueContext().cronKey !== undefined
       throw new EnqueueError(
         isCron ? 'this cron occurrence is enqueued already' : `a job with the id ${job.jobId} exists already`,

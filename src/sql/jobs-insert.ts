@@ -1,7 +1,7 @@
 import { type Facts, preparedName } from './database.ts'
 import { startText } from './notify.ts'
 import { sinceStatementBegan } from './row-times.ts'
-import { type Queryable, rowsOf } from './types.ts'
+import { countOf, type Queryable, rowsOf } from './types.ts'
 
 /** A row of good_jobs to insert; every time is ISO text in UTC. */
 export interface NewJobRow {
@@ -71,6 +71,45 @@ notified AS MATERIALIZED (
 SELECT id, (SELECT count(*) FROM notified)::int AS messages FROM inserted`
 }
 
+/**
+ * $1 id · $2 job_class · $3 queue_name · $4 priority · $5 serialized_params · $6 scheduled_at · $7 created_at · $8 labels ·
+ * $9 concurrency_key · $10 cron_key · $11 cron_at · $12 batch_id · $13 batch_callback_id · $14 message
+ */
+const insertJobText = (facts: Facts, isNotified: boolean) => {
+  const { timestampType } = facts
+  const insert = `
+INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at,
+  labels, concurrency_key, cron_key, cron_at, batch_id, batch_callback_id)
+VALUES ($1::uuid, $1, $2, $3, $4, $5, $6, $7::${timestampType}, ${sinceStatementBegan(`$7::${timestampType}`)}, $8, $9, $10, $11, $12, $13)
+ON CONFLICT DO NOTHING
+RETURNING id`
+  return isNotified ? `WITH inserted AS (${insert})\nSELECT pg_notify('good_job', $14) FROM inserted` : insert
+}
+
+/** Inserts one job and tells the workers, in half the time that a bulk of one takes; answers whether it was inserted. */
+export const insertJob = async (db: Queryable, facts: Facts, job: NewJobRow): Promise<boolean> => {
+  const values = [
+    job.id,
+    job.job_class,
+    job.queue_name,
+    job.priority,
+    job.serialized_params,
+    job.scheduled_at,
+    job.created_at,
+    job.labels,
+    job.concurrency_key ?? null,
+    job.cron_key ?? null,
+    job.cron_at ?? null,
+    job.batch_id ?? null,
+    job.batch_callback_id ?? null,
+  ]
+  if (job.is_notified) {
+    values.push(JSON.stringify({ queue_name: job.queue_name, scheduled_at: inMilliseconds(job.scheduled_at) }))
+  }
+  const name = `insert_job_${facts.timestampType}_${job.is_notified}`
+  return (await countOf(db, { name, text: insertJobText(facts, job.is_notified), values })) > 0
+}
+
 /** Inserts jobs; answers the ids that were inserted. A transaction of the caller's sends the messages at its commit. */
 export const insertJobs = async (
   db: Queryable,
@@ -104,6 +143,9 @@ export const insertJobs = async (
   return new Set(rows.map(({ id }) => id))
 }
 
+/** A start as messages carry it, from the text of a column. */
+const inMilliseconds = (at: string): string => at.replace(/(\.\d{3})\d*Z$/, '$1Z')
+
 /** $1 payloads text[] */
 const SEND_MESSAGES = `SELECT pg_notify('good_job', payload) FROM unnest($1::text[]) AS payload`
 
@@ -112,7 +154,7 @@ export const announceJobs = async (db: Queryable, jobs: readonly NewJobRow[]): P
   const groups = new Map<string, { queue_name: string; count: number; scheduled_at: string }>()
   for (const { queue_name, scheduled_at, is_notified } of jobs) {
     if (!is_notified) continue
-    const startsAt = scheduled_at.replace(/(\.\d{3})\d*Z$/, '$1Z')
+    const startsAt = inMilliseconds(scheduled_at)
     const key = `${startsAt} ${queue_name}`
     const group = groups.get(key)
     if (group) group.count += 1
