@@ -6,6 +6,8 @@ export const LANE_LIMITS = {
   /** This and `aliveAnswerMs` bound the time for which the server may have given our locks to others before we know. */
   aliveCheckMs: 5_000,
   aliveAnswerMs: 10_000,
+  /** For a lane that holds no lock. */
+  idleAliveCheckMs: 30_000,
   closeGraceMs: 1_000,
   standbyPauseMs: 1_000,
 }

@@ -31,6 +31,7 @@ export class Lane {
   readonly #session: Session
   readonly #held = new Map<string, HeldClaim>()
   #releasable: string[] = []
+  #answeredMs = Number.NEGATIVE_INFINITY
   /** The release that is due takes whatever is releasable by then. */
   #releasing: Promise<void> | undefined
   /** Times of claims whose answer was lost with the connection. */
@@ -163,8 +164,14 @@ export class Lane {
   /** A cut that nobody announced: the server may have given our locks to others long before the socket says anything. */
   #proveAlive(): void {
     void this.#inTurn(async () => {
-      if (this.#state === 'ready') await this.#guard(this.#session.proveAlive(LANE_LIMITS.aliveAnswerMs), [])
+      if (this.#state !== 'ready' || this.#isProven()) return
+      await this.#guard(this.#session.proveAlive(LANE_LIMITS.aliveAnswerMs), [])
     }).catch((error) => this.#session.abandon(error as Error))
+  }
+
+  /** A lane that holds no lock has none to lose; its claims, one at each poll, tell whether it lives. */
+  #isProven(): boolean {
+    return this.#held.size === 0 && performance.now() - this.#answeredMs < LANE_LIMITS.idleAliveCheckMs
   }
 
   /** One statement at a time on the session, in the order asked for. */
@@ -210,7 +217,9 @@ export class Lane {
   /** A lost connection is not the caller's error: the recovery under way answers it. A refused statement released nothing. */
   async #guard<T>(statement: Promise<T>, releaseKeys: readonly string[]): Promise<T | undefined> {
     try {
-      return await statement
+      const answer = await statement
+      this.#answeredMs = performance.now()
+      return answer
     } catch (error) {
       this.#releasable.push(...releaseKeys)
       this.#options.database.forgetFacts()

@@ -48,6 +48,8 @@ export interface PartsOptions {
   readonly onActivity: () => void
 }
 
+/** Jobs that announce themselves need no look ahead; of others the next poll finds those that are due. */
+const HORIZON_WITH_LISTEN_MS = 60_000
 /** Without polls, jobs that nobody announced (rescheduled, or NOTIFY switched off) are looked for this often. */
 const HORIZON_WITHOUT_POLL_MS = 3_600_000
 
@@ -141,13 +143,15 @@ const buildScheduler = (
   lanes: readonly Lane[],
   performer: JobPerformer,
 ): Scheduler => {
-  const { pollInterval, dequeueQuerySort: sort } = configuration
-  const horizonMs = pollInterval > 0 ? pollInterval * 1000 : HORIZON_WITHOUT_POLL_MS
-  return new Scheduler({ pool, lanes, performer, processId, clock, horizonMs, sort, adapter, registry })
+  const { pollInterval, dequeueQuerySort: sort, enableListenNotify } = configuration
+  const pollMs = enableListenNotify ? Math.max(0, pollInterval * 1000) : 0
+  const pollHorizonMs = enableListenNotify ? Math.max(HORIZON_WITH_LISTEN_MS, 2 * pollMs) : pollInterval * 1000
+  const horizonMs = pollInterval > 0 ? pollHorizonMs : HORIZON_WITHOUT_POLL_MS
+  return new Scheduler({ pool, lanes, performer, processId, clock, horizonMs, pollMs, sort, adapter, registry })
 }
 
 const buildNotifier = (
-  { database, processId }: PartsOptions,
+  { database, processId, configuration }: PartsOptions,
   schedulers: readonly Scheduler[],
   wakeAll: () => void,
 ): Notifier =>
@@ -158,4 +162,5 @@ const buildNotifier = (
       for (const scheduler of schedulers) scheduler.notify(queueName, startsAtMs)
     },
     onConnected: wakeAll,
+    isPolling: configuration.pollInterval > 0,
   })

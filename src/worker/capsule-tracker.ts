@@ -28,6 +28,8 @@ export interface CapsuleTrackerOptions {
 
 /** GoodJob refreshes after 30 s and calls a process dead after five minutes. */
 const HEARTBEAT_MS = 25_000
+/** A process is dead after minutes without a beat: to look for one every 50 seconds is often enough. */
+const BEATS_PER_CLEANUP = 2
 /** A claim that no attempt knows after this time was lost with its connection. */
 const UNKNOWN_CLAIM_MS = 60_000
 
@@ -36,6 +38,7 @@ export class CapsuleTracker {
   readonly #options: CapsuleTrackerOptions
   #heartbeat: Heartbeat | undefined
   #timer: NodeJS.Timeout | undefined
+  #beats = 0
   #cleaning: Promise<void> = Promise.resolve()
 
   constructor(options: CapsuleTrackerOptions) {
@@ -62,7 +65,8 @@ export class CapsuleTracker {
   /** Where the thread cannot refresh the row, this does: else the others, and the cleanup itself, would take us for dead. */
   #beatAndCleanUp(): void {
     if (!this.#heartbeat?.isBeating) this.#cleaning = this.#cleaning.then(() => this.#beat())
-    this.cleanUp()
+    this.#beats += 1
+    if (this.#beats % BEATS_PER_CLEANUP === 0) this.cleanUp()
   }
 
   async #beat(): Promise<void> {

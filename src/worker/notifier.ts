@@ -16,11 +16,15 @@ export interface NotifierOptions {
   readonly onMessage: (message: Message) => void
   /** Listening began, or began again: messages may have been missed. */
   readonly onConnected: () => void
+  /** Whether jobs are found without messages, too. */
+  readonly isPolling: boolean
 }
 
 const CHANNEL = 'good_job'
 /** GoodJob notifier.rb: a silent connection is tried at least this often. */
 const ALIVE_CHECK_MS = 10_000
+/** Polls find what a listener misses until then. */
+const ALIVE_CHECK_BESIDE_POLLS_MS = 30_000
 const CLOSE_GRACE_MS = 1_000
 /** Postgres refuses longer ones; anything else on the channel is not ours. */
 const MAX_PAYLOAD = 8_000
@@ -85,7 +89,7 @@ export class Notifier {
         if (this.#stopped.signal.aborted) throw new Error('the notifier was stopped')
         return backoffMs(attempt + 1)
       },
-      paranoidChecking: ALIVE_CHECK_MS,
+      paranoidChecking: this.#options.isPolling ? ALIVE_CHECK_BESIDE_POLLS_MS : ALIVE_CHECK_MS,
       parse: (payload: string) => payload,
     })
     subscriber.events.on('error', (error) => this.#reportError(error))

@@ -20,6 +20,8 @@ export interface SchedulerOptions {
   readonly clock: Clock
   /** How far ahead the scheduler looks for the start of waiting jobs, milliseconds. */
   readonly horizonMs: number
+  /** Pause between polls: a look ahead that would expire before the next one is made with this one. */
+  readonly pollMs: number
   /** What claims are sorted by. */
   readonly sort: CandidateOptions['sort']
   readonly adapter: Adapter
@@ -182,7 +184,7 @@ export class Scheduler {
 
   /** Knows the next start within the horizon; what is enqueued later announces itself, or is found by the next poll. */
   async #lookAhead(now: Date): Promise<void> {
-    if (now.getTime() < this.#lookedUntilMs) return
+    if (now.getTime() < this.#lookedUntilMs - this.#options.pollMs) return
     const until = new Date(now.getTime() + this.#options.horizonMs)
     const { adapter, registry } = this.#options
     const next = await findNextScheduledAt(adapter.database.pool, await adapter.database.facts(), {
