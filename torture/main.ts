@@ -10,7 +10,7 @@ import { isRuby, STRATEGIES, type Strategy } from './worker-process.ts'
 const USAGE = `npm run torture -- [options]
   --minutes <number>   how long faults are injected (5)
   --seed <number>      where the random choices come from; printed when not given
-  --workers <list>     of ${STRATEGIES.join(', ')} (node,node,advisory,skiplocked,hybrid)
+  --workers <list>     of ${STRATEGIES.join(', ')} (node,deferred,advisory,skiplocked,hybrid)
   --faults <list>      names of faults, separated by semicolons (all)
   --every <seconds>    the mean time from one fault to the next (1.6)`
 
@@ -22,7 +22,7 @@ const usage = (): never => {
 const options = {
   minutes: { type: 'string', default: '5' },
   seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
-  workers: { type: 'string', default: 'node,node,advisory,skiplocked,hybrid' },
+  workers: { type: 'string', default: 'node,deferred,advisory,skiplocked,hybrid' },
   faults: { type: 'string' },
   every: { type: 'string', default: '1.6' },
 } as const
