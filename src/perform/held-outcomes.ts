@@ -93,7 +93,7 @@ export class HeldOutcomes {
   async #turn(writer: OutcomeWriter): Promise<void> {
     const all = [...this.#groups.values()].flat()
     const blocked = await writer.findBlocked(all)
-    const free = all.filter((attempt) => !blocked.has(attempt))
+    const free = all.filter((attempt) => !blocked?.has(attempt))
     const [first = []] = this.#groups.values()
     const chosen = (free.length > 0 ? free : first).slice(0, this.#options.maxWrite)
     const touched = this.#take(new Set(chosen))

@@ -16,6 +16,9 @@ export interface OutcomeWriterOptions {
   readonly check: CheckOptions
 }
 
+/** Tries in a row after a wait for a lock that nobody seems to hold; then it is a failure like any other, and told. */
+const MAX_FREED = 3
+
 /** Outcomes that wait for somebody's lock, with what is locked. */
 export type BlockedOutcomes = ReadonlyMap<CompletedAttempt, Blocker>
 
@@ -61,9 +64,10 @@ export class OutcomeWriter {
       } catch (error) {
         // Without a SQLSTATE the server may still be busy with the statement: its answer must not meet the next one.
         if (sqlState(error) === undefined || endsSession(error)) this.#session.abandon(error as Error)
-        const found = await this.#blockedBy(error, ours)
-        for (const [one, blocker] of found) blocked.set(one, blocker)
-        if (found.size > 0) continue
+        const found = sqlState(error) === LOCK_NOT_AVAILABLE ? await this.findBlocked(ours) : undefined
+        for (const [one, blocker] of found ?? []) blocked.set(one, blocker)
+        // None: the lock is free by now.
+        if (found !== undefined && (found.size > 0 || attempt <= MAX_FREED)) continue
         // A migration that ran meanwhile makes the statements name the wrong columns once.
         this.#options.database.forgetFacts()
         if (!isRetryable(error) && !awaitsSchema(error)) {
@@ -76,20 +80,16 @@ export class OutcomeWriter {
     return blocked
   }
 
-  /** Those of these attempts for which somebody has a lock now; nothing is waited for or written. */
-  async findBlocked(attempts: readonly CompletedAttempt[]): Promise<BlockedOutcomes> {
+  /** Those of these attempts for which somebody has a lock now; nothing is waited for or written. Undefined when nobody answers that. */
+  async findBlocked(attempts: readonly CompletedAttempt[]): Promise<BlockedOutcomes | undefined> {
     try {
       await this.#session.connect()
       return await findBlocked(this.#session, attempts)
     } catch (error) {
       // Then the next write says what is wrong.
       if (sqlState(error) === undefined || endsSession(error)) this.#session.abandon(error as Error)
-      return new Map()
+      return undefined
     }
-  }
-
-  async #blockedBy(error: unknown, attempts: readonly CompletedAttempt[]): Promise<BlockedOutcomes> {
-    return sqlState(error) === LOCK_NOT_AVAILABLE ? this.findBlocked(attempts) : new Map()
   }
 
   /** Whatever keeps us from connecting (a password that changed, too many connections) is no fault of the outcomes. */
