@@ -3,12 +3,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
 import { checkOptionsOf } from '../../src/batch/context.ts'
 import { sweepBatches } from '../../src/batch/sweep.ts'
-import type { CompletedAttempt } from '../../src/perform/outcome.ts'
 import { writeOutcomes } from '../../src/perform/outcome-transaction.ts'
 import { batchLockKey } from '../../src/sql/advisory-lock.ts'
-import { type ClaimedRow, claim } from '../../src/sql/jobs-claim.ts'
 import { record, type World } from '../support/harness.ts'
 import { rubyPerform } from './as-ruby.ts'
+import { attemptOf, claimAll } from './attempts.ts'
 import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
 
 let world: World
@@ -87,22 +86,11 @@ test('an outcome that is written a second time, its answer was lost, does not br
   const scene = await Scene.enqueue(world, { bad: ['ok'] })
   const db = await world.database.connect()
   const facts = await world.adapter.database.facts()
-  const processId = randomUUID()
-  const now = world.adapter.clock.timestamp()
-  const [row] = await claim(db, facts, {
-    selector: { kind: 'all' },
-    jobClasses: ['MemberJob'],
-    sort: 'created_at',
-    selectLimit: 10,
-    limit: 10,
-    processId,
-    now,
-    dueUntil: now,
-    runningIds: [],
-    releaseKeys: [],
-  })
-  expect(row?.id).toBe(scene.id('bad'))
-  const attempt = failedAttempt(row as ClaimedRow, now, world.adapter.clock.timestamp())
+  const { rows, now, processId } = await claimAll(world, db, ['MemberJob'])
+  const [row] = rows
+  if (row === undefined) throw new Error('nothing was claimed')
+  expect(row.id).toBe(scene.id('bad'))
+  const attempt = attemptOf(row, now, world.adapter.clock.timestamp(), 'Error: no')
   const context = { facts, processId, keepsCreatedAt: false, check: checkOptionsOf(world.adapter) }
   expect((await writeOutcomes(db, [attempt], context)).get(attempt)).toBe('written')
   await db.end()
@@ -116,32 +104,6 @@ test('an outcome that is written a second time, its answer was lost, does not br
   expect((await writeOutcomes(again, [attempt], context)).get(attempt)).toBe('written')
   await again.end()
   expect(await scene.settled()).toEqual(healed)
-})
-
-const failedAttempt = (row: ClaimedRow, lockedAt: string, finishedAt: string): CompletedAttempt => ({
-  row,
-  outcome: 'unhandled',
-  write: 'finish',
-  columns: {
-    id: row.id,
-    lockedAt,
-    executionId: row.execution_id,
-    finishedAt,
-    durationSeconds: 0,
-    error: 'Error: no',
-    errorEvent: 1,
-    backtrace: [],
-    serializedParams: '',
-    jobClass: '',
-    queueName: '',
-    priority: 0,
-    createdAt: finishedAt,
-    scheduledAt: finishedAt,
-    labels: null,
-    isNotified: false,
-  },
-  settled: () => {},
-  isLost: () => false,
 })
 
 test('an id that is no uuid is a batch that does not exist', async () => {

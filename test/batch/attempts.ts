@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto'
+import type { CompletedAttempt } from '../../src/perform/outcome.ts'
+import { type ClaimedRow, claim } from '../../src/sql/jobs-claim.ts'
+import type { Queryable } from '../../src/sql/types.ts'
+import type { World } from '../support/harness.ts'
+
+/** Claims up to a hundred jobs of these classes as a worker would, on one connection. */
+export const claimAll = async (world: World, db: Queryable, jobClasses: readonly string[]) => {
+  const processId = randomUUID()
+  const now = world.adapter.clock.timestamp()
+  const rows = await claim(db, await world.adapter.database.facts(), {
+    selector: { kind: 'all' },
+    jobClasses: [...jobClasses],
+    sort: 'created_at',
+    selectLimit: 100,
+    limit: 100,
+    processId,
+    now,
+    dueUntil: now,
+    runningIds: [],
+    releaseKeys: [],
+  })
+  return { rows, now, processId }
+}
+
+/** How an attempt of such a claim ended: well, or for good with an error. */
+export const attemptOf = (
+  row: ClaimedRow,
+  lockedAt: string,
+  finishedAt: string,
+  error: string | null = null,
+): CompletedAttempt => ({
+  row,
+  outcome: error === null ? 'succeeded' : 'unhandled',
+  write: 'finish',
+  columns: {
+    id: row.id,
+    lockedAt,
+    executionId: row.execution_id,
+    finishedAt,
+    durationSeconds: 0,
+    error,
+    errorEvent: error === null ? null : 1,
+    backtrace: error === null ? null : [],
+    serializedParams: '',
+    jobClass: '',
+    queueName: '',
+    priority: 0,
+    createdAt: finishedAt,
+    scheduledAt: finishedAt,
+    labels: null,
+    isNotified: false,
+  },
+  settled: () => {},
+  isLost: () => false,
+})

@@ -1,0 +1,53 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { checkOptionsOf } from '../../src/batch/context.ts'
+import { writeOutcomes } from '../../src/perform/outcome-transaction.ts'
+import type { Queryable } from '../../src/sql/types.ts'
+import type { World } from '../support/harness.ts'
+import { attemptOf, claimAll } from './attempts.ts'
+import { openBatchWorld, Scene } from './scene.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await openBatchWorld()
+})
+afterAll(() => world.close())
+
+test('thirty outcomes of three batches are one transaction: one lock, one look at the batches, one change of them', async () => {
+  const names = Array.from({ length: 10 }, (_, index) => `member ${index}`)
+  const members = Object.fromEntries(names.map((name) => [name, ['ok'] as const]))
+  const scenes = [
+    await Scene.enqueue(world, members),
+    await Scene.enqueue(world, members),
+    await Scene.enqueue(world, { ...members, later: { startsIn: 3600 } }),
+  ]
+  const client = await world.database.connect()
+  const { rows, now, processId } = await claimAll(world, client, ['MemberJob'])
+  expect(rows).toHaveLength(30)
+  const finishedAt = world.adapter.clock.timestamp()
+  const bad = scenes[1]?.id('member 3')
+  const attempts = rows.map((row) => attemptOf(row, now, finishedAt, row.id === bad ? 'Error: no' : null))
+
+  const statements: string[] = []
+  const spy: Queryable = {
+    query: (statement) => {
+      statements.push(
+        statement.name?.replace(/_(true|false|timestamp).*/, '') ?? statement.text.trim().split(/\s/)[0] ?? '',
+      )
+      return client.query(statement)
+    },
+  }
+  const facts = await world.adapter.database.facts()
+  const context = { facts, processId, keepsCreatedAt: false, check: checkOptionsOf(world.adapter) }
+  const settlement = await writeOutcomes(spy, attempts, context)
+  await client.end()
+
+  expect(new Set(settlement.values())).toEqual(new Set(['written']))
+  const once = ['BEGIN', 'lock_batches', 'finish_jobs', 'batch_states', 'write_batch_times', 'insert_jobs', 'COMMIT']
+  expect(statements).toEqual(once)
+  const seen = await Promise.all(scenes.map((scene) => scene.seen()))
+  expect(seen.map(({ isDiscarded, isEnded, callbacks }) => [isDiscarded, isEnded, callbacks.toSorted()])).toEqual([
+    [false, true, ['finish', 'success']],
+    [true, true, ['discard', 'finish']],
+    [false, false, []],
+  ])
+})
