@@ -234,6 +234,21 @@ export class BatchCallbackJob extends Job {
   }
 }
 
+class CallbackFailed extends Error {
+  static readonly rubyName = 'FailingCallbackJob::Failed'
+}
+
+export class FailingCallbackJob extends Job {
+  static override jobClass = 'FailingCallbackJob'
+
+  override async perform(batch: Batch, { event }: { readonly event: RubySymbol }): Promise<void> {
+    if (await takeFailure(`${event.name} of ${batch.properties.name}`)) {
+      throw new CallbackFailed(`${event.name} callback was told to fail`)
+    }
+    await record(this, 'callback', { event: event.name, batch_id: batch.id, properties: batch.properties })
+  }
+}
+
 /** Hands a value on to Ruby. */
 export class NodeEchoJob extends Job {
   static override jobClass = 'Node::EchoJob'

@@ -3,6 +3,7 @@ import {
   BatchCallbackJob,
   CronJob,
   DiscardableJob,
+  FailingCallbackJob,
   FlakyJob,
   InterruptibleJob,
   LabelledJob,
@@ -73,6 +74,11 @@ export class NodeCronJob extends CronJob {
 
 export class NodeBatchCallbackJob extends BatchCallbackJob {
   static override jobClass = 'Node::BatchCallbackJob'
+  static override queueAs = 'node'
+}
+
+export class NodeFailingCallbackJob extends FailingCallbackJob {
+  static override jobClass = 'Node::FailingCallbackJob'
   static override queueAs = 'node'
 }
 

@@ -25,6 +25,7 @@ module Node
   class PriorityJob < Stub; end
   class CronJob < Stub; end
   class BatchCallbackJob < Stub; end
+  class FailingCallbackJob < Stub; end
   class FleetJob < Stub; end
   class FleetCallbackJob < Stub; end
 end

@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Adapter } from '../dist/index.js'
+import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
+import { goodJob, type NodeWorker, startNodeWorker } from './node-worker.ts'
+import { RailsApp, type RailsWeb } from './rails-app.ts'
+import { type CallbackEvent, type Member, resultOf, TestBatch, theResult } from './support/batches.ts'
+import { eventually } from './support/eventually.ts'
+import { describeWithRuby } from './support/ruby.ts'
+
+const WAYS = ['the button', 'the console', 'the API', 'the command line'] as const
+type Way = (typeof WAYS)[number]
+
+const CLASSES = { Ruby: 'FailingCallbackJob', Node: 'Node::FailingCallbackJob' } as const
+type Side = keyof typeof CLASSES
+
+const CASES = WAYS.flatMap((way) => (['Ruby', 'Node'] as const).map((side) => [way, side] as const))
+
+/** A callback's failure is its own: it neither breaks the batch nor keeps it from anything. */
+describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
+  'a callback job that is discarded itself, beside GoodJob %s',
+  (goodJobVersion) => {
+    let database: TestDatabase
+    let app: RailsApp
+    let web: RailsWeb
+    let node: NodeWorker
+    let adapter: Adapter
+
+    beforeAll(async () => {
+      database = await createDatabase({ template: 'empty' })
+      app = await RailsApp.boot({ goodJobVersion, databaseUrl: database.url })
+      adapter = new Adapter({ databaseUrl: database.url })
+      const options = ['--batch-sweep-interval', '0.2', '--batch-sweep-grace', '0.2']
+      ;[web, node] = await Promise.all([
+        app.startWeb(),
+        startNodeWorker(app, { jobs: 'both', options }),
+        app.startWorker(),
+      ])
+    })
+
+    afterAll(async () => {
+      await adapter.close()
+      await app.stop()
+      await database.drop()
+    })
+
+    const enqueue = (side: Side, ...members: readonly Member[]) => {
+      const name = CLASSES[side]
+      return TestBatch.enqueue(app, { members, onSuccess: name, onFinish: name, onDiscard: name })
+    }
+
+    const retry = async (way: Way, id: string): Promise<void> => {
+      if (way === 'the button') expect((await web.visit().job(id, 'retry')).notice).toMatch(/has been retried/)
+      else if (way === 'the console') await app.run('GoodJob::Job.find(args[:id]).retry_job; nil', { id })
+      else if (way === 'the API') await adapter.retryJob(id)
+      else expect(await goodJob(app, ['jobs', 'retry', id])).toMatchObject({ exitCode: 0 })
+    }
+
+    /** Callbacks of the batch that have come to their end, and where. */
+    const toldOf = async (batch: TestBatch): Promise<string[]> => {
+      const told = await app.events('callback', { batch_id: batch.id })
+      return told.map(({ payload }) => `${payload.event} in ${payload.side}`).toSorted()
+    }
+
+    const isWell = async (batch: TestBatch, side: Side, ...callbacks: CallbackEvent[]): Promise<void> => {
+      const wanted = theResult('succeeded', ...callbacks)
+      await eventually('the batch is well', async () => {
+        expect(resultOf(await batch.settled())).toEqual(wanted)
+        return true
+      })
+      const sweeps = () => node.program.words().split('"event":"batch_sweep"').length
+      const seen = sweeps()
+      await eventually('Node has looked twice more', async () => sweeps() >= seen + 2)
+      expect(resultOf(await batch.settled())).toEqual(wanted)
+      expect(await toldOf(batch)).toEqual(callbacks.map((event) => `${event} in ${side.toLowerCase()}`).toSorted())
+    }
+
+    test.each(CASES)(
+      'is retried by %s and runs in %s: no other callback comes, and the batch is well',
+      async (way, side) => {
+        const batch = await enqueue(side, { name: 'good', waits: true })
+        await batch.letCallbackFail('success', 1)
+        await batch.letGo('good')
+        const id = await batch.untilCallbackEnded('success')
+        expect(resultOf(await batch.settled())).toEqual(theResult('succeeded', 'success', 'finish'))
+        expect(await toldOf(batch)).toEqual([`finish in ${side.toLowerCase()}`])
+
+        await retry(way, id)
+        await batch.untilCallbackEnded('success')
+        await isWell(batch, side, 'success', 'finish')
+      },
+    )
+
+    test.each(CASES)(
+      'on_discard, retried by %s in %s after its batch has come back, tells of it still',
+      async (way, side) => {
+        const batch = await enqueue(side, { name: 'bad', waits: true, fails: 1 })
+        await batch.letCallbackFail('discard', 1)
+        await batch.letGo('bad')
+        const id = await batch.untilCallbackEnded('discard')
+        expect(resultOf(await batch.settled())).toEqual(theResult('discarded', 'discard', 'finish'))
+        await adapter.retryJob(batch.job('bad'))
+        await eventually('the batch has come back', async () => resultOf(await batch.state()).status === 'succeeded')
+        expect(resultOf(await batch.settled())).toEqual(theResult('succeeded', 'discard', 'finish', 'success'))
+
+        await retry(way, id)
+        await batch.untilCallbackEnded('discard')
+        await isWell(batch, side, 'discard', 'finish', 'success')
+      },
+    )
+  },
+)
