@@ -16,6 +16,7 @@ import { memorySuite } from './suites/memory.ts'
 import { processesSuite, waitingSuite } from './suites/more.ts'
 import { plansSuite } from './suites/plans.ts'
 import { scheduledSuite } from './suites/scheduled.ts'
+import { sweepSuite } from './suites/sweep.ts'
 
 const SUITES: readonly Suite[] = [
   ...drainSuites,
@@ -30,6 +31,7 @@ const SUITES: readonly Suite[] = [
   vacuumSuite,
   scheduledSuite,
   batchSuite,
+  sweepSuite,
   memorySuite,
   plansSuite,
 ]
