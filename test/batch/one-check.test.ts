@@ -42,7 +42,7 @@ test('thirty outcomes of three batches are one transaction: one lock, one look a
   await client.end()
 
   expect(new Set(settlement.values())).toEqual(new Set(['written']))
-  const once = ['BEGIN', 'lock_batches', 'finish_jobs', 'batch_states', 'write_batch_times', 'insert_jobs', 'COMMIT']
+  const once = ['BEGIN', 'SELECT', 'finish_jobs', 'batch_states', 'write_batch_times', 'insert_jobs', 'COMMIT']
   expect(statements).toEqual(once)
   const seen = await Promise.all(scenes.map((scene) => scene.seen()))
   expect(seen.map(({ isDiscarded, isEnded, callbacks }) => [isDiscarded, isEnded, callbacks.toSorted()])).toEqual([
