@@ -125,9 +125,9 @@ for (const hasJobsFinishedAt of [true, false]) {
       await other.query('ROLLBACK')
       other.release()
       expect(errors.seen).toMatchObject([{ part: `batch sweep, batch ${locked.batch.id}` }])
-      expect(await free.seen()).toMatchObject({ isEnded: true, callbacks: ['finish', 'success'] })
+      expect(await free.seen()).toMatchObject({ isEnded: true, callbacks: ['success', 'finish'] })
       expect(await sweep()).toMatchObject({ healed: 1 })
-      expect(await locked.seen()).toMatchObject({ isEnded: true, callbacks: ['finish', 'success'] })
+      expect(await locked.seen()).toMatchObject({ isEnded: true, callbacks: ['success', 'finish'] })
     })
 
     test('one process sweeps at a time', async () => {
