@@ -32,9 +32,10 @@ export const inactive = (facts: Facts): string => `
       AND ((classid::bigint << 32) | objid::bigint) = ('x' || substr(md5('good_job_processes-' || good_job_processes.id::text), 1, 16))::bit(64)::bigint
   ))`
 
+// Whoever cleans up lives, even if its row is old because the whole process was stopped. $1 own process uuid
 const releaseDeadProcessesText = (facts: Facts) => `
 WITH dead AS MATERIALIZED (
-  SELECT id FROM good_job_processes WHERE ${inactive(facts)} FOR UPDATE SKIP LOCKED
+  SELECT id FROM good_job_processes WHERE (${inactive(facts)}) AND id <> $1::uuid FOR UPDATE SKIP LOCKED
 ),
 released AS (
   UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL FROM dead WHERE locked_by_id = dead.id RETURNING good_jobs.id
@@ -54,8 +55,15 @@ export interface ReleasedProcesses {
 }
 
 /** Frees the jobs of processes that have not been heard of for five minutes and deletes their rows, as every Ruby process does. */
-export const releaseDeadProcesses = async (db: Queryable, facts: Facts): Promise<ReleasedProcesses> => {
-  const rows = await rowsOf<{ id: string; jobs: number }>(db, { text: releaseDeadProcessesText(facts) })
+export const releaseDeadProcesses = async (
+  db: Queryable,
+  facts: Facts,
+  processId: string,
+): Promise<ReleasedProcesses> => {
+  const rows = await rowsOf<{ id: string; jobs: number }>(db, {
+    text: releaseDeadProcessesText(facts),
+    values: [processId],
+  })
   const ids = rows.map(({ id }) => id)
   if (ids.length > 0 && facts.hasConcurrencyClaims) {
     await countOf(db, { text: RELEASE_DEAD_CLAIMS, values: [ids] })

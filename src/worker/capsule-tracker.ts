@@ -13,6 +13,7 @@ import type { Clock } from '../time.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { processState } from './process-state.ts'
 import type { Scheduler } from './scheduler.ts'
+import { StallWatch } from './stall-watch.ts'
 
 export interface CapsuleTrackerOptions {
   readonly database: Database
@@ -39,10 +40,12 @@ export class CapsuleTracker {
   #heartbeat: Heartbeat | undefined
   #timer: NodeJS.Timeout | undefined
   #beats = 0
+  readonly #stalls: StallWatch
   #cleaning: Promise<void> = Promise.resolve()
 
   constructor(options: CapsuleTrackerOptions) {
     this.#options = options
+    this.#stalls = new StallWatch(options)
   }
 
   /** Writes the row before the first claim names it, then keeps it fresh. */
@@ -58,6 +61,7 @@ export class CapsuleTracker {
       state: () => this.#state(),
     })
     this.#heartbeat.start()
+    this.#stalls.start()
     this.#timer = setInterval(() => this.#beatAndCleanUp(), HEARTBEAT_MS).unref()
     this.cleanUp()
   }
@@ -93,6 +97,7 @@ export class CapsuleTracker {
   /** Ends the heartbeat and removes the row. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
+    this.#stalls.stop()
     await this.#cleaning
     await this.#heartbeat?.stop()
     await removeProcess(this.#options.database.pool, this.#options.processId)
@@ -104,7 +109,7 @@ export class CapsuleTracker {
     // GoodJob's migrations run while workers are up: a new column is used from the next round on.
     database.forgetFacts()
     const facts = await database.facts()
-    const dead = await releaseDeadProcesses(database.pool, facts)
+    const dead = await releaseDeadProcesses(database.pool, facts, processId)
     const before = new Date(now - UNKNOWN_CLAIM_MS).toISOString()
     const orphans = await releaseOrphans(database.pool, facts, before)
     const unknown = await releaseUnknownClaims(database.pool, facts, {

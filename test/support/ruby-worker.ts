@@ -64,6 +64,20 @@ export class RubyWorker {
     }
   }
 
+  /** What every Ruby process does with those that were not heard of for five minutes; answers their ids. GoodJob process.rb#cleanup */
+  async cleanUp(): Promise<string[]> {
+    const { rows } = await this.#client.query<{ id: string }>(
+      `SELECT id FROM good_job_processes WHERE lock_type IS NULL AND updated_at < now() AT TIME ZONE 'UTC' - interval '5 minutes'`,
+    )
+    for (const { id } of rows) {
+      await this.#client.query('UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL WHERE locked_by_id = $1', [
+        id,
+      ])
+      await this.#client.query('DELETE FROM good_job_processes WHERE id = $1', [id])
+    }
+    return rows.map(({ id }) => id)
+  }
+
   /** One claim; the id, if there was a job. */
   async claim(): Promise<string | undefined> {
     const { rows } =
