@@ -71,6 +71,9 @@ export const createClock = (offsetMs = 0): Clock => {
   }
 }
 
+/** How far before the next millisecond the clock is set back that came too early: further readings must not reach it either. */
+const ROOM_MS = 0.1
+
 interface WallTime {
   readonly epochMs: number
   /** Below the millisecond, 0 to 999,999. */
@@ -91,9 +94,9 @@ const createWallClock = (): (() => WallTime) => {
     const epochMs = Date.now()
     const behind = epochMs - wholeOffset - whole
     if (behind === 1) offset += whole + 1 - elapsed
-    else if (behind === -1) offset += whole - elapsed - 1e-6
+    else if (behind === -1) offset += whole - elapsed - ROOM_MS
     else wholeOffset += behind
-    const nanoseconds = behind === 1 ? 0 : behind === -1 ? 999_999 : Math.floor((elapsed - whole) * 1e6)
+    const nanoseconds = behind === 1 ? 0 : behind === -1 ? (1 - ROOM_MS) * 1e6 : Math.floor((elapsed - whole) * 1e6)
     return { epochMs, nanoseconds }
   }
 }

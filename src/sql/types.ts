@@ -44,7 +44,8 @@ const JSONB = 3802
 
 /** `2026-01-31 12:00:00.1` or `…+00` as Postgres prints it, to ISO 8601 in UTC with microseconds kept. */
 export const isoText = (text: string): string => {
-  if (text.includes('infinity')) return text
+  // No ISO 8601 for these; Postgres reads its own text.
+  if (text.includes('infinity') || text.endsWith('BC')) return text
   const zone = /([+-])(\d{2})(?::?(\d{2}))?$/.exec(text)
   const local = (zone ? text.slice(0, zone.index) : text).replace(' ', 'T')
   if (!zone || (zone[2] === '00' && (zone[3] ?? '00') === '00')) return `${local}Z`

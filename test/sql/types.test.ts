@@ -17,6 +17,7 @@ describe('rows', () => {
     ['2026-01-31 08:30:00-03:30', '2026-01-31T12:00:00Z'],
     ['infinity', 'infinity'],
     ['-infinity', '-infinity'],
+    ['4000-01-01 00:00:00 BC', '4000-01-01 00:00:00 BC'],
   ])('the time %s is %s [GJ-005]', (text, expected) => {
     expect(isoText(text)).toBe(expected)
   })
