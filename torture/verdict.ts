@@ -75,7 +75,8 @@ export const prepareRuns = async (pool: Pool): Promise<void> => {
 /**
  * Each attempt of the ledger with its execution row: when it was claimed, until when it ran, whether its outcome was written.
  * One of Ruby is disturbed when another of Ruby ran beside it: whichever of the two ends first gives the job away while the other still
- * runs. One in Node is when such a Ruby worker then wrote over its claim; its own outcome must not have been written.
+ * runs. One in Node is when such a Ruby worker then wrote over its claim, or one that had the job before and met a fault since: Ruby
+ * writes an outcome late, and asks nobody whether the job is still its own. The outcome in Node must not have been written.
  */
 const RUNS = `
 CREATE TABLE fleet_runs AS
@@ -83,6 +84,7 @@ SELECT a.*, coalesce(least(a.ended_at, death.at), 'infinity') AS until,
   coalesce(execution.created_at AT TIME ZONE 'UTC', a.started_at - interval '30 seconds') AS claimed_at,
   coalesce(execution.finished_at IS NOT NULL AND execution.error_event IS DISTINCT FROM 0 AND execution.error_event IS DISTINCT FROM 5, false) AS is_recorded,
   coalesce(execution.finished_at IS NOT NULL AND execution.error IS NULL, false) AS is_success,
+  execution.finished_at AT TIME ZONE 'UTC' AS written_at,
   EXISTS (
     SELECT FROM fleet_faults fault
     WHERE takes_locks AND (fault.worker = a.worker OR fault.worker IS NULL)
@@ -113,6 +115,13 @@ UPDATE fleet_runs a SET is_disturbed = true
 WHERE side = 'node' AND NOT is_recorded AND EXISTS (
   SELECT FROM fleet_runs b
   WHERE b.job_id = a.job_id AND b.is_disturbed AND b.side = 'ruby' AND b.started_at < a.started_at AND a.claimed_at < b.until
+);
+UPDATE fleet_runs a SET is_disturbed = true
+WHERE side = 'node' AND NOT is_recorded AND EXISTS (
+  SELECT FROM fleet_runs late JOIN fleet_faults fault ON fault.worker = late.worker OR fault.worker IS NULL
+  WHERE late.job_id = a.job_id AND late.side = 'ruby' AND late.started_at < a.started_at
+  AND late.written_at > late.until + interval '1 second' AND late.written_at >= a.claimed_at - interval '1 second'
+  AND fault.at <= late.written_at AND coalesce(fault.over_at, 'infinity') >= late.started_at
 );
 ANALYZE`
 

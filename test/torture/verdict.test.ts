@@ -26,6 +26,8 @@ interface Run {
   readonly due?: number
   /** Whether its execution says that it ended, and how. @default 'success' */
   readonly written?: 'success' | 'interrupted'
+  /** When that was written. @default at its end */
+  readonly writtenAt?: number
 }
 
 const processes = new Map<string, string>()
@@ -44,7 +46,7 @@ const addWorker = async (worker: string): Promise<string> => {
 /** A job that has ended well, with the attempts that the ledger and the tables know of. */
 const addJob = async (runs: readonly Run[], columns: Record<string, unknown> = {}): Promise<string> => {
   const id = await world.insert({ finished_at: at(60), ...columns })
-  for (const { worker, from, to, outcome = 'done', due = 0, written = 'success' } of runs) {
+  for (const { worker, from, to, outcome = 'done', due = 0, written = 'success', writtenAt } of runs) {
     const process = await addWorker(worker)
     const isInterrupted = written === 'interrupted'
     await world.sql(
@@ -55,7 +57,14 @@ const addJob = async (runs: readonly Run[], columns: Record<string, unknown> = {
     await world.sql(
       `INSERT INTO good_job_executions (created_at, updated_at, active_job_id, job_class, process_id, finished_at, error, error_event)
        VALUES ($1, $1, $2, 'EchoJob', $3, $4, $5, $6)`,
-      [at(from - 0.1), id, process, at(to ?? 50), isInterrupted ? 'interrupted' : null, isInterrupted ? 0 : null],
+      [
+        at(from - 0.1),
+        id,
+        process,
+        at(writtenAt ?? to ?? 50),
+        isInterrupted ? 'interrupted' : null,
+        isInterrupted ? 0 : null,
+      ],
     )
   }
   return id
@@ -101,6 +110,29 @@ test('a lock that was lost explains an overlap, unless the attempt wrote its out
   await world.sql('DROP TABLE fleet_runs')
   await addJob(overlapping('success'))
   expect(await violations()).toEqual(['1 overlapping attempts (node, ruby)'])
+})
+
+test('an outcome that Ruby wrote late, over a claim of Node, explains an overlap with what Node then dropped', async () => {
+  const runs = (writtenAt: number, written: 'success' | 'interrupted'): Run[] => [
+    { worker: 'skiplocked-1', from: 1, to: 2, outcome: 'failed', writtenAt },
+    { worker: 'node-1', from: 10.2, to: 14, outcome: 'failed', written },
+    { worker: 'skiplocked-1', from: 11, to: 12 },
+  ]
+  const wanted = async (writtenAt: number, written: 'success' | 'interrupted') => {
+    await world.sql('TRUNCATE fleet_attempts, good_jobs, good_job_executions')
+    await world.sql('DROP TABLE IF EXISTS fleet_runs')
+    await addJob(runs(writtenAt, written))
+    return (await violations()).filter((line) => line.includes('overlapping'))
+  }
+  const told = ['1 overlapping attempts (node, ruby)']
+  expect(await wanted(10, 'interrupted')).toEqual(told)
+  await world.sql(
+    `INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('stop', 'skiplocked-1', false, $1, $2)`,
+    [at(2), at(9)],
+  )
+  expect(await wanted(10, 'interrupted')).toEqual([])
+  expect(await wanted(2, 'interrupted')).toEqual(told)
+  expect(await wanted(10, 'success')).toEqual(told)
 })
 
 test('an attempt ends with its worker', async () => {
