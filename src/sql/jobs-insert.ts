@@ -106,8 +106,9 @@ export const insertJob = async (db: Queryable, facts: Facts, job: NewJobRow): Pr
   if (job.is_notified) {
     values.push(JSON.stringify({ queue_name: job.queue_name, scheduled_at: inMilliseconds(job.scheduled_at) }))
   }
-  const name = `insert_job_${facts.timestampType}_${job.is_notified}`
-  return (await countOf(db, { name, text: insertJobText(facts, job.is_notified), values })) > 0
+  const text = insertJobText(facts, job.is_notified)
+  const name = preparedName(facts, `insert_job_${facts.timestampType}_${job.is_notified}`)
+  return (await countOf(db, { ...name, text, values })) > 0
 }
 
 /** Inserts jobs; answers the ids that were inserted. A transaction of the caller's sends the messages at its commit. */
