@@ -198,7 +198,8 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
   })
 
   test('i: a callback class that is unknown where the last job ends loses every callback', async () => {
-    const batch = await enqueue({ members: [{ name: 'good' }], onSuccess: 'OnlyInNodeJob' })
+    const batch = await enqueue({ members: [{ name: 'good', waits: true }], onSuccess: 'OnlyInNodeJob' })
+    await batch.letGo('good')
     const state = await stateAfterMoreWork(batch)
     expect(state.members).toEqual({ good: 'succeeded' })
     // Before 4.1.1 there is no transaction around the bookkeeping, so that finished_at stays.
