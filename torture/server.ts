@@ -21,10 +21,13 @@ export interface RestartableServer {
 
 /** Starts a server of our own, with a new empty database. @throws Error where its folder cannot be known */
 export const startRestartableServer = async (): Promise<RestartableServer> => {
-  const server = await startServer(findEmbeddedPostgres())
+  const server = await startServer(findEmbeddedPostgres(), KEEPS_COMMITS)
   const databaseUrl = await createDatabase(server.url, { prefix: 'good_job_fleet' })
   return { databaseUrl, restart: (mode) => restart(server, mode), stop: () => server.stop() }
 }
+
+/** What was committed survives a crash of all processes; nothing here survives one of the machine. */
+const KEEPS_COMMITS = ['synchronous_commit = on', 'fsync = off', 'full_page_writes = off']
 
 const restart = async ({ socketDirectory: directory }: PostgresServer, mode: RestartMode): Promise<void> => {
   if (directory === undefined) throw new Error('the temporary folder has too long a path to restart a server in it')
