@@ -1,8 +1,8 @@
 import { jobLockKeySql } from './advisory-lock.ts'
-import { type CandidateOptions, candidateOrder, candidates, queuePredicate } from './claim-candidates.ts'
+import { type CandidateOptions, candidateOrder, queuePredicate } from './claim-candidates.ts'
 import type { Facts } from './database.ts'
+import { lockedCandidates } from './locked-candidates.ts'
 import { Parameters, statementName } from './parameters.ts'
-import { sinceStatementBegan } from './row-times.ts'
 import { startJobs } from './start-jobs.ts'
 import { countOf, type Queryable, rowsOf } from './types.ts'
 
@@ -36,28 +36,12 @@ export interface ClaimOptions extends CandidateOptions {
   readonly releaseKeys: readonly string[]
 }
 
-/**
- * Candidates in GoodJob's order, their advisory locks, the start of each attempt and its execution row, in one statement.
- *
- * `locked` pulls candidates one by one until it has enough: one that another process holds costs a look at the next. A CTE is
- * computed once, so no lock is taken twice (GoodJob's phantom locks).
- */
+/** Candidates in GoodJob's order, their advisory locks, the start of each attempt and its execution row, in one statement. */
 const claimJobs = (facts: Facts, options: ClaimOptions, parameters: Parameters): string => {
   const now = parameters.add(options.now, facts.timestampType)
   const processId = parameters.add(options.processId, 'uuid')
   return `
-WITH released AS MATERIALIZED (
-  SELECT count(pg_advisory_unlock(key)) AS keys FROM unnest(${parameters.add(options.releaseKeys, 'bigint[]')}) AS key
-),
-candidate AS MATERIALIZED (${candidates(facts, options, parameters, ['id', 'performed_at'])}
-),
-locked AS MATERIALIZED (
-  SELECT id, performed_at, ${sinceStatementBegan(now)} AS starts_at, gen_random_uuid() AS execution_id
-  FROM candidate
-  WHERE CASE WHEN id = ANY (${parameters.add(options.runningIds, 'uuid[]')}) THEN false
-    ELSE pg_try_advisory_lock(${jobLockKeySql('id')}) END
-  LIMIT ${parameters.add(options.limit, 'int')}
-),
+WITH ${lockedCandidates(facts, options, parameters, { columns: ['id', 'performed_at'], now })},
 ${startJobs(facts, now, processId)}
 SELECT started.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
   batch_callback_id, created_at, scheduled_at, executions_count, interrupted_at, execution_id

@@ -1,51 +1,32 @@
-import { jobLockKeySql } from './advisory-lock.ts'
-import { candidateOrder, candidates } from './claim-candidates.ts'
+import { candidateOrder } from './claim-candidates.ts'
 import type { Facts } from './database.ts'
 import type { ClaimedRow, ClaimOptions } from './jobs-claim.ts'
 import type { OutcomeRow } from './jobs-outcome.ts'
+import { lockedCandidates } from './locked-candidates.ts'
 import { Parameters, statementName } from './parameters.ts'
 import { between, sinceStatementBegan } from './row-times.ts'
-import { nextExecutionsCount, startJobs } from './start-jobs.ts'
+import { NEXT_EXECUTIONS_COUNT, startJobs } from './start-jobs.ts'
 import type { Statement } from './types.ts'
 
-const COLUMNS = [
-  ...[
-    'id',
-    'job_class',
-    'queue_name',
-    'priority',
-    'serialized_params',
-    'labels',
-    'concurrency_key',
-    'cron_key',
-    'batch_id',
-  ],
-  ...['batch_callback_id', 'scheduled_at', 'created_at', 'executions_count', 'performed_at'],
-]
+/** What a round needs of each job; `locked` must have it all, as nothing is read a second time. */
+const COLUMNS =
+  `id job_class queue_name priority serialized_params labels concurrency_key cron_key batch_id batch_callback_id
+  scheduled_at created_at executions_count performed_at`.split(/\s+/)
 
 /**
  * Candidates in GoodJob's order, locked but not started: their row locks last as long as the transaction, their advisory locks
  * as long as the session. To any other worker such a job is taken, as one that runs.
  */
-const lockJobsText = (facts: Facts, options: ClaimOptions, parameters: Parameters): string => `
-WITH released AS MATERIALIZED (
-  SELECT count(pg_advisory_unlock(key)) AS keys FROM unnest(${parameters.add(options.releaseKeys, 'bigint[]')}) AS key
-),
-candidate AS MATERIALIZED (${candidates(facts, options, parameters, COLUMNS)}
-),
-locked AS MATERIALIZED (
-  SELECT ${COLUMNS.join(', ')}, ${sinceStatementBegan(parameters.add(options.now, facts.timestampType))} AS starts_at,
-    gen_random_uuid() AS execution_id
-  FROM candidate
-  WHERE CASE WHEN id = ANY (${parameters.add(options.runningIds, 'uuid[]')}) THEN false
-    ELSE pg_try_advisory_lock(${jobLockKeySql('id')}) END
-  LIMIT ${parameters.add(options.limit, 'int')}
-)
+const lockJobsText = (facts: Facts, options: ClaimOptions, parameters: Parameters): string => {
+  const now = parameters.add(options.now, facts.timestampType)
+  return `
+WITH ${lockedCandidates(facts, options, parameters, { columns: COLUMNS, now })}
 SELECT id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id, batch_callback_id,
-  created_at, scheduled_at, ${nextExecutionsCount()} AS executions_count, performed_at AS interrupted_at, execution_id, starts_at
+  created_at, scheduled_at, ${NEXT_EXECUTIONS_COUNT} AS executions_count, performed_at AS interrupted_at, execution_id, starts_at
 FROM released
 LEFT JOIN locked ON true
 ORDER BY ${candidateOrder(options, parameters, 'locked')}`
+}
 
 /** Locks up to `limit` jobs inside a transaction of the session that keeps their advisory locks. */
 export const lockJobs = (facts: Facts, options: ClaimOptions): Statement => {
@@ -97,7 +78,7 @@ WITH outcome AS MATERIALIZED (
 finished AS (
   UPDATE good_jobs
   SET performed_at = outcome.starts_at,
-      executions_count = ${nextExecutionsCount()},
+      executions_count = ${NEXT_EXECUTIONS_COUNT},
       finished_at = outcome.finished_at,
       error = outcome.error,
       error_event = outcome.error_event,

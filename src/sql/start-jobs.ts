@@ -11,7 +11,7 @@ export const startJobs = (facts: Facts, now: string, processId: string): string 
       locked_at = ${now},
       ${facts.hasLockType ? 'lock_type = 2,' : ''}
       performed_at = locked.starts_at,
-      executions_count = ${nextExecutionsCount()},
+      executions_count = ${NEXT_EXECUTIONS_COUNT},
       error = CASE WHEN locked.performed_at IS NULL THEN error ELSE ${interruptedText('locked.performed_at')} END,
       error_event = CASE WHEN locked.performed_at IS NULL THEN error_event ELSE 0 END,
       updated_at = greatest(${sinceStatementBegan(now)}, locked.starts_at + interval '2 microseconds')
@@ -37,9 +37,8 @@ execution AS (
 /** A row that counts to the end of the column must not make the claim of all others fail. */
 const INT4_MAX = 2 ** 31 - 1
 
-/** The count of attempts with this one; `column` is executions_count of the row as it was. */
-export const nextExecutionsCount = (column = 'executions_count'): string =>
-  `least(coalesce(${column}, 0), ${INT4_MAX - 1}) + 1`
+/** The count of attempts with this one, of the row as it was. */
+export const NEXT_EXECUTIONS_COUNT = `least(coalesce(executions_count, 0), ${INT4_MAX - 1}) + 1`
 
 // GoodJob 4.18 interrupt_errors.rb and job.rb#perform: the text stored for an attempt that never reported back.
 const interruptedText = (performedAt: string): string =>

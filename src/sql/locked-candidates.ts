@@ -1,0 +1,31 @@
+import { jobLockKeySql } from './advisory-lock.ts'
+import { candidates } from './claim-candidates.ts'
+import type { Facts } from './database.ts'
+import type { ClaimOptions } from './jobs-claim.ts'
+import type { Parameters } from './parameters.ts'
+import { sinceStatementBegan } from './row-times.ts'
+
+/**
+ * The CTEs that a claim begins with: `released`, the advisory locks that ended attempts give up on the way, and `locked`, up to `limit`
+ * candidates with these columns of good_jobs, whose advisory locks are ours now, with the start and the execution id of each attempt.
+ *
+ * `locked` pulls candidates one by one until it has enough: one that another process holds costs a look at the next. A CTE is
+ * computed once, so no lock is taken twice (GoodJob's phantom locks). `now` is a placeholder.
+ */
+export const lockedCandidates = (
+  facts: Facts,
+  options: ClaimOptions,
+  parameters: Parameters,
+  { columns, now }: { readonly columns: readonly string[]; readonly now: string },
+): string => `released AS MATERIALIZED (
+  SELECT count(pg_advisory_unlock(key)) AS keys FROM unnest(${parameters.add(options.releaseKeys, 'bigint[]')}) AS key
+),
+candidate AS MATERIALIZED (${candidates(facts, options, parameters, columns)}
+),
+locked AS MATERIALIZED (
+  SELECT ${columns.join(', ')}, ${sinceStatementBegan(now)} AS starts_at, gen_random_uuid() AS execution_id
+  FROM candidate
+  WHERE CASE WHEN id = ANY (${parameters.add(options.runningIds, 'uuid[]')}) THEN false
+    ELSE pg_try_advisory_lock(${jobLockKeySql('id')}) END
+  LIMIT ${parameters.add(options.limit, 'int')}
+)`
