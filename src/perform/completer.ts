@@ -51,6 +51,11 @@ export class Completer {
     return this.#pending.length + this.#flushing.length + Math.max(0, this.#held.count - HELD_ALLOWANCE)
   }
 
+  /** Whether Postgres is there, as far as the connection for outcomes knows. */
+  get isConnected(): boolean {
+    return this.#writer.isConnected
+  }
+
   async connect(): Promise<void> {
     await this.#writer.connect()
   }

@@ -42,6 +42,10 @@ export class OutcomeWriter {
     this.#session = new Session({ config: writerConfig(options.database), settings })
   }
 
+  get isConnected(): boolean {
+    return this.#session.isConnected
+  }
+
   async connect(): Promise<void> {
     await this.#session.connect()
   }

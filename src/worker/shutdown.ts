@@ -16,6 +16,8 @@ export interface ShutdownOptions {
 
 /** Bodies that honour their signal get this long to end after it fired. */
 const ABORT_GRACE_MS = 500
+/** Outcomes on their way to a Postgres that is there get this long, whatever the timeout says: their bodies are done. */
+const WRITE_GRACE_MS = 5_000
 /** A part that waits for Postgres gets this long to close; a Postgres that says nothing must not hold up the end of a process. */
 const CLOSE_MS = 2_000
 /** The process row is worth more patience: without it the next worker has the jobs at once. */
@@ -46,7 +48,7 @@ export const shutDown = async (parts: CapsuleParts, options: ShutdownOptions): P
   if (isEnded) return closeAll(parts, options, deadline)
   const remaining = bodiesOf(parts).then(() => closeAll(parts, options, deadline))
   remaining.catch((error) => events.emit('worker_error', { processId: options.processId, part: 'shutdown', error }))
-  return settles(performer.drained(), ABORT_GRACE_MS)
+  return lastOutcomesWritten(parts)
 }
 
 const bodiesOf = ({ schedulers }: CapsuleParts): Promise<unknown> =>
@@ -59,6 +61,9 @@ const waitForBodies = async (parts: CapsuleParts, { timeout, abort }: ShutdownOp
 
 const limitMsOf = ({ timeout }: Pick<ShutdownOptions, 'timeout'>): number =>
   timeout === null || timeout < 0 ? Number.POSITIVE_INFINITY : timeout * 1000
+
+const lastOutcomesWritten = ({ performer, completer }: CapsuleParts): Promise<boolean> =>
+  settles(performer.drained(), completer.isConnected ? WRITE_GRACE_MS : ABORT_GRACE_MS)
 
 /** Whether `work` ends within the limit and before `abort`. */
 const settles = async (work: Promise<unknown>, limitMs: number, abort?: AbortSignal): Promise<boolean> => {
@@ -79,19 +84,20 @@ const settles = async (work: Promise<unknown>, limitMs: number, abort?: AbortSig
 
 /** While Postgres is away, outcomes that the time does not suffice for are given up: their jobs run again as interrupted. */
 const closeAll = async (
-  { performer, completer, lanes, tracker, watch }: CapsuleParts,
+  parts: CapsuleParts,
   { processId, abort, finish }: ShutdownOptions,
   deadline: number,
 ): Promise<boolean> => {
+  const { performer, completer, lanes, tracker, watch } = parts
   // A second signal ends the wait for a Postgres that is away, not the write of what has just ended.
   const isWritten =
-    (await settles(performer.drained(), deadline - performance.now(), abort)) ||
-    (await settles(performer.drained(), ABORT_GRACE_MS))
+    (await settles(performer.drained(), deadline - performance.now(), abort)) || (await lastOutcomesWritten(parts))
   const unwritten = performer.pendingOutcomes
   await settles(completer.close(), CLOSE_MS)
   watch.stop()
   await settles(Promise.all(lanes.map((lane) => lane.close())), CLOSE_MS)
-  const isRemoved = await settles(tracker.stop(), PROCESS_ROW_MS).catch((error) => {
+  // One that had no answer for the outcomes has had its time.
+  const isRemoved = await settles(tracker.stop(), isWritten ? PROCESS_ROW_MS : CLOSE_MS).catch((error) => {
     events.emit('worker_error', { processId, part: 'process row', error })
     return false
   })

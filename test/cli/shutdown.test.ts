@@ -129,6 +129,22 @@ describe('during a reconnect', () => {
     },
   )
 
+  test('a Postgres that is slow gets time to write what ended, also with a timeout of 0, and the exit code is 0', async () => {
+    await using wire = await Wire.start(world.url)
+    await using worker = start(wire.url(), '--shutdown-timeout', '0')
+    await worker.says(/ready/)
+    wire.hold('toServer', { names: /Completer/ })
+    const id = await enqueue(TimedJob, {}, 5)
+    await worker.says(new RegExp(`ended ${id}`))
+    worker.signal('SIGTERM')
+    await worker.says(/Asked to stop/)
+    await world.sql('SELECT pg_sleep(1.5)')
+    wire.release()
+    expect((await worker.ended()).code).toBe(0)
+    expect(await world.job(id)).toMatchObject({ finished_at: expect.any(Date), error: null, locked_by_id: null })
+    expect(await world.sql('SELECT FROM good_job_processes')).toEqual([])
+  })
+
   test('a Postgres that says nothing does not hold up a timeout of 0, and the exit code is 1', async () => {
     await using wire = await Wire.start(world.url)
     await using worker = start(wire.url(), '--shutdown-timeout', '0')
