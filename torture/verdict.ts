@@ -51,6 +51,8 @@ export interface CallbackCount {
   readonly missing: number
   /** The process in Ruby that ended the batch met a fault before it had enqueued them. */
   readonly lost_by_ruby: number
+  /** A process in Ruby stamped the batch long after the failure: docs/batches.md says that such a batch waits for a person. */
+  readonly unproven: number
   readonly duplicated: number
   readonly invented: number
 }
@@ -181,11 +183,19 @@ WITH batch AS (
     EXISTS (
       SELECT FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
       WHERE member.batch_id = batch.id AND e.error IS NOT NULL AND e.error_event IN (1, 5)
-    ) AS was_discarded
+    ) AS was_discarded,
+    (
+      SELECT max(e.finished_at) < batch.discarded_at - interval '5 seconds' AND bool_or(worker.side = 'ruby')
+      FROM good_jobs member
+      JOIN good_job_executions e ON e.active_job_id = member.id
+      LEFT JOIN fleet_workers worker USING (process_id)
+      WHERE member.batch_id = batch.id AND e.error_event IN (1, 5) AND e.finished_at <= batch.discarded_at
+    ) IS TRUE AS was_stamped_late
   FROM good_job_batches batch WHERE enqueued_at IS NOT NULL
 ),
 owed AS (
   SELECT id, description, event, ended_in_faulty_ruby, event <> 'discard' OR was_discarded AS is_owed,
+    event = 'success' AND was_stamped_late AS is_unproven,
     (
       SELECT count(*) FROM good_jobs
       WHERE batch_callback_id = batch.id AND serialized_params #>> '{arguments,1,event,value}' = event
@@ -193,8 +203,9 @@ owed AS (
   FROM batch, unnest(ARRAY['success', 'finish', 'discard']) AS event
 )
 SELECT description AS batches, event, count(*) FILTER (WHERE is_owed)::integer AS owed, sum(given)::integer AS given,
-  count(*) FILTER (WHERE is_owed AND given = 0 AND NOT ended_in_faulty_ruby)::integer AS missing,
-  count(*) FILTER (WHERE is_owed AND given = 0 AND ended_in_faulty_ruby)::integer AS lost_by_ruby,
+  count(*) FILTER (WHERE is_owed AND given = 0 AND NOT ended_in_faulty_ruby AND NOT is_unproven)::integer AS missing,
+  count(*) FILTER (WHERE is_owed AND given = 0 AND ended_in_faulty_ruby AND NOT is_unproven)::integer AS lost_by_ruby,
+  count(*) FILTER (WHERE is_owed AND given = 0 AND is_unproven)::integer AS unproven,
   coalesce(sum(given - 1) FILTER (WHERE given > 1), 0)::integer AS duplicated,
   count(*) FILTER (WHERE NOT is_owed AND given > 0)::integer AS invented
 FROM owed GROUP BY 1, 2 ORDER BY 1, 2`

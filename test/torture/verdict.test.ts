@@ -188,3 +188,23 @@ test('callbacks that were owed and not given, given twice or not owed are told',
     '1 success callbacks of node batches missing',
   ])
 })
+
+test('a success that is missing because Ruby stamped its batch long after the failure is counted apart', async () => {
+  const missing = async (worker: string, stampedAt: number): Promise<string[]> => {
+    await world.sql('TRUNCATE fleet_attempts, good_jobs, good_job_executions, good_job_batches')
+    await world.sql('DROP TABLE IF EXISTS fleet_runs')
+    const batchId = randomUUID()
+    await world.sql(
+      `INSERT INTO good_job_batches (id, created_at, updated_at, description, enqueued_at, discarded_at, jobs_finished_at, finished_at)
+       VALUES ($1, $2, $2, 'shared', $2, $3, $3, $3)`,
+      [batchId, at(0), at(stampedAt)],
+    )
+    const id = await addJob([{ worker, from: 1, to: 2 }], { batch_id: batchId })
+    await world.sql(`UPDATE good_job_executions SET error = 'x', error_event = 5 WHERE active_job_id = $1`, [id])
+    return (await violations()).filter((line) => line.includes('success'))
+  }
+  const told = ['1 success callbacks of shared batches missing']
+  expect(await missing('skiplocked-1', 20)).toEqual([])
+  expect(await missing('skiplocked-1', 4)).toEqual(told)
+  expect(await missing('node-1', 20)).toEqual(told)
+})
