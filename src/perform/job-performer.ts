@@ -25,7 +25,8 @@ export interface JobPerformerOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly locate: (gid: GlobalID) => Promise<unknown>
-  readonly loadBatches: (ids: readonly string[]) => Promise<ReadonlyMap<string, Batch>>
+  /** Tries until it can or `signal` aborts. */
+  readonly loadBatches: (ids: readonly string[], signal: AbortSignal) => Promise<ReadonlyMap<string, Batch>>
   readonly isShuttingDown: () => boolean
   readonly paused: () => Promise<Pauses>
   readonly onSettled: (settled: SettledAttempt) => void
@@ -44,6 +45,7 @@ export class JobPerformer {
   readonly #options: JobPerformerOptions
   readonly #claimer: Claimer
   readonly #attempts = new Map<string, RunningAttempt>()
+  readonly #aborting = new AbortController()
 
   constructor(options: JobPerformerOptions) {
     this.#options = options
@@ -62,7 +64,10 @@ export class JobPerformer {
   /** Claims up to `limit` jobs of the registered classes; their bodies have not begun yet. `limit` is asked when it is the claim's turn. */
   async claim(lane: Lane, selector: QueueSelector, limit: () => number, cursor: ClaimCursor): Promise<Claim> {
     const claim = await this.#claimer.claim(lane, selector, limit, cursor)
-    for (const attempt of claim.attempts) this.#attempts.set(attempt.row.id, attempt)
+    for (const attempt of claim.attempts) {
+      this.#attempts.set(attempt.row.id, attempt)
+      if (this.#aborting.signal.aborted) attempt.abort(this.#aborting.signal.reason)
+    }
     return claim
   }
 
@@ -75,12 +80,22 @@ export class JobPerformer {
   /** The batches of a claim, read together, so that `job.batch` is there when a body asks. */
   loadBatches(attempts: readonly RunningAttempt[]): Promise<ReadonlyMap<string, Batch>> {
     const ids = new Set(attempts.flatMap(({ row }) => row.batch_id ?? row.batch_callback_id ?? []))
-    return ids.size === 0 ? Promise.resolve(NO_BATCHES) : this.#options.loadBatches([...ids])
+    return ids.size === 0 ? Promise.resolve(NO_BATCHES) : this.#options.loadBatches([...ids], this.#aborting.signal)
   }
 
-  /** Runs one body; resolves when it has ended and its outcome is in the completer's hands. Never rejects. */
+  /** Asks all bodies to stop; what is claimed but has not begun does not begin. */
+  abort(): void {
+    const reason = new GoodJobError('the worker shut down while the job ran')
+    this.#aborting.abort(reason)
+    for (const attempt of this.#attempts.values()) attempt.abort(reason)
+  }
+
+  /**
+   * Runs one body, unless it was told to stop before it began; resolves when it has ended and its outcome is in the completer's
+   * hands. Never rejects.
+   */
   async perform(attempt: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
-    const result = await this.#execute(attempt, batches)
+    const result = attempt.state === 'running' ? await this.#execute(attempt, batches) : NOT_BEGUN
     attempt.end()
     this.#complete(attempt, result)
     return result
@@ -178,6 +193,16 @@ export class JobPerformer {
 }
 
 const NO_BATCHES: ReadonlyMap<string, Batch> = new Map()
+
+/** Never written: whatever stopped the attempt drops it. */
+const NOT_BEGUN: ExecutionResult = {
+  outcome: 'interrupted',
+  error: { text: 'GoodJob::InterruptedError: told to stop before it began', backtrace: [] },
+  errorEvent: 0,
+  isUnhandled: true,
+  reenqueue: null,
+  job: null,
+}
 
 /**
  * A body that was told to stop and threw did not fail: the job runs again as interrupted, as after Ruby killed its thread. What

@@ -114,7 +114,7 @@ const buildPerformer = (
     ...options,
     completer: parts.completer,
     locate: (gid) => locateRecord(gid, adapter),
-    loadBatches: (ids) => loadBatchesUntil(ids, adapter, processId, stopping),
+    loadBatches: (ids, signal) => loadBatchesUntil(ids, adapter, processId, signal),
     isShuttingDown: () => stopping.aborted,
     paused: () => adapter.paused(),
     onSettled: ({ result, write, unlocked }) => {

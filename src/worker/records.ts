@@ -15,7 +15,7 @@ export const locateRecord = async (gid: GlobalID, adapter: Adapter): Promise<unk
   return batch
 }
 
-/** The batches of claimed jobs; while Postgres is away the jobs wait, because they are claimed already. */
+/** The batches of claimed jobs; while Postgres is away the jobs wait, because they are claimed already. Without them if `signal` aborts. */
 export const loadBatchesUntil = async (
   ids: readonly string[],
   adapter: Adapter,

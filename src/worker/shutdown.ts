@@ -1,4 +1,3 @@
-import { GoodJobError } from '../errors.ts'
 import { events } from '../events.ts'
 import { sleep } from '../time.ts'
 import type { CapsuleParts } from './capsule-parts.ts'
@@ -34,15 +33,13 @@ export const shutDown = async (parts: CapsuleParts, options: ShutdownOptions): P
   poller.stop()
   await notifier?.stop()
   // A claim that nobody answers ends when its lane is closed.
-  await settles(options.loops, Math.max(ABORT_GRACE_MS, limitMsOf(options)), options.abort)
+  const claimsNoMore = await settles(options.loops, Math.max(ABORT_GRACE_MS, limitMsOf(options)), options.abort)
   const isIdle = await waitForBodies(parts, options)
   if (!isIdle) {
     const activeJobIds = [...performer.attempts.keys()]
     events.emit('scheduler_shutdown_kill', { processId: options.processId, activeJobIds })
-    for (const attempt of performer.attempts.values()) {
-      attempt.abort(new GoodJobError(`the worker shut down while job ${attempt.row.id} ran`))
-    }
   }
+  if (!isIdle || !claimsNoMore) performer.abort()
   const isEnded = isIdle || (await settles(bodiesOf(parts), ABORT_GRACE_MS))
   await settles(maintenance.stop(), CLOSE_MS)
   if (isEnded) return closeAll(parts, options, deadline)
