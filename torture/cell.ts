@@ -5,7 +5,7 @@ import { registerWorker } from './fleet.ts'
 import { EnqueueJob, NodeJob, type Plan, RubyJob, SharedJob } from './jobs.ts'
 import { Random } from './random.ts'
 import { judge, prepareRuns, type Verdict } from './verdict.ts'
-import { type FleetWorker, type Strategy, startWorker } from './worker-process.ts'
+import { type FleetWorker, isRuby, type Strategy, startWorker } from './worker-process.ts'
 
 export interface CellOptions {
   readonly databaseUrl: string
@@ -19,11 +19,12 @@ export interface CellOptions {
   readonly script: string
 }
 
-const THREADS = 4
+/** Fewer in Node, or it would have taken everything before Ruby looks: both sides are to meet at the head of the queue. */
+const THREADS = { node: 2, ruby: 4 } as const
 /** Jobs that one statement enqueues, and one job of Ruby. */
-const PAGE = 50
-/** Enqueues go on while jobs are worked: that many may be waiting. */
-const BACKLOG = 400
+const PAGE = { node: 80, ruby: 20 } as const
+/** Enqueues go on while jobs are worked: that many of a queue may be waiting. */
+const BACKLOG = 200
 
 /** Lets a fleet without faults work that many jobs, enqueued by both sides meanwhile; answers what the ledger says. */
 export const runCell = async (options: CellOptions): Promise<Verdict> => {
@@ -37,7 +38,7 @@ export const runCell = async (options: CellOptions): Promise<Verdict> => {
         databaseUrl,
         ledgerUrl: databaseUrl,
         pool,
-        threads: THREADS,
+        threads: isRuby(strategy) ? THREADS.ruby : THREADS.node,
         logFolder,
       }),
     ),
@@ -59,15 +60,15 @@ const stop = async (worker: FleetWorker): Promise<void> => {
   await worker.exited
 }
 
-/** Half of them from here, half from Ruby, which enqueues inside jobs of its own. */
+/** Most of them from here, the others from Ruby, which enqueues inside jobs of its own. */
 const enqueueAll = async ({ databaseUrl, pool, jobs, seed }: CellOptions): Promise<string[]> => {
   const random = new Random(seed)
   const adapter = new Adapter({ databaseUrl })
   const wanted: string[] = []
-  for (let left = jobs; left > 0; left -= 2 * PAGE) {
-    while ((await countOpen(pool)) > BACKLOG) await sleep(20)
-    const here = Array.from({ length: Math.min(PAGE, Math.ceil(left / 2)) }, () => jobOf(random))
-    const there = new EnqueueJob(Array.from({ length: Math.min(PAGE, Math.floor(left / 2)) }, () => planInRuby(random)))
+  for (let left = jobs; left > 0; left -= PAGE.node + PAGE.ruby) {
+    while (await isFull(pool)) await sleep(20)
+    const here = Array.from({ length: PAGE.node }, () => jobOf(random))
+    const there = new EnqueueJob(Array.from({ length: PAGE.ruby }, () => planInRuby(random)))
     await adapter.enqueueAll([...here, there])
     wanted.push(...here.map(({ jobId }) => jobId))
   }
@@ -75,34 +76,27 @@ const enqueueAll = async ({ databaseUrl, pool, jobs, seed }: CellOptions): Promi
   return wanted
 }
 
-const jobOf = (random: Random): Job => {
-  const job = new (random.pick([SharedJob, SharedJob, SharedJob, NodeJob, RubyJob]) ?? SharedJob)(...planOf(random))
-  return job.set(waitOf(random))
-}
+/** Of twenty jobs that many are of a queue of one side. */
+const CLASSES = [...Array.from({ length: 17 }, () => SharedJob), NodeJob, NodeJob, RubyJob] as const
 
-const planInRuby = (random: Random) => {
-  const name = random.pick([
-    'Fleet::SharedJob',
-    'Fleet::SharedJob',
-    'Fleet::SharedJob',
-    'Node::FleetJob',
-    'Fleet::RubyJob',
-  ])
-  return [name, waitOf(random), planOf(random)]
-}
+const classOf = (random: Random) => random.pick(CLASSES) ?? SharedJob
 
-/** Tiny bodies, so that claims meet; some of the jobs are retried. */
-const planOf = (random: Random): Plan => [random.whole(0, 5), random.chance(0.1) ? 1 : 0, 0]
+const jobOf = (random: Random): Job => new (classOf(random))(...planOf(random)).set(waitOf(random))
+
+const planInRuby = (random: Random) => [classOf(random).jobClass, waitOf(random), planOf(random)]
+
+/** Bodies that leave the slower side its share of the jobs, and let claims meet; some of the jobs are retried. */
+const planOf = (random: Random): Plan => [random.whole(0, 60), random.chance(0.1) ? 1 : 0, 0]
 
 const waitOf = (random: Random): { wait?: number } => (random.chance(0.1) ? { wait: random.whole(1, 2) } : {})
 
-const countOpen = async (pool: Pool): Promise<number> => {
-  const { rows } = await pool.query<{ jobs: number }>(
-    'SELECT count(*)::integer AS jobs FROM good_jobs WHERE finished_at IS NULL',
-  )
-  return rows[0]?.jobs ?? 0
-}
+const OPEN = 'SELECT queue_name, count(*)::integer AS jobs FROM good_jobs WHERE finished_at IS NULL GROUP BY 1'
+
+const openJobs = async (pool: Pool): Promise<number[]> =>
+  (await pool.query<{ jobs: number }>(OPEN)).rows.map(({ jobs }) => jobs)
+
+const isFull = async (pool: Pool): Promise<boolean> => (await openJobs(pool)).some((jobs) => jobs > BACKLOG)
 
 const untilNoneIsOpen = async (pool: Pool): Promise<void> => {
-  while ((await countOpen(pool)) > 0) await sleep(50)
+  while ((await openJobs(pool)).length > 0) await sleep(50)
 }

@@ -15,6 +15,8 @@ export interface Pairs {
 export interface Verdict {
   readonly jobs: number
   readonly attempts: Readonly<Record<string, number>>
+  /** Those of jobs that either side may run. */
+  readonly sharedAttempts: Readonly<Record<string, number>>
   readonly interrupted: number
   /** Jobs without an end, or without a body that says it is done. */
   readonly lost: number
@@ -221,6 +223,9 @@ export const judge = async (pool: Pool, wanted: readonly string[]): Promise<Verd
     jobs: counts[0]?.jobs ?? 0,
     interrupted: counts[0]?.interrupted ?? 0,
     attempts: await bySide(BY_SIDE('SELECT side FROM fleet_attempts', 'true')),
+    sharedAttempts: await bySide(
+      BY_SIDE('SELECT side, job_class FROM fleet_attempts', "job_class = 'Fleet::SharedJob'"),
+    ),
     lost: (await rows(LOST, [wanted])).length,
     spoilt: (await rows(`SELECT FROM good_jobs WHERE ${IS_SPOILT}`)).length,
     overlaps: await rows<Pairs>(pairs(IS_OVERLAP, EXCUSES_OVERLAP)),
