@@ -24,7 +24,16 @@ export interface HeldClaim {
 /** What a claim takes, as far as the lane does not know it. */
 export type ClaimRequest = Pick<
   ClaimOptions,
-  'selector' | 'jobClasses' | 'sort' | 'honoursPauses' | 'selectLimit' | 'limit' | 'now' | 'dueUntil' | 'from'
+  | 'selector'
+  | 'jobClasses'
+  | 'sort'
+  | 'honoursPauses'
+  | 'selectLimit'
+  | 'limit'
+  | 'now'
+  | 'dueUntil'
+  | 'from'
+  | 'fallenDue'
 >
 
 /** What a round of deferred starts runs with. */

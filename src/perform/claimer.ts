@@ -152,7 +152,7 @@ export class Claimer {
     return gate
   }
 
-  #request(selector: QueueSelector, { limit, from }: Look): ClaimRequest {
+  #request(selector: QueueSelector, { limit, from, fallenDue }: Look): ClaimRequest {
     const { clock, registry, configuration } = this.#options
     // Read before the stamp of the rows: no job starts before its time.
     const due = dueUntil(clock)
@@ -160,6 +160,7 @@ export class Claimer {
       selector,
       limit,
       from,
+      fallenDue: fallenDue && { before: fallenDue.before, after: dueSince(clock, fallenDue.withinMs) },
       jobClasses: registry.names(),
       sort: configuration.dequeueQuerySort,
       honoursPauses: configuration.enablePauses,
@@ -176,3 +177,7 @@ export class Claimer {
 
 /** A message tells a start cut to its millisecond, perhaps by a clock a little ahead: what starts within the current one is due. */
 const dueUntil = (clock: Clock): string => microsecondText(clock.now().getTime() * 1000 + 999)
+
+/** With a second for clocks that differ and enqueuing transactions that were still open. */
+const dueSince = (clock: Clock, withinMs: number): string =>
+  microsecondText(Math.floor(clock.now().getTime() - withinMs - 1_000) * 1000)

@@ -30,6 +30,14 @@ export interface CandidateOptions {
   readonly dueUntil: string
   /** Where to begin; what sorts before is not looked at. @default the head of the queue */
   readonly from?: Position | undefined
+  /** Only jobs that fell due lately. @default any that are due */
+  readonly fallenDue?: FallenDue | undefined
+}
+
+/** Jobs whose time came after `after`, of those that sort before a position if there is one. */
+export interface FallenDue {
+  readonly after: string
+  readonly before: Position | undefined
 }
 
 /** ` AND …` for the queues of a pool; empty for all queues. */
@@ -73,7 +81,8 @@ export const candidates = (
   columns: readonly string[],
 ): string => {
   const statement = new CandidateQuery(facts, options, parameters)
-  const { selector } = options
+  const { selector, fallenDue } = options
+  if (fallenDue !== undefined) return statement.fallenDue(columns, fallenDue)
   if (selector.kind !== 'include') return statement.locked(columns, queuePredicate(selector, parameters), options.from)
   // A queue that is named twice must not yield a job twice: its advisory lock would be taken twice.
   const [queue, ...others] = new Set(selector.queues)
@@ -147,6 +156,40 @@ class CandidateQuery {
     WHERE good_jobs.id = ranked.id AND good_jobs.queue_name = ranked.queue_name AND ${this.#isWaiting}
     FOR NO KEY UPDATE SKIP LOCKED
   ) AS job`
+  }
+
+  /** By the index of that order, and then sorted: in the order of jobs it would have to walk past all that are not due yet. */
+  fallenDue(columns: readonly string[], { after, before }: FallenDue): string {
+    const { sort, selector } = this.#options
+    const isOurs = `${this.#isWaiting} ${queuePredicate(selector, this.#parameters)}`
+    return `
+  SELECT job.*
+  FROM (
+    SELECT id FROM (
+      SELECT id, queue_name, priority, ${sort}
+      FROM good_jobs
+      WHERE ${isOurs} AND scheduled_at > ${this.#parameters.add(after, this.#facts.timestampType)} ${this.#isBefore(before)}
+      ORDER BY good_jobs.scheduled_at
+      LIMIT ${this.#selectLimit}
+    ) AS due
+    ORDER BY ${candidateOrder(this.#options, this.#parameters, 'due')}
+  ) AS ranked
+  CROSS JOIN LATERAL (
+    SELECT ${columns.join(', ')}
+    FROM good_jobs
+    WHERE good_jobs.id = ranked.id AND ${isOurs}
+    FOR NO KEY UPDATE SKIP LOCKED
+  ) AS job`
+  }
+
+  #isBefore(before: Position | undefined): string {
+    if (before === undefined) return ''
+    const { selector, sort } = this.#options
+    const end = `${this.#parameters.add(before.priority, 'int')}, ${this.#parameters.add(before.at, this.#facts.timestampType)}`
+    if (selector.kind !== 'include' || !selector.isOrdered) return `AND (priority, ${sort}) < (${end})`
+    const queues = this.#parameters.add(selector.queues, 'text[]')
+    const queue = this.#parameters.add(before.queueName, 'text')
+    return `AND (array_position(${queues}, queue_name), priority, ${sort}) < (array_position(${queues}, ${queue}), ${end})`
   }
 
   #unlocked(columns: readonly string[], predicate: string): string {

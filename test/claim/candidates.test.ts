@@ -117,40 +117,99 @@ const notBefore = (
   })
 }
 
-test('a lane claims exactly what a plain query finds, in its order, from any position on [GJ-037, GJ-038, GJ-039]', async () => {
-  const database = new Database({ databaseUrl: world.url })
-  const lanes = Object.fromEntries(
-    SORTS.map((sort) => [
-      sort,
-      new Lane({ database, processId: PROCESS_ID, sort, deferStartMs: 0, onClaimsLost: () => {}, onReady: () => {} }),
-    ]),
-  ) as Record<Sort, Lane>
-  for (const lane of Object.values(lanes)) await lane.connect()
+/** Jobs that sort before a position; in queues that are served in turn, also those of earlier queues. */
+const before = (
+  rows: readonly JobRow[],
+  end: Position | undefined,
+  selector: QueueSelector,
+  sort: Sort,
+): readonly JobRow[] => {
+  if (end === undefined) return rows
+  const queues = selector.kind === 'include' && selector.isOrdered ? selector.queues : []
+  const turn = (name: string | null) => queues.indexOf(name ?? '')
+  return rows.filter((row) => {
+    if (turn(row.queue_name) !== turn(end.queueName)) return turn(row.queue_name) < turn(end.queueName)
+    if (row.priority === null) return false
+    return row.priority < end.priority || (row.priority === end.priority && row[sort] < end.at)
+  })
+}
 
-  await fc.assert(
-    fc.asyncProperty(scenario, async ({ jobs, queues, classes, limits, sort, begin }) => {
-      await fill(jobs)
-      const selector = parseSelector(queues)
-      const all = await reference(selector, classes, sort)
-      const from = begin === undefined ? undefined : positionOf(all[begin % Math.max(all.length, 1)], sort)
-      const waiting = notBefore(all, from, selector, sort)
-      const lane = lanes[sort]
-      const claimed: { id: string; lockedAt: string }[] = []
-      for (const limit of limits) {
-        const now = clock.timestamp()
-        const options = { selector, jobClasses: classes, sort, selectLimit: 1000, limit, from, now, dueUntil: now }
-        const { rows } = await lane.claim(() => options)
-        expect(rows.map(({ id }) => id)).toEqual(waiting.splice(0, limit).map(({ id }) => id))
-        claimed.push(...rows.map(({ id }) => ({ id, lockedAt: now })))
-      }
-      const [locks] = await world.sql(
-        `SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
-      )
-      expect(locks).toEqual({ n: claimed.length })
-      await Promise.all(claimed.map((claim) => lane.release(claim)))
-    }),
-    { numRuns: Number(process.env.CLAIM_RUNS ?? 80) },
-  )
+/** Runs with a lane for each order. */
+const withLanes = async (run: (lanes: Record<Sort, Lane>) => Promise<void>): Promise<void> => {
+  const database = new Database({ databaseUrl: world.url })
+  const options = { database, processId: PROCESS_ID, deferStartMs: 0, onClaimsLost: () => {}, onReady: () => {} }
+  const lanes = {
+    created_at: new Lane({ ...options, sort: 'created_at' }),
+    scheduled_at: new Lane({ ...options, sort: 'scheduled_at' }),
+  }
+  for (const lane of Object.values(lanes)) await lane.connect()
+  await run(lanes)
   for (const lane of Object.values(lanes)) await lane.close()
   await database.close()
+}
+
+test('a lane claims exactly what a plain query finds, in its order, from any position on [GJ-037, GJ-038, GJ-039]', async () => {
+  await withLanes(async (lanes) => {
+    await fc.assert(
+      fc.asyncProperty(scenario, async ({ jobs, queues, classes, limits, sort, begin }) => {
+        await fill(jobs)
+        const selector = parseSelector(queues)
+        const all = await reference(selector, classes, sort)
+        const from = begin === undefined ? undefined : positionOf(all[begin % Math.max(all.length, 1)], sort)
+        const waiting = notBefore(all, from, selector, sort)
+        const lane = lanes[sort]
+        const claimed: { id: string; lockedAt: string }[] = []
+        for (const limit of limits) {
+          const now = clock.timestamp()
+          const options = { selector, jobClasses: classes, sort, selectLimit: 1000, limit, from, now, dueUntil: now }
+          const { rows } = await lane.claim(() => options)
+          expect(rows.map(({ id }) => id)).toEqual(waiting.splice(0, limit).map(({ id }) => id))
+          claimed.push(...rows.map(({ id }) => ({ id, lockedAt: now })))
+        }
+        const [locks] = await world.sql(
+          `SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+        )
+        expect(locks).toEqual({ n: claimed.length })
+        await Promise.all(claimed.map((claim) => lane.release(claim)))
+      }),
+      { numRuns: Number(process.env.CLAIM_RUNS ?? 80) },
+    )
+  })
+})
+
+test('a lane claims exactly what fell due after a time and sorts before a position, in that order', async () => {
+  const scene = fc.record({ scenario, after: fc.integer({ min: -1, max: 20 }) })
+  await withLanes(async (lanes) => {
+    await fc.assert(
+      fc.asyncProperty(scene, async ({ scenario: { jobs, queues, classes, limits, sort, begin }, after }) => {
+        await fill(jobs)
+        const selector = parseSelector(queues)
+        const all = await reference(selector, classes, sort)
+        const position = begin === undefined ? undefined : positionOf(all[begin % Math.max(all.length, 1)], sort)
+        const fallenDue = { after: instant(after), before: position }
+        const waiting = before(all, position, selector, sort).filter(
+          (row) => Date.parse(row.scheduled_at) > Date.parse(fallenDue.after),
+        )
+        const claimed: { id: string; lockedAt: string }[] = []
+        for (const limit of limits) {
+          const now = clock.timestamp()
+          const options = {
+            selector,
+            jobClasses: classes,
+            sort,
+            selectLimit: 1000,
+            limit,
+            fallenDue,
+            now,
+            dueUntil: now,
+          }
+          const { rows } = await lanes[sort].claim(() => options)
+          expect(rows.map(({ id }) => id)).toEqual(waiting.splice(0, limit).map(({ id }) => id))
+          claimed.push(...rows.map(({ id }) => ({ id, lockedAt: now })))
+        }
+        await Promise.all(claimed.map((claim) => lanes[sort].release(claim)))
+      }),
+      { numRuns: Number(process.env.CLAIM_RUNS ?? 80) },
+    )
+  })
 })

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ClaimCursor } from '../../src/claim/claim-cursor.ts'
 import type { ClaimedRow } from '../../src/sql/jobs-claim.ts'
 
@@ -35,9 +35,60 @@ test('a wake sends the next claim to the head, also one that comes while a claim
 test('an expensive look at the head is not repeated for every wake, and never put off for more than five seconds', () => {
   const cursor = moved(800)
   cursor.reset()
-  expect(cursor.begin(2, 1_001).from).toEqual(at('t2'))
+  expect(cursor.begin(2, 1_001).fallenDue).toBeDefined()
+  expect(cursor.begin(2, 1_002).from).toEqual(at('t2'))
   expect(cursor.begin(2, 5_999).from).toEqual(at('t2'))
-  expect(cursor.begin(2, 6_000).from).toBeUndefined()
+  expect(cursor.begin(2, 6_000)).toMatchObject({ from: undefined, fallenDue: undefined })
+})
+
+describe('a wake while looks at the head are expensive', () => {
+  const due = (withinMs: number) => ({ from: undefined, fallenDue: { withinMs, before: at('t2') } })
+
+  test('looks before the position for what fell due since the look at the head was sent, then goes on', () => {
+    const cursor = moved(800)
+    cursor.reset()
+    const look = cursor.begin(2, 1_500)
+    expect(look).toMatchObject(due(1_300))
+    expect(cursor.end(look, [row('t0')], 1_502)).toBe(0)
+    expect(cursor.begin(2, 1_503)).toMatchObject({ from: at('t2'), fallenDue: undefined })
+  })
+
+  test('looks there again at once while that finds as many as were asked for', () => {
+    const cursor = moved(800)
+    cursor.reset()
+    expect(cursor.end(cursor.begin(1, 1_500), [row('t0')], 1_502)).toBe(0)
+    expect(cursor.begin(1, 1_502)).toMatchObject(due(1_302))
+  })
+
+  test('that finds nothing is followed by the next after ten times what it took, also when the pool rests meanwhile', () => {
+    const cursor = moved(800)
+    cursor.reset()
+    cursor.end(cursor.begin(2, 1_500), [], 1_502)
+    cursor.reset()
+    const next = cursor.begin(2, 1_510)
+    expect(next.from).toEqual(at('t2'))
+    expect(cursor.end(next, [], 1_512)).toBe(10)
+    expect(cursor.begin(2, 1_522)).toMatchObject(due(1_322))
+  })
+
+  test('is not forgotten when it comes while such a look is under way', () => {
+    const cursor = moved(800)
+    cursor.reset()
+    const look = cursor.begin(2, 1_500)
+    cursor.reset()
+    cursor.end(look, [], 1_501)
+    expect(cursor.begin(2, 1_511)).toMatchObject(due(1_311))
+  })
+
+  test('looks everywhere when nothing was found yet, and leaves the head alone', () => {
+    const cursor = new ClaimCursor('created_at')
+    expect(cursor.end(cursor.begin(2, 0), [], 300)).toBeUndefined()
+    cursor.reset()
+    const look = cursor.begin(2, 1_000)
+    expect(look).toMatchObject({ from: undefined, fallenDue: { withinMs: 1_000, before: undefined } })
+    expect(cursor.end(look, [], 1_001)).toBe(2_299)
+    expect(cursor.begin(2, 3_300)).toMatchObject({ from: undefined, fallenDue: undefined })
+  })
 })
 
 test('a pool that runs out of jobs behind its position looks at the head before it rests', () => {
@@ -49,11 +100,11 @@ test('a pool that runs out of jobs behind its position looks at the head before 
 
   const expensive = moved(300)
   expect(expensive.end(expensive.begin(2, 1_001), [], 1_500)).toBe(2_500)
-  expect(expensive.begin(2, 4_000).from).toBeUndefined()
+  expect(expensive.begin(2, 4_000)).toMatchObject({ from: undefined, fallenDue: undefined })
 })
 
 test('jobs without priority are claimed from the head', () => {
   const cursor = new ClaimCursor('created_at')
   cursor.end(cursor.begin(1, 0), [row('t1', null)], 900)
-  expect(cursor.begin(2, 901).from).toBeUndefined()
+  expect(cursor.begin(2, 901)).toMatchObject({ from: undefined, fallenDue: undefined })
 })
