@@ -1,9 +1,12 @@
 import type { Command } from 'commander'
 import { pc } from '../colors.ts'
 import { findWaitingQueues } from '../sql/job-list.ts'
+import { findPassedJobs } from '../sql/passed-jobs.ts'
 import { listProcesses, readServer, type ServerFacts } from '../sql/process-list.ts'
 import { checkSchema, type SchemaReport } from '../sql/schema.ts'
+import { readTables } from '../sql/schema-catalog.ts'
 import { findUnproven, type UnprovenBatch } from './batches-list.ts'
+import { type Advice, MANY_PASSED, passedJobsAdvice } from './doctor-advice.ts'
 import { type DoctorProcess, doctorProcess, type IdleQueue, idleQueues } from './doctor-processes.ts'
 import { PartialFailure } from './failure.ts'
 import { agoText, plural, print, printJson, snakeCase } from './output.ts'
@@ -17,6 +20,8 @@ interface Findings {
   /** Queues with due jobs that no live process serves. */
   readonly queuesWithoutWorker: readonly IdleQueue[]
   readonly unprovenBatches: readonly UnprovenBatch[]
+  /** No problems. */
+  readonly advice: readonly Advice[]
 }
 
 /** `good-job doctor`: is everything as it should be? */
@@ -45,7 +50,7 @@ const examine = async (session: Session): Promise<Findings> => {
   const { adapter, timestamp } = session
   const db = adapter.database.pool
   const schema = await checkSchema(db)
-  const nothing = { processes: [], queuesWithoutWorker: [], unprovenBatches: [] }
+  const nothing = { processes: [], queuesWithoutWorker: [], unprovenBatches: [], advice: [] }
   if (schema.capabilities === undefined) return { server: undefined, schema, ...nothing }
   const server = await readServer(db)
   const rows = await listProcesses(db, await adapter.database.facts(), PROCESSES)
@@ -57,7 +62,20 @@ const examine = async (session: Session): Promise<Findings> => {
     processes,
     queuesWithoutWorker: idleQueues(waiting, processes),
     unprovenBatches: await findUnproven(session, UNPROVEN),
+    advice: server === undefined ? [] : await adviseOn(session, server, processes),
   }
+}
+
+const adviseOn = async (
+  { adapter, timestamp }: Session,
+  { version }: ServerFacts,
+  processes: readonly DoctorProcess[],
+): Promise<Advice[]> => {
+  const db = adapter.database.pool
+  const passed = await findPassedJobs(db, await adapter.database.facts(), timestamp, MANY_PASSED)
+  const pools = processes.filter(({ is_alive }) => is_alive).flatMap((process) => process.pools)
+  const definitions = [...((await readTables(db)).get('good_jobs')?.indexes.values() ?? [])]
+  return passedJobsAdvice(passed, { pools, definitions, version })
 }
 
 const problemsOf = ({ server, schema, processes, queuesWithoutWorker, unprovenBatches }: Findings): string[] => [
@@ -75,7 +93,7 @@ const problemsOf = ({ server, schema, processes, queuesWithoutWorker, unprovenBa
 ]
 
 const draw = (findings: Findings, problems: readonly string[], now: Date): void => {
-  const { server, schema, processes, queuesWithoutWorker, unprovenBatches } = findings
+  const { server, schema, processes, queuesWithoutWorker, unprovenBatches, advice } = findings
   if (server !== undefined) {
     const { version, database, user, is_standby, may_write } = server
     const isGood = !is_standby && may_write
@@ -104,6 +122,10 @@ const draw = (findings: Findings, problems: readonly string[], now: Date): void 
     unprovenBatches.length === 0 ? 'No unproven batches.' : 'Unproven batches (good-job batches list --unproven):',
   )
   for (const { id, description, reason } of unprovenBatches) print(`    ${id} ${description ?? ''}: ${reason}`)
+  for (const { text, statements } of advice) {
+    print(`${pc.yellow('●')} ${text}`)
+    for (const statement of statements) print(`    ${statement}`)
+  }
   print(problems.length === 0 ? pc.green('\nAll is well.') : pc.red(`\n${plural(problems.length, 'problem')}.`))
 }
 
