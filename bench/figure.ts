@@ -20,6 +20,8 @@ export interface Figure {
   readonly series: Series[]
   /** Multiple of the full number of jobs. */
   readonly scale: number
+  /** Day of the last round. */
+  readonly date?: string
 }
 
 export const median = (values: readonly number[]): number => {
@@ -28,3 +30,7 @@ export const median = (values: readonly number[]): number => {
   const upper = sorted[Math.floor(middle)] ?? Number.NaN
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2
 }
+
+/** The value below which `share` of them lie. */
+export const percentile = (values: readonly number[], share: number): number =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN

@@ -7,7 +7,8 @@ import { merge, readResults, writeResults } from './report/results.ts'
 import { type RunOptions, type Suite, shown } from './run.ts'
 import { BenchServer } from './server.ts'
 import { batchSuite } from './suites/batch.ts'
-import { backlogSuite, finishedSuite, foreignSuite, vacuumSuite } from './suites/depth.ts'
+import { finishedSuite, foreignSuite } from './suites/beside.ts'
+import { backlogSuite, vacuumSuite } from './suites/depth.ts'
 import { drainSuites } from './suites/drain.ts'
 import { enqueueSuite } from './suites/enqueue.ts'
 import { idleSuite } from './suites/idle.ts'
@@ -93,7 +94,9 @@ const run = async (): Promise<void> => {
   try {
     for (const suite of suites) {
       say(`\n${suite.name}`)
-      const figures = (await suite.run(options)).map((figure) => ({ ...figure, scale: options.scale }))
+      const measured = await suite.run(options)
+      const date = new Date().toISOString().slice(0, 10)
+      const figures = measured.map((figure) => ({ ...figure, scale: options.scale, date }))
       if (options.rounds === 0) continue
       for (const figure of figures) print(figure)
       await keep(figures, server)

@@ -14,9 +14,12 @@ export interface RunOptions {
   readonly say: (text: string) => void
 }
 
+/** Size and day are the run's. */
+export type MeasuredFigure = Omit<Figure, 'scale' | 'date'>
+
 export interface Suite {
   readonly name: string
-  readonly run: (options: RunOptions) => Promise<Omit<Figure, 'scale'>[]>
+  readonly run: (options: RunOptions) => Promise<MeasuredFigure[]>
 }
 
 /** One number of one round. */

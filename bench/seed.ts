@@ -1,5 +1,6 @@
 import type { Client } from 'pg'
 import { installSchema } from './server.ts'
+import { sharedNow } from './workers/spec.ts'
 
 /** Which jobs wait in the table when a worker starts. */
 export interface Waiting {
@@ -8,9 +9,11 @@ export interface Waiting {
   readonly queue?: string
   /** @default 'NoopJob' */
   readonly jobClass?: string
-  /** Milliseconds over which they fall due, from `dueFromMs` after now on. @default all are due */
+  /** Milliseconds over which they fall due in any order, from `dueFromMs` after now on. @default all are due */
   readonly dueOverMs?: number
   readonly dueFromMs?: number
+  /** Their one argument says when they fall due, on the clock that the processes of the bench share. @default false */
+  readonly isTimed?: boolean
   /** Size of their one argument, a string of digits. @default no argument */
   readonly argumentBytes?: number
   /** Age of the oldest, seconds. @default 3600 */
@@ -19,20 +22,23 @@ export interface Waiting {
 
 /**
  * As Rails 7.2 writes a job. $1 jobs · $2 queue · $3 class · $4 age, seconds · $5 bytes of the argument · $6 due from, seconds
- * after now, or null · $7 due over, seconds
+ * after now, or null · $7 due over, seconds · $8 shared clock minus the epoch, milliseconds, or null
  */
 const WAITING = `
 INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at)
 SELECT id, id, $3, $2, 0,
   jsonb_build_object('job_class', $3::text, 'job_id', id, 'provider_job_id', NULL, 'queue_name', $2::text, 'priority', 0,
-    'arguments', CASE WHEN $5::int = 0 THEN '[]'::jsonb ELSE jsonb_build_array(repeat('0123456789', $5::int / 10)) END,
+    'arguments', CASE
+      WHEN $8::float8 IS NOT NULL THEN jsonb_build_array($8::float8 + 1000 * extract(epoch FROM due_at)::float8)
+      WHEN $5::int = 0 THEN '[]'::jsonb
+      ELSE jsonb_build_array(repeat('0123456789', $5::int / 10)) END,
     'executions', 0, 'exception_executions', '{}'::jsonb, 'locale', 'en', 'timezone', 'UTC',
     'enqueued_at', to_char(at, 'YYYY-MM-DD"T"HH24:MI:SS.US000"Z"'), 'scheduled_at', NULL),
   coalesce(due_at, at), at, at
 FROM (
   SELECT gen_random_uuid() AS id,
     (now() AT TIME ZONE 'UTC') - make_interval(secs => $4::float8 * (1 - number::float8 / $1::int)) AS at,
-    (now() AT TIME ZONE 'UTC') + make_interval(secs => $6::float8 + $7::float8 * number / $1::int) AS due_at
+    (now() AT TIME ZONE 'UTC') + make_interval(secs => $6::float8 + $7::float8 * random()) AS due_at
   FROM generate_series(0, $1::int - 1) AS number
 ) AS job`
 
@@ -60,18 +66,72 @@ FROM job`
 
 const PAGE = 100_000
 
+/** From so many rows on it is faster to build the indexes at the end. */
+const MANY = 100_000
+
+/** Of GoodJob's large tables; the primary keys stay. */
+const SELECT_INDEXES = `
+SELECT format('DROP INDEX %s', indexrelid::regclass) AS statement
+FROM pg_index
+WHERE indrelid IN ('good_jobs'::regclass, 'good_job_executions'::regclass) AND NOT indisprimary`
+
+/** GoodJob's tables as \`fill\` leaves them, which adds about \`rows\`, with statistics and visibility as autovacuum leaves them. */
+export const fillTables = async (client: Client, rows: number, fill: () => Promise<void>): Promise<void> => {
+  await installSchema(client)
+  if (rows < MANY) await fill()
+  else await fillWithoutIndexes(client, fill)
+  await settle(client)
+}
+
+const fillWithoutIndexes = async (client: Client, fill: () => Promise<void>): Promise<void> => {
+  const { rows: indexes } = await client.query<{ statement: string }>(SELECT_INDEXES)
+  await client.query(indexes.map(({ statement }) => statement).join(';'))
+  await fill()
+  await client.query(`SET maintenance_work_mem = '1GB'`)
+  // It makes what is missing.
+  await installSchema(client)
+}
+
 /** Adds jobs that wait. */
 export const addWaiting = async (client: Client, waiting: Waiting): Promise<void> => {
   const { jobs, queue = 'bench', jobClass = 'NoopJob', ageSeconds = 3_600, argumentBytes = 0 } = waiting
-  const { dueFromMs = 0, dueOverMs } = waiting
+  const { dueFromMs = 0, dueOverMs, isTimed = false } = waiting
   const due = dueOverMs === undefined ? [null, 0] : [dueFromMs / 1000, dueOverMs / 1000]
-  await client.query(WAITING, [jobs, queue, jobClass, ageSeconds, argumentBytes, ...due])
+  await client.query(WAITING, [
+    jobs,
+    queue,
+    jobClass,
+    ageSeconds,
+    argumentBytes,
+    ...due,
+    isTimed ? sharedNow() - Date.now() : null,
+  ])
 }
 
-/** Adds jobs that ended, with their executions, over the last day. */
+/** A page is so many seconds of history. */
+const PAGE_S = 2_000
+/** The newest of them ended before so many seconds. */
+const FINISHED_BEFORE_S = 7_200
+
+/** Adds jobs that ended, with their executions, over the last days. */
 export const addFinished = async (client: Client, jobs: number): Promise<void> => {
   for (let rest = jobs; rest > 0; rest -= PAGE)
-    await client.query(FINISHED, [Math.min(rest, PAGE), 3_600, 7_200 + rest / 50])
+    await client.query(FINISHED, [Math.min(rest, PAGE), PAGE_S, FINISHED_BEFORE_S + (PAGE_S * rest) / PAGE])
+}
+
+/** What `addWaiting` added for a measurement and what became of it; finished jobs that were there before are older. */
+const DELETE_OURS = `
+WITH ours AS (
+  DELETE FROM good_jobs
+  WHERE job_class = 'NoopJob' AND queue_name = 'bench'
+    AND (finished_at IS NULL OR finished_at > (now() AT TIME ZONE 'UTC') - interval '${FINISHED_BEFORE_S} seconds')
+  RETURNING id
+)
+DELETE FROM good_job_executions USING ours WHERE active_job_id = ours.id`
+
+/** Takes away the jobs of a measurement. */
+export const deleteOurs = async (client: Client): Promise<void> => {
+  await client.query(DELETE_OURS)
 }
 
 /** Statistics and visibility as autovacuum leaves them. */
@@ -83,7 +143,8 @@ export const settle = async (client: Client): Promise<void> => {
 export const goodJobsWaiting =
   (...waiting: readonly Waiting[]) =>
   async (client: Client): Promise<void> => {
-    await installSchema(client)
-    for (const each of waiting) await addWaiting(client, each)
-    await settle(client)
+    const rows = waiting.reduce((total, { jobs }) => total + jobs, 0)
+    await fillTables(client, rows, async () => {
+      for (const each of waiting) await addWaiting(client, each)
+    })
   }

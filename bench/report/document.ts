@@ -51,7 +51,7 @@ const machineText = ({ date, cpu, cores, memoryGb, system, versions, settings }:
   ].join('\n')
 }
 
-const figureTable = ({ unit, series, scale }: Figure): string => {
+const figureTable = ({ unit, series, scale, date }: Figure): string => {
   const rounds = series.map(({ values }) => values.length)
   const range =
     Math.min(...rounds) === Math.max(...rounds) ? `${rounds[0]}` : `${Math.min(...rounds)} to ${Math.max(...rounds)}`
@@ -61,7 +61,7 @@ const figureTable = ({ unit, series, scale }: Figure): string => {
     `${shown(Math.min(...values))} – ${shown(Math.max(...values))}`,
     size.toLocaleString('en'),
   ])
-  const note = `${range} ${range === '1' ? 'round' : 'rounds'}${scale === 1 ? '' : `, ${scale} times the full size`}.`
+  const note = `${range} ${range === '1' ? 'round' : 'rounds'}${scale === 1 ? '' : `, ${scale} times the full size`}${date === undefined ? '' : `, ${date}`}.`
   return `${table(['', `${unit}, median`, 'min – max', 'jobs a round'], rows)}\n\n${note}`
 }
 

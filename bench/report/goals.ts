@@ -144,6 +144,31 @@ const largeTables: readonly Goal[] = [
   },
 ]
 
+const batches: readonly Goal[] = [
+  {
+    name: '100,000 members of one batch',
+    ours: [['batch'], /of one batch$/],
+    against: 'plain jobs',
+    theirs: [['batch'], /^plain/],
+    atLeast: 0.8,
+  },
+  {
+    name: '10,000 batches of ten',
+    ours: [['batch'], /of batches of ten$/],
+    against: 'plain jobs',
+    theirs: [['batch'], /^plain/],
+    atLeast: 0.6,
+  },
+  {
+    name: 'sweep of 100,000 batches, % of one core',
+    ours: [['sweep'], /a tenth/],
+    against: 'limit',
+    theirs: 1,
+    atLeast: 1,
+    isLess: true,
+  },
+]
+
 const idle: readonly Goal[] = [
   {
     name: 'idle, transactions a second',
@@ -166,7 +191,7 @@ const idle: readonly Goal[] = [
 
 /** How far the worker is from what was wanted of it. */
 export const goalTable = (figures: readonly Figure[]): string => {
-  const rows = [...drain, ...enqueueAndStart, ...largeTables, ...idle].flatMap((goal) => {
+  const rows = [...drain, ...enqueueAndStart, ...largeTables, ...batches, ...idle].flatMap((goal) => {
     const { name, against, atLeast, isLess = false } = goal
     const ours = best(figures, goal.ours, isLess)
     const theirs = typeof goal.theirs === 'number' ? goal.theirs : best(figures, goal.theirs, isLess)

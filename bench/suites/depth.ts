@@ -9,31 +9,33 @@ import {
 } from '../contenders.ts'
 import { drain } from '../drain.ts'
 import { Collector, type RunOptions, type Suite } from '../run.ts'
-import { addFinished, addWaiting, goodJobsWaiting, settle } from '../seed.ts'
-import { type BenchDatabase, installSchema } from '../server.ts'
+import { goodJobsWaiting, settle } from '../seed.ts'
+import type { BenchDatabase } from '../server.ts'
 
 const JOBS = 20_000
 
 /** A contender in front of tables that somebody prepared. */
-interface Scene {
+export interface Scene {
   readonly contender: Contender
   /** What the row of the table says, and the curve that it belongs to. */
   readonly name: string
   readonly family: string
   readonly x: number
   readonly open: () => Promise<BenchDatabase>
+  /** Jobs of a round at full size. @default 20,000 */
+  readonly jobs?: number
   /** Jobs that can be run there. */
   readonly waiting: number
 }
 
 /** How fast the first of many jobs run: nobody waits for the end of a million. */
-const measureScenes = async (options: RunOptions, scenes: readonly Scene[]) => {
+export const measureScenes = async (options: RunOptions, scenes: readonly Scene[]) => {
   const collector = new Collector(options.say)
   if (options.rounds === 0) for (const { open } of scenes) await (await open()).drop()
   for (let round = 1; round <= options.rounds; round += 1) {
     for (const scene of scenes.filter(({ name }) => options.contenders.test(name))) {
-      const { contender, open, waiting } = scene
-      const wanted = Math.round(JOBS * Math.min(1, options.scale * 2) * (contender.share ?? 1))
+      const { contender, open, waiting, jobs: atFullSize = JOBS } = scene
+      const wanted = Math.round(atFullSize * Math.min(1, options.scale * 2) * (contender.share ?? 1))
       const jobs = Math.min(wanted, Math.floor(waiting * 0.9))
       const drained = await drain(options.server, contender, { jobs, database: open, isPartial: true })
       collector.add(scene, round, { value: drained.jobs / drained.seconds, size: jobs })
@@ -42,7 +44,7 @@ const measureScenes = async (options: RunOptions, scenes: readonly Scene[]) => {
   return collector.series
 }
 
-const scaled = (count: number, { scale }: RunOptions): number => Math.max(1_000, Math.round(count * scale))
+export const scaled = (count: number, { scale }: RunOptions): number => Math.max(1_000, Math.round(count * scale))
 
 /** The rate at which a worker begins on tables with more and more jobs that wait. */
 export const backlogSuite: Suite = {
@@ -78,90 +80,6 @@ export const backlogSuite: Suite = {
   },
 }
 
-/** Jobs that are none of ours, older than all of ours. */
-export const foreignSuite: Suite = {
-  name: 'foreign',
-  run: async (options) => {
-    const { server } = options
-    const foreign = scaled(1_000_000, options)
-    const ours = 30_000
-    const places = [
-      { place: 'alone', fill: goodJobsWaiting({ jobs: ours }) },
-      {
-        place: 'behind another queue',
-        fill: goodJobsWaiting(
-          { jobs: foreign, jobClass: 'ForeignJob', queue: 'another', ageSeconds: 86_400 },
-          { jobs: ours },
-        ),
-      },
-      {
-        place: 'behind foreign classes in the same queue',
-        fill: goodJobsWaiting(
-          { jobs: foreign, jobClass: 'ForeignJob', queue: 'bench', ageSeconds: 86_400 },
-          { jobs: ours },
-        ),
-      },
-    ]
-    const contenders = [
-      { ...goodJobNode(100, { queues: 'bench' }), share: 1 },
-      { ...goodJobNode(100, { queues: '*' }), share: 1 },
-      floor(100, 1, { queue: 'bench' }),
-    ]
-    const scenes = places.flatMap(({ place, fill }) =>
-      contenders.map(
-        (contender): Scene => ({
-          contender: { ...contender, share: 0.5 },
-          name: `${contender.name}${contender.name.startsWith('floor') ? ', queue filter' : ''}, ${place}`,
-          family: place,
-          x: 0,
-          waiting: ours,
-          open: () => server.database(`foreign ${place}`, fill),
-        }),
-      ),
-    )
-    const series = await measureScenes(options, scenes)
-    for (const { place } of places) await server.forget(`foreign ${place}`)
-    return [
-      {
-        id: 'foreign',
-        title: `${foreign.toLocaleString('en')} unfinished jobs of others in front`,
-        unit: 'jobs/s',
-        series,
-      },
-    ]
-  },
-}
-
-/** The history of the last days beside the jobs that wait. */
-export const finishedSuite: Suite = {
-  name: 'finished',
-  run: async (options) => {
-    const { server } = options
-    const waiting = 30_000
-    const contenders = [goodJobNode(100), floor(100, 1), floor(100, 1, { isDeferred: true })]
-    const scenes = [0, scaled(5_000_000, options)].flatMap((finished) =>
-      contenders.map(
-        (contender): Scene => ({
-          contender,
-          name: `${contender.name}, ${finished.toLocaleString('en')} finished beside`,
-          family: `${finished.toLocaleString('en')} finished beside`,
-          x: 0,
-          waiting,
-          open: () =>
-            server.database(`finished ${finished}`, async (client) => {
-              await installSchema(client)
-              await addFinished(client, finished)
-              await addWaiting(client, { jobs: waiting })
-              await settle(client)
-            }),
-        }),
-      ),
-    )
-    const series = await measureScenes(options, scenes)
-    return [{ id: 'finished', title: 'Finished jobs beside', unit: 'jobs/s', series }]
-  },
-}
-
 /** $1 jobs. As a worker leaves the rows: one new version at the start, one at the end. */
 const RUN_HEAD = `
 UPDATE good_jobs SET locked_by_id = gen_random_uuid(), locked_at = now(), lock_type = 2, performed_at = now(), executions_count = 1
@@ -189,6 +107,7 @@ export const vacuumSuite: Suite = {
           open: () =>
             server.database(`vacuum ${isVacuumed}`, async (client) => {
               await goodJobsWaiting({ jobs: done + waiting })(client)
+              // In both, so that none falls into a measurement.
               await client.query('ALTER TABLE good_jobs SET (autovacuum_enabled = off)')
               for (let rest = done; rest > 0; rest -= 10_000) {
                 await client.query(RUN_HEAD, [Math.min(rest, 10_000)])

@@ -11,7 +11,7 @@ import {
   pgBoss,
 } from '../contenders.ts'
 import { bootWorker } from '../drain.ts'
-import type { Figure } from '../figure.ts'
+import { type Figure, percentile } from '../figure.ts'
 import { Collector, type RunOptions, type Suite } from '../run.ts'
 import type { BenchDatabase } from '../server.ts'
 
@@ -89,9 +89,6 @@ const rubyDelays = async (database: BenchDatabase, count: number): Promise<numbe
   await app.stop()
   return rows.map(({ ms }) => ms)
 }
-
-const percentile = (values: readonly number[], share: number): number =>
-  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN
 
 const measure = async (
   options: RunOptions,

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { goodJobNode } from '../contenders.ts'
 import { bootWorker, untilNothingLeft } from '../drain.ts'
-import type { Figure } from '../figure.ts'
-import { Collector, type RunOptions, type Suite } from '../run.ts'
+import { Collector, type MeasuredFigure, type RunOptions, type Suite } from '../run.ts'
 import { goodJobsWaiting } from '../seed.ts'
 
 const JOBS = 1_000_000
@@ -43,7 +42,7 @@ export const memorySuite: Suite = {
         }
         collector.add(named, 1, { value: rssMb, size: drain.jobs })
       })
-      return { id, title, unit: 'MB', xTitle: 'jobs done', series: collector.series } satisfies Omit<Figure, 'scale'>
+      return { id, title, unit: 'MB', xTitle: 'jobs done', series: collector.series } satisfies MeasuredFigure
     }
     const jobs = Math.max(10_000, Math.round(JOBS * options.scale))
     return [

@@ -1,54 +1,85 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Contender, goodJobNode } from '../contenders.ts'
 import { bootWorker } from '../drain.ts'
+import { percentile } from '../figure.ts'
 import { Collector, type RunOptions, type Suite } from '../run.ts'
-import { addWaiting, settle } from '../seed.ts'
-import { installSchema } from '../server.ts'
+import { addWaiting, fillTables, settle } from '../seed.ts'
 
 const JOBS = 100_000
-const OVER_MS = 60_000
-/** The first falls due when the worker has been working for a moment. */
-const LEAD_MS = 4_000
+const OVER_MS = 150_000
+/** Jobs that wait, too, but for tomorrow. */
+const LATER = 1_000_000
+/** Even on a slow machine the first falls due when all are inserted and the worker has been waiting for a moment. */
+const LEAD_MS = 5_000
+const INSERTED_PER_MS = 6
 
-interface Lateness {
-  readonly p50: number
-  readonly p99: number
+interface Scene {
+  readonly name: string
+  readonly contender: Contender
+  readonly jobs: number
+  readonly later: number
 }
 
-const latenessOf = async ({ server }: RunOptions, contender: Contender, jobs: number): Promise<Lateness> => {
-  const database = await server.database('empty', installSchema)
-  const overMs = OVER_MS * Math.min(1, jobs / JOBS + 0.05)
+/** How late each job started: its argument says when it was due. */
+const delaysOf = async ({ server }: RunOptions, { contender, jobs, later }: Scene): Promise<readonly number[]> => {
+  const tomorrow = { dueFromMs: 86_400_000, dueOverMs: 86_400_000 }
+  const database = await server.database(`later ${later}`, (client) =>
+    fillTables(client, later, () => addWaiting(client, { jobs: later, ageSeconds: 86_400, ...tomorrow })),
+  )
   const worker = await bootWorker(contender, database.url)
-  await addWaiting(database.client, { jobs, ageSeconds: 0, dueFromMs: LEAD_MS, dueOverMs: overMs })
-  await settle(database.client)
-  await worker.start()
-  while (worker.count < jobs) await sleep(50)
-  await sleep(500)
-  const { rows } = await database.client.query<Lateness>(`
-    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS p50, percentile_cont(0.99) WITHIN GROUP (ORDER BY ms) AS p99
-    FROM (SELECT extract(epoch FROM performed_at - scheduled_at)::float8 * 1000 AS ms FROM good_jobs) AS lateness`)
-  await worker.stop()
-  await database.drop()
-  return rows[0] ?? { p50: Number.NaN, p99: Number.NaN }
+  try {
+    const dueFromMs = LEAD_MS + jobs / INSERTED_PER_MS
+    await addWaiting(database.client, { jobs, dueFromMs, dueOverMs: overMs(jobs), isTimed: true })
+    await settle(database.client)
+    await worker.start()
+    const { rowCount: due } = await database.client.query(SELECT_DUE)
+    if (due !== 0) throw new Error('jobs were due before the worker had started: their lateness says nothing')
+    while (worker.count < jobs) await sleep(50)
+    return await worker.stop()
+  } finally {
+    worker.kill()
+    await database.drop()
+  }
 }
 
-/** Jobs that fall due one after the other: how late each starts, by its row. */
+const SELECT_DUE = `SELECT FROM good_jobs WHERE scheduled_at <= now() AT TIME ZONE 'UTC' LIMIT 1`
+
+/** The rate of the full size. */
+const overMs = (jobs: number): number => (OVER_MS * jobs) / JOBS
+
+/** Jobs that fall due one after the other, from the time for which they were scheduled to the start of their body. */
 export const scheduledSuite: Suite = {
   name: 'scheduled',
   run: async (options) => {
     const collector = new Collector(options.say)
     const jobs = Math.max(2_000, Math.round(JOBS * options.scale))
+    const later = Math.max(20_000, Math.round(LATER * options.scale))
+    const alone = [10, 100].map((threads) => goodJobNode(threads))
+    const scenes: Scene[] = [
+      ...alone.map((contender) => ({ name: contender.name, contender, jobs, later: 0 })),
+      ...alone.map((contender) => ({
+        name: `${contender.name}, ${later.toLocaleString('en')} due tomorrow`,
+        contender,
+        jobs,
+        later,
+      })),
+    ]
     for (let round = 1; round <= options.rounds; round += 1) {
-      for (const contender of [goodJobNode(10), goodJobNode(100)].filter(({ name }) => options.contenders.test(name))) {
-        const lateness = await latenessOf(options, contender, jobs)
-        for (const word of ['p50', 'p99'] as const)
-          collector.add({ name: `${contender.name}, ${word}`, family: word, x: 0 }, round, {
-            value: lateness[word],
-            size: jobs,
-          })
+      for (const scene of scenes.filter(({ name }) => options.contenders.test(name))) {
+        const delays = await delaysOf(options, scene)
+        for (const [word, share] of PERCENTILES) {
+          const named = { name: `${scene.name}, ${word}`, family: word, x: 0 }
+          collector.add(named, round, { value: percentile(delays, share), size: delays.length })
+        }
       }
     }
-    const title = `${jobs.toLocaleString('en')} jobs that fall due one after the other: lateness`
+    await options.server.forget(`later ${later}`)
+    const title = `${jobs.toLocaleString('en')} jobs that fall due within ${Math.round(overMs(jobs) / 1000)} s: lateness of the start`
     return [{ id: 'scheduled', title, unit: 'ms', series: collector.series }]
   },
 }
+
+const PERCENTILES = [
+  ['p50', 0.5],
+  ['p99', 0.99],
+] as const

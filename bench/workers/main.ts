@@ -90,8 +90,8 @@ process.on('message', async (message: ToWorker) => {
     case 'stop':
       stopping.abort()
       await Promise.all([worker.stop(), enqueueing])
-      say({ kind: 'stopped', delays })
-      return process.disconnect()
+      // A long message is on its way when send() returns.
+      return process.send?.({ kind: 'stopped', delays } satisfies FromWorker, () => process.disconnect())
     case 'enqueue':
       enqueueing = enqueue(message.order)
       return enqueueing

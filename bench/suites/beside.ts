@@ -1,0 +1,94 @@
+import { floor, goodJobNode } from '../contenders.ts'
+import type { Suite } from '../run.ts'
+import { addFinished, addWaiting, deleteOurs, fillTables, settle, type Waiting } from '../seed.ts'
+import type { BenchDatabase, BenchServer } from '../server.ts'
+import { measureScenes, type Scene, scaled } from './depth.ts'
+
+/** Enough for some of the worker's looks at the head of the queue, which come every five seconds at most. */
+const JOBS = 60_000
+const OURS = 70_000
+
+/**
+ * Tables with many rows that no measurement touches: what one of them left is deleted and vacuumed before the next. Copying millions of
+ * rows would take longer, and leave the cache cold and every page to be written to the WAL whole.
+ */
+const openBeside = async (
+  server: BenchServer,
+  name: string,
+  rows: number,
+  fill: (client: BenchDatabase['client']) => Promise<void>,
+): Promise<BenchDatabase> => {
+  const database = await server.shared(name, (client) => fillTables(client, rows, () => fill(client)))
+  await deleteOurs(database.client)
+  await addWaiting(database.client, { jobs: OURS })
+  await settle(database.client)
+  return database
+}
+
+/** Jobs that are none of ours, older than all of ours. */
+export const foreignSuite: Suite = {
+  name: 'foreign',
+  run: async (options) => {
+    const { server } = options
+    const jobs = scaled(1_000_000, options)
+    const others: Waiting = { jobs, jobClass: 'ForeignJob', ageSeconds: 86_400 }
+    const places = [
+      { place: 'alone', others: undefined },
+      { place: 'behind another queue', others: { ...others, queue: 'another' } },
+      { place: 'behind foreign classes in the same queue', others: { ...others, queue: 'bench' } },
+    ]
+    const node = (queues: string) => ({ ...goodJobNode(100, { queues }), share: 1 })
+    const bare = floor(100, 1, { queue: 'bench' })
+    const scenes = places.flatMap((each) =>
+      [
+        node('bench'),
+        node('*'),
+        // It walks past them in each claim.
+        { ...bare, name: `${bare.name}, queue filter`, share: each.place.includes('classes') ? 0.02 : 1 },
+      ].map(
+        (contender): Scene => ({
+          contender,
+          jobs: JOBS,
+          name: `${contender.name}, ${each.place}`,
+          family: each.place,
+          x: 0,
+          waiting: OURS,
+          open: () =>
+            openBeside(server, `foreign ${each.place}`, each.others?.jobs ?? 0, async (client) => {
+              if (each.others !== undefined) await addWaiting(client, each.others)
+            }),
+        }),
+      ),
+    )
+    const series = await measureScenes(options, scenes)
+    for (const { place } of places) await server.forget(`foreign ${place}`)
+    const title = `${jobs.toLocaleString('en')} unfinished jobs of others in front`
+    return [{ id: 'foreign', title, unit: 'jobs/s', series }]
+  },
+}
+
+/** The history of the last days beside the jobs that wait. */
+export const finishedSuite: Suite = {
+  name: 'finished',
+  run: async (options) => {
+    const { server } = options
+    const contenders = [goodJobNode(100), floor(100, 1)]
+    const counts = [0, scaled(5_000_000, options)]
+    const scenes = counts.flatMap((finished) =>
+      contenders.map((contender): Scene => {
+        const family = `${finished.toLocaleString('en')} finished beside`
+        return {
+          contender,
+          name: `${contender.name}, ${family}`,
+          family,
+          x: 0,
+          waiting: OURS,
+          open: () => openBeside(server, `finished ${finished}`, finished, (client) => addFinished(client, finished)),
+        }
+      }),
+    )
+    const series = await measureScenes(options, scenes)
+    for (const finished of counts) await server.forget(`finished ${finished}`)
+    return [{ id: 'finished', title: 'Finished jobs beside', unit: 'jobs/s', series }]
+  },
+}
