@@ -1,3 +1,4 @@
+import { byKey } from './by-key.ts'
 import type { Facts } from './database.ts'
 import { notifyWaiting } from './notify.ts'
 import { between, sinceStatementBegan } from './row-times.ts'
@@ -37,11 +38,12 @@ const outcomeSource = ({ timestampType }: Facts, more = '', moreColumns = '') =>
   FROM unnest($1::uuid[], $2::${timestampType}[], $3::uuid[], $4::${timestampType}[], $5::float8[], $6::text[], $7::smallint[], $8::text[]${more})
     AS outcome(id, locked_at, execution_id, finished_at, duration, error, error_event, backtrace${moreColumns})`
 
-// IS NOT DISTINCT FROM keeps the planner off the index on locked_by_id, which finds every job of this process for each outcome.
-const FENCE = `good_jobs.id = outcome.id
+// IS NOT DISTINCT FROM keeps the planner off the index on locked_by_id, which finds every job of this process for each outcome, and
+// num_nulls off the indexes of unfinished jobs.
+const FENCE = `${byKey('good_jobs.id', 'outcome.id')}
     AND good_jobs.locked_by_id IS NOT DISTINCT FROM $9::uuid
     AND good_jobs.locked_at = outcome.locked_at
-    AND good_jobs.finished_at IS NULL`
+    AND num_nulls(good_jobs.finished_at) = 1`
 
 const unlock = (facts: Facts) => `locked_by_id = NULL, locked_at = NULL${facts.hasLockType ? ', lock_type = NULL' : ''}`
 
@@ -61,7 +63,7 @@ const closeExecutions = (written: string) => `
       error_backtrace = CASE WHEN ${written}.backtrace IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(${written}.backtrace::jsonb)) END,
       updated_at = ${between(`${written}.finished_at`, `${written}.updated_at`)}
   FROM ${written}
-  WHERE good_job_executions.id = ${written}.execution_id`
+  WHERE ${byKey('good_job_executions.id', `${written}.execution_id`)}`
 
 const finishJobsText = (facts: Facts) => `
 WITH outcome AS MATERIALIZED (${outcomeSource(facts)}
@@ -102,7 +104,7 @@ deleted AS (
   RETURNING good_jobs.id, good_jobs.batch_id
 ),
 execution AS (
-  DELETE FROM good_job_executions USING deleted WHERE active_job_id = deleted.id
+  DELETE FROM good_job_executions USING deleted WHERE ${byKey('active_job_id', 'deleted.id')}
 )
 SELECT id, batch_id FROM deleted`
 

@@ -1,3 +1,4 @@
+import { byKey } from './by-key.ts'
 import type { Facts } from './database.ts'
 import { between, sinceStatementBegan } from './row-times.ts'
 
@@ -16,7 +17,7 @@ export const startJobs = (facts: Facts, now: string, processId: string): string 
       error_event = CASE WHEN locked.performed_at IS NULL THEN error_event ELSE 0 END,
       updated_at = greatest(${sinceStatementBegan(now)}, locked.starts_at + interval '2 microseconds')
   FROM locked
-  WHERE good_jobs.id = locked.id
+  WHERE ${byKey('good_jobs.id', 'locked.id')}
   RETURNING good_jobs.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
     batch_callback_id, scheduled_at, created_at, executions_count, locked.performed_at AS interrupted_at, locked.execution_id,
     good_jobs.performed_at, good_jobs.updated_at
@@ -25,7 +26,7 @@ interrupted AS (
   UPDATE good_job_executions
   SET error = ${interruptedText('locked.performed_at')}, error_event = 0, finished_at = locked.starts_at, duration = '0'
   FROM locked
-  WHERE active_job_id = locked.id AND locked.performed_at IS NOT NULL AND finished_at IS NULL
+  WHERE ${byKey('active_job_id', 'locked.id')} AND locked.performed_at IS NOT NULL AND finished_at IS NULL
 ),
 execution AS (
   INSERT INTO good_job_executions
