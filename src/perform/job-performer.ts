@@ -30,6 +30,8 @@ export interface JobPerformerOptions {
   readonly isShuttingDown: () => boolean
   readonly paused: () => Promise<Pauses>
   readonly onSettled: (settled: SettledAttempt) => void
+  /** Awaited before bodies begin, which may block the event loop. */
+  readonly guard: () => Promise<void> | undefined
 }
 
 /** An attempt whose outcome is committed or dropped. */
@@ -68,6 +70,8 @@ export class JobPerformer {
       this.#attempts.set(attempt.row.id, attempt)
       if (this.#aborting.signal.aborted) attempt.abort(this.#aborting.signal.reason)
     }
+    const guarded = claim.attempts.length > 0 ? this.#options.guard() : undefined
+    if (guarded) await guarded
     return claim
   }
 

@@ -28,6 +28,8 @@ export interface DatabaseOptions {
   readonly pool?: pg.Pool | undefined
   /** @default 5 */
   readonly poolSize?: number
+  /** After which a connection of the pool that nobody used is closed. @default 10 seconds */
+  readonly poolIdleMs?: number
   readonly applicationName?: string
 }
 
@@ -57,7 +59,12 @@ export class Database {
     const { directDatabaseUrl } = options
     this.#directConfig = directDatabaseUrl ? urlConfig('directDatabaseUrl', directDatabaseUrl, options) : undefined
     // A script that only enqueues ends when its work is done, not when its connections have been idle for long enough.
-    const own = { ...this.#clientConfig, max: options.poolSize ?? 5, allowExitOnIdle: true }
+    const own = {
+      ...this.#clientConfig,
+      max: options.poolSize ?? 5,
+      idleTimeoutMillis: options.poolIdleMs ?? 10_000,
+      allowExitOnIdle: true,
+    }
     this.#openPool = options.pool ? undefined : () => openPool(own)
     this.#pool = options.pool ?? openPool(own)
     options.pool?.on('error', ignoreIdleError)

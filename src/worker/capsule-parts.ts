@@ -67,7 +67,14 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   const wakeAll = () => {
     for (const scheduler of schedulers) scheduler.wake()
   }
-  const performer = buildPerformer(options, { completer, maintenance, schedulers })
+  const guard = () => tracker.guard()
+  const performer = buildPerformer(options, { completer, maintenance, schedulers }, guard)
+  const tracker = new CapsuleTracker({
+    ...options,
+    schedulers: () => schedulers,
+    attemptIds: () => [...performer.attempts.keys()],
+    onReleased: wakeAll,
+  })
   const onClaimsLost = (jobIds: readonly string[]) => performer.lose(jobIds)
   const lanes = Array.from(
     { length: configuration.lanes },
@@ -91,18 +98,14 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
     notifier: configuration.enableListenNotify ? buildNotifier(options, schedulers, wakeAll) : undefined,
     watch: new AttemptWatch({ ...options, attempts: performer.attempts }),
     poller: new Poller(configuration.pollInterval * 1000, wakeAll),
-    tracker: new CapsuleTracker({
-      ...options,
-      schedulers: () => schedulers,
-      attemptIds: () => [...performer.attempts.keys()],
-      onReleased: wakeAll,
-    }),
+    tracker,
   }
 }
 
 const buildPerformer = (
   options: PartsOptions,
   parts: Pick<CapsuleParts, 'completer' | 'maintenance' | 'schedulers'>,
+  guard: () => Promise<void> | undefined,
 ): JobPerformer => {
   const { adapter, configuration, clock, processId, stopping, onActivity } = options
   const cleanup = new CleanupTracker({
@@ -113,6 +116,7 @@ const buildPerformer = (
   return new JobPerformer({
     ...options,
     completer: parts.completer,
+    guard,
     locate: (gid) => locateRecord(gid, adapter),
     loadBatches: (ids, signal) => loadBatchesUntil(ids, adapter, processId, signal),
     isShuttingDown: () => stopping.aborted,

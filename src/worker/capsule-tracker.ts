@@ -38,6 +38,7 @@ const UNKNOWN_CLAIM_MS = 60_000
 export class CapsuleTracker {
   readonly #options: CapsuleTrackerOptions
   #heartbeat: Heartbeat | undefined
+  #isGuarded = false
   #timer: NodeJS.Timeout | undefined
   #beats = 0
   readonly #stalls: StallWatch
@@ -60,13 +61,20 @@ export class CapsuleTracker {
       intervalMs: HEARTBEAT_MS,
       state: () => this.#state(),
     })
-    this.#heartbeat.start()
     this.#stalls.start()
     this.#timer = setInterval(() => this.#beatAndCleanUp(), HEARTBEAT_MS).unref()
     this.cleanUp()
   }
 
-  /** Where the thread cannot refresh the row, this does: else the others, and the cleanup itself, would take us for dead. */
+  /** From here on a blocked event loop does not make others take the process for dead; to be awaited before any body begins. */
+  guard(): Promise<void> | undefined {
+    if (this.#isGuarded) return undefined
+    return this.#heartbeat?.start().then(() => {
+      this.#isGuarded = true
+    })
+  }
+
+  /** Where the thread does not run yet or cannot refresh the row, this does: else the others, and the cleanup itself, would take us for dead. */
   #beatAndCleanUp(): void {
     if (!this.#heartbeat?.isBeating) this.#cleaning = this.#cleaning.then(() => this.#beat())
     this.#beats += 1
@@ -106,20 +114,22 @@ export class CapsuleTracker {
   async #release(): Promise<void> {
     const { database, processId, clock, attemptIds, onReleased } = this.#options
     const now = clock.now().getTime()
-    // GoodJob's migrations run while workers are up: a new column is used from the next round on.
-    database.forgetFacts()
-    const facts = await database.facts()
-    const dead = await releaseDeadProcesses(database.pool, facts, processId)
     const before = new Date(now - UNKNOWN_CLAIM_MS).toISOString()
-    const orphans = await releaseOrphans(database.pool, facts, before)
-    const unknown = await releaseUnknownClaims(database.pool, facts, {
-      processId,
-      knownIds: attemptIds(),
-      claimedAt: [],
-      claimedBefore: before,
+    const { ids, jobs } = await database.transaction(async (db) => {
+      // GoodJob's migrations run while workers are up: a new column is used from the next round on.
+      database.forgetFacts()
+      const facts = await database.facts(db)
+      const dead = await releaseDeadProcesses(db, facts, processId)
+      const orphans = await releaseOrphans(db, facts, before)
+      const unknown = await releaseUnknownClaims(db, facts, {
+        processId,
+        knownIds: attemptIds(),
+        claimedAt: [],
+        claimedBefore: before,
+      })
+      return { ids: dead.ids, jobs: dead.jobs + orphans + unknown }
     })
-    const jobs = dead.jobs + orphans + unknown
-    if (dead.ids.length > 0 || jobs > 0) events.emit('processes_released', { processId, ids: dead.ids, jobs })
+    if (ids.length > 0 || jobs > 0) events.emit('processes_released', { processId, ids, jobs })
     if (jobs > 0) onReleased()
   }
 

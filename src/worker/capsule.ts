@@ -29,6 +29,8 @@ export type CapsuleOptions = Options & {
 /** For a Postgres that says nothing. */
 const ABANDON_MS = 1_000
 const LEAVE_MS = 5_000
+/** Longer than between two beats: an idle worker keeps one connection instead of opening one each time. */
+const POOL_IDLE_MS = 60_000
 
 export type CapsuleState = 'created' | 'starting' | 'running' | 'stopping' | 'stopped'
 
@@ -67,6 +69,7 @@ export class Capsule implements AsyncDisposable {
       directDatabaseUrl: this.configuration.directDatabaseUrl,
       pool,
       poolSize: this.configuration.poolSize,
+      poolIdleMs: POOL_IDLE_MS,
       applicationName: 'GoodJob::Capsule',
     })
     this.adapter = new Adapter({ ...options, database: this.#database, clock: this.#clock })
