@@ -57,7 +57,6 @@ export class ClaimCursor {
     const isNowhere = this.#position === undefined
     if (this.#wanted === 'head' || sentMs >= this.#headAgainMs || (isNowhere && !this.#isHeadExhausted)) {
       this.#wanted = 'nothing'
-      this.#headSentMs = sentMs
       return look
     }
     if (isNowhere || (this.#wanted === 'due' && sentMs >= this.#dueAgainMs)) {
@@ -89,6 +88,7 @@ export class ClaimCursor {
     }
     this.#position = this.#positionOf(rows.at(-1)) ?? from
     if (from === undefined) {
+      this.#headSentMs = sentMs
       this.#headTookMs = answeredMs - sentMs
       this.#headAgainMs = againMs
       this.#isHeadExhausted = !isFull
