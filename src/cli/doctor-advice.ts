@@ -1,11 +1,12 @@
 import { parseSelector } from '../claim/queue-string.ts'
+import { CLASS_INDEXES, createClassIndex } from '../sql/class-indexes.ts'
 import type { PassedJobs } from '../sql/passed-jobs.ts'
 import { plural } from './output.ts'
 
 /** What would help, though nothing is wrong. */
 export interface Advice {
   readonly text: string
-  /** Statements that a DBA may run; this package never does. */
+  /** Statements that would help; nobody but the reader runs them. */
   readonly statements: readonly string[]
 }
 
@@ -14,14 +15,6 @@ export const MANY_PASSED = 10_000
 
 /** Before it a claim does not compare a list of classes within an index in the order of that index. */
 const HELPS_SINCE_POSTGRES = 17
-
-const INDEXES = {
-  everyQueue: { name: 'index_good_jobs_node_by_class', columns: 'priority, created_at, job_class' },
-  namedQueue: {
-    name: 'index_good_jobs_node_by_queue_and_class',
-    columns: 'queue_name, priority, created_at, job_class',
-  },
-} as const
 
 /** For workers with these pools, on tables with indexes of these definitions (see schema-catalog.ts). */
 export const passedJobsAdvice = (
@@ -32,16 +25,13 @@ export const passedJobsAdvice = (
   if (many.length === 0) return []
   const kinds = new Set(pools.map((pool) => (parseSelector(pool).kind === 'include' ? 'namedQueue' : 'everyQueue')))
   const absent = [...kinds]
-    .map((kind) => INDEXES[kind])
+    .map((kind) => CLASS_INDEXES[kind])
     .filter(({ columns }) => !definitions.some((definition) => definition.startsWith(`btree (${columns}) WHERE`)))
   const helps = Number.parseInt(version, 10) >= HELPS_SINCE_POSTGRES
   if (helps && absent.length === 0) return []
   const way = helps ? ', or create an index that shows the class:' : '.'
   return many.map(({ queue_name, jobs, job_classes }) => ({
     text: `Workers of queue "${queue_name}" pass by ${plural(jobs, 'due job')} or more that they do not run (${job_classes.join(', ')}). Give those a queue of their own${way}`,
-    statements: helps ? absent.map(statementOf) : [],
+    statements: helps ? absent.map(createClassIndex) : [],
   }))
 }
-
-const statementOf = ({ name, columns }: { name: string; columns: string }): string =>
-  `CREATE INDEX CONCURRENTLY ${name} ON good_jobs (${columns}) WHERE finished_at IS NULL AND locked_by_id IS NULL;`

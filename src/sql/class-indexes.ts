@@ -1,0 +1,21 @@
+/** Indexes that GoodJob does not have. */
+export interface ClassIndex {
+  readonly name: string
+  readonly columns: string
+}
+
+/**
+ * The order of claims with the class in it: jobs of classes that a worker does not run are passed by within the index. For pools of all
+ * queues but some, and for those of named ones.
+ */
+export const CLASS_INDEXES: Readonly<Record<'everyQueue' | 'namedQueue', ClassIndex>> = {
+  everyQueue: { name: 'index_good_jobs_node_by_class', columns: 'priority, created_at, job_class' },
+  namedQueue: {
+    name: 'index_good_jobs_node_by_queue_and_class',
+    columns: 'queue_name, priority, created_at, job_class',
+  },
+}
+
+/** For whoever owns the tables to run outside a transaction; this package never does. */
+export const createClassIndex = ({ name, columns }: ClassIndex): string =>
+  `CREATE INDEX CONCURRENTLY ${name} ON good_jobs (${columns}) WHERE finished_at IS NULL AND locked_by_id IS NULL;`
