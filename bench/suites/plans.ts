@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
-import type { Client } from 'pg'
+import { type Client, escapeLiteral } from 'pg'
+import { laneSettings } from '../../src/claim/lane-session.ts'
 import { parseSelector } from '../../src/claim/queue-string.ts'
-import { Database } from '../../src/sql/database.ts'
+import { CLASS_INDEXES, createClassIndex } from '../../src/sql/class-indexes.ts'
+import { Database, type Facts } from '../../src/sql/database.ts'
 import { type ClaimOptions, claim } from '../../src/sql/jobs-claim.ts'
 import type { Queryable } from '../../src/sql/types.ts'
 import { Collector, type RunOptions, type Suite } from '../run.ts'
@@ -10,8 +12,14 @@ import { goodJobsWaiting, type Waiting } from '../seed.ts'
 
 const PLANS = new URL('../../docs/performance/plans.txt', import.meta.url)
 const LIMIT = 100
-/** The lane's own (src/claim/lane.ts). */
-const LANE = `SET TimeZone = 'UTC'; SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan; SET jit = off`
+
+/** $1 queues text[] */
+const FIRST_OF_OURS = `
+SELECT queue_name, priority, to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at
+FROM good_jobs
+WHERE job_class = 'NoopJob' AND queue_name = ANY ($1::text[])
+ORDER BY array_position($1::text[], queue_name), created_at
+LIMIT 1`
 
 interface PlanNode {
   readonly 'Node Type': string
@@ -36,7 +44,18 @@ interface Scene {
   readonly name: string
   readonly queues: string
   readonly place: 'ours' | 'behind foreign classes'
+  /** Statement that changes the tables first. */
+  readonly change?: string
 }
+
+const PAUSED = `
+INSERT INTO good_job_settings (key, value, created_at, updated_at)
+VALUES ('pauses', '{"queues": ["bench"], "job_classes": ["OtherJob"], "labels": []}', now(), now())`
+
+const FOREIGN = [
+  { name: 'all queues, behind foreign classes', queues: '*', place: 'behind foreign classes' },
+  { name: 'one queue, behind foreign classes in it', queues: 'bench', place: 'behind foreign classes' },
+] as const
 
 const SCENES: readonly Scene[] = [
   { name: 'all queues', queues: '*', place: 'ours' },
@@ -44,8 +63,13 @@ const SCENES: readonly Scene[] = [
   { name: 'several queues', queues: 'low,high', place: 'ours' },
   { name: 'ordered queues', queues: '+low,high', place: 'ours' },
   { name: 'excluded queue', queues: '-bench', place: 'ours' },
-  { name: 'all queues, behind foreign classes', queues: '*', place: 'behind foreign classes' },
-  { name: 'one queue, behind foreign classes in it', queues: 'bench', place: 'behind foreign classes' },
+  { name: 'all queues, one paused', queues: '*', place: 'ours', change: PAUSED },
+  ...FOREIGN,
+  ...FOREIGN.map((scene) => ({
+    ...scene,
+    name: `${scene.name}, with the index that doctor proposes`,
+    change: `${createClassIndex(scene.queues === '*' ? CLASS_INDEXES.everyQueue : CLASS_INDEXES.namedQueue).replace('CONCURRENTLY ', '')} ANALYZE good_jobs`,
+  })),
 ]
 
 const placesOf = (jobs: number): Record<Scene['place'], readonly Waiting[]> => ({
@@ -57,20 +81,34 @@ const placesOf = (jobs: number): Record<Scene['place'], readonly Waiting[]> => (
   'behind foreign classes': [{ jobs: jobs * 0.97, jobClass: 'ForeignJob', ageSeconds: 86_400 }, { jobs: jobs * 0.03 }],
 })
 
-/** Runs the worker's own claim as EXPLAIN, in a transaction that is undone. */
-const explainClaim = async (
-  client: Client,
-  url: string,
-  queues: string,
-): Promise<{ explained: Explained; text: string }> => {
-  const database = new Database({ databaseUrl: url })
-  const facts = await database.facts()
-  await database.close()
+/** Where the claims of a worker begin that has been working for a while, and what it asks for when it is woken. */
+type Look = Pick<ClaimOptions, 'from' | 'fallenDue'>
+
+const looksOf = async (client: Client, { queues }: Scene): Promise<readonly (readonly [string, Look])[]> => {
+  const { rows } = await client.query<{ queue_name: string; priority: number; at: string }>(FIRST_OF_OURS, [
+    queues === '-bench' ? ['low'] : queues === 'bench' ? ['bench'] : ['low', 'bench'],
+  ])
+  const [first] = rows
+  if (first === undefined) throw new Error(`no job for ${queues}`)
+  const position = { queueName: first.queue_name, priority: first.priority, at: first.at }
+  return [
+    ['the head', {}],
+    ['the position', { from: position }],
+    ['fallen due', { fallenDue: { after: new Date(Date.now() - MINUTE_MS).toISOString(), before: position } }],
+  ]
+}
+
+const MINUTE_MS = 60_000
+
+/** Runs the worker's own claim as EXPLAIN, planned once as on its session, in a transaction that is undone. */
+const explainClaim = async (client: Client, facts: Facts, queues: string, look: Look): Promise<Explanation> => {
   const now = new Date().toISOString()
   const options: ClaimOptions = {
+    ...look,
     selector: parseSelector(queues),
     jobClasses: ['NoopJob'],
     sort: 'created_at',
+    honoursPauses: true,
     selectLimit: 1_000,
     limit: LIMIT,
     processId: randomUUID(),
@@ -83,12 +121,12 @@ const explainClaim = async (
     const lines: unknown[] = []
     const spy = {
       query: async ({ text, values = [] }: { text: string; values?: unknown[] }) => {
+        await client.query(`PREPARE claim_jobs AS ${text}`)
         await client.query('BEGIN')
-        const { rows } = await client.query({
-          text: `EXPLAIN (ANALYZE, BUFFERS, FORMAT ${format}) ${text}`,
-          values,
-        })
-        await client.query('ROLLBACK')
+        const { rows } = await client.query(
+          `EXPLAIN (ANALYZE, BUFFERS, FORMAT ${format}) EXECUTE claim_jobs (${values.map(literal).join(', ')})`,
+        )
+        await client.query('ROLLBACK; DEALLOCATE claim_jobs')
         await client.query('SELECT pg_advisory_unlock_all()')
         lines.push(...rows.map((row) => row['QUERY PLAN']))
         return { rows: [], rowCount: 0 }
@@ -97,17 +135,29 @@ const explainClaim = async (
     await claim(spy, facts, options)
     return lines
   }
-  await client.query(LANE)
   await explain('JSON') // Warms the cache.
   const [[explained]] = (await explain('JSON')) as [[Explained]]
   return { explained, text: (await explain('TEXT')).join('\n') }
 }
 
+interface Explanation {
+  readonly explained: Explained
+  readonly text: string
+}
+
+const literal = (value: unknown): string => {
+  if (value === null) return 'NULL'
+  if (!Array.isArray(value)) return escapeLiteral(String(value))
+  return escapeLiteral(`{${value.map((member) => JSON.stringify(String(member))).join(',')}}`)
+}
+
+const BY_ID = ['good_jobs_pkey', 'index_good_jobs_on_unfinished_or_errored']
+
 /** Rows that the scan for candidates touched, and its index. */
 const readOf = (node: PlanNode): { rows: number; index: string } => {
   const scans = scansOf(node)
-  // The candidates are the only scan of good_jobs that is not by primary key.
-  const candidates = scans.filter((scan) => scan['Index Name'] !== 'good_jobs_pkey')
+  // What is looked up by id was found before.
+  const candidates = scans.filter((scan) => !BY_ID.includes(scan['Index Name'] ?? ''))
   const rows = candidates.reduce(
     (total, scan) =>
       total +
@@ -123,7 +173,7 @@ const scansOf = (node: PlanNode): PlanNode[] => [
   ...(node.Plans ?? []).flatMap(scansOf),
 ]
 
-/** Rows read for each claim of 100 jobs, by what the worker asks for. */
+/** Rows read for each claim of 100 jobs, by what the worker asks for and where the claim begins. */
 export const plansSuite: Suite = {
   name: 'plans',
   run: async (options: RunOptions) => {
@@ -131,27 +181,37 @@ export const plansSuite: Suite = {
     const places = placesOf(Math.max(10_000, Math.round(1_000_000 * options.scale)))
     const read = new Collector(say)
     const texts: string[] = []
-    for (const { name, queues, place } of SCENES) {
+    for (const scene of SCENES) {
+      const { name, queues, place, change } = scene
       const database = await server.database(`plans ${place}`, goodJobsWaiting(...places[place]))
-      const { explained, text } = await explainClaim(database.client, database.url, queues)
-      const { rows, index } = readOf(explained.Plan)
-      const blocks = (explained.Plan['Shared Hit Blocks'] ?? 0) + (explained.Plan['Shared Read Blocks'] ?? 0)
-      const note = `${explained['Execution Time'].toFixed(1)} ms, ${blocks} blocks, ${index}`
-      read.add({ name: `${name} ("${queues}")`, family: place, x: 0 }, 1, { value: rows, size: LIMIT, note })
-      texts.push(`-- ${name}: --queues "${queues}"; ${Math.round(rows)} rows read, ${note}\n\n${text}\n`)
+      const { client } = database
+      if (change !== undefined) await client.query(change)
+      for (const [setting, value] of Object.entries(laneSettings('created_at')))
+        await client.query('SELECT set_config($1, $2, false)', [setting, value])
+      const facts = await factsOf(database.url)
+      for (const [place, look] of await looksOf(client, scene)) {
+        const { explained, text } = await explainClaim(client, facts, queues, look)
+        const { rows, index } = readOf(explained.Plan)
+        const blocks = (explained.Plan['Shared Hit Blocks'] ?? 0) + (explained.Plan['Shared Read Blocks'] ?? 0)
+        const note = `${explained['Execution Time'].toFixed(1)} ms, ${blocks} blocks, ${index}`
+        const named = { name: `${name} ("${queues}"), ${place}`, family: place, x: 0 }
+        read.add(named, 1, { value: rows, size: LIMIT, note })
+        texts.push(`-- ${name}, ${place}: --queues "${queues}"; ${Math.round(rows)} rows read, ${note}\n\n${text}\n`)
+      }
       await database.drop()
     }
     if (options.isWritten) {
       await mkdir(new URL('.', PLANS), { recursive: true })
       await writeFile(PLANS, texts.join('\n\n'))
     }
-    return [
-      {
-        id: 'plans',
-        title: `Rows that a claim of ${LIMIT} jobs reads, of a million`,
-        unit: 'rows',
-        series: read.series,
-      },
-    ]
+    const title = `Rows of good_jobs that a claim of ${LIMIT} jobs reads, of a million`
+    return [{ id: 'plans', title, unit: 'rows', series: read.series }]
   },
+}
+
+const factsOf = async (databaseUrl: string): Promise<Facts> => {
+  const database = new Database({ databaseUrl })
+  const facts = await database.facts()
+  await database.close()
+  return facts
 }

@@ -38,7 +38,7 @@ const laneConfig = (database: Database): ClientConfig => ({
  * created_at every other way than walking the index of that order is ruled out with them, so that one plan is good for any number of
  * jobs: planning a claim anew takes as long as claiming five. No index of a queue ends with the id, the last word of the other order.
  */
-const laneSettings = (sort: LaneOptions['sort']) => ({
+export const laneSettings = (sort: LaneOptions['sort']) => ({
   TimeZone: 'UTC',
   enable_seqscan: 'off',
   ...(sort === 'created_at' ? INDEX_ORDER_ONLY : { plan_cache_mode: 'force_custom_plan' }),
