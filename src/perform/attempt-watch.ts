@@ -86,4 +86,6 @@ export class AttemptWatch {
   }
 }
 
-const isWatched = ({ state, hasEnded }: RunningAttempt): boolean => !hasEnded && state !== 'withdrawn'
+/** The row of a job in an open round looks as if it had been released. */
+const isWatched = ({ state, hasEnded, outcomes }: RunningAttempt): boolean =>
+  !hasEnded && state !== 'withdrawn' && outcomes.hasStarted

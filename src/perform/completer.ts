@@ -26,6 +26,7 @@ export interface CompleterOptions extends OutcomeWriterOptions {
  * way of are held apart, so that the others need not wait.
  */
 export class Completer {
+  readonly hasStarted = true
   readonly #options: CompleterOptions
   readonly #writer: OutcomeWriter
   readonly #held: HeldOutcomes

@@ -30,6 +30,10 @@ export class DeferredRound implements OutcomeTaker {
     this.#running = round.rows.length
   }
 
+  get hasStarted(): boolean {
+    return this.#state === 'over'
+  }
+
   complete(attempt: CompletedAttempt): void {
     if (this.#state === 'over') {
       this.#completer.complete(attempt)

@@ -30,6 +30,8 @@ export interface CompletedAttempt {
 
 /** Takes the outcome of an attempt that has ended. */
 export interface OutcomeTaker {
+  /** Whether the rows of its attempts say that they were started. */
+  readonly hasStarted: boolean
   complete(attempt: CompletedAttempt): void
 }
 

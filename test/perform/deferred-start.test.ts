@@ -76,6 +76,21 @@ test('while its round is open a job looks untouched, and no worker of any strate
   expect(await world.executions(id)).toHaveLength(1)
 })
 
+test('a body that runs for seconds within its round is not taken for one that was released', async () => {
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  await using _capsule = await world.start({ jobs: [GateJob], deferStart: 60_000 })
+  const id = await enqueue(GateJob)
+  const job = await gate.entered
+  // In this time, which passes on the server, the worker looks for withdrawn claims at least once.
+  await world.sql('SELECT pg_sleep(1.7)')
+  expect(job?.signal.aborted).toBe(false)
+  const done = performed(id)
+  gate.open()
+  await done
+  expect(await world.job(id)).toMatchObject({ error: null, locked_by_id: null, executions_count: 1 })
+})
+
 test('a job that outlasts its round is started for everybody to see, and ends like any other', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
