@@ -1,5 +1,11 @@
 import type { LockedRound } from '../claim/lane-options.ts'
-import { deleteLockedJobs, finishLockedJobs, startLockedJobs } from '../sql/jobs-deferred.ts'
+import {
+  deleteLockedJobs,
+  finishLockedJobs,
+  type LockedOutcome,
+  type LockedRow,
+  startLockedRows,
+} from '../sql/jobs-deferred.ts'
 import type { RoundEnd } from '../sql/round-client.ts'
 import type { Statement } from '../sql/types.ts'
 import type { Clock } from '../time.ts'
@@ -76,31 +82,29 @@ export class DeferredRound implements OutcomeTaker {
 
   #statements(): readonly Statement[] {
     const { facts, processId, rows } = this.#round
-    const ended = new Set(this.#ended.map(({ row }) => row.id))
-    const finished = this.#ended.filter(({ write }) => write === 'finish')
-    const deleted = this.#ended.filter(({ write }) => write === 'delete')
-    const unended = rows.filter(({ id }) => !ended.has(id))
+    const ended = new Map(this.#ended.map((attempt) => [attempt.row.id, attempt]))
+    const finished: LockedOutcome[] = []
+    const deletedIds: string[] = []
+    const unended: LockedRow[] = []
+    for (const row of rows) {
+      const attempt = ended.get(row.id)
+      if (attempt === undefined) unended.push(row)
+      else if (attempt.write === 'finish') finished.push({ row, columns: attempt.columns })
+      else deletedIds.push(row.id)
+    }
     const statements: Statement[] = []
     if (finished.length > 0) {
-      const rowsById = new Map(rows.map((row) => [row.id, row]))
-      const outcomes = finished.flatMap(({ columns }) => {
-        const row = rowsById.get(columns.id)
-        return row === undefined ? [] : [{ row, columns }]
-      })
-      statements.push(finishLockedJobs(facts, outcomes, { now: this.#clock.timestamp(), processId }))
+      statements.push(finishLockedJobs(facts, finished, { now: this.#clock.timestamp(), processId }))
     }
-    if (deleted.length > 0) statements.push(deleteLockedJobs(deleted.map(({ row }) => row.id)))
+    if (deletedIds.length > 0) statements.push(deleteLockedJobs(deletedIds))
     if (unended.length > 0) statements.push(startOf(unended, this.#round))
     return statements
   }
 }
 
 /** Starts jobs of a round. */
-export const startOf = (rows: LockedRound['rows'], { facts, now, processId }: LockedRound): Statement => {
-  const { values = [], ...start } = startLockedJobs(facts, { now, processId })
-  const columns = [rows.map(({ id }) => id), rows.map((row) => row.execution_id), rows.map((row) => row.starts_at)]
-  return { ...start, values: [...values, ...columns] }
-}
+export const startOf = (rows: readonly LockedRow[], { facts, now, processId }: LockedRound): Statement =>
+  startLockedRows(facts, rows, { now, processId })
 
 /** Batches are checked with the outcome, and retries tell the workers: both are the completer's work. */
 const isWrittenAtOnce = ({ row, write, isLost }: CompletedAttempt): boolean =>

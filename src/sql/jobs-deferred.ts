@@ -1,3 +1,4 @@
+import { plainArray, textArray } from './array-text.ts'
 import { byKey } from './by-key.ts'
 import { candidateOrder } from './claim-candidates.ts'
 import type { Facts } from './database.ts'
@@ -62,6 +63,17 @@ export const startLockedJobs = (
   values: [claim.now, claim.processId],
 })
 
+/** Starts these locked jobs. */
+export const startLockedRows = (
+  facts: Facts,
+  rows: readonly LockedRow[],
+  claim: { readonly now: string; readonly processId: string },
+): Statement => {
+  const { values = [], ...start } = startLockedJobs(facts, claim)
+  const columns = [rows.map(({ id }) => id), rows.map((row) => row.execution_id), rows.map((row) => row.starts_at)]
+  return { ...start, values: [...values, ...columns.map(plainArray)] }
+}
+
 /** A row of `lockJobs`: its attempt has begun, its start is not written. */
 export interface LockedRow extends ClaimedRow {
   readonly starts_at: string
@@ -112,14 +124,14 @@ export const finishLockedJobs = (
   name: `finish_locked_${facts.timestampType}`,
   text: finishLockedText(facts),
   values: [
-    outcomes.map(({ row }) => row.id),
-    outcomes.map(({ row }) => row.execution_id),
-    outcomes.map(({ row }) => row.starts_at),
-    outcomes.map(({ columns }) => columns.finishedAt),
-    outcomes.map(({ columns }) => columns.durationSeconds),
-    outcomes.map(({ columns }) => columns.error),
-    outcomes.map(({ columns }) => columns.errorEvent),
-    outcomes.map(({ columns: { backtrace } }) => (backtrace === null ? null : JSON.stringify(backtrace))),
+    plainArray(outcomes.map(({ row }) => row.id)),
+    plainArray(outcomes.map(({ row }) => row.execution_id)),
+    plainArray(outcomes.map(({ row }) => row.starts_at)),
+    plainArray(outcomes.map(({ columns }) => columns.finishedAt)),
+    plainArray(outcomes.map(({ columns }) => columns.durationSeconds)),
+    textArray(outcomes.map(({ columns }) => columns.error)),
+    plainArray(outcomes.map(({ columns }) => columns.errorEvent)),
+    textArray(outcomes.map(({ columns: { backtrace } }) => (backtrace === null ? null : JSON.stringify(backtrace)))),
     write.processId,
     write.now,
   ],
@@ -136,5 +148,5 @@ DELETE FROM good_job_executions USING deleted WHERE ${byKey('active_job_id', 'de
 export const deleteLockedJobs = (ids: readonly string[]): Statement => ({
   name: 'delete_locked_jobs',
   text: DELETE_LOCKED_JOBS,
-  values: [ids],
+  values: [plainArray(ids)],
 })

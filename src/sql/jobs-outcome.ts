@@ -1,3 +1,4 @@
+import { plainArray, textArray } from './array-text.ts'
 import { byKey } from './by-key.ts'
 import type { Facts } from './database.ts'
 import { notifyWaiting } from './notify.ts'
@@ -135,14 +136,14 @@ closed AS (${closeExecutions('waiting')}
 SELECT id, batch_id, (SELECT count(*) FROM notified)::int AS messages FROM waiting`
 
 const outcomeValues = (processId: string, outcomes: readonly OutcomeRow[]): unknown[] => [
-  outcomes.map(({ id }) => id),
-  outcomes.map(({ lockedAt }) => lockedAt),
-  outcomes.map(({ executionId }) => executionId),
-  outcomes.map(({ finishedAt }) => finishedAt),
-  outcomes.map(({ durationSeconds }) => durationSeconds),
-  outcomes.map(({ error }) => error),
-  outcomes.map(({ errorEvent }) => errorEvent),
-  outcomes.map(({ backtrace }) => (backtrace === null ? null : JSON.stringify(backtrace))),
+  plainArray(outcomes.map(({ id }) => id)),
+  plainArray(outcomes.map(({ lockedAt }) => lockedAt)),
+  plainArray(outcomes.map(({ executionId }) => executionId)),
+  plainArray(outcomes.map(({ finishedAt }) => finishedAt)),
+  plainArray(outcomes.map(({ durationSeconds }) => durationSeconds)),
+  textArray(outcomes.map(({ error }) => error)),
+  plainArray(outcomes.map(({ errorEvent }) => errorEvent)),
+  textArray(outcomes.map(({ backtrace }) => (backtrace === null ? null : JSON.stringify(backtrace)))),
   processId,
 ]
 

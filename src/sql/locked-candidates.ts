@@ -1,4 +1,5 @@
 import { jobLockKeySql } from './advisory-lock.ts'
+import { plainArray } from './array-text.ts'
 import { candidates } from './claim-candidates.ts'
 import type { Facts } from './database.ts'
 import type { ClaimOptions } from './jobs-claim.ts'
@@ -18,14 +19,14 @@ export const lockedCandidates = (
   parameters: Parameters,
   { columns, now }: { readonly columns: readonly string[]; readonly now: string },
 ): string => `released AS MATERIALIZED (
-  SELECT count(pg_advisory_unlock(key)) AS keys FROM unnest(${parameters.add(options.releaseKeys, 'bigint[]')}) AS key
+  SELECT count(pg_advisory_unlock(key)) AS keys FROM unnest(${parameters.add(plainArray(options.releaseKeys), 'bigint[]')}) AS key
 ),
 candidate AS MATERIALIZED (${candidates(facts, options, parameters, columns)}
 ),
 locked AS MATERIALIZED (
   SELECT ${columns.join(', ')}, ${sinceStatementBegan(now)} AS starts_at, gen_random_uuid() AS execution_id
   FROM candidate
-  WHERE CASE WHEN id = ANY (${parameters.add(options.runningIds, 'uuid[]')}) THEN false
+  WHERE CASE WHEN id = ANY (${parameters.add(plainArray(options.runningIds), 'uuid[]')}) THEN false
     ELSE pg_try_advisory_lock(${jobLockKeySql('id')}) END
   LIMIT ${parameters.add(options.limit, 'int')}
 )`
