@@ -11,7 +11,8 @@ import pg from 'pg'
 /** @typedef {{ type: 'connect', id: number } | { type: 'end' } | Query | Open | Close} ToThread */
 /** @typedef {{ fields: { name: string, dataTypeID: number }[], rows: unknown[][], rowCount: number | null }} RawResult */
 
-const client = new pg.Client(workerData.config)
+// What begins or ends a transaction goes with its statements, without waiting for the answers in between.
+const client = new pg.Client({ ...workerData.config, pipeline: true })
 client.on('error', (error) => send({ type: 'lost', error: plain(error) }))
 client.on('end', () => send({ type: 'lost', error: undefined }))
 
@@ -39,6 +40,15 @@ const run = async (statement) => {
   return { fields: result.fields?.map(({ name, dataTypeID }) => ({ name, dataTypeID })) ?? [], rows, rowCount }
 }
 
+/**
+ * Waits for all of them; throws the first error, which made the others fail.
+ * @template {readonly Promise<unknown>[]} T @param {T} asked @returns {Promise<{ [K in keyof T]: Awaited<T[K]> }>}
+ */
+const answers = async (asked) => {
+  await Promise.allSettled(asked)
+  return Promise.all(asked)
+}
+
 // One thing at a time on the connection: a round that is over must not meet the answer that would have closed it.
 let queue = Promise.resolve()
 /** @param {() => Promise<void>} work */
@@ -48,9 +58,8 @@ const inTurn = (work) => {
 
 /** Locks the candidates; the transaction stays open for at most `limitMs`. @param {Open} message */
 const open = async ({ id, lock, start, columns, limitMs }) => {
-  await client.query('BEGIN')
   try {
-    const result = await run(lock)
+    const [, result] = await answers([client.query('BEGIN'), run(lock)])
     const ids = column(result, 'id')
     if (ids.length === 0) await client.query('COMMIT')
     else {
@@ -91,12 +100,10 @@ const close = async ({ id, statements }) => {
   clearTimeout(timer)
   round = undefined
   try {
-    for (const statement of statements) await client.query(statement)
-    await client.query('COMMIT')
+    await answers([...statements, 'COMMIT'].map((statement) => client.query(statement)))
     send({ type: 'result', id, isOver: false })
   } catch (error) {
-    // Nothing was written: the jobs start as others do, those that nobody took since.
-    await client.query('ROLLBACK')
+    // Nothing was written, the COMMIT undid it: the jobs start as others do, those that nobody took since.
     const startedIds = column(await run(start), 'id')
     send({ type: 'result', id, isOver: true, startedIds, error: plain(error) })
   }
