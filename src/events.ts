@@ -115,6 +115,7 @@ export class Events {
   readonly #emitter = new EventEmitter({ captureRejections: false }).setMaxListeners(0)
 
   emit<N extends EventName>(name: N, payload: EventMap[N]): void {
+    if (this.#emitter.listenerCount(name) === 0) return
     for (const listener of this.#emitter.listeners(name)) {
       try {
         listener(payload)

@@ -36,11 +36,18 @@ export interface Clock {
   monotonic(): number
 }
 
+// Texts of one second begin alike, and most of those that are asked for are of the same second.
+let lastSecond = Number.NaN
+let lastSecondText = ''
+
 /** ISO 8601 in UTC with six fraction digits, the resolution of Postgres. */
 export const microsecondText = (microseconds: number): string => {
-  const milliseconds = Math.floor(microseconds / 1000)
-  const rest = String(microseconds - milliseconds * 1000).padStart(3, '0')
-  return `${new Date(milliseconds).toISOString().slice(0, -1)}${rest}Z`
+  const second = Math.floor(microseconds / 1e6)
+  if (second !== lastSecond) {
+    lastSecondText = new Date(second * 1000).toISOString().slice(0, -'000Z'.length)
+    lastSecond = second
+  }
+  return `${lastSecondText}${String(1e6 + microseconds - second * 1e6).slice(1)}Z`
 }
 
 /** A time as rows have it: ISO 8601 in UTC, cut to microseconds. */

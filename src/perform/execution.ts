@@ -39,7 +39,7 @@ export interface AttemptContext {
   /** Why jobs should stop early, or false. @default 'stopping' once the signal has aborted */
   readonly stoppingReason?: () => StoppingReason | false
   /** What is paused; absent where pauses are not honoured. */
-  readonly paused?: () => Promise<Pauses>
+  readonly paused?: (() => Promise<Pauses>) | undefined
 }
 
 /** The row of a job that asked to run again. */

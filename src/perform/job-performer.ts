@@ -1,34 +1,23 @@
 import type { Batch } from '../batch/batch.ts'
 import type { ClaimCursor } from '../claim/claim-cursor.ts'
 import type { Lane } from '../claim/lane.ts'
-import type { Configuration } from '../configuration.ts'
 import { GoodJobError } from '../errors.ts'
 import { events } from '../events.ts'
-import type { Logger } from '../job/logger.ts'
-import type { Pauses, StoppingReason } from '../job/pauses.ts'
 import type { JobRegistry } from '../job/registry.ts'
-import type { GlobalID } from '../serialize/global-id.ts'
 import type { QueueSelector } from '../sql/claim-candidates.ts'
 import type { ClaimedRow } from '../sql/jobs-claim.ts'
-import type { Clock } from '../time.ts'
+import { WorkerAttemptContext, type WorkerContext } from './attempt-context.ts'
 import { type Claim, Claimer } from './claimer.ts'
 import type { Completer } from './completer.ts'
 import { type ExecutionResult, execute } from './execution.ts'
 import { decideWrite, type OutcomeWrite, outcomeColumns, type SettledAs } from './outcome.ts'
 import type { AttemptState, RunningAttempt } from './running-attempt.ts'
 
-export interface JobPerformerOptions {
-  readonly processId: string
+export interface JobPerformerOptions extends WorkerContext {
   readonly registry: JobRegistry
   readonly completer: Completer
-  readonly configuration: Configuration
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly locate: (gid: GlobalID) => Promise<unknown>
   /** Tries until it can or `signal` aborts. */
   readonly loadBatches: (ids: readonly string[], signal: AbortSignal) => Promise<ReadonlyMap<string, Batch>>
-  readonly isShuttingDown: () => boolean
-  readonly paused: () => Promise<Pauses>
   readonly onSettled: (settled: SettledAttempt) => void
   /** Awaited before bodies begin, which may block the event loop. */
   readonly guard: () => Promise<void> | undefined
@@ -112,10 +101,9 @@ export class JobPerformer {
     }
   }
 
-  async #execute(attempt: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
-    const { registry, logger, clock, processId, configuration, locate, isShuttingDown } = this.#options
+  #execute(attempt: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
     const { row } = attempt
-    const jobClass = registry.get(row.job_class)
+    const jobClass = this.#options.registry.get(row.job_class)
     if (jobClass === undefined) throw new GoodJobError(`claimed a job of the unregistered class ${row.job_class}`)
     return execute(
       {
@@ -127,18 +115,7 @@ export class JobPerformer {
         interruptedAt: row.interrupted_at === null ? null : new Date(row.interrupted_at),
         batch: batches.get(row.batch_id ?? row.batch_callback_id ?? '') ?? null,
       },
-      {
-        get signal() {
-          return attempt.signal
-        },
-        logger,
-        clock,
-        processId,
-        railsVersion: configuration.railsVersion,
-        locate,
-        stoppingReason: () => stoppingReason(attempt, isShuttingDown()),
-        ...(configuration.enablePauses ? { paused: this.#options.paused } : {}),
-      },
+      new WorkerAttemptContext(this.#options, attempt),
     )
   }
 
@@ -214,13 +191,6 @@ const NOT_BEGUN: ExecutionResult = {
  */
 const isDropped = ({ state }: RunningAttempt, result: ExecutionResult): boolean =>
   state === 'withdrawn' || (state === 'aborted' && result.error !== null)
-
-/** GoodJob 4.23.1 adapter.rb#stopping?: the shutdown comes first. */
-const stoppingReason = ({ state, signal }: RunningAttempt, isShuttingDown: boolean): StoppingReason | false => {
-  if (isShuttingDown || state === 'aborted') return 'stopping'
-  if (state === 'withdrawn') return 'force_discarded'
-  return signal.aborted && 'stopping'
-}
 
 const reasonOf = (as: SettledAs, write: OutcomeWrite, state: AttemptState): string => {
   if (as === 'lost') return 'the job was no longer ours'

@@ -31,11 +31,17 @@ const nineDigits = (nanoseconds: number): string => String(nanoseconds).padStart
 // Ruby 3.1 time.rb Time.xmlschema.
 const TIME = /^\s*(-?\d+)-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d(?::?\d\d)?)?\s*$/i
 
+// What Rails writes into a job hash; Date.parse reads it ten times as fast.
+const USUAL_TIME = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{9}Z$/
+
 /**
  * Reads what Ruby's Time.iso8601 accepts: second 60, hour 24 and 30 February roll over, digits below the nanosecond are
  * cut, a missing zone is this process' own. Undefined for anything else and for years that a Date cannot hold.
  */
 export const parseTime = (text: string): TimeParts | undefined => {
+  if (USUAL_TIME.test(text)) {
+    return { epochMs: Date.parse(`${text.slice(0, 23)}Z`), nanoseconds: Number(text.slice(23, 29)), offset: 'Z' }
+  }
   const match = TIME.exec(text)
   if (!match) return undefined
   const fields = match.slice(1, 7).map(Number) as Fields

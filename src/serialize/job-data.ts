@@ -121,12 +121,16 @@ const KNOWN_KEYS: ReadonlySet<string> = new Set([
 // GoodJob 4.19 job.rb puts these into a copy of the hash while a job runs; their home is a column.
 const COLUMN_KEYS: ReadonlySet<string> = new Set(['good_job_labels', 'good_job_concurrency_key'])
 
+const NO_KEYS: JsonObject = Object.freeze(Object.create(null))
+
 const extraKeys = (hash: JsonObject): JsonObject => {
-  const extra = Object.create(null) as JsonObject
+  let extra: JsonObject | undefined
   for (const key of Object.keys(hash)) {
-    if (!KNOWN_KEYS.has(key) && !COLUMN_KEYS.has(key)) extra[key] = hash[key] as JsonValue
+    if (KNOWN_KEYS.has(key) || COLUMN_KEYS.has(key)) continue
+    extra ??= Object.create(null) as JsonObject
+    extra[key] = hash[key] as JsonValue
   }
-  return extra
+  return extra ?? NO_KEYS
 }
 
 /** Writes a job hash with the keys that this Rails writes. Throws SerializationError. @default railsVersion '7.2' */

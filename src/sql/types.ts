@@ -44,6 +44,7 @@ const JSONB = 3802
 
 /** `2026-01-31 12:00:00.1` or `…+00` as Postgres prints it, to ISO 8601 in UTC with microseconds kept. */
 export const isoText = (text: string): string => {
+  if (isZoneless(text)) return `${text.slice(0, 10)}T${text.slice(11)}Z`
   // No ISO 8601 for these; Postgres reads its own text.
   if (text.includes('infinity') || text.endsWith('BC')) return text
   const zone = /([+-])(\d{2})(?::?(\d{2}))?$/.exec(text)
@@ -53,6 +54,14 @@ export const isoText = (text: string): string => {
   const whole = new Date(`${local.slice(0, local.length - fraction.length)}${zone[1]}${zone[2]}:${zone[3] ?? '00'}`)
   return `${whole.toISOString().slice(0, 19)}${fraction}Z`
 }
+
+/** `YYYY-MM-DD HH:MM:SS`, perhaps with a fraction: what nearly every row has. */
+const isZoneless = (text: string): boolean =>
+  text.charCodeAt(10) === SPACE &&
+  (text.length === 19 || (text.charCodeAt(19) === POINT && !/[^\d]/.test(text.slice(20))))
+
+const SPACE = 32
+const POINT = 46
 
 const raw = (text: string) => text
 

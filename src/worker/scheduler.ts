@@ -1,3 +1,4 @@
+import type { Batch } from '../batch/batch.ts'
 import { ClaimCursor } from '../claim/claim-cursor.ts'
 import type { Lane } from '../claim/lane.ts'
 import { matchesQueue, type QueuePool } from '../claim/queue-string.ts'
@@ -47,7 +48,9 @@ export class Scheduler {
   readonly #options: SchedulerOptions
   readonly #wakes = new Map<Lane, Wake>()
   readonly #cursor: ClaimCursor
-  readonly #bodies = new Set<Promise<void>>()
+  /** Bodies under way. */
+  #running = 0
+  #whenIdle: (() => void)[] = []
   /** Slots for which a claim is under way. */
   #reservedSlots = 0
   #mayHaveWork = true
@@ -63,7 +66,7 @@ export class Scheduler {
   }
 
   get activeThreads(): number {
-    return this.#bodies.size
+    return this.#running
   }
 
   /** Says that there may be work, at once or from `startsAtMs` (epoch) on. A wake is never lost. */
@@ -106,7 +109,7 @@ export class Scheduler {
 
   /** Resolves when no body runs. */
   async idle(): Promise<void> {
-    while (this.#bodies.size > 0) await Promise.all(this.#bodies)
+    while (this.#running > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve))
   }
 
   async #fillFreeSlots(lane: Lane, signal: AbortSignal): Promise<boolean> {
@@ -159,7 +162,7 @@ export class Scheduler {
   #freeSlots(): number {
     const backlog = Math.max(MIN_BACKLOG, this.pool.maxThreads * BACKLOG_PER_THREAD)
     if (this.#options.performer.pendingOutcomes >= backlog) return 0
-    const free = this.pool.maxThreads - this.#bodies.size - this.#reservedSlots
+    const free = this.pool.maxThreads - this.#running - this.#reservedSlots
     return Math.max(0, Math.min(free, Math.ceil(this.pool.maxThreads / this.#wakes.size)))
   }
 
@@ -167,13 +170,17 @@ export class Scheduler {
     const { performer } = this.#options
     this.stats.executionAt = this.#options.clock.now()
     const batches = await performer.loadBatches(attempts)
-    for (const attempt of attempts) {
-      const body = performer.perform(attempt, batches).then((result) => this.#count(result))
-      this.#bodies.add(body)
-      void body.finally(() => {
-        this.#bodies.delete(body)
-        if (this.#mayHaveWork) this.#wakeLoops()
-      })
+    for (const attempt of attempts) void this.#run(attempt, batches)
+  }
+
+  async #run(attempt: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<void> {
+    this.#running += 1
+    try {
+      this.#count(await this.#options.performer.perform(attempt, batches))
+    } finally {
+      this.#running -= 1
+      if (this.#running === 0) for (const resolve of this.#whenIdle.splice(0)) resolve()
+      if (this.#mayHaveWork) this.#wakeLoops()
     }
   }
 

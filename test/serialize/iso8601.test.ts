@@ -44,6 +44,19 @@ describe('parseTime', () => {
     expect(rewritten(text)).toBe(expected)
   })
 
+  // A small z is no form of Rails', so that text is read the long way.
+  test('what Rails writes is read as any other form of the same time', () => {
+    for (let month = 1; month <= 12; month++) {
+      for (let day = 1; day <= 31; day++) {
+        for (const year of ['0000', '0099', '1900', '2024', '9999']) {
+          const date = `${year}-${String(month).padStart(2, '0')}-${String(day).padStart(2, '0')}`
+          const text = `${date}T23:59:59.123456789`
+          expect(parseTime(`${text}Z`), text).toEqual(parseTime(`${text}z`))
+        }
+      }
+    }
+  })
+
   test.each([
     '',
     'garbage',
