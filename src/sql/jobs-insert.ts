@@ -26,7 +26,8 @@ export interface NewJobRow {
  * Inserts jobs and tells the workers, in one statement.
  *
  * GoodJob sends one message for a single job, and one with `count` for each (queue, time) of a bulk; the time is cut to
- * milliseconds. A row whose id (or cron key and instant) exists is left out and not reported.
+ * milliseconds. A row whose id (or cron key and instant) exists is left out and not reported. The ids come as one text: pg takes longer
+ * to read a thousand rows than to write their jobs.
  *
  * $1 id uuid[] · $2 job_class text[] · $3 queue_name text[] · $4 priority int[] · $5 serialized_params text[] ·
  * $6 scheduled_at timestamp[] · $7 created_at timestamp[] · $8 labels, each a JSON array, text[] · $9 concurrency_key text[] ·
@@ -68,7 +69,7 @@ notified AS MATERIALIZED (
     ELSE json_build_object('queue_name', queue_name, 'scheduled_at', starts_at) END::text)
   FROM message
 )
-SELECT id, (SELECT count(*) FROM notified)::int AS messages FROM inserted`
+SELECT string_agg(id::text, ',') AS ids, (SELECT count(*) FROM notified)::int AS messages FROM inserted`
 }
 
 /**
@@ -120,7 +121,7 @@ export const insertJobs = async (
 ): Promise<Set<string>> => {
   if (jobs.length === 0) return new Set()
   const column = <T>(pick: (job: NewJobRow) => T): T[] => jobs.map(pick)
-  const rows = await rowsOf<{ id: string }>(db, {
+  const [row] = await rowsOf<{ ids: string | null }>(db, {
     ...preparedName(facts, `insert_jobs_${facts.timestampType}`),
     text: insertJobsText(facts),
     values: [
@@ -141,7 +142,7 @@ export const insertJobs = async (
       options.isBulk,
     ],
   })
-  return new Set(rows.map(({ id }) => id))
+  return new Set(row?.ids?.split(','))
 }
 
 /** A start as messages carry it, from the text of a column. */
