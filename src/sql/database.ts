@@ -125,13 +125,11 @@ export class Database {
 
   /** Runs `work` with a connection of its own. */
   async connection<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    const client = await this.pool.connect()
     let broken: Error | undefined
     const noteLoss = (error: Error) => {
       broken = error
     }
-    // The pool listens to idle connections only: without a listener Node would exit. The next statement tells the caller.
-    client.on('error', noteLoss)
+    const client = await borrow(this.pool, noteLoss)
     try {
       return await work(client)
     } catch (error) {
@@ -183,6 +181,19 @@ export class Database {
     if (this.#openPool && this.#pool.ended) this.#pool = this.#openPool()
   }
 }
+
+/**
+ * A connection of the pool, which listens to idle ones only: without a listener Node would exit. It listens from the moment it is lent,
+ * because what ends it may have come with the answer that opened it. The next statement tells the borrower.
+ */
+const borrow = (pool: pg.Pool, onLost: (error: Error) => void): Promise<pg.PoolClient> =>
+  new Promise((resolve, reject) => {
+    pool.connect((error, client) => {
+      if (client === undefined) return reject(error)
+      client.on('error', onLost)
+      resolve(client)
+    })
+  })
 
 const openPool = (config: pg.PoolConfig): pg.Pool => {
   const pool = new pg.Pool(config)

@@ -1,5 +1,8 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import type { PoolClient } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Database } from '../../src/sql/database.ts'
 import { openWorld, type World } from '../support/harness.ts'
 
 let world: World
@@ -29,4 +32,21 @@ test('a connection that was lost is not lent again, also when its borrower did n
   const { database } = world.adapter
   await database.connection(lose)
   await expect(database.connection((client) => client.query('SELECT 1'))).resolves.toMatchObject({ rowCount: 1 })
+})
+
+/** A server that lets everybody in, and ends the session in the same breath. */
+const WELCOME_AND_GOODBYE = Buffer.concat([
+  Buffer.from('R\0\0\0\x08\0\0\0\0', 'latin1'),
+  Buffer.from('Z\0\0\0\x05I', 'latin1'),
+  Buffer.from('E\0\0\0\x1eSFATAL\0C57P01\0Mshut down\0\0', 'latin1'),
+])
+
+test('a connection lost with the answer that opened it is an error of the next statement, and not the end of the process', async () => {
+  const server = createServer((socket) => socket.once('data', () => socket.end(WELCOME_AND_GOODBYE)))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  const database = new Database({ databaseUrl: `postgres://somebody@127.0.0.1:${port}/any` })
+  await expect(database.connection((client) => client.query('SELECT 1'))).rejects.toThrow(/not queryable|terminated/)
+  await database.close()
+  server.close()
 })
