@@ -26,8 +26,13 @@ export const startRestartableServer = async (): Promise<RestartableServer> => {
   return { databaseUrl, restart: (mode) => restart(server, mode), stop: () => server.stop() }
 }
 
-/** What was committed survives a crash of all processes; nothing here survives one of the machine. */
-const KEEPS_COMMITS = ['synchronous_commit = on', 'fsync = off', 'full_page_writes = off']
+/** What was committed survives a crash of all processes, with the time of it; nothing here survives a crash of the machine. */
+const KEEPS_COMMITS = [
+  'synchronous_commit = on',
+  'track_commit_timestamp = on',
+  'fsync = off',
+  'full_page_writes = off',
+]
 
 const restart = async ({ socketDirectory: directory }: PostgresServer, mode: RestartMode): Promise<void> => {
   if (directory === undefined) throw new Error('the temporary folder has too long a path to restart a server in it')

@@ -76,6 +76,9 @@ export const prepareRuns = async (pool: Pool): Promise<void> => {
   await pool.query(RUNS)
 }
 
+/** An outcome can wait long between the moment it bears and its commit; the torture's own server remembers the latter. */
+const COMMITTED_AT = `CASE WHEN current_setting('track_commit_timestamp') = 'on' THEN pg_xact_commit_timestamp(e.xmin) END`
+
 /**
  * Each attempt of the ledger with its execution row: when it was claimed, until when it ran, whether its outcome was written.
  * One of Ruby is disturbed when another of Ruby ran beside it: whichever of the two ends first gives the job away while the other still
@@ -89,22 +92,23 @@ SELECT a.*, coalesce(least(a.ended_at, death.at), 'infinity') AS until,
   coalesce(execution.finished_at IS NOT NULL AND execution.error_event IS DISTINCT FROM 0 AND execution.error_event IS DISTINCT FROM 5, false) AS is_recorded,
   coalesce(execution.finished_at IS NOT NULL AND execution.error IS NULL, false) AS is_success,
   execution.finished_at AT TIME ZONE 'UTC' AS written_at,
+  execution.committed_at,
   EXISTS (
     SELECT FROM fleet_faults fault
     WHERE takes_locks AND (fault.worker = a.worker OR fault.worker IS NULL)
     AND coalesce(fault.over_at, 'infinity') >= coalesce(execution.created_at AT TIME ZONE 'UTC', a.started_at - interval '30 seconds')
     AND fault.at <= coalesce(least(a.ended_at, death.at), 'infinity')
   ) AS met_fault,
-  a.side = 'ruby' AND EXISTS (
+  EXISTS (
     SELECT FROM fleet_faults fault
-    WHERE (fault.worker = a.worker OR fault.worker IS NULL)
-    AND fault.at <= a.started_at AND coalesce(fault.over_at, 'infinity') >= a.started_at - interval '5 seconds'
-  ) AS is_held_up
+    WHERE takes_locks AND (fault.worker = a.worker OR fault.worker IS NULL)
+    AND coalesce(fault.over_at, 'infinity') >= execution.created_at AT TIME ZONE 'UTC' AND fault.at <= execution.committed_at
+  ) AS lost_lock_before_commit
 FROM fleet_attempts a
 JOIN fleet_workers worker USING (worker)
 LEFT JOIN fleet_deaths death USING (worker)
 LEFT JOIN LATERAL (
-  SELECT * FROM good_job_executions e
+  SELECT e.*, coalesce(${COMMITTED_AT}, e.finished_at AT TIME ZONE 'UTC') AS committed_at FROM good_job_executions e
   WHERE e.active_job_id = a.job_id AND e.process_id = worker.process_id AND e.created_at AT TIME ZONE 'UTC' <= a.started_at
   ORDER BY e.created_at DESC LIMIT 1
 ) AS execution ON true;

@@ -22,6 +22,8 @@ interface Run {
   readonly from: number
   /** Null: it never said so. */
   readonly to: number | null
+  /** When its execution was begun. @default just before its body */
+  readonly claimed?: number
   readonly outcome?: string
   readonly due?: number
   /** Whether its execution says that it ended, and how. @default 'success' */
@@ -46,7 +48,8 @@ const addWorker = async (worker: string): Promise<string> => {
 /** A job that has ended well, with the attempts that the ledger and the tables know of. */
 const addJob = async (runs: readonly Run[], columns: Record<string, unknown> = {}): Promise<string> => {
   const id = await world.insert({ finished_at: at(60), ...columns })
-  for (const { worker, from, to, outcome = 'done', due = 0, written = 'success', writtenAt } of runs) {
+  for (const run of runs) {
+    const { worker, from, to, claimed = from - 0.1, outcome = 'done', due = 0, written = 'success', writtenAt } = run
     const process = await addWorker(worker)
     const isInterrupted = written === 'interrupted'
     await world.sql(
@@ -58,7 +61,7 @@ const addJob = async (runs: readonly Run[], columns: Record<string, unknown> = {
       `INSERT INTO good_job_executions (created_at, updated_at, active_job_id, job_class, process_id, finished_at, error, error_event)
        VALUES ($1, $1, $2, 'EchoJob', $3, $4, $5, $6)`,
       [
-        at(from - 0.1),
+        at(claimed),
         id,
         process,
         at(writtenAt ?? to ?? 50),
@@ -153,6 +156,51 @@ test('an attempt after a success is told, unless somebody retried the job by han
   const retried = await addJob(runs)
   await world.sql(`INSERT INTO fleet_actions VALUES ($1, 'retry', $2)`, [retried, at(3)])
   expect(await violations()).toEqual(['1 attempts after a success (node, node)'])
+})
+
+test('a look of Ruby on advisory before the success explains its start afterwards, if the session had ended before the success', async () => {
+  const wanted = async ({ ruby = 'advisory-1', looked = 4, endedAt = 3, of = 'node-1' } = {}) => {
+    await world.sql('TRUNCATE fleet_attempts, fleet_faults, good_jobs, good_job_executions')
+    await world.sql('DROP TABLE IF EXISTS fleet_runs')
+    await addJob([
+      { worker: 'node-1', from: 1, to: 2, writtenAt: 5 },
+      { worker: ruby, claimed: looked, from: 7, to: 8 },
+    ])
+    await world.sql(
+      `INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('cut', $1, true, $2, $2)`,
+      [of, at(endedAt)],
+    )
+    return (await violations()).filter((line) => line.includes('after a success'))
+  }
+  const told = ['1 attempts after a success (node, ruby)']
+  expect(await wanted()).toEqual([])
+  expect(await wanted({ looked: 5.1 })).toEqual(told)
+  expect(await wanted({ endedAt: 6 })).toEqual(told)
+  expect(await wanted({ endedAt: 0.5 })).toEqual(told)
+  expect(await wanted({ of: 'node-2' })).toEqual(told)
+  expect(await wanted({ ruby: 'skiplocked-1' })).toEqual(told)
+  expect(await wanted({ ruby: 'hybrid-1' })).toEqual(told)
+})
+
+test('a Ruby worker that was held up may start after a success, but not with a look that came after it', async () => {
+  const wanted = async (looked: number, overAt = 6) => {
+    await world.sql('TRUNCATE fleet_attempts, fleet_faults, good_jobs, good_job_executions')
+    await world.sql('DROP TABLE IF EXISTS fleet_runs')
+    await addJob([
+      { worker: 'node-1', from: 1, to: 2, writtenAt: 5 },
+      { worker: 'hybrid-1', claimed: looked, from: 10, to: 11 },
+    ])
+    await world.sql(
+      `INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('stop', 'hybrid-1', false, $1, $2)`,
+      [at(3), at(overAt)],
+    )
+    return (await violations()).filter((line) => line.includes('after a success'))
+  }
+  const told = ['1 attempts after a success (node, ruby)']
+  expect(await wanted(4)).toEqual([])
+  expect(await wanted(6.5)).toEqual([])
+  expect(await wanted(7.5)).toEqual(told)
+  expect(await wanted(4, 4.9)).toEqual(told)
 })
 
 test('jobs without an end, without a body or without a row are lost', async () => {
