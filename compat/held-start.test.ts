@@ -64,7 +64,7 @@ describeWithRuby('an advisory worker in Ruby held up between its look at a job a
     // GoodJob writes what changed in memory: the mark of the interruption stays.
     ['another in Ruby', startRuby, 0],
   ] as const)(
-    'runs it after the success of %s, whose session had ended before it wrote that [GJ-033]',
+    'runs it after the success of %s, whose session had ended before it wrote that',
     async (first, start, event) => {
       const ending = `end after ${first}`
       await app.pool.query(waitAtGate(ending, 'compat_events', `NEW.name = 'performed'`))
