@@ -167,9 +167,17 @@ JOIN fleet_workers worker ON worker.process_id = execution.process_id
 WHERE execution.finished_at IS NULL
 AND NOT EXISTS (SELECT FROM fleet_runs WHERE job_id = execution.active_job_id AND is_disturbed)`
 
+/** Of an `attempt`: a worker in Ruby made it, and met a fault before it can have enqueued what it owed. */
+const IN_FAULTY_RUBY = `
+      JOIN fleet_workers worker ON worker.process_id = attempt.process_id AND worker.side = 'ruby'
+      LEFT JOIN fleet_deaths death ON death.worker = worker.worker
+      LEFT JOIN fleet_faults fault ON fault.worker = worker.worker OR fault.worker IS NULL
+      WHERE least(death.at, fault.at) AT TIME ZONE 'UTC' < attempt.finished_at + interval '30 seconds'
+      AND greatest(death.at, fault.over_at) AT TIME ZONE 'UTC' > attempt.finished_at - interval '1 second'`
+
 /**
- * Beside Rails 7.2 Ruby enqueues callbacks after the commit that ends the batch: a fault of its process in between loses them. So is it
- * told apart when the last member was Ruby's.
+ * Beside Rails 7.2 Ruby enqueues callbacks after the commit that makes them owed: a fault of its process in between loses them. So is it
+ * told apart when the last member was Ruby's, or for on_discard the one that broke.
  */
 const CALLBACKS = `
 WITH batch AS (
@@ -179,13 +187,14 @@ WITH batch AS (
         SELECT e.process_id, e.finished_at FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
         WHERE member.batch_id = batch.id AND e.finished_at <= batch.jobs_finished_at
         ORDER BY e.finished_at DESC LIMIT 1
-      ) AS last
-      JOIN fleet_workers worker ON worker.process_id = last.process_id AND worker.side = 'ruby'
-      LEFT JOIN fleet_deaths death ON death.worker = worker.worker
-      LEFT JOIN fleet_faults fault ON fault.worker = worker.worker OR fault.worker IS NULL
-      WHERE least(death.at, fault.at) AT TIME ZONE 'UTC' < last.finished_at + interval '30 seconds'
-      AND greatest(death.at, fault.over_at) AT TIME ZONE 'UTC' > last.finished_at - interval '1 second'
+      ) AS attempt ${IN_FAULTY_RUBY}
     ) AS ended_in_faulty_ruby,
+    EXISTS (
+      SELECT FROM (
+        SELECT e.process_id, e.finished_at FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
+        WHERE member.batch_id = batch.id AND e.error_event IN (1, 5)
+      ) AS attempt ${IN_FAULTY_RUBY}
+    ) AS broke_in_faulty_ruby,
     EXISTS (
       SELECT FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
       WHERE member.batch_id = batch.id AND e.error IS NOT NULL AND e.error_event IN (1, 5)
@@ -200,7 +209,8 @@ WITH batch AS (
   FROM good_job_batches batch WHERE enqueued_at IS NOT NULL
 ),
 owed AS (
-  SELECT id, description, event, ended_in_faulty_ruby, event <> 'discard' OR was_discarded AS is_owed,
+  SELECT id, description, event,
+    CASE event WHEN 'discard' THEN broke_in_faulty_ruby ELSE ended_in_faulty_ruby END AS is_lost_by_ruby, event <> 'discard' OR was_discarded AS is_owed,
     event = 'success' AND was_stamped_late AS is_unproven,
     (
       SELECT count(*) FROM good_jobs
@@ -209,8 +219,8 @@ owed AS (
   FROM batch, unnest(ARRAY['success', 'finish', 'discard']) AS event
 )
 SELECT description AS batches, event, count(*) FILTER (WHERE is_owed)::integer AS owed, sum(given)::integer AS given,
-  count(*) FILTER (WHERE is_owed AND given = 0 AND NOT ended_in_faulty_ruby AND NOT is_unproven)::integer AS missing,
-  count(*) FILTER (WHERE is_owed AND given = 0 AND ended_in_faulty_ruby AND NOT is_unproven)::integer AS lost_by_ruby,
+  count(*) FILTER (WHERE is_owed AND given = 0 AND NOT is_lost_by_ruby AND NOT is_unproven)::integer AS missing,
+  count(*) FILTER (WHERE is_owed AND given = 0 AND is_lost_by_ruby AND NOT is_unproven)::integer AS lost_by_ruby,
   count(*) FILTER (WHERE is_owed AND given = 0 AND is_unproven)::integer AS unproven,
   coalesce(sum(given - 1) FILTER (WHERE given > 1), 0)::integer AS duplicated,
   count(*) FILTER (WHERE NOT is_owed AND given > 0)::integer AS invented
