@@ -44,7 +44,9 @@ describe('retry', () => {
       mixin: { deep: [1.5] },
     }
     await discarded({ id, serialized_params: JSON.stringify(params) })
+    const before = Date.now()
     const seen = await messagesDuring(world.database, () => world.adapter.retryJob(id))
+    const after = Date.now()
     const row = await world.job(id)
     expect(row).toMatchObject({
       performed_at: null,
@@ -61,7 +63,9 @@ describe('retry', () => {
       provider_job_id: id,
       mixin: { deep: [1.5] },
     })
-    expect(row.created_at).toEqual(row.scheduled_at)
+    // Two readings of the clock, as in Ruby.
+    const [scheduledAt, createdAt] = [row.scheduled_at, row.created_at].map((time) => (time as Date).getTime())
+    expect([before, scheduledAt, createdAt, after]).toEqual([before, scheduledAt, createdAt, after].toSorted())
     expect(seen.map((text) => JSON.parse(text).queue_name)).toEqual(['low'])
   })
 
