@@ -26,14 +26,14 @@ const both = (first: RegExp, second: RegExp): RegExp => new RegExp(`(?=${first.s
 const drain: readonly Goal[] = [
   {
     name: 'drain, 100 threads, 1 lane',
-    ours: [['drain'], /^good-job-node, 100 threads/],
+    ours: [['drain'], /^good-job-node, 100 threads$/],
     against: 'classic floor, 100 × 1',
     theirs: [['drain'], /^floor classic, 1 connection, batches of 100$/],
     atLeast: 0.8,
   },
   {
-    name: 'drain, 100 threads, 1 lane',
-    ours: [['drain'], /^good-job-node, 100 threads/],
+    name: 'drain, 100 threads, 1 lane, deferStart',
+    ours: [['drain'], /^good-job-node, 100 threads, deferStart/],
     against: 'deferred floor, 100 × 1',
     theirs: [['drain'], /^floor deferred, 1 connection, batches of 100$/],
     atLeast: 0.8,
@@ -68,7 +68,7 @@ const drain: readonly Goal[] = [
   },
   {
     name: 'drain, 10 threads',
-    ours: [['drain'], /^good-job-node, 10 threads/],
+    ours: [['drain'], /^good-job-node, 10 threads$/],
     against: 'graphile-worker, 10 concurrent',
     theirs: [['drain'], /^graphile-worker, 10/],
     atLeast: 1,
