@@ -237,18 +237,23 @@ test('callbacks that were owed and not given, given twice or not owed are told',
   ])
 })
 
+/** Nothing but a batch whose one member this worker discarded, and that was stamped so late. */
+const addDiscardedBatch = async (worker: string, stampedAt: number): Promise<void> => {
+  await world.sql('TRUNCATE fleet_attempts, fleet_faults, good_jobs, good_job_executions, good_job_batches')
+  await world.sql('DROP TABLE IF EXISTS fleet_runs')
+  const batchId = randomUUID()
+  await world.sql(
+    `INSERT INTO good_job_batches (id, created_at, updated_at, description, enqueued_at, discarded_at, jobs_finished_at, finished_at)
+     VALUES ($1, $2, $2, 'shared', $2, $3, $3, $3)`,
+    [batchId, at(0), at(stampedAt)],
+  )
+  const id = await addJob([{ worker, from: 1, to: 2 }], { batch_id: batchId })
+  await world.sql(`UPDATE good_job_executions SET error = 'x', error_event = 5 WHERE active_job_id = $1`, [id])
+}
+
 test('a success that is missing because Ruby stamped its batch long after the failure is counted apart', async () => {
   const missing = async (worker: string, stampedAt: number): Promise<string[]> => {
-    await world.sql('TRUNCATE fleet_attempts, good_jobs, good_job_executions, good_job_batches')
-    await world.sql('DROP TABLE IF EXISTS fleet_runs')
-    const batchId = randomUUID()
-    await world.sql(
-      `INSERT INTO good_job_batches (id, created_at, updated_at, description, enqueued_at, discarded_at, jobs_finished_at, finished_at)
-       VALUES ($1, $2, $2, 'shared', $2, $3, $3, $3)`,
-      [batchId, at(0), at(stampedAt)],
-    )
-    const id = await addJob([{ worker, from: 1, to: 2 }], { batch_id: batchId })
-    await world.sql(`UPDATE good_job_executions SET error = 'x', error_event = 5 WHERE active_job_id = $1`, [id])
+    await addDiscardedBatch(worker, stampedAt)
     return (await violations()).filter((line) => line.includes('success'))
   }
   const told = ['1 success callbacks of shared batches missing']
@@ -259,16 +264,7 @@ test('a success that is missing because Ruby stamped its batch long after the fa
 
 test('an on_discard that Ruby owed when it met a fault is counted apart', async () => {
   const missing = async (worker: string, faultAt: number): Promise<string[]> => {
-    await world.sql('TRUNCATE fleet_attempts, fleet_faults, good_jobs, good_job_executions, good_job_batches')
-    await world.sql('DROP TABLE IF EXISTS fleet_runs')
-    const batchId = randomUUID()
-    await world.sql(
-      `INSERT INTO good_job_batches (id, created_at, updated_at, description, enqueued_at, discarded_at, jobs_finished_at, finished_at)
-       VALUES ($1, $2, $2, 'shared', $2, $3, $3, $3)`,
-      [batchId, at(0), at(2.1)],
-    )
-    const id = await addJob([{ worker, from: 1, to: 2 }], { batch_id: batchId })
-    await world.sql(`UPDATE good_job_executions SET error = 'x', error_event = 5 WHERE active_job_id = $1`, [id])
+    await addDiscardedBatch(worker, 2.1)
     await world.sql(
       `INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('cut', $1, true, $2, $2)`,
       [worker, at(faultAt)],
