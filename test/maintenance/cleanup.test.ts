@@ -47,6 +47,34 @@ test('old finished jobs go with their executions; younger, unfinished and foreig
   expect(await world.executions(old)).toEqual([])
 })
 
+test('what another cleanup holds is left to it, without waiting: no deadlock', async () => {
+  const [own, foreign] = [
+    await world.insert({ finished_at: ago(2 * DAY) }),
+    await world.insert({ finished_at: ago(3 * DAY) }),
+  ]
+  const execution = 'INSERT INTO good_job_executions (active_job_id, created_at, updated_at) VALUES ($1, $2, $2)'
+  for (const id of [own, own, foreign, foreign]) await world.sql(execution, [id, ago(9)])
+  const claim = `INSERT INTO good_job_concurrency_claims (job_id, key, state, created_at, updated_at) VALUES ($1, 'k', 0, $2, $2)`
+  for (const id of [own, foreign]) await world.sql(claim, [id, ago(9)])
+  const batch = await insertBatch({ finished_at: ago(2 * DAY) })
+  const other = await world.adapter.database.pool.connect()
+  try {
+    // What a cleanup of Ruby has in its hands in the middle of its statements.
+    await other.query('BEGIN')
+    await other.query('DELETE FROM good_job_executions WHERE active_job_id = $1', [foreign])
+    await other.query('DELETE FROM good_job_concurrency_claims WHERE job_id = $1', [foreign])
+    await other.query('DELETE FROM good_job_batches WHERE id = $1', [batch])
+    expect(await clean()).toEqual({ destroyedJobsCount: 1, destroyedExecutionsCount: 2, destroyedBatchesCount: 0 })
+    expect(await world.sql('SELECT id FROM good_jobs')).toEqual([{ id: foreign }])
+    await other.query('ROLLBACK')
+  } finally {
+    other.release()
+  }
+  expect(await world.executions(foreign)).toHaveLength(2)
+  expect(await world.sql('SELECT job_id FROM good_job_concurrency_claims')).toEqual([{ job_id: foreign }])
+  expect(await clean()).toEqual({ destroyedJobsCount: 1, destroyedExecutionsCount: 2, destroyedBatchesCount: 1 })
+})
+
 test('discarded jobs and batches stay when the cleanup may not have them [GJ-080]', async () => {
   const discarded = await world.insert({ finished_at: ago(2 * DAY), error: 'StandardError: x' })
   await world.insert({ finished_at: ago(2 * DAY) })
