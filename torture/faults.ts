@@ -21,6 +21,8 @@ export interface FaultOptions {
 interface Fault {
   readonly weight: number
   readonly takesLocks?: boolean
+  /** It meets every worker, not only the one at the place. */
+  readonly isOfAll?: boolean
   readonly run: (place: Place) => Promise<unknown>
 }
 
@@ -63,10 +65,16 @@ export class Faults {
       'kill -9': { weight: 4, run: (place) => this.#kill(place) },
       'SIGSTOP and SIGCONT': { weight: 3, run: (place) => this.#pause(place) },
       pg_terminate_backend: { weight: 6, takesLocks: true, run: (place) => this.#terminate(place) },
-      'restart, fast': { weight: 0.7, takesLocks: true, run: () => this.#restart(() => server.restart('fast')) },
+      'restart, fast': {
+        weight: 0.7,
+        takesLocks: true,
+        isOfAll: true,
+        run: () => this.#restart(() => server.restart('fast')),
+      },
       'restart, immediate': {
         weight: 0.7,
         takesLocks: true,
+        isOfAll: true,
         run: () => this.#restart(() => server.restart('immediate')),
       },
       'connections reset': { weight: 4, takesLocks: true, run: async ({ proxy }) => proxy.cut() },
@@ -79,10 +87,11 @@ export class Faults {
       },
       'NOTIFY of garbage': {
         weight: 3,
+        isOfAll: true,
         run: () => pool.query(`SELECT pg_notify('good_job', $1)`, [random.pick(GARBAGE)]),
       },
-      'VACUUM FULL': { weight: 1, run: () => pool.query('VACUUM FULL good_jobs') },
-      'table locked': { weight: 1, run: () => pool.query(LOCK_TABLE) },
+      'VACUUM FULL': { weight: 1, isOfAll: true, run: () => pool.query('VACUUM FULL good_jobs') },
+      'table locked': { weight: 1, isOfAll: true, run: () => pool.query(LOCK_TABLE) },
       'force discard': { weight: 4, run: () => operator.forceDiscard() },
     }
   }
@@ -99,10 +108,9 @@ export class Faults {
 
   async #inject(name: string, fault: Fault, place: Place): Promise<void> {
     const { ledger } = this.#options
-    const isOfAll = name.startsWith('restart')
-    if (isOfAll && this.#isRestarting) return
+    if (name.startsWith('restart') && this.#isRestarting) return
     this.#busy.add(place)
-    const worker = isOfAll ? null : place.worker.plan.name
+    const worker = fault.isOfAll ? null : place.worker.plan.name
     const { rows } = await ledger.query<{ id: string }>(NOTE_FAULT, [name, worker, fault.takesLocks === true])
     try {
       await fault.run(place)

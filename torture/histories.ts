@@ -16,6 +16,13 @@ WITH odd AS (
   UNION
   SELECT member.id FROM good_job_batches batch JOIN good_jobs member ON member.batch_id = batch.id
   WHERE NOT EXISTS (SELECT FROM good_jobs WHERE batch_callback_id = batch.id AND serialized_params #>> '{arguments,1,event,value}' = 'finish')
+  UNION
+  SELECT member.id FROM good_job_batches batch JOIN good_jobs member ON member.batch_id = batch.id
+  WHERE EXISTS (
+    SELECT FROM good_jobs JOIN good_job_executions e ON e.active_job_id = good_jobs.id
+    WHERE good_jobs.batch_id = batch.id AND e.error IS NOT NULL AND e.error_event IN (1, 5)
+  )
+  AND NOT EXISTS (SELECT FROM good_jobs WHERE batch_callback_id = batch.id AND serialized_params #>> '{arguments,1,event,value}' = 'discard')
   LIMIT 8
 ),
 line AS (

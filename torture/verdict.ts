@@ -167,11 +167,11 @@ JOIN fleet_workers worker ON worker.process_id = execution.process_id
 WHERE execution.finished_at IS NULL
 AND NOT EXISTS (SELECT FROM fleet_runs WHERE job_id = execution.active_job_id AND is_disturbed)`
 
-/** Of an `attempt`: a worker in Ruby made it, and met a fault before it can have enqueued what it owed. */
+/** Of an `attempt`: a worker in Ruby made it, and died or lost its connection before it can have enqueued what it owed. */
 const IN_FAULTY_RUBY = `
       JOIN fleet_workers worker ON worker.process_id = attempt.process_id AND worker.side = 'ruby'
       LEFT JOIN fleet_deaths death ON death.worker = worker.worker
-      LEFT JOIN fleet_faults fault ON fault.worker = worker.worker OR fault.worker IS NULL
+      LEFT JOIN fleet_faults fault ON takes_locks AND (fault.worker = worker.worker OR fault.worker IS NULL)
       WHERE least(death.at, fault.at) AT TIME ZONE 'UTC' < attempt.finished_at + interval '30 seconds'
       AND greatest(death.at, fault.over_at) AT TIME ZONE 'UTC' > attempt.finished_at - interval '1 second'`
 
