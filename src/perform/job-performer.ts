@@ -19,8 +19,8 @@ export interface JobPerformerOptions extends WorkerContext {
   /** Tries until it can or `signal` aborts. */
   readonly loadBatches: (ids: readonly string[], signal: AbortSignal) => Promise<ReadonlyMap<string, Batch>>
   readonly onSettled: (settled: SettledAttempt) => void
-  /** Awaited before bodies begin, which may block the event loop. */
-  readonly guard: () => Promise<void> | undefined
+  /** Called before bodies begin, which may block the event loop. */
+  readonly guard: () => void
 }
 
 /** An attempt whose outcome is committed or dropped. */
@@ -59,8 +59,7 @@ export class JobPerformer {
       this.#attempts.set(attempt.row.id, attempt)
       if (this.#aborting.signal.aborted) attempt.abort(this.#aborting.signal.reason)
     }
-    const guarded = claim.attempts.length > 0 ? this.#options.guard() : undefined
-    if (guarded) await guarded
+    if (claim.attempts.length > 0) this.#options.guard()
     return claim
   }
 

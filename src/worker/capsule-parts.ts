@@ -105,7 +105,7 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
 const buildPerformer = (
   options: PartsOptions,
   parts: Pick<CapsuleParts, 'completer' | 'maintenance' | 'schedulers'>,
-  guard: () => Promise<void> | undefined,
+  guard: () => void,
 ): JobPerformer => {
   const { adapter, configuration, clock, processId, stopping, onActivity } = options
   const cleanup = new CleanupTracker({

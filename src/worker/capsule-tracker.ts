@@ -38,7 +38,6 @@ const UNKNOWN_CLAIM_MS = 60_000
 export class CapsuleTracker {
   readonly #options: CapsuleTrackerOptions
   #heartbeat: Heartbeat | undefined
-  #isGuarded = false
   #timer: NodeJS.Timeout | undefined
   #beats = 0
   readonly #stalls: StallWatch
@@ -66,12 +65,9 @@ export class CapsuleTracker {
     this.cleanUp()
   }
 
-  /** From here on a blocked event loop does not make others take the process for dead; to be awaited before any body begins. */
-  guard(): Promise<void> | undefined {
-    if (this.#isGuarded) return undefined
-    return this.#heartbeat?.start().then(() => {
-      this.#isGuarded = true
-    })
+  /** From here on a blocked event loop does not make others take the process for dead; to be called before any body begins. */
+  guard(): void {
+    this.#heartbeat?.start()
   }
 
   /** Where the thread does not run yet or cannot refresh the row, this does: else the others, and the cleanup itself, would take us for dead. */

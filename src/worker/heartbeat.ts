@@ -22,19 +22,16 @@ export class Heartbeat {
   #thread: Worker | undefined
   #timer: NodeJS.Timeout | undefined
   #lastBeatMs = 0
-  #starting: Promise<void> | undefined
+  #isStarted = false
 
   constructor(options: HeartbeatOptions) {
     this.#options = options
   }
 
-  /** Starts the thread, once; resolves when it runs, or cannot. */
-  start(): Promise<void> {
-    this.#starting ??= this.#start()
-    return this.#starting
-  }
-
-  #start(): Promise<void> {
+  /** Starts the thread, once. It boots beside an event loop that is blocked from here on. */
+  start(): void {
+    if (this.#isStarted) return
+    this.#isStarted = true
     this.#lastBeatMs = performance.now()
     const { config, processId, intervalMs, state, statement } = this.#options
     const thread = new Worker(new URL('../sql/heartbeat-thread.js', import.meta.url), {
@@ -48,26 +45,18 @@ export class Heartbeat {
     })
     thread.on('message', (message: FromThread) => this.#receive(message))
     thread.on('error', (error) => this.#fail(error.message))
-    const started = new Promise<void>((resolve) => {
-      thread.on('online', () => {
-        this.#lastBeatMs = performance.now()
-        resolve()
-      })
-      thread.on('exit', () => {
-        if (this.#thread === thread) this.#thread = undefined
-        resolve()
-      })
+    thread.on('exit', () => {
+      if (this.#thread === thread) this.#thread = undefined
     })
     thread.unref()
     this.#thread = thread
     // The thread writes the state that it was told last; a blocked event loop just tells it nothing new.
     this.#timer = setInterval(() => thread.postMessage({ type: 'state', state: state() }), intervalMs / 2).unref()
-    return started
   }
 
   /** Whether the thread does its work; it may be unable to connect, e.g. without a password that only a function knows. */
   get isBeating(): boolean {
-    return this.#starting !== undefined && performance.now() - this.#lastBeatMs < 2 * this.#options.intervalMs
+    return this.#isStarted && performance.now() - this.#lastBeatMs < 2 * this.#options.intervalMs
   }
 
   async stop(): Promise<void> {

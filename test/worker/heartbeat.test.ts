@@ -15,7 +15,7 @@ const start = async (database: Database): Promise<{ heartbeat: Heartbeat; proces
   const statement = upsertProcessText(await world.adapter.database.facts())
   const config = database.clientConfig('GoodJob::Process')
   const heartbeat = new Heartbeat({ config, statement, processId, intervalMs: INTERVAL_MS, state: () => '{}' })
-  await heartbeat.start()
+  heartbeat.start()
   return { heartbeat, processId }
 }
 const ageMs = async (processId: string): Promise<number> => {
