@@ -41,6 +41,13 @@ line AS (
     batch.enqueued_at::time, batch.discarded_at::time, batch.finished_at::time)
   FROM good_jobs member JOIN good_job_batches batch ON batch.id = member.batch_id
   UNION ALL
+  SELECT DISTINCT member.id, fault.at, format('fault: %s of %s, over %s', fault.kind, coalesce(fault.worker, 'all'), fault.over_at::time)
+  FROM good_jobs member
+  JOIN good_job_executions execution ON execution.active_job_id = member.id
+  JOIN fleet_workers worker USING (process_id)
+  JOIN fleet_faults fault ON fault.worker = worker.worker OR fault.worker IS NULL
+  WHERE fault.at AT TIME ZONE 'UTC' BETWEEN execution.created_at - interval '60 seconds' AND execution.created_at + interval '60 seconds'
+  UNION ALL
   SELECT id, coalesce(finished_at, updated_at) AT TIME ZONE 'UTC', format('row: finished %s, locked by %s, %s', finished_at::time, locked_by_id, error) FROM good_jobs
 )
 SELECT job_id::text || E'\\n' || string_agg(format('  %s %s', at::time, text), E'\\n' ORDER BY at) AS text

@@ -167,31 +167,32 @@ JOIN fleet_workers worker ON worker.process_id = execution.process_id
 WHERE execution.finished_at IS NULL
 AND NOT EXISTS (SELECT FROM fleet_runs WHERE job_id = execution.active_job_id AND is_disturbed)`
 
-/** Of an `attempt`: a worker in Ruby made it, and died or lost its connection before it can have enqueued what it owed. */
+/** Of an `attempt`: a worker in Ruby made it, and died or lost its connection before it can have enqueued what was owed `at` a time. */
 const IN_FAULTY_RUBY = `
       JOIN fleet_workers worker ON worker.process_id = attempt.process_id AND worker.side = 'ruby'
       LEFT JOIN fleet_deaths death ON death.worker = worker.worker
       LEFT JOIN fleet_faults fault ON takes_locks AND (fault.worker = worker.worker OR fault.worker IS NULL)
-      WHERE least(death.at, fault.at) AT TIME ZONE 'UTC' < attempt.finished_at + interval '30 seconds'
-      AND greatest(death.at, fault.over_at) AT TIME ZONE 'UTC' > attempt.finished_at - interval '1 second'`
+      WHERE least(death.at, fault.at) AT TIME ZONE 'UTC' < attempt.at + interval '30 seconds'
+      AND greatest(death.at, fault.over_at) AT TIME ZONE 'UTC' > attempt.at - interval '1 second'`
 
 /**
  * Beside Rails 7.2 Ruby enqueues callbacks after the commit that makes them owed: a fault of its process in between loses them. So is it
- * told apart when the last member was Ruby's, or for on_discard the one that broke.
+ * told apart when a Ruby process that had just run a member met one about when the last member was seen to have ended (whichever process
+ * looks first does so), or for on_discard the one that broke.
  */
 const CALLBACKS = `
 WITH batch AS (
   SELECT id, description,
     EXISTS (
       SELECT FROM (
-        SELECT e.process_id, e.finished_at FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
-        WHERE member.batch_id = batch.id AND e.finished_at <= batch.jobs_finished_at
-        ORDER BY e.finished_at DESC LIMIT 1
+        SELECT e.process_id, batch.jobs_finished_at AS at FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
+        WHERE member.batch_id = batch.id
+        AND e.finished_at BETWEEN batch.jobs_finished_at - interval '30 seconds' AND batch.jobs_finished_at
       ) AS attempt ${IN_FAULTY_RUBY}
     ) AS ended_in_faulty_ruby,
     EXISTS (
       SELECT FROM (
-        SELECT e.process_id, e.finished_at FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
+        SELECT e.process_id, e.finished_at AS at FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
         WHERE member.batch_id = batch.id AND e.error_event IN (1, 5)
       ) AS attempt ${IN_FAULTY_RUBY}
     ) AS broke_in_faulty_ruby,

@@ -276,3 +276,23 @@ test('an on_discard that Ruby owed when it met a fault is counted apart', async 
   expect(await missing('skiplocked-1', 50)).toEqual(told)
   expect(await missing('node-1', 3)).toEqual(told)
 })
+
+test('an on_finish is counted apart when any process in Ruby that ran a member met a fault as the batch ended', async () => {
+  const missing = async (worker: string, faultAt: number, takesLocks = true): Promise<string[]> => {
+    await addDiscardedBatch('node-1', 2.1)
+    const [batch] = await world.sql<{ id: string }>('SELECT id FROM good_job_batches')
+    // Not the last one: whichever process looks first after the last outcome enqueues what is owed.
+    await addJob([{ worker, from: 0.5, to: 0.8 }], { batch_id: batch?.id })
+    await world.sql(`INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('x', $1, $2, $3, $3)`, [
+      worker,
+      takesLocks,
+      at(faultAt),
+    ])
+    return (await violations()).filter((line) => line.includes('finish'))
+  }
+  const told = ['1 finish callbacks of shared batches missing']
+  expect(await missing('skiplocked-1', 3)).toEqual([])
+  expect(await missing('skiplocked-1', 50)).toEqual(told)
+  expect(await missing('skiplocked-1', 3, false)).toEqual(told)
+  expect(await missing('node-1', 3)).toEqual(told)
+})
