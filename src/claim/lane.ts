@@ -87,13 +87,14 @@ export class Lane {
   /**
    * Locks jobs in a transaction that stays open while `perform` runs them; what that answers is written before the transaction ends.
    * The transaction never waits for it longer than the limit: then the jobs are started as by `claim`. Nothing else happens on the
-   * lane in the meantime. Answers undefined when there was no round, or when nobody knows how it ended.
+   * lane while it is open; the next round is opened behind its last statement, without waiting for the answer. Answers undefined when
+   * there was no round, or when nobody knows how it ended.
    */
-  round(
+  async round(
     request: () => ClaimRequest,
     perform: (round: LockedRound) => Promise<readonly Statement[]>,
   ): Promise<RoundEnd | undefined> {
-    return this.#inTurn(async () => {
+    const round = await this.#inTurn(async () => {
       const { facts, options } = await this.#prepare(request)
       const { now, processId } = options
       if (this.#state !== 'ready' || options.limit <= 0) return undefined
@@ -109,13 +110,15 @@ export class Lane {
       )
       if (rows.length === 0) return undefined
       const statements = await perform({ rows, facts, now, processId })
-      const end = await this.#guard(
+      const end = this.#guard(
         onRoundClient(this.#session, (client) => client.close(statements)),
         [],
       )
-      if (end?.startedIds !== undefined) this.#dropUnstarted(rows, new Set(end.startedIds))
-      return end
+      return { rows, end }
     })
+    const end = await round?.end
+    if (round && end?.startedIds) this.#dropUnstarted(round.rows, new Set(end.startedIds))
+    return end
   }
 
   /**

@@ -56,10 +56,22 @@ const inTurn = (work) => {
   queue = queue.then(work, work)
 }
 
+/** Whether the round that was closed last is written. Only the next one is opened before the answer comes. */
+let closing = Promise.resolve(true)
+/** @param {() => Promise<void>} work */
+const afterClose = (work) =>
+  inTurn(async () => {
+    await closing
+    await work()
+  })
+
 /** Locks the candidates; the transaction stays open for at most `limitMs`. @param {Open} message */
 const open = async ({ id, lock, start, columns, limitMs }) => {
+  const before = closing
+  closing = Promise.resolve(true)
   try {
-    const [, result] = await answers([client.query('BEGIN'), run(lock)])
+    const [, result, isWritten] = await answers([client.query('BEGIN'), run(lock), before])
+    if (!isWritten) throw new Error('the round before could not be written')
     const ids = column(result, 'id')
     if (ids.length === 0) await client.query('COMMIT')
     else {
@@ -93,48 +105,67 @@ const startAll = async () => {
   }
 }
 
-/** Writes and commits, unless the time was over before. @param {Close} message */
-const close = async ({ id, statements }) => {
+/** Writes and commits, unless the time was over before; the turn does not wait for it. @param {Close} message */
+const close = ({ id, statements }) => {
   if (round === undefined) return send({ type: 'result', id, isOver: true })
   const { start, timer } = round
   clearTimeout(timer)
   round = undefined
+  closing = written(
+    id,
+    start,
+    [...statements, 'COMMIT'].map((statement) => client.query(statement)),
+  )
+}
+
+/** @param {number} id @param {Statement} start @param {Promise<unknown>[]} asked */
+const written = async (id, start, asked) => {
   try {
-    await answers([...statements, 'COMMIT'].map((statement) => client.query(statement)))
+    await answers(asked)
     send({ type: 'result', id, isOver: false })
+    return true
   } catch (error) {
-    // Nothing was written, the COMMIT undid it: the jobs start as others do, those that nobody took since.
-    const startedIds = column(await run(start), 'id')
-    send({ type: 'result', id, isOver: true, startedIds, error: plain(error) })
+    // Nothing was written, the COMMIT undid it: the jobs start as others do, those that nobody took since. The next round, which may
+    // have been opened behind the COMMIT, is undone first.
+    try {
+      const [, result] = await answers([client.query('ROLLBACK'), run(start)])
+      send({ type: 'result', id, isOver: true, startedIds: column(result, 'id'), error: plain(error) })
+    } catch (thrown) {
+      send({ type: 'error', id, error: plain(thrown) })
+    }
+    return false
   }
 }
 
 /** @param {{ id: number }} message @param {() => Promise<void>} work */
-const answer = ({ id }, work) =>
-  inTurn(async () => {
-    try {
-      await work()
-    } catch (error) {
-      send({ type: 'error', id, error: plain(error) })
-    }
-  })
+const answered = async ({ id }, work) => {
+  try {
+    await work()
+  } catch (error) {
+    send({ type: 'error', id, error: plain(error) })
+  }
+}
 
 parentPort?.on('message', (/** @type {ToThread} */ message) => {
   switch (message.type) {
     case 'connect':
-      return answer(message, async () => {
-        await client.connect()
-        const { processID } = /** @type {{ processID?: number }} */ (/** @type {unknown} */ (client))
-        send({ type: 'result', id: message.id, processID })
-      })
+      return inTurn(() =>
+        answered(message, async () => {
+          await client.connect()
+          const { processID } = /** @type {{ processID?: number }} */ (/** @type {unknown} */ (client))
+          send({ type: 'result', id: message.id, processID })
+        }),
+      )
     case 'query':
-      return answer(message, async () => send({ type: 'result', id: message.id, result: await run(message.statement) }))
+      return afterClose(() =>
+        answered(message, async () => send({ type: 'result', id: message.id, result: await run(message.statement) })),
+      )
     case 'open':
-      return answer(message, () => open(message))
+      return inTurn(() => answered(message, () => open(message)))
     case 'close':
-      return answer(message, () => close(message))
+      return inTurn(async () => close(message))
     case 'end':
-      return inTurn(async () => {
+      return afterClose(async () => {
         await client.end().catch(() => undefined)
         parentPort?.close()
       })

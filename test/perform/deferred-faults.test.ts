@@ -74,7 +74,8 @@ test('a round whose session is ended runs its jobs again; the results of the fir
   await noLocks()
 })
 
-test('outcomes that a round cannot write are written one by one', async () => {
+/** No outcome is written together with its start while this lasts. */
+const refusingRounds = async (work: () => Promise<void>): Promise<void> => {
   await world.sql(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
       IF NEW.finished_at IS NOT NULL AND OLD.locked_by_id IS NULL THEN RAISE EXCEPTION 'not like this'; END IF;
@@ -82,6 +83,15 @@ test('outcomes that a round cannot write are written one by one', async () => {
     END $$`)
   await world.sql('CREATE TRIGGER refuse BEFORE UPDATE ON good_jobs FOR EACH ROW EXECUTE FUNCTION refuse()')
   try {
+    await work()
+  } finally {
+    await world.sql('DROP FUNCTION refuse CASCADE')
+  }
+  await noLocks()
+}
+
+test('outcomes that a round cannot write are written one by one', () =>
+  refusingRounds(async () => {
     await using _capsule = await world.start({ jobs: [EchoJob], ...LONG_ROUND })
     const isTold = next('outcome_write_failed')
     const id = await enqueue(EchoJob)
@@ -89,11 +99,20 @@ test('outcomes that a round cannot write are written one by one', async () => {
     expect((await isTold)[0]?.error).toMatchObject({ message: 'not like this' })
     expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1, locked_by_id: null })
     expect(await world.executions(id)).toMatchObject([{ error: null }])
-  } finally {
-    await world.sql('DROP FUNCTION refuse CASCADE')
-  }
-  await noLocks()
-})
+  }))
+
+test('the round that was opened behind one that could not be written is undone, and its jobs run once', () =>
+  refusingRounds(async () => {
+    const ids = await Promise.all(Array.from({ length: 15 }, () => enqueue(EchoJob)))
+    const undone = next('claim_failed')
+    await using _capsule = await world.start({ jobs: [EchoJob], threads: 5, ...LONG_ROUND })
+    await performed(...ids)
+    expect((await undone)[0]?.error).toMatchObject({ message: 'the round before could not be written' })
+    for (const id of ids) {
+      expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1, locked_by_id: null })
+      expect(await world.executions(id)).toMatchObject([{ error: null }])
+    }
+  }))
 
 test("a DBA's idle_in_transaction_session_timeout does not end a round", async () => {
   const database = world.database.url.split('/').at(-1)?.split('?')[0]
