@@ -1,3 +1,4 @@
+import { plainArray, textArray } from './array-text.ts'
 import { type Facts, preparedName } from './database.ts'
 import { startText } from './notify.ts'
 import { sinceStatementBegan } from './row-times.ts'
@@ -120,30 +121,35 @@ export const insertJobs = async (
   options: { readonly isBulk: boolean },
 ): Promise<Set<string>> => {
   if (jobs.length === 0) return new Set()
-  const column = <T>(pick: (job: NewJobRow) => T): T[] => jobs.map(pick)
+  const texts = (pick: (job: NewJobRow) => string | null | undefined): string =>
+    columnArray(jobs.map((job) => pick(job) ?? null))
   const [row] = await rowsOf<{ ids: string | null }>(db, {
     ...preparedName(facts, `insert_jobs_${facts.timestampType}`),
     text: insertJobsText(facts),
     values: [
-      column((job) => job.id),
-      column((job) => job.job_class),
-      column((job) => job.queue_name),
-      column((job) => job.priority),
-      column((job) => job.serialized_params),
-      column((job) => job.scheduled_at),
-      column((job) => job.created_at),
-      column((job) => (job.labels === null ? null : JSON.stringify(job.labels))),
-      column((job) => job.concurrency_key ?? null),
-      column((job) => job.cron_key ?? null),
-      column((job) => job.cron_at ?? null),
-      column((job) => job.batch_id ?? null),
-      column((job) => job.batch_callback_id ?? null),
-      column((job) => job.is_notified),
+      texts((job) => job.id),
+      texts((job) => job.job_class),
+      texts((job) => job.queue_name),
+      texts((job) => String(job.priority)),
+      texts((job) => job.serialized_params),
+      texts((job) => job.scheduled_at),
+      texts((job) => job.created_at),
+      texts((job) => job.labels && JSON.stringify(job.labels)),
+      texts((job) => job.concurrency_key),
+      texts((job) => job.cron_key),
+      texts((job) => job.cron_at),
+      texts((job) => job.batch_id),
+      texts((job) => job.batch_callback_id),
+      plainArray(jobs.map((job) => String(job.is_notified))),
       options.isBulk,
     ],
   })
   return new Set(row?.ids?.split(','))
 }
+
+/** A column of a bulk. One of nothing but nulls goes as no elements: unnest fills it up. */
+const columnArray = (elements: readonly (string | null)[]): string =>
+  elements.some((element) => element !== null) ? textArray(elements) : '{}'
 
 /** A start as messages carry it, from the text of a column. */
 const inMilliseconds = (at: string): string => at.replace(/(\.\d{3})\d*Z$/, '$1Z')

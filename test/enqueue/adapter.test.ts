@@ -198,6 +198,36 @@ describe('duplicates', () => {
   })
 })
 
+test('what only some jobs of a bulk have stays with them, whatever it is', async () => {
+  const odd = [`{"a",'b'}`, 'back\\slash', 'NULL', 'comma, brace} "quote"']
+  const jobs = [make(1), make(odd), make(3)]
+  jobs[1]?.set({ queue: odd[0], labels: odd })
+  jobs[2]?.set({ priority: -5 })
+  expect(await world.adapter.enqueueAll(jobs)).toBe(3)
+  const stored = await Promise.all(jobs.map((job) => world.job(job.jobId)))
+  expect(stored.map(({ labels, queue_name, priority }) => ({ labels, queue_name, priority }))).toEqual([
+    { labels: null, queue_name: 'default', priority: 0 },
+    { labels: odd, queue_name: odd[0], priority: 0 },
+    { labels: null, queue_name: 'default', priority: -5 },
+  ])
+  expect(stored[1]?.serialized_params).toMatchObject({ arguments: [odd] })
+  expect(stored.map(({ batch_id, cron_key, concurrency_key }) => batch_id ?? cron_key ?? concurrency_key)).toEqual([
+    null,
+    null,
+    null,
+  ])
+})
+
+test.each(['not a uuid', `${randomUUID()},${randomUUID()}`])(
+  'an id that is none is refused by the database: %s',
+  async (id) => {
+    const [job, other] = [make(1), make(2)]
+    job.jobId = id
+    await expect(world.adapter.enqueueAll([job, other])).rejects.toMatchObject({ code: '22P02' })
+    expect(await rows()).toEqual([])
+  },
+)
+
 test('a hundred thousand jobs are inserted in pages, all or none', async () => {
   const jobs = Array.from({ length: 100_000 }, () => make())
   const adapter = new Adapter({ databaseUrl: world.url })
