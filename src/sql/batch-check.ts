@@ -61,7 +61,10 @@ export interface BatchHistory {
   readonly has_success_since: boolean
   /** The attempt that discarded the batch belongs to a member that is there. */
   readonly has_breaking_attempt: boolean
-  /** A member that is there was discarded by hand: its later attempt counts more executions than it had attempts. */
+  /**
+   * A member that is there was discarded by hand: its later attempt counts more executions than it had attempts. Those that were
+   * interrupted do not raise the count.
+   */
   readonly has_manual_discard: boolean
   /** A member that is there is discarded by hand, or was and waits again: a retry keeps the text until the attempt has ended. */
   readonly has_discarded_member: boolean
@@ -140,7 +143,8 @@ SELECT
     WHERE job.batch_id = $1 AND attempt.created_at > $2::${facts.timestampType}
       AND CASE WHEN attempt.serialized_params->>'executions' ~ '^[0-9]{1,9}$' THEN (attempt.serialized_params->>'executions')::int END
         > (SELECT count(*) FROM good_job_executions AS earlier
-           WHERE earlier.active_job_id = job.id AND earlier.created_at < attempt.created_at)
+           WHERE earlier.active_job_id = job.id AND earlier.created_at < attempt.created_at
+             AND earlier.error_event IS DISTINCT FROM 0)
   ) AS has_manual_discard,
   EXISTS (
     SELECT 1 FROM good_jobs WHERE batch_id = $1 AND error LIKE 'GoodJob::Job::DiscardJobError: %'

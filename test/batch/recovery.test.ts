@@ -163,6 +163,32 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['discard', 'finish', 'success'] })
     })
 
+    test('row g: a member that was interrupted, then retried, is discarded by hand while it waits for that retry', async () => {
+      const gate = new Gate()
+      const scene = await Scene.enqueue(world, { slow: [{ gate, ends: 'ok' }], late: { startsIn: 3600 } })
+      const id = scene.id('late')
+      // An attempt that its worker's death cut off does not raise the count of executions; one that was retried does.
+      for (const [event, error] of [
+        [0, 'GoodJob::InterruptedError: Interrupted'],
+        [3, 'Hiccup: x'],
+      ] as const) {
+        await world.sql(
+          `INSERT INTO good_job_executions (active_job_id, created_at, updated_at, finished_at, error, error_event, serialized_params)
+           SELECT id, created_at + $2 * interval '1 ms', updated_at, created_at, $3, $2, serialized_params FROM good_jobs WHERE id = $1`,
+          [id, event, error],
+        )
+      }
+      await world.sql(
+        `UPDATE good_jobs SET executions_count = 2, serialized_params = serialized_params || '{"executions": 1}' WHERE id = $1`,
+        [id],
+      )
+      await world.adapter.discardJob(id)
+      gate.open()
+      expect(await scene.settled()).toEqual({ ...DISCARDED, callbacks: ['discard', 'finish'] })
+      await world.adapter.retryJob(id)
+      expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['discard', 'finish', 'success'] })
+    })
+
     test('row g where the dashboard discarded: the last good member completes the batch as discarded', async () => {
       const gate = new Gate()
       const scene = await Scene.enqueue(world, { slow: [{ gate, ends: 'ok' }], late: { startsIn: 3600 } })
