@@ -1,29 +1,34 @@
 import { EXCUSES_OVERLAP, EXCUSES_REPEATED, IS_OVERLAP, IS_REPEATED } from './excuses.ts'
 
+/** Batches that were enqueued and have, or have not, a callback for this event. */
+const withCallbacks = (event: string, areThere: boolean) => `
+  SELECT id FROM good_job_batches batch WHERE enqueued_at IS NOT NULL AND ${areThere ? '' : 'NOT '}EXISTS (
+    SELECT FROM good_jobs WHERE batch_callback_id = batch.id AND serialized_params #>> '{arguments,1,event,value}' = '${event}'
+  )`
+
+/** Of a `batch`. */
+const DISCARDING_ATTEMPT = `
+  SELECT FROM good_jobs JOIN good_job_executions e ON e.active_job_id = good_jobs.id
+  WHERE good_jobs.batch_id = batch.id AND e.error IS NOT NULL AND e.error_event IN (1, 5)`
+
 /** All that is known of a few jobs that something unexplained happened to, line by line, for whoever looks into it. */
 export const HISTORIES = `
 WITH odd AS (
-  SELECT DISTINCT a.job_id FROM fleet_runs a JOIN fleet_runs b ON b.job_id = a.job_id AND (b.started_at, b.id) > (a.started_at, a.id)
+  (SELECT DISTINCT a.job_id FROM fleet_runs a JOIN fleet_runs b ON b.job_id = a.job_id AND (b.started_at, b.id) > (a.started_at, a.id)
   WHERE (${IS_OVERLAP} AND NOT ${EXCUSES_OVERLAP} OR ${IS_REPEATED} AND NOT ${EXCUSES_REPEATED})
-  AND NOT (a.side = 'ruby' AND b.side = 'ruby')
+  AND NOT (a.side = 'ruby' AND b.side = 'ruby') LIMIT 4)
   UNION
-  SELECT execution.active_job_id FROM good_job_executions execution
+  (SELECT execution.active_job_id FROM good_job_executions execution
   JOIN good_jobs ON good_jobs.id = execution.active_job_id AND good_jobs.finished_at IS NOT NULL
   JOIN fleet_workers worker ON worker.process_id = execution.process_id AND worker.side = 'node'
-  WHERE execution.finished_at IS NULL
+  WHERE execution.finished_at IS NULL LIMIT 4)
   UNION
-  SELECT id FROM good_jobs WHERE finished_at IS NULL OR error IS NOT NULL
+  (SELECT id FROM good_jobs WHERE finished_at IS NULL OR error IS NOT NULL LIMIT 4)
   UNION
-  SELECT member.id FROM good_job_batches batch JOIN good_jobs member ON member.batch_id = batch.id
-  WHERE NOT EXISTS (SELECT FROM good_jobs WHERE batch_callback_id = batch.id AND serialized_params #>> '{arguments,1,event,value}' = 'finish')
-  UNION
-  SELECT member.id FROM good_job_batches batch JOIN good_jobs member ON member.batch_id = batch.id
-  WHERE EXISTS (
-    SELECT FROM good_jobs JOIN good_job_executions e ON e.active_job_id = good_jobs.id
-    WHERE good_jobs.batch_id = batch.id AND e.error IS NOT NULL AND e.error_event IN (1, 5)
-  )
-  AND NOT EXISTS (SELECT FROM good_jobs WHERE batch_callback_id = batch.id AND serialized_params #>> '{arguments,1,event,value}' = 'discard')
-  LIMIT 8
+  SELECT member.id FROM good_jobs member
+  JOIN ((${withCallbacks('success', false)} LIMIT 2) UNION (${withCallbacks('finish', false)} LIMIT 2)
+    UNION (${withCallbacks('discard', false)} AND EXISTS (${DISCARDING_ATTEMPT}) LIMIT 2)
+    UNION (${withCallbacks('discard', true)} AND NOT EXISTS (${DISCARDING_ATTEMPT}) LIMIT 2)) AS odd_batch ON odd_batch.id = member.batch_id
 ),
 line AS (
   SELECT job_id, started_at AS at, format(
@@ -31,22 +36,28 @@ line AS (
     CASE WHEN is_recorded THEN ', recorded' END, CASE WHEN met_fault THEN ', lost locks' END, CASE WHEN is_disturbed THEN ', disturbed' END
   ) AS text FROM fleet_runs
   UNION ALL
-  SELECT job_id, at, 'operator: ' || action FROM fleet_actions
+  SELECT job_id, at, format('operator: %s, done: %s', action, is_done) FROM fleet_actions
   UNION ALL
   SELECT execution.active_job_id, execution.created_at AT TIME ZONE 'UTC', format(
-    'execution by %s, finished %s, event %s %s', coalesce(worker, process_id::text), finished_at::time, error_event, left(execution.error, 60)
+    'execution by %s, finished %s, event %s, %s executions %s', coalesce(worker, process_id::text), finished_at::time, error_event,
+    execution.serialized_params->>'executions', left(execution.error, 60)
   ) FROM good_job_executions execution LEFT JOIN fleet_workers USING (process_id)
   UNION ALL
   SELECT member.id, batch.jobs_finished_at AT TIME ZONE 'UTC', format('batch %s: enqueued %s, discarded %s, finished %s', batch.id,
     batch.enqueued_at::time, batch.discarded_at::time, batch.finished_at::time)
   FROM good_jobs member JOIN good_job_batches batch ON batch.id = member.batch_id
   UNION ALL
+  SELECT member.id, callback.created_at AT TIME ZONE 'UTC', format('callback %s, finished %s',
+    callback.serialized_params #>> '{arguments,1,event,value}', callback.finished_at::time)
+  FROM good_jobs member JOIN good_jobs callback ON callback.batch_callback_id = member.batch_id
+  UNION ALL
   SELECT DISTINCT member.id, fault.at, format('fault: %s of %s, over %s', fault.kind, coalesce(fault.worker, 'all'), fault.over_at::time)
   FROM good_jobs member
   JOIN good_job_executions execution ON execution.active_job_id = member.id
   JOIN fleet_workers worker USING (process_id)
   JOIN fleet_faults fault ON fault.worker = worker.worker OR fault.worker IS NULL
-  WHERE fault.at AT TIME ZONE 'UTC' BETWEEN execution.created_at - interval '60 seconds' AND execution.created_at + interval '60 seconds'
+  WHERE fault.kind <> 'NOTIFY of garbage'
+  AND fault.at AT TIME ZONE 'UTC' BETWEEN execution.created_at - interval '20 seconds' AND execution.created_at + interval '20 seconds'
   UNION ALL
   SELECT id, coalesce(finished_at, updated_at) AT TIME ZONE 'UTC', format('row: finished %s, locked by %s, %s', finished_at::time, locked_by_id, error) FROM good_jobs
 )

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg'
-import type { Adapter } from '../src/index.ts'
+import { type Adapter, GoodJobError } from '../src/index.ts'
 import type { Random } from './random.ts'
 
 /** Discarded a moment ago or longer: the last outcome may still be on its way. */
@@ -11,6 +11,8 @@ ORDER BY finished_at LIMIT 20`
 const RUNNING = `
 SELECT id FROM good_jobs
 WHERE finished_at IS NULL AND performed_at IS NOT NULL AND batch_callback_id IS NULL AND job_class <> 'Fleet::EnqueueJob'`
+
+const NOTE_ACTION = 'INSERT INTO fleet_actions (job_id, action) VALUES ($1, $2) RETURNING id'
 
 /** Somebody at the dashboard: retries what was discarded, and now and then force-discards what runs. */
 export class Operator {
@@ -51,11 +53,15 @@ export class Operator {
 
   /** What GoodJob refuses, because the job has moved on or is being performed, is no fault. */
   async #act(id: string, name: string, action: () => Promise<void>): Promise<boolean> {
-    await this.#ledger.query('INSERT INTO fleet_actions (job_id, action) VALUES ($1, $2)', [id, name])
+    const { rows } = await this.#ledger.query<{ id: string }>(NOTE_ACTION, [id, name])
+    const note = (isDone: boolean) =>
+      this.#ledger.query('UPDATE fleet_actions SET is_done = $2 WHERE id = $1', [rows[0]?.id, isDone])
     try {
       await action()
+      await note(true)
       return true
-    } catch {
+    } catch (error) {
+      if (error instanceof GoodJobError) await note(false)
       this.counts.refused += 1
       return false
     }

@@ -199,7 +199,8 @@ WITH batch AS (
     EXISTS (
       SELECT FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
       WHERE member.batch_id = batch.id AND e.error IS NOT NULL AND e.error_event IN (1, 5)
-    ) AS was_discarded,
+    ) OR coalesce('done' = ANY (discards), false) AS was_discarded,
+    coalesce('unknown' = ANY (discards), false) AS may_be_discarded,
     (
       SELECT max(e.finished_at) < batch.discarded_at - interval '5 seconds' AND bool_or(worker.side = 'ruby')
       FROM good_jobs member
@@ -207,11 +208,19 @@ WITH batch AS (
       LEFT JOIN fleet_workers worker USING (process_id)
       WHERE member.batch_id = batch.id AND e.error_event IN (1, 5) AND e.finished_at <= batch.discarded_at
     ) IS TRUE AS was_stamped_late
-  FROM good_job_batches batch WHERE enqueued_at IS NOT NULL
+  FROM good_job_batches batch
+  -- A job that waits has no attempt that would tell of it.
+  CROSS JOIN LATERAL (
+    SELECT array_agg(CASE is_done WHEN true THEN 'done' WHEN false THEN 'refused' ELSE 'unknown' END) AS discards
+    FROM fleet_actions JOIN good_jobs member ON member.id = job_id
+    WHERE member.batch_id = batch.id AND action = 'force discard'
+  ) AS operator
+  WHERE enqueued_at IS NOT NULL
 ),
 owed AS (
   SELECT id, description, event,
     CASE event WHEN 'discard' THEN broke_in_faulty_ruby ELSE ended_in_faulty_ruby END AS is_lost_by_ruby, event <> 'discard' OR was_discarded AS is_owed,
+    event = 'discard' AND may_be_discarded AS may_be_owed,
     event = 'success' AND was_stamped_late AS is_unproven,
     (
       SELECT count(*) FROM good_jobs
@@ -224,7 +233,7 @@ SELECT description AS batches, event, count(*) FILTER (WHERE is_owed)::integer A
   count(*) FILTER (WHERE is_owed AND given = 0 AND is_lost_by_ruby AND NOT is_unproven)::integer AS lost_by_ruby,
   count(*) FILTER (WHERE is_owed AND given = 0 AND is_unproven)::integer AS unproven,
   coalesce(sum(given - 1) FILTER (WHERE given > 1), 0)::integer AS duplicated,
-  count(*) FILTER (WHERE NOT is_owed AND given > 0)::integer AS invented
+  count(*) FILTER (WHERE NOT is_owed AND NOT may_be_owed AND given > 0)::integer AS invented
 FROM owed GROUP BY 1, 2 ORDER BY 1, 2`
 
 /** Compares what jobs said with what the tables say. */

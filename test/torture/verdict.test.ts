@@ -1,82 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeEach, expect, test } from 'vitest'
-import { LEDGER_TABLES } from '../../torture/ledger.ts'
-import { violationsOf } from '../../torture/report.ts'
-import { judge, prepareRuns } from '../../torture/verdict.ts'
-import { openWorld, type World } from '../support/harness.ts'
-
-let world: World
-const worlds: World[] = []
-beforeEach(async () => {
-  world = await openWorld()
-  worlds.push(world)
-  await world.sql(LEDGER_TABLES)
-})
-afterAll(() => Promise.all(worlds.map((each) => each.close())))
-
-/** Seconds after some time of today. */
-const at = (seconds: number): string => new Date(Date.UTC(2026, 0, 31, 12) + seconds * 1000).toISOString()
-
-interface Run {
-  readonly worker: string
-  readonly from: number
-  /** Null: it never said so. */
-  readonly to: number | null
-  /** When its execution was begun. @default just before its body */
-  readonly claimed?: number
-  readonly outcome?: string
-  readonly due?: number
-  /** Whether its execution says that it ended, and how. @default 'success' */
-  readonly written?: 'success' | 'interrupted'
-  /** When that was written. @default at its end */
-  readonly writtenAt?: number
-}
-
-const processes = new Map<string, string>()
-
-const addWorker = async (worker: string): Promise<string> => {
-  const known = processes.get(`${world.url} ${worker}`)
-  if (known !== undefined) return known
-  const id = randomUUID()
-  processes.set(`${world.url} ${worker}`, id)
-  const strategy = worker.split('-')[0]
-  const side = strategy === 'node' ? 'node' : 'ruby'
-  await world.sql('INSERT INTO fleet_workers VALUES ($1, $2, $3, $4)', [worker, side, strategy, id])
-  return id
-}
-
-/** A job that has ended well, with the attempts that the ledger and the tables know of. */
-const addJob = async (runs: readonly Run[], columns: Record<string, unknown> = {}): Promise<string> => {
-  const id = await world.insert({ finished_at: at(60), ...columns })
-  for (const run of runs) {
-    const { worker, from, to, claimed = from - 0.1, outcome = 'done', due = 0, written = 'success', writtenAt } = run
-    const process = await addWorker(worker)
-    const isInterrupted = written === 'interrupted'
-    await world.sql(
-      `INSERT INTO fleet_attempts (job_id, job_class, executions, side, strategy, worker, due_at, started_at, ended_at, outcome)
-       SELECT $1, 'EchoJob', 1, side, strategy, worker, $3, $4, $5, $6 FROM fleet_workers WHERE worker = $2`,
-      [id, worker, at(due), at(from), to === null ? null : at(to), to === null ? null : outcome],
-    )
-    await world.sql(
-      `INSERT INTO good_job_executions (created_at, updated_at, active_job_id, job_class, process_id, finished_at, error, error_event)
-       VALUES ($1, $1, $2, 'EchoJob', $3, $4, $5, $6)`,
-      [
-        at(claimed),
-        id,
-        process,
-        at(writtenAt ?? to ?? 50),
-        isInterrupted ? 'interrupted' : null,
-        isInterrupted ? 0 : null,
-      ],
-    )
-  }
-  return id
-}
-
-const violations = async (wanted: readonly string[] = []): Promise<string[]> => {
-  await prepareRuns(world.pool)
-  return violationsOf(await judge(world.pool, wanted), [])
-}
+import { expect, test } from 'vitest'
+import { addJob, addWorker, at, type Run, violations, world } from './scene.ts'
 
 test('attempts one after the other break no promise', async () => {
   const id = await addJob([
@@ -154,7 +78,7 @@ test('an attempt after a success is told, unless somebody retried the job by han
   ]
   await addJob(runs)
   const retried = await addJob(runs)
-  await world.sql(`INSERT INTO fleet_actions VALUES ($1, 'retry', $2)`, [retried, at(3)])
+  await world.sql(`INSERT INTO fleet_actions (job_id, action, at) VALUES ($1, 'retry', $2)`, [retried, at(3)])
   expect(await violations()).toEqual(['1 attempts after a success (node, node)'])
 })
 
@@ -213,86 +137,4 @@ test('an attempt in Node before its time is told', async () => {
   await addJob([{ worker: 'node-1', from: 1, to: 2, due: 30 }])
   await addJob([{ worker: 'advisory-1', from: 1, to: 2, due: 30 }])
   expect(await violations()).toEqual(['1 attempts in Node before their time'])
-})
-
-test('callbacks that were owed and not given, given twice or not owed are told', async () => {
-  const batchId = randomUUID()
-  await world.sql(
-    `INSERT INTO good_job_batches (id, created_at, updated_at, description, enqueued_at, jobs_finished_at, finished_at)
-     VALUES ($1, $2, $2, 'node', $2, $3, $3)`,
-    [batchId, at(0), at(4)],
-  )
-  await addJob([{ worker: 'node-1', from: 1, to: 2 }], { batch_id: batchId })
-  for (const event of ['finish', 'finish', 'discard']) {
-    const params = { job_class: 'EchoJob', arguments: [{}, { event: { value: event } }] }
-    await addJob([{ worker: 'node-1', from: 5, to: 6 }], {
-      batch_callback_id: batchId,
-      serialized_params: JSON.stringify(params),
-    })
-  }
-  expect(await violations()).toEqual([
-    '1 discard callbacks of node batches that nobody owed',
-    '1 finish callbacks of node batches given twice',
-    '1 success callbacks of node batches missing',
-  ])
-})
-
-/** Nothing but a batch whose one member this worker discarded, and that was stamped so late. */
-const addDiscardedBatch = async (worker: string, stampedAt: number): Promise<void> => {
-  await world.sql('TRUNCATE fleet_attempts, fleet_faults, good_jobs, good_job_executions, good_job_batches')
-  await world.sql('DROP TABLE IF EXISTS fleet_runs')
-  const batchId = randomUUID()
-  await world.sql(
-    `INSERT INTO good_job_batches (id, created_at, updated_at, description, enqueued_at, discarded_at, jobs_finished_at, finished_at)
-     VALUES ($1, $2, $2, 'shared', $2, $3, $3, $3)`,
-    [batchId, at(0), at(stampedAt)],
-  )
-  const id = await addJob([{ worker, from: 1, to: 2 }], { batch_id: batchId })
-  await world.sql(`UPDATE good_job_executions SET error = 'x', error_event = 5 WHERE active_job_id = $1`, [id])
-}
-
-test('a success that is missing because Ruby stamped its batch long after the failure is counted apart', async () => {
-  const missing = async (worker: string, stampedAt: number): Promise<string[]> => {
-    await addDiscardedBatch(worker, stampedAt)
-    return (await violations()).filter((line) => line.includes('success'))
-  }
-  const told = ['1 success callbacks of shared batches missing']
-  expect(await missing('skiplocked-1', 20)).toEqual([])
-  expect(await missing('skiplocked-1', 4)).toEqual(told)
-  expect(await missing('node-1', 20)).toEqual(told)
-})
-
-test('an on_discard that Ruby owed when it met a fault is counted apart', async () => {
-  const missing = async (worker: string, faultAt: number): Promise<string[]> => {
-    await addDiscardedBatch(worker, 2.1)
-    await world.sql(
-      `INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('cut', $1, true, $2, $2)`,
-      [worker, at(faultAt)],
-    )
-    return (await violations()).filter((line) => line.includes('discard'))
-  }
-  const told = ['1 discard callbacks of shared batches missing']
-  expect(await missing('skiplocked-1', 3)).toEqual([])
-  expect(await missing('skiplocked-1', 50)).toEqual(told)
-  expect(await missing('node-1', 3)).toEqual(told)
-})
-
-test('an on_finish is counted apart when any process in Ruby that ran a member met a fault as the batch ended', async () => {
-  const missing = async (worker: string, faultAt: number, takesLocks = true): Promise<string[]> => {
-    await addDiscardedBatch('node-1', 2.1)
-    const [batch] = await world.sql<{ id: string }>('SELECT id FROM good_job_batches')
-    // Not the last one: whichever process looks first after the last outcome enqueues what is owed.
-    await addJob([{ worker, from: 0.5, to: 0.8 }], { batch_id: batch?.id })
-    await world.sql(`INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('x', $1, $2, $3, $3)`, [
-      worker,
-      takesLocks,
-      at(faultAt),
-    ])
-    return (await violations()).filter((line) => line.includes('finish'))
-  }
-  const told = ['1 finish callbacks of shared batches missing']
-  expect(await missing('skiplocked-1', 3)).toEqual([])
-  expect(await missing('skiplocked-1', 50)).toEqual(told)
-  expect(await missing('skiplocked-1', 3, false)).toEqual(told)
-  expect(await missing('node-1', 3)).toEqual(told)
 })

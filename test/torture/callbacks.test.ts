@@ -1,0 +1,113 @@
+import { randomUUID } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { addJob, at, violations, world } from './scene.ts'
+
+test('callbacks that were owed and not given, given twice or not owed are told', async () => {
+  const batchId = randomUUID()
+  await world.sql(
+    `INSERT INTO good_job_batches (id, created_at, updated_at, description, enqueued_at, jobs_finished_at, finished_at)
+     VALUES ($1, $2, $2, 'node', $2, $3, $3)`,
+    [batchId, at(0), at(4)],
+  )
+  await addJob([{ worker: 'node-1', from: 1, to: 2 }], { batch_id: batchId })
+  for (const event of ['finish', 'finish', 'discard']) {
+    const params = { job_class: 'EchoJob', arguments: [{}, { event: { value: event } }] }
+    await addJob([{ worker: 'node-1', from: 5, to: 6 }], {
+      batch_callback_id: batchId,
+      serialized_params: JSON.stringify(params),
+    })
+  }
+  expect(await violations()).toEqual([
+    '1 discard callbacks of node batches that nobody owed',
+    '1 finish callbacks of node batches given twice',
+    '1 success callbacks of node batches missing',
+  ])
+})
+
+/** Nothing but a batch whose one member this worker discarded, and that was stamped so late. */
+const addDiscardedBatch = async (worker: string, stampedAt: number): Promise<void> => {
+  await world.sql(
+    'TRUNCATE fleet_attempts, fleet_faults, good_jobs, good_job_executions, good_job_batches, fleet_actions',
+  )
+  await world.sql('DROP TABLE IF EXISTS fleet_runs')
+  const batchId = randomUUID()
+  await world.sql(
+    `INSERT INTO good_job_batches (id, created_at, updated_at, description, enqueued_at, discarded_at, jobs_finished_at, finished_at)
+     VALUES ($1, $2, $2, 'shared', $2, $3, $3, $3)`,
+    [batchId, at(0), at(stampedAt)],
+  )
+  const id = await addJob([{ worker, from: 1, to: 2 }], { batch_id: batchId })
+  await world.sql(`UPDATE good_job_executions SET error = 'x', error_event = 5 WHERE active_job_id = $1`, [id])
+}
+
+test('a success that is missing because Ruby stamped its batch long after the failure is counted apart', async () => {
+  const missing = async (worker: string, stampedAt: number): Promise<string[]> => {
+    await addDiscardedBatch(worker, stampedAt)
+    return (await violations()).filter((line) => line.includes('success'))
+  }
+  const told = ['1 success callbacks of shared batches missing']
+  expect(await missing('skiplocked-1', 20)).toEqual([])
+  expect(await missing('skiplocked-1', 4)).toEqual(told)
+  expect(await missing('node-1', 20)).toEqual(told)
+})
+
+test('an on_discard that Ruby owed when it met a fault is counted apart', async () => {
+  const missing = async (worker: string, faultAt: number): Promise<string[]> => {
+    await addDiscardedBatch(worker, 2.1)
+    await world.sql(
+      `INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('cut', $1, true, $2, $2)`,
+      [worker, at(faultAt)],
+    )
+    return (await violations()).filter((line) => line.includes('discard'))
+  }
+  const told = ['1 discard callbacks of shared batches missing']
+  expect(await missing('skiplocked-1', 3)).toEqual([])
+  expect(await missing('skiplocked-1', 50)).toEqual(told)
+  expect(await missing('node-1', 3)).toEqual(told)
+})
+
+test('an on_finish is counted apart when any process in Ruby that ran a member met a fault as the batch ended', async () => {
+  const missing = async (worker: string, faultAt: number, takesLocks = true): Promise<string[]> => {
+    await addDiscardedBatch('node-1', 2.1)
+    const [batch] = await world.sql<{ id: string }>('SELECT id FROM good_job_batches')
+    // Not the last one: whichever process looks first after the last outcome enqueues what is owed.
+    await addJob([{ worker, from: 0.5, to: 0.8 }], { batch_id: batch?.id })
+    await world.sql(`INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('x', $1, $2, $3, $3)`, [
+      worker,
+      takesLocks,
+      at(faultAt),
+    ])
+    return (await violations()).filter((line) => line.includes('finish'))
+  }
+  const told = ['1 finish callbacks of shared batches missing']
+  expect(await missing('skiplocked-1', 3)).toEqual([])
+  expect(await missing('skiplocked-1', 50)).toEqual(told)
+  expect(await missing('skiplocked-1', 3, false)).toEqual(told)
+  expect(await missing('node-1', 3)).toEqual(told)
+})
+
+test('an on_discard is owed for a job that was force-discarded while it waited, and may be when nobody knows', async () => {
+  const told = async (isDone: boolean | null, isGiven: boolean): Promise<string[]> => {
+    await addDiscardedBatch('node-1', 2.1)
+    await world.sql('UPDATE good_job_executions SET error = NULL, error_event = NULL')
+    const [batch] = await world.sql<{ id: string }>('SELECT id FROM good_job_batches')
+    const [member] = await world.sql<{ id: string }>('SELECT id FROM good_jobs')
+    await world.sql(`INSERT INTO fleet_actions (job_id, action, is_done) VALUES ($1, 'force discard', $2)`, [
+      member?.id,
+      isDone,
+    ])
+    const params = { job_class: 'EchoJob', arguments: [{}, { event: { value: 'discard' } }] }
+    if (isGiven)
+      await addJob([{ worker: 'node-1', from: 5, to: 6 }], {
+        batch_callback_id: batch?.id,
+        serialized_params: JSON.stringify(params),
+      })
+    return (await violations()).filter((line) => line.includes('discard'))
+  }
+  expect(await told(true, true)).toEqual([])
+  expect(await told(true, false)).toEqual(['1 discard callbacks of shared batches missing'])
+  expect(await told(false, true)).toEqual(['1 discard callbacks of shared batches that nobody owed'])
+  expect(await told(false, false)).toEqual([])
+  expect(await told(null, true)).toEqual([])
+  expect(await told(null, false)).toEqual([])
+})
