@@ -95,8 +95,8 @@ const successCallback = (batch: {
 /**
  * The attempt of a member that is there which discarded the batch: the last one that broke its job before. One that was interrupted
  * (event 0) or retried (3) broke nothing, nor did one that an unhandled error (1) ended with retry_on_unhandled_error: the next
- * attempt has the same count, which a retry by hand would have raised. Ruby stamps the batch a moment after the attempt, in
- * another transaction, so "before" is a few seconds.
+ * attempt has the same count, which a retry by hand would have raised. (So has one that ran beside it, as Ruby workers of different
+ * lock strategies make them.) Ruby stamps the batch a moment after the attempt, in another transaction, so "before" is a few seconds.
  */
 const breakingAttempt = ({ timestampType }: Facts) => `
   SELECT job.id AS job_id, attempt.finished_at AS broken_at
@@ -105,7 +105,8 @@ const breakingAttempt = ({ timestampType }: Facts) => `
     AND attempt.finished_at <= $2::${timestampType} AND attempt.finished_at > $2::${timestampType} - interval '5 seconds'
     AND (attempt.error_event <> 1 OR attempt.serialized_params->>'executions' IS DISTINCT FROM coalesce(
       (SELECT later.serialized_params->>'executions' FROM good_job_executions AS later
-       WHERE later.active_job_id = job.id AND later.created_at > attempt.created_at ORDER BY later.created_at LIMIT 1),
+       WHERE later.active_job_id = job.id AND later.id <> attempt.id AND later.created_at >= attempt.finished_at
+       ORDER BY later.created_at LIMIT 1),
       CASE WHEN job.finished_at IS NULL THEN job.serialized_params->>'executions' END,
       'none'))
   ORDER BY attempt.finished_at DESC

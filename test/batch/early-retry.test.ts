@@ -83,6 +83,24 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(callbacks.toSorted()).toEqual(['discard', 'finish', 'success'])
     })
 
+    test('two workers ran the member at the same time, and both attempts broke: it comes back', async () => {
+      const scene = await enqueue('bad')
+      await perform(scene, 'bad', BROKEN)
+      await perform(scene, 'bad', BROKEN)
+      await stamp(scene)
+      // The first ends while the second runs, and stamps the batch before the second ends.
+      await world.sql(
+        `UPDATE good_job_executions SET created_at = discarded_at + shift.from_ms * interval '1 ms', finished_at = discarded_at + shift.to_ms * interval '1 ms'
+         FROM good_job_batches AS batch, (VALUES (1, -50, -10), (2, -20, 30)) AS shift(place, from_ms, to_ms),
+           (SELECT id, row_number() OVER (ORDER BY created_at) AS place FROM good_job_executions WHERE active_job_id = $1) AS attempt
+         WHERE batch.id = $2 AND attempt.place = shift.place AND good_job_executions.id = attempt.id`,
+        [scene.id('bad'), scene.batch.id],
+      )
+      await retry(scene, 'bad')
+      await perform(scene, 'bad')
+      expect(await recover(scene)).toMatchObject({ outcome: 'recovered', callbacks: [{ event: 'success' }] })
+    })
+
     test('another member succeeded then, and the one that broke is gone: refused', async () => {
       const scene = await enqueue('bad', 'good')
       await perform(scene, 'bad', BROKEN)
