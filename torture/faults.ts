@@ -21,7 +21,7 @@ export interface FaultOptions {
 interface Fault {
   readonly weight: number
   readonly takesLocks?: boolean
-  /** It meets every worker, not only the one at the place. */
+  /** It cuts off or holds up every worker, not only the one at the place. A message does neither. */
   readonly isOfAll?: boolean
   readonly run: (place: Place) => Promise<unknown>
 }
@@ -87,7 +87,6 @@ export class Faults {
       },
       'NOTIFY of garbage': {
         weight: 3,
-        isOfAll: true,
         run: () => pool.query(`SELECT pg_notify('good_job', $1)`, [random.pick(GARBAGE)]),
       },
       'VACUUM FULL': { weight: 1, isOfAll: true, run: () => pool.query('VACUUM FULL good_jobs') },

@@ -1,13 +1,16 @@
 import { EXCUSES_OVERLAP, EXCUSES_REPEATED, IS_OVERLAP, IS_REPEATED } from './excuses.ts'
 
+/** The event that a callback job is for. */
+export const CALLBACK_EVENT = `serialized_params #>> '{arguments,1,event,value}'`
+
 /** Batches that were enqueued and have, or have not, a callback for this event. */
 const withCallbacks = (event: string, areThere: boolean) => `
   SELECT id FROM good_job_batches batch WHERE enqueued_at IS NOT NULL AND ${areThere ? '' : 'NOT '}EXISTS (
-    SELECT FROM good_jobs WHERE batch_callback_id = batch.id AND serialized_params #>> '{arguments,1,event,value}' = '${event}'
+    SELECT FROM good_jobs WHERE batch_callback_id = batch.id AND ${CALLBACK_EVENT} = '${event}'
   )`
 
-/** Of a `batch`. */
-const DISCARDING_ATTEMPT = `
+/** Of a `batch`: an attempt that broke it. */
+export const DISCARDING_ATTEMPT = `
   SELECT FROM good_jobs JOIN good_job_executions e ON e.active_job_id = good_jobs.id
   WHERE good_jobs.batch_id = batch.id AND e.error IS NOT NULL AND e.error_event IN (1, 5)`
 
@@ -48,7 +51,7 @@ line AS (
   FROM good_jobs member JOIN good_job_batches batch ON batch.id = member.batch_id
   UNION ALL
   SELECT member.id, callback.created_at AT TIME ZONE 'UTC', format('callback %s, finished %s',
-    callback.serialized_params #>> '{arguments,1,event,value}', callback.finished_at::time)
+    callback.${CALLBACK_EVENT}, callback.finished_at::time)
   FROM good_jobs member JOIN good_jobs callback ON callback.batch_callback_id = member.batch_id
   UNION ALL
   SELECT DISTINCT member.id, fault.at, format('fault: %s of %s, over %s', fault.kind, coalesce(fault.worker, 'all'), fault.over_at::time)

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg'
 import { EXCUSES_OVERLAP, EXCUSES_REPEATED, IS_OVERLAP, IS_REPEATED } from './excuses.ts'
-import { HISTORIES } from './histories.ts'
+import { CALLBACK_EVENT, DISCARDING_ATTEMPT, HISTORIES } from './histories.ts'
 import { LEDGER_TABLES } from './ledger.ts'
 
 /** Two attempts of one job, counted by the sides of the earlier and the later one. */
@@ -196,11 +196,8 @@ WITH batch AS (
         WHERE member.batch_id = batch.id AND e.error_event IN (1, 5)
       ) AS attempt ${IN_FAULTY_RUBY}
     ) AS broke_in_faulty_ruby,
-    EXISTS (
-      SELECT FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
-      WHERE member.batch_id = batch.id AND e.error IS NOT NULL AND e.error_event IN (1, 5)
-    ) OR coalesce('done' = ANY (discards), false) AS was_discarded,
-    coalesce('unknown' = ANY (discards), false) AS may_be_discarded,
+    EXISTS (${DISCARDING_ATTEMPT}) OR by_operator.is_done AS was_discarded,
+    by_operator.is_unknown AS may_be_discarded,
     (
       SELECT max(e.finished_at) < batch.discarded_at - interval '5 seconds' AND bool_or(worker.side = 'ruby')
       FROM good_jobs member
@@ -211,10 +208,10 @@ WITH batch AS (
   FROM good_job_batches batch
   -- A job that waits has no attempt that would tell of it.
   CROSS JOIN LATERAL (
-    SELECT array_agg(CASE is_done WHEN true THEN 'done' WHEN false THEN 'refused' ELSE 'unknown' END) AS discards
+    SELECT coalesce(bool_or(is_done), false) AS is_done, coalesce(bool_or(is_done IS NULL), false) AS is_unknown
     FROM fleet_actions JOIN good_jobs member ON member.id = job_id
     WHERE member.batch_id = batch.id AND action = 'force discard'
-  ) AS operator
+  ) AS by_operator
   WHERE enqueued_at IS NOT NULL
 ),
 owed AS (
@@ -224,7 +221,7 @@ owed AS (
     event = 'success' AND was_stamped_late AS is_unproven,
     (
       SELECT count(*) FROM good_jobs
-      WHERE batch_callback_id = batch.id AND serialized_params #>> '{arguments,1,event,value}' = event
+      WHERE batch_callback_id = batch.id AND ${CALLBACK_EVENT} = event
     ) AS given
   FROM batch, unnest(ARRAY['success', 'finish', 'discard']) AS event
 )

@@ -2,6 +2,21 @@ import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { addJob, at, violations, world } from './scene.ts'
 
+const addCallback = async (event: string, batchId: string): Promise<void> => {
+  const params = { job_class: 'EchoJob', arguments: [{}, { event: { value: event } }] }
+  await addJob([{ worker: 'node-1', from: 5, to: 6 }], {
+    batch_callback_id: batchId,
+    serialized_params: JSON.stringify(params),
+  })
+}
+
+const addFault = (worker: string, faultAt: number, takesLocks = true) =>
+  world.sql(`INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('cut', $1, $2, $3, $3)`, [
+    worker,
+    takesLocks,
+    at(faultAt),
+  ])
+
 test('callbacks that were owed and not given, given twice or not owed are told', async () => {
   const batchId = randomUUID()
   await world.sql(
@@ -10,13 +25,7 @@ test('callbacks that were owed and not given, given twice or not owed are told',
     [batchId, at(0), at(4)],
   )
   await addJob([{ worker: 'node-1', from: 1, to: 2 }], { batch_id: batchId })
-  for (const event of ['finish', 'finish', 'discard']) {
-    const params = { job_class: 'EchoJob', arguments: [{}, { event: { value: event } }] }
-    await addJob([{ worker: 'node-1', from: 5, to: 6 }], {
-      batch_callback_id: batchId,
-      serialized_params: JSON.stringify(params),
-    })
-  }
+  for (const event of ['finish', 'finish', 'discard']) await addCallback(event, batchId)
   expect(await violations()).toEqual([
     '1 discard callbacks of node batches that nobody owed',
     '1 finish callbacks of node batches given twice',
@@ -24,8 +33,8 @@ test('callbacks that were owed and not given, given twice or not owed are told',
   ])
 })
 
-/** Nothing but a batch whose one member this worker discarded, and that was stamped so late. */
-const addDiscardedBatch = async (worker: string, stampedAt: number): Promise<void> => {
+/** Nothing but a batch whose one member this worker discarded, and that was stamped so late; answers the ids of both. */
+const addDiscardedBatch = async (worker: string, stampedAt: number): Promise<{ batchId: string; memberId: string }> => {
   await world.sql(
     'TRUNCATE fleet_attempts, fleet_faults, good_jobs, good_job_executions, good_job_batches, fleet_actions',
   )
@@ -36,8 +45,9 @@ const addDiscardedBatch = async (worker: string, stampedAt: number): Promise<voi
      VALUES ($1, $2, $2, 'shared', $2, $3, $3, $3)`,
     [batchId, at(0), at(stampedAt)],
   )
-  const id = await addJob([{ worker, from: 1, to: 2 }], { batch_id: batchId })
-  await world.sql(`UPDATE good_job_executions SET error = 'x', error_event = 5 WHERE active_job_id = $1`, [id])
+  const memberId = await addJob([{ worker, from: 1, to: 2 }], { batch_id: batchId })
+  await world.sql(`UPDATE good_job_executions SET error = 'x', error_event = 5 WHERE active_job_id = $1`, [memberId])
+  return { batchId, memberId }
 }
 
 test('a success that is missing because Ruby stamped its batch long after the failure is counted apart', async () => {
@@ -54,10 +64,7 @@ test('a success that is missing because Ruby stamped its batch long after the fa
 test('an on_discard that Ruby owed when it met a fault is counted apart', async () => {
   const missing = async (worker: string, faultAt: number): Promise<string[]> => {
     await addDiscardedBatch(worker, 2.1)
-    await world.sql(
-      `INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('cut', $1, true, $2, $2)`,
-      [worker, at(faultAt)],
-    )
+    await addFault(worker, faultAt)
     return (await violations()).filter((line) => line.includes('discard'))
   }
   const told = ['1 discard callbacks of shared batches missing']
@@ -68,15 +75,10 @@ test('an on_discard that Ruby owed when it met a fault is counted apart', async 
 
 test('an on_finish is counted apart when any process in Ruby that ran a member met a fault as the batch ended', async () => {
   const missing = async (worker: string, faultAt: number, takesLocks = true): Promise<string[]> => {
-    await addDiscardedBatch('node-1', 2.1)
-    const [batch] = await world.sql<{ id: string }>('SELECT id FROM good_job_batches')
+    const { batchId } = await addDiscardedBatch('node-1', 2.1)
     // Not the last one: whichever process looks first after the last outcome enqueues what is owed.
-    await addJob([{ worker, from: 0.5, to: 0.8 }], { batch_id: batch?.id })
-    await world.sql(`INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('x', $1, $2, $3, $3)`, [
-      worker,
-      takesLocks,
-      at(faultAt),
-    ])
+    await addJob([{ worker, from: 0.5, to: 0.8 }], { batch_id: batchId })
+    await addFault(worker, faultAt, takesLocks)
     return (await violations()).filter((line) => line.includes('finish'))
   }
   const told = ['1 finish callbacks of shared batches missing']
@@ -88,20 +90,13 @@ test('an on_finish is counted apart when any process in Ruby that ran a member m
 
 test('an on_discard is owed for a job that was force-discarded while it waited, and may be when nobody knows', async () => {
   const told = async (isDone: boolean | null, isGiven: boolean): Promise<string[]> => {
-    await addDiscardedBatch('node-1', 2.1)
+    const { batchId, memberId } = await addDiscardedBatch('node-1', 2.1)
     await world.sql('UPDATE good_job_executions SET error = NULL, error_event = NULL')
-    const [batch] = await world.sql<{ id: string }>('SELECT id FROM good_job_batches')
-    const [member] = await world.sql<{ id: string }>('SELECT id FROM good_jobs')
     await world.sql(`INSERT INTO fleet_actions (job_id, action, is_done) VALUES ($1, 'force discard', $2)`, [
-      member?.id,
+      memberId,
       isDone,
     ])
-    const params = { job_class: 'EchoJob', arguments: [{}, { event: { value: 'discard' } }] }
-    if (isGiven)
-      await addJob([{ worker: 'node-1', from: 5, to: 6 }], {
-        batch_callback_id: batch?.id,
-        serialized_params: JSON.stringify(params),
-      })
+    if (isGiven) await addCallback('discard', batchId)
     return (await violations()).filter((line) => line.includes('discard'))
   }
   expect(await told(true, true)).toEqual([])
