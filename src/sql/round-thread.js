@@ -127,12 +127,10 @@ const written = async (id, start, asked) => {
   } catch (error) {
     // Nothing was written, the COMMIT undid it: the jobs start as others do, those that nobody took since. The next round, which may
     // have been opened behind the COMMIT, is undone first.
-    try {
+    await answered({ id }, async () => {
       const [, result] = await answers([client.query('ROLLBACK'), run(start)])
       send({ type: 'result', id, isOver: true, startedIds: column(result, 'id'), error: plain(error) })
-    } catch (thrown) {
-      send({ type: 'error', id, error: plain(thrown) })
-    }
+    })
     return false
   }
 }
