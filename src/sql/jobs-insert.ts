@@ -122,7 +122,7 @@ export const insertJobs = async (
 ): Promise<Set<string>> => {
   if (jobs.length === 0) return new Set()
   const texts = (pick: (job: NewJobRow) => string | null | undefined): string =>
-    columnArray(jobs.map((job) => pick(job) ?? null))
+    textArray(jobs.map((job) => pick(job) ?? null))
   const [row] = await rowsOf<{ ids: string | null }>(db, {
     ...preparedName(facts, `insert_jobs_${facts.timestampType}`),
     text: insertJobsText(facts),
@@ -146,10 +146,6 @@ export const insertJobs = async (
   })
   return new Set(row?.ids?.split(','))
 }
-
-/** A column of a bulk. One of nothing but nulls goes as no elements: unnest fills it up. */
-const columnArray = (elements: readonly (string | null)[]): string =>
-  elements.some((element) => element !== null) ? textArray(elements) : '{}'
 
 /** A start as messages carry it, from the text of a column. */
 const inMilliseconds = (at: string): string => at.replace(/(\.\d{3})\d*Z$/, '$1Z')
