@@ -1,9 +1,12 @@
 import type { CandidateOptions, Position } from '../sql/claim-candidates.ts'
 import type { ClaimedRow } from '../sql/jobs-claim.ts'
 
-/** A look at the head that takes longer is not repeated for every wake, milliseconds. */
-const CHEAP_LOOK_MS = 50
-/** Share of the time that looks before the position may take: the next comes after this many times what the last took. */
+/** A look at the head that takes longer than this and so much for each job found is not repeated for every wake, milliseconds. */
+const CHEAP_LOOK_MS = 5
+const CHEAP_JOB_MS = 0.2
+/** A look for what fell due that takes longer and finds nothing is not repeated for every wake, milliseconds. */
+const CHEAP_DUE_LOOK_MS = 50
+/** Share of the time that looks elsewhere than at the position may take: the next comes after this many times what the last took. */
 const PAUSE_FACTOR = 10
 const MAX_PAUSE_MS = 5_000
 
@@ -13,37 +16,40 @@ export interface Look {
   readonly limit: number
   /** Where it begins; undefined: at the head. */
   readonly from: Position | undefined
-  /** It only looks before the position, for jobs that fell due since the last look at the head. */
+  /** It looks for jobs by the time at which they fell due. */
   readonly fallenDue: FallenDue | undefined
   /** When it was sent, monotonic milliseconds. */
   readonly sentMs: number
 }
 
 export interface FallenDue {
-  /** Milliseconds since that look was sent. */
-  readonly withinMs: number
-  /** undefined: wherever they are, for nothing was found yet. */
+  /** Since so many milliseconds ago; undefined: ever. */
+  readonly withinMs: number | undefined
+  /** undefined: wherever they are. */
   readonly before: Position | undefined
 }
 
 /**
  * Where the next claim of a pool begins. The head of a queue may be full of jobs that the pool does not run, that are not due yet, or of
  * dead index entries: a claim walks past them once and the next begins where that one ended. What sorts before is looked for when the
- * pool is woken or runs out of jobs: by a look at the head again, or, when the last one was expensive, by a look at what fell due
- * since (an urgent job, one that was scheduled, a retry). What that misses (a job that somebody released) the next look at the head
- * finds, which comes after ten times what the last took, five seconds at most.
+ * pool is woken: by a look at the head again, or, when the last one was expensive, by a look at what fell due since (an urgent job, one
+ * that was scheduled, a retry), in turn with the walk. A walk that reached the end has taken all there was; from then on there is only
+ * what fell due since. What that misses (a job that somebody released) is found by the next look at the head, or at whatever is due
+ * as long as that is little, which comes after ten times what the last took, five seconds at most.
  */
 export class ClaimCursor {
   readonly #sort: CandidateOptions['sort']
   #position: Position | undefined
   /** Woken since the last claim was sent: its snapshot may be older than what the wake was for. */
   #wanted: 'nothing' | 'head' | 'due' = 'nothing'
-  #headSentMs = 0
-  #headTookMs = 0
+  /** All that was due then and before the position has been taken; without a position all that was due. */
+  #takenUntilMs = 0
+  #isHeadCheap = true
   #headAgainMs = 0
   #dueAgainMs = 0
-  /** The last look at the head found all that there was. */
-  #isHeadExhausted = false
+  /** Every job was seen that was due at that time. */
+  #isExhausted = false
+  #isTurnOfPosition = false
 
   constructor(sort: CandidateOptions['sort']) {
     this.#sort = sort
@@ -55,50 +61,79 @@ export class ClaimCursor {
     // Nothing is sent.
     if (limit <= 0) return look
     const isNowhere = this.#position === undefined
-    if (this.#wanted === 'head' || sentMs >= this.#headAgainMs || (isNowhere && !this.#isHeadExhausted)) {
+    if (this.#wanted === 'head' || sentMs >= this.#headAgainMs || (isNowhere && !this.#isExhausted)) {
       this.#wanted = 'nothing'
-      return look
+      const isWorthLess = this.#isExhausted && !this.#isHeadCheap
+      return isWorthLess ? { ...look, fallenDue: { withinMs: undefined, before: undefined } } : look
     }
-    if (isNowhere || (this.#wanted === 'due' && sentMs >= this.#dueAgainMs)) {
+    const isDueWanted = this.#wanted === 'due' && sentMs >= this.#dueAgainMs && !this.#isTurnOfPosition
+    if (isNowhere || isDueWanted) {
       this.#wanted = 'nothing'
-      return { ...look, fallenDue: { withinMs: sentMs - this.#headSentMs, before: this.#position } }
+      return { ...look, fallenDue: { withinMs: sentMs - this.#takenUntilMs, before: this.#position } }
     }
     return { ...look, from: this.#position }
   }
 
   /** There may be jobs before the position. */
   reset(): void {
-    this.#wanted = this.#headTookMs < CHEAP_LOOK_MS ? 'head' : 'due'
+    this.#wanted = this.#isHeadCheap ? 'head' : 'due'
   }
 
   /**
    * Moves on. Answers how long from the answer it is until the pool has to claim again without being woken, milliseconds; undefined
-   * when the head was looked at and there is nothing more.
+   * when there is nothing more.
    */
   end(look: Look, rows: readonly ClaimedRow[], answeredMs: number): number | undefined {
-    const { limit, from, fallenDue, sentMs } = look
-    if (limit <= 0) return 0
-    const isFull = rows.length >= limit
-    const againMs = answeredMs + Math.min(PAUSE_FACTOR * (answeredMs - sentMs), MAX_PAUSE_MS)
-    if (fallenDue !== undefined) {
-      // One that found something was worth its time.
-      this.#dueAgainMs = rows.length > 0 ? answeredMs : againMs
-      if (isFull) this.reset()
-      return isFull || this.#position !== undefined ? 0 : this.#restMs(answeredMs)
-    }
+    if (look.limit <= 0) return 0
+    const isFull = rows.length >= look.limit
+    if (look.fallenDue !== undefined)
+      return this.#endDue(look, look.fallenDue, { found: rows.length, isFull, answeredMs })
+    const { from, sentMs } = look
     this.#position = this.#positionOf(rows.at(-1)) ?? from
+    this.#isTurnOfPosition = false
     if (from === undefined) {
-      this.#headSentMs = sentMs
-      this.#headTookMs = answeredMs - sentMs
-      this.#headAgainMs = againMs
-      this.#isHeadExhausted = !isFull
+      const tookMs = answeredMs - sentMs
+      this.#takenUntilMs = sentMs
+      this.#isHeadCheap = tookMs < CHEAP_LOOK_MS + CHEAP_JOB_MS * rows.length
+      this.#headAgainMs = againAfter(look, answeredMs)
+      this.#isExhausted = !isFull
     }
     if (isFull) return 0
     if (from === undefined) {
       this.reset()
       return undefined
     }
-    if (this.#headTookMs < CHEAP_LOOK_MS) this.reset()
+    if (this.#isHeadCheap) this.reset()
+    else {
+      this.#position = undefined
+      this.#isExhausted = true
+    }
+    return this.#restMs(answeredMs)
+  }
+
+  #endDue(
+    look: Look,
+    { withinMs }: FallenDue,
+    { found, isFull, answeredMs }: { found: number; isFull: boolean; answeredMs: number },
+  ): number | undefined {
+    const againMs = againAfter(look, answeredMs)
+    if (withinMs === undefined) {
+      this.#headAgainMs = againMs
+      this.#isExhausted = !isFull
+      // So much is due that the order counts: the head is next.
+      if (isFull) this.#position = undefined
+    }
+    if (!isFull) this.#takenUntilMs = look.sentMs
+    // One that found something was worth its time.
+    const isWorthIt = found > 0 || answeredMs - look.sentMs < CHEAP_DUE_LOOK_MS
+    this.#dueAgainMs = isWorthIt ? answeredMs : againMs
+    this.#isTurnOfPosition = true
+    if (isFull) this.reset()
+    if (isFull || this.#position !== undefined) return 0
+    if (withinMs === undefined) {
+      this.reset()
+      return undefined
+    }
     return this.#restMs(answeredMs)
   }
 
@@ -116,3 +151,6 @@ export class ClaimCursor {
     return { queueName: row.queue_name, priority: row.priority, at }
   }
 }
+
+const againAfter = ({ sentMs }: Look, answeredMs: number): number =>
+  answeredMs + Math.min(PAUSE_FACTOR * (answeredMs - sentMs), MAX_PAUSE_MS)

@@ -179,5 +179,5 @@ export class Claimer {
 const dueUntil = (clock: Clock): string => microsecondText(clock.now().getTime() * 1000 + 999)
 
 /** With a second for clocks that differ and enqueuing transactions that were still open. */
-const dueSince = (clock: Clock, withinMs: number): string =>
-  microsecondText(Math.floor(clock.now().getTime() - withinMs - 1_000) * 1000)
+const dueSince = (clock: Clock, withinMs: number | undefined): string | undefined =>
+  withinMs === undefined ? undefined : microsecondText(Math.floor(clock.now().getTime() - withinMs - 1_000) * 1000)

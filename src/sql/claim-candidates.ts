@@ -36,9 +36,13 @@ export interface CandidateOptions {
 
 /** Jobs whose time came after `after`, of those that sort before a position if there is one. */
 export interface FallenDue {
-  readonly after: string
+  /** undefined: whenever that was. */
+  readonly after: string | undefined
   readonly before: Position | undefined
 }
+
+/** Candidates that a look for a few jobs sorts; a thousand take longer than claiming some. */
+const FEW_FALLEN_DUE = 200
 
 /** ` AND …` for the queues of a pool; empty for all queues. */
 export const queuePredicate = (selector: QueueSelector, parameters: Parameters): string => {
@@ -162,15 +166,18 @@ class CandidateQuery {
   fallenDue(columns: readonly string[], { after, before }: FallenDue): string {
     const { sort, selector } = this.#options
     const isOurs = `${this.#isWaiting} ${queuePredicate(selector, this.#parameters)}`
+    const since = this.#parameters.add(after ?? '-infinity', this.#facts.timestampType)
+    // A literal, so it must not change with each claim.
+    const isFew = after !== undefined && this.#options.limit <= FEW_FALLEN_DUE / 2
     return `
   SELECT job.*
   FROM (
     SELECT id FROM (
       SELECT id, queue_name, priority, ${sort}
       FROM good_jobs
-      WHERE ${isOurs} AND scheduled_at > ${this.#parameters.add(after, this.#facts.timestampType)} ${this.#isBefore(before)}
+      WHERE ${isOurs} AND scheduled_at > ${since} ${this.#isBefore(before)}
       ORDER BY good_jobs.scheduled_at
-      LIMIT ${this.#selectLimit}
+      LIMIT ${isFew ? Math.min(FEW_FALLEN_DUE, this.#selectLimit) : this.#selectLimit}
     ) AS due
     ORDER BY ${candidateOrder(this.#options, this.#parameters, 'due')}
   ) AS ranked

@@ -177,8 +177,8 @@ test('a lane claims exactly what a plain query finds, in its order, from any pos
   })
 })
 
-test('a lane claims exactly what fell due after a time and sorts before a position, in that order', async () => {
-  const scene = fc.record({ scenario, after: fc.integer({ min: -1, max: 20 }) })
+test('a lane claims exactly what fell due after a time, or ever, and sorts before a position, in that order', async () => {
+  const scene = fc.record({ scenario, after: fc.option(fc.integer({ min: -1, max: 20 }), { nil: undefined }) })
   await withLanes(async (lanes) => {
     await fc.assert(
       fc.asyncProperty(scene, async ({ scenario: { jobs, queues, classes, limits, sort, begin }, after }) => {
@@ -186,9 +186,10 @@ test('a lane claims exactly what fell due after a time and sorts before a positi
         const selector = parseSelector(queues)
         const all = await reference(selector, classes, sort)
         const position = begin === undefined ? undefined : positionOf(all[begin % Math.max(all.length, 1)], sort)
-        const fallenDue = { after: instant(after), before: position }
+        const since = after === undefined ? undefined : instant(after)
+        const fallenDue = { after: since, before: position }
         const waiting = before(all, position, selector, sort).filter(
-          (row) => Date.parse(row.scheduled_at) > Date.parse(fallenDue.after),
+          (row) => since === undefined || Date.parse(row.scheduled_at) > Date.parse(since),
         )
         const claimed: { id: string; lockedAt: string }[] = []
         for (const limit of limits) {

@@ -19,17 +19,27 @@ test('a claim goes on where the one before ended, until ten times what the look 
   expect(cursor.begin(2, 1_200).from).toBeUndefined()
 })
 
+test('a look at the head is cheap up to five milliseconds, and a fifth of one more for each job that it found', () => {
+  const wokenAfter = (tookMs: number) => {
+    const cursor = moved(tookMs)
+    cursor.reset()
+    return cursor.begin(2, 1_001)
+  }
+  expect(wokenAfter(5.3)).toMatchObject({ from: undefined, fallenDue: undefined })
+  expect(wokenAfter(5.5).fallenDue).toBeDefined()
+})
+
 test('a wake sends the next claim to the head, also one that comes while a claim is under way', () => {
-  const cursor = moved(20)
+  const cursor = moved(2)
   cursor.reset()
   const first = cursor.begin(2, 1_001)
   expect(first.from).toBeUndefined()
   cursor.reset()
-  cursor.end(first, [row('t3'), row('t4')], 1_010)
-  const second = cursor.begin(2, 1_011)
+  cursor.end(first, [row('t3'), row('t4')], 1_005)
+  const second = cursor.begin(2, 1_006)
   expect(second.from).toBeUndefined()
-  cursor.end(second, [row('t5'), row('t6')], 1_020)
-  expect(cursor.begin(2, 1_021).from).toEqual(at('t6'))
+  cursor.end(second, [row('t5'), row('t6')], 1_010)
+  expect(cursor.begin(2, 1_011).from).toEqual(at('t6'))
 })
 
 test('an expensive look at the head is not repeated for every wake, and never put off for more than five seconds', () => {
@@ -53,22 +63,26 @@ describe('a wake while looks at the head are expensive', () => {
     expect(cursor.begin(2, 1_503)).toMatchObject({ from: at('t2'), fallenDue: undefined })
   })
 
-  test('looks there again at once while that finds as many as were asked for', () => {
+  test('looks there again while that finds as many as were asked for, in turn with the walk', () => {
     const cursor = moved(800)
     cursor.reset()
     expect(cursor.end(cursor.begin(1, 1_500), [row('t0')], 1_502)).toBe(0)
-    expect(cursor.begin(1, 1_502)).toMatchObject(due(1_302))
+    const next = cursor.begin(1, 1_502)
+    expect(next).toMatchObject({ from: at('t2'), fallenDue: undefined })
+    expect(cursor.end(next, [row('t2')], 1_504)).toBe(0)
+    expect(cursor.begin(1, 1_504)).toMatchObject(due(1_304))
   })
 
-  test('that finds nothing is followed by the next after ten times what it took, also when the pool rests meanwhile', () => {
+  test('that finds nothing is followed by the next after ten times what it took, unless that was little', () => {
     const cursor = moved(800)
     cursor.reset()
-    cursor.end(cursor.begin(2, 1_500), [], 1_502)
+    cursor.end(cursor.begin(2, 1_500), [], 1_560)
     cursor.reset()
-    const next = cursor.begin(2, 1_510)
+    const next = cursor.begin(1, 1_570)
     expect(next.from).toEqual(at('t2'))
-    expect(cursor.end(next, [], 1_512)).toBe(10)
-    expect(cursor.begin(2, 1_522)).toMatchObject(due(1_322))
+    expect(cursor.end(next, [row('t2')], 1_572)).toBe(0)
+    expect(cursor.begin(1, 2_159).from).toEqual(at('t2'))
+    expect(cursor.begin(2, 2_160)).toMatchObject(due(660))
   })
 
   test('is not forgotten when it comes while such a look is under way', () => {
@@ -77,7 +91,8 @@ describe('a wake while looks at the head are expensive', () => {
     const look = cursor.begin(2, 1_500)
     cursor.reset()
     cursor.end(look, [], 1_501)
-    expect(cursor.begin(2, 1_511)).toMatchObject(due(1_311))
+    cursor.end(cursor.begin(1, 1_502), [row('t2')], 1_503)
+    expect(cursor.begin(2, 1_504)).toMatchObject(due(4))
   })
 
   test('looks everywhere when nothing was found yet, and leaves the head alone', () => {
@@ -87,20 +102,50 @@ describe('a wake while looks at the head are expensive', () => {
     const look = cursor.begin(2, 1_000)
     expect(look).toMatchObject({ from: undefined, fallenDue: { withinMs: 1_000, before: undefined } })
     expect(cursor.end(look, [], 1_001)).toBe(2_299)
-    expect(cursor.begin(2, 3_300)).toMatchObject({ from: undefined, fallenDue: undefined })
+    expect(cursor.begin(2, 3_200)).toMatchObject({ from: undefined, fallenDue: { withinMs: 2_200 } })
   })
 })
 
-test('a pool that runs out of jobs behind its position looks at the head before it rests', () => {
-  const cheap = moved(20)
-  expect(cheap.end(cheap.begin(2, 1_001), [row('t3')], 1_002)).toBe(0)
-  const head = cheap.begin(2, 1_003)
-  expect(head.from).toBeUndefined()
-  expect(cheap.end(head, [], 1_004)).toBeUndefined()
+describe('a pool that runs out of jobs behind its position', () => {
+  const everDue = { from: undefined, fallenDue: { withinMs: undefined, before: undefined } }
 
-  const expensive = moved(300)
-  expect(expensive.end(expensive.begin(2, 1_001), [], 1_500)).toBe(2_500)
-  expect(expensive.begin(2, 4_000)).toMatchObject({ from: undefined, fallenDue: undefined })
+  test('looks at the head before it rests', () => {
+    const cursor = moved(2)
+    expect(cursor.end(cursor.begin(2, 1_001), [row('t3')], 1_002)).toBe(0)
+    const head = cursor.begin(2, 1_003)
+    expect(head).toMatchObject({ from: undefined, fallenDue: undefined })
+    expect(cursor.end(head, [], 1_004)).toBeUndefined()
+  })
+
+  /** It looked at the head at 700 ms for 300 ms, and walked to the end until 1,500 ms. */
+  const exhausted = (): ClaimCursor => {
+    const cursor = moved(300)
+    expect(cursor.end(cursor.begin(2, 1_001), [row('t3')], 1_500)).toBe(2_500)
+    return cursor
+  }
+
+  test('looks from then on for what fell due since the expensive look at the head, wherever that is', () => {
+    const cursor = exhausted()
+    const look = cursor.begin(2, 1_700)
+    expect(look).toMatchObject({ from: undefined, fallenDue: { withinMs: 1_000, before: undefined } })
+    expect(cursor.end(look, [row('t0')], 1_702)).toBe(2_298)
+    expect(cursor.begin(2, 1_800)).toMatchObject({ fallenDue: { withinMs: 100, before: undefined } })
+  })
+
+  test('looks at whatever is due instead of the head, again after ten times what that took', () => {
+    const cursor = exhausted()
+    const look = cursor.begin(2, 4_000)
+    expect(look).toMatchObject(everDue)
+    expect(cursor.end(look, [row('t0')], 4_003)).toBeUndefined()
+    expect(cursor.begin(2, 4_032)).toMatchObject({ fallenDue: { withinMs: 32, before: undefined } })
+    expect(cursor.begin(2, 4_033)).toMatchObject(everDue)
+  })
+
+  test('looks at the head again when as much is due as was asked for', () => {
+    const cursor = exhausted()
+    expect(cursor.end(cursor.begin(2, 4_000), [row('t0'), row('t1')], 4_003)).toBe(0)
+    expect(cursor.begin(2, 4_004)).toMatchObject({ from: undefined, fallenDue: undefined })
+  })
 })
 
 test('jobs without priority are claimed from the head', () => {
