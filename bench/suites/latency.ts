@@ -5,6 +5,7 @@ import {
   type Contender,
   floor,
   goodJobNode,
+  goodJobNodeDeferring,
   goodJobRuby,
   graphileBatching,
   graphileDefault,
@@ -27,6 +28,7 @@ const LOAD_JOB_MS = 10
 
 const idle = (): Contender[] => [
   goodJobNode(10),
+  ...goodJobNodeDeferring([10]),
   floor(1, 1),
   graphileDefault(10),
   graphileBatching(),
