@@ -135,9 +135,9 @@ export class RailsApp {
   }
 
   /** Starts the dashboard on a free port of the loopback interface. */
-  async startWeb(): Promise<RailsWeb> {
+  async startWeb(env: NodeJS.ProcessEnv = {}): Promise<RailsWeb> {
     const origin = `http://127.0.0.1:${await freePort()}`
-    const program = this.#start(`web-${this.goodJobVersion}`, ['bin/web', '--bind', origin.replace('http', 'tcp')])
+    const program = this.#start(`web-${this.goodJobVersion}`, ['bin/web', '--bind', origin.replace('http', 'tcp')], env)
     await eventually(
       'the web server answers',
       async () => {
