@@ -189,9 +189,19 @@ const idle: readonly Goal[] = [
   { name: 'idle, MB', ours: [['idle-memory'], NODE], against: 'limit', theirs: 80, atLeast: 1, isLess: true },
 ]
 
+/** Flat: from the first twentieth of a million jobs on. */
+const memory: readonly Goal[] = ['100 threads', '500 threads, deferStart 10'].map((setting) => ({
+  name: `a million jobs done, ${setting}, MB`,
+  ours: [['memory'], new RegExp(`, ${setting}, after 1,000,000 jobs$`)],
+  against: 'after 50,000',
+  theirs: [['memory'], new RegExp(`, ${setting}, after 50,000 jobs$`)],
+  atLeast: 0.9,
+  isLess: true,
+}))
+
 /** How far the worker is from what was wanted of it. */
 export const goalTable = (figures: readonly Figure[]): string => {
-  const rows = [...drain, ...enqueueAndStart, ...largeTables, ...batches, ...idle].flatMap((goal) => {
+  const rows = [...drain, ...enqueueAndStart, ...largeTables, ...batches, ...idle, ...memory].flatMap((goal) => {
     const { name, against, atLeast, isLess = false } = goal
     const ours = best(figures, goal.ours, isLess)
     const theirs = typeof goal.theirs === 'number' ? goal.theirs : best(figures, goal.theirs, isLess)

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { goodJobNode } from '../contenders.ts'
+import { type Contender, goodJobNode, goodJobNodeDeferring } from '../contenders.ts'
 import { bootWorker, untilNothingLeft } from '../drain.ts'
 import { Collector, type MeasuredFigure, type RunOptions, type Suite } from '../run.ts'
 import { goodJobsWaiting } from '../seed.ts'
@@ -8,20 +8,26 @@ const JOBS = 1_000_000
 const LARGE_JOBS = 60
 const SAMPLES = 20
 
-/** What the process holds while it works through `jobs`, at every twentieth part. */
+interface Drain {
+  readonly contender: Contender
+  readonly jobs: number
+  readonly argumentBytes?: number
+}
+
+/** What the process holds while it works through `jobs`, at every twentieth part; `ran` is the part, a few more may have run. */
 const sampleDrain = async (
   { server }: RunOptions,
-  { jobs, argumentBytes = 0, threads }: { jobs: number; argumentBytes?: number; threads: number },
+  { contender, jobs, argumentBytes = 0 }: Drain,
   sample: (ran: number, rssMb: number) => void,
 ): Promise<void> => {
-  const contender = goodJobNode(threads)
   const database = await server.database(`memory ${jobs} ${argumentBytes}`, goodJobsWaiting({ jobs, argumentBytes }))
   const worker = await bootWorker(contender, database.url)
   sample(0, (await worker.usage()).rssMb)
   await worker.start()
   for (let part = 1; part <= SAMPLES; part += 1) {
-    while (worker.count < (jobs * part) / SAMPLES) await sleep(10)
-    sample(worker.count, (await worker.usage()).rssMb)
+    const ran = Math.round((jobs * part) / SAMPLES)
+    while (worker.count < ran) await sleep(10)
+    sample(ran, (await worker.usage()).rssMb)
   }
   await untilNothingLeft(database, contender.tables.left)
   await worker.stop()
@@ -32,29 +38,28 @@ const sampleDrain = async (
 export const memorySuite: Suite = {
   name: 'memory',
   run: async (options) => {
-    const figure = async (id: string, title: string, drain: Parameters<typeof sampleDrain>[1]) => {
+    const figure = async (id: string, title: string, drains: readonly Drain[]) => {
       const collector = new Collector(options.say)
-      await sampleDrain(options, drain, (ran, rssMb) => {
-        const named = {
-          name: `after ${ran.toLocaleString('en')} jobs`,
-          family: `${drain.threads} threads`,
-          x: Math.max(1, ran),
-        }
-        collector.add(named, 1, { value: rssMb, size: drain.jobs })
-      })
+      for (const drain of drains) {
+        const { name } = drain.contender
+        await sampleDrain(options, drain, (ran, rssMb) => {
+          const named = { name: `${name}, after ${ran.toLocaleString('en')} jobs`, family: name, x: Math.max(1, ran) }
+          collector.add(named, 1, { value: rssMb, size: drain.jobs })
+        })
+      }
       return { id, title, unit: 'MB', xTitle: 'jobs done', series: collector.series } satisfies MeasuredFigure
     }
     const jobs = Math.max(10_000, Math.round(JOBS * options.scale))
+    const contenders = [goodJobNode(100), ...goodJobNodeDeferring([500])]
     return [
-      await figure('memory', `Memory of the process while ${jobs.toLocaleString('en')} jobs run`, {
-        jobs,
-        threads: 100,
-      }),
-      await figure('memory-large', `Memory while ${LARGE_JOBS} jobs with arguments of 10 MB run`, {
-        jobs: LARGE_JOBS,
-        argumentBytes: 10_000_000,
-        threads: 5,
-      }),
+      await figure(
+        'memory',
+        `Memory of the process while ${jobs.toLocaleString('en')} jobs run`,
+        contenders.map((contender) => ({ contender, jobs })),
+      ),
+      await figure('memory-large', `Memory while ${LARGE_JOBS} jobs with arguments of 10 MB run`, [
+        { contender: goodJobNode(5), jobs: LARGE_JOBS, argumentBytes: 10_000_000 },
+      ]),
     ]
   },
 }
