@@ -7,6 +7,7 @@ import { CLASS_INDEXES, createClassIndex } from '../../src/sql/class-indexes.ts'
 import { Database, type Facts } from '../../src/sql/database.ts'
 import { type ClaimOptions, claim } from '../../src/sql/jobs-claim.ts'
 import type { Queryable } from '../../src/sql/types.ts'
+import { findWaitingQueues } from '../../src/sql/waiting-queues.ts'
 import { Collector, type RunOptions, type Suite } from '../run.ts'
 import { goodJobsWaiting, type Waiting } from '../seed.ts'
 
@@ -44,6 +45,8 @@ interface Scene {
   readonly name: string
   readonly queues: string
   readonly place: 'ours' | 'behind foreign classes'
+  /** It serves all queues but the first one. */
+  readonly hasUnserved?: boolean
   /** Statement that changes the tables first. */
   readonly change?: string
 }
@@ -62,8 +65,8 @@ const SCENES: readonly Scene[] = [
   { name: 'one queue', queues: 'low', place: 'ours' },
   { name: 'several queues', queues: 'low,high', place: 'ours' },
   { name: 'ordered queues', queues: '+low,high', place: 'ours' },
-  { name: 'excluded queue', queues: '-bench', place: 'ours' },
-  { name: 'all queues, one paused', queues: '*', place: 'ours', change: PAUSED },
+  { name: 'excluded queue', queues: '-bench', place: 'ours', hasUnserved: true },
+  { name: 'all queues, one paused', queues: '*', place: 'ours', hasUnserved: true, change: PAUSED },
   ...FOREIGN,
   ...FOREIGN.map((scene) => ({
     ...scene,
@@ -82,21 +85,28 @@ const placesOf = (jobs: number): Record<Scene['place'], readonly Waiting[]> => (
 })
 
 /** Where the claims of a worker begin that has been working for a while, and what it asks for when it is woken. */
-type Look = Pick<ClaimOptions, 'from' | 'fallenDue'>
+type Look = Pick<ClaimOptions, 'from' | 'fallenDue'> & Partial<Pick<ClaimOptions, 'selector'>>
 
-const looksOf = async (client: Client, { queues }: Scene): Promise<readonly (readonly [string, Look])[]> => {
+const looksOf = async (
+  client: Client,
+  { queues, hasUnserved }: Scene,
+): Promise<readonly (readonly [string, Look])[]> => {
   const { rows } = await client.query<{ queue_name: string; priority: number; at: string }>(FIRST_OF_OURS, [
     queues === '-bench' ? ['low'] : queues === 'bench' ? ['bench'] : ['low', 'bench'],
   ])
   const [first] = rows
   if (first === undefined) throw new Error(`no job for ${queues}`)
   const position = { queueName: first.queue_name, priority: first.priority, at: first.at }
+  const others = hasUnserved ? (await findWaitingQueues(client))?.filter((name) => name !== 'bench') : undefined
   return [
     ['the head', {}],
+    ...(others === undefined ? [] : [['the head, queues named', { selector: named(others) }] as const]),
     ['the position', { from: position }],
     ['fallen due', { fallenDue: { after: new Date(Date.now() - MINUTE_MS).toISOString(), before: position } }],
   ]
 }
+
+const named = (queues: readonly string[]) => ({ kind: 'include', queues, isOrdered: false }) as const
 
 const MINUTE_MS = 60_000
 
@@ -104,8 +114,8 @@ const MINUTE_MS = 60_000
 const explainClaim = async (client: Client, facts: Facts, queues: string, look: Look): Promise<Explanation> => {
   const now = new Date().toISOString()
   const options: ClaimOptions = {
-    ...look,
     selector: parseSelector(queues),
+    ...look,
     jobClasses: ['NoopJob'],
     sort: 'created_at',
     honoursPauses: true,

@@ -18,6 +18,8 @@ export interface Look {
   readonly from: Position | undefined
   /** It looks for jobs by the time at which they fell due. */
   readonly fallenDue: FallenDue | undefined
+  /** It names the queues that a pool of all, or of all but some, serves at present. */
+  readonly namesQueues: boolean
   /** When it was sent, monotonic milliseconds. */
   readonly sentMs: number
 }
@@ -55,9 +57,15 @@ export class ClaimCursor {
     this.#sort = sort
   }
 
+  /** Whether a claim that is sent now would look at the head, where the last such look was expensive. */
+  wantsExpensiveHead(nowMs: number): boolean {
+    const isNext = nowMs >= this.#headAgainMs || this.#position === undefined
+    return isNext && !this.#isHeadCheap && !this.#isExhausted
+  }
+
   /** A claim of up to `limit` jobs that is sent now. */
-  begin(limit: number, sentMs: number): Look {
-    const look = { limit, from: undefined, fallenDue: undefined, sentMs }
+  begin(limit: number, sentMs: number, namesQueues = false): Look {
+    const look = { limit, from: undefined, fallenDue: undefined, namesQueues, sentMs }
     // Nothing is sent.
     if (limit <= 0) return look
     const isNowhere = this.#position === undefined
@@ -94,7 +102,8 @@ export class ClaimCursor {
     if (from === undefined) {
       const tookMs = answeredMs - sentMs
       this.#takenUntilMs = sentMs
-      this.#isHeadCheap = tookMs < CHEAP_LOOK_MS + CHEAP_JOB_MS * rows.length
+      // With names it says nothing of one without.
+      if (!look.namesQueues) this.#isHeadCheap = tookMs < CHEAP_LOOK_MS + CHEAP_JOB_MS * rows.length
       this.#headAgainMs = againAfter(look, answeredMs)
       this.#isExhausted = !isFull
     }

@@ -44,7 +44,7 @@ export class Claimer {
     let look: Look | undefined
     let againInMs: number | undefined
     const request = () => {
-      look = cursor.begin(limit(), clock.monotonic())
+      look = cursor.begin(limit(), clock.monotonic(), selector.kind === 'include' && selector.isSnapshot)
       return this.#request(selector, look)
     }
     const found = (rows: readonly ClaimedRow[]) => {

@@ -5,7 +5,13 @@ import { notPaused } from './settings.ts'
 /** Which queues a pool serves. */
 export type QueueSelector =
   | { readonly kind: 'all' }
-  | { readonly kind: 'include'; readonly queues: readonly string[]; readonly isOrdered: boolean }
+  | {
+      readonly kind: 'include'
+      readonly queues: readonly string[]
+      readonly isOrdered: boolean
+      /** Those that had jobs just now, of a pool that serves others, too. */
+      readonly isSnapshot?: boolean
+    }
   | { readonly kind: 'exclude'; readonly queues: readonly string[] }
 
 /** A place in the order in which the jobs of a pool start. */

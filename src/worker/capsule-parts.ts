@@ -147,11 +147,12 @@ const buildScheduler = (
   lanes: readonly Lane[],
   performer: JobPerformer,
 ): Scheduler => {
-  const { pollInterval, dequeueQuerySort: sort, enableListenNotify } = configuration
+  const { pollInterval, dequeueQuerySort: sort, enableListenNotify, enablePauses } = configuration
   const pollMs = enableListenNotify ? Math.max(0, pollInterval * 1000) : 0
   const pollHorizonMs = enableListenNotify ? Math.max(HORIZON_WITH_LISTEN_MS, 2 * pollMs) : pollInterval * 1000
   const horizonMs = pollInterval > 0 ? pollHorizonMs : HORIZON_WITHOUT_POLL_MS
-  return new Scheduler({ pool, lanes, performer, processId, clock, horizonMs, pollMs, sort, adapter, registry })
+  const paused = enablePauses ? () => adapter.paused() : undefined
+  return new Scheduler({ pool, lanes, performer, processId, clock, horizonMs, pollMs, sort, adapter, registry, paused })
 }
 
 const buildNotifier = (

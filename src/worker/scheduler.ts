@@ -4,12 +4,14 @@ import type { Lane } from '../claim/lane.ts'
 import { matchesQueue, type QueuePool } from '../claim/queue-string.ts'
 import type { Adapter } from '../enqueue/adapter.ts'
 import { events } from '../events.ts'
+import type { Pauses } from '../job/pauses.ts'
 import type { JobRegistry } from '../job/registry.ts'
 import type { ExecutionResult } from '../perform/execution.ts'
 import type { JobPerformer } from '../perform/job-performer.ts'
 import type { RunningAttempt } from '../perform/running-attempt.ts'
-import type { CandidateOptions } from '../sql/claim-candidates.ts'
+import type { CandidateOptions, QueueSelector } from '../sql/claim-candidates.ts'
 import { findNextScheduledAt } from '../sql/jobs-claim.ts'
+import { findWaitingQueues } from '../sql/waiting-queues.ts'
 import { type Clock, Wake } from '../time.ts'
 
 export interface SchedulerOptions {
@@ -26,6 +28,8 @@ export interface SchedulerOptions {
   /** What claims are sorted by. */
   readonly sort: CandidateOptions['sort']
   readonly adapter: Adapter
+  /** What is paused; absent where pauses are not honoured. */
+  readonly paused: (() => Promise<Pauses>) | undefined
   readonly registry: JobRegistry
 }
 
@@ -132,6 +136,7 @@ export class Scheduler {
 
   async #claim(lane: Lane): Promise<void> {
     const { performer } = this.#options
+    const selector = await this.#selector()
     let asked = 0
     const limit = () => {
       asked = this.#freeSlots()
@@ -139,12 +144,36 @@ export class Scheduler {
       return asked
     }
     try {
-      const { attempts, againInMs } = await performer.claim(lane, this.pool.selector, limit, this.#cursor)
+      const { attempts, againInMs } = await performer.claim(lane, selector, limit, this.#cursor)
       this.#claimAgain(lane.isReady ? againInMs : 0)
       if (attempts.length === 0) this.stats.empty += 1
       else await this.#startAll(attempts)
     } finally {
       this.#reservedSlots -= asked
+    }
+  }
+
+  /**
+   * What the next claim asks for. Where the head is full of queues that are excluded or paused, the others are named: each of them has an
+   * index in the order of the claim.
+   */
+  async #selector(): Promise<QueueSelector> {
+    const { adapter, clock, paused } = this.#options
+    const { selector } = this.pool
+    if (selector.kind === 'include' || !this.#cursor.wantsExpensiveHead(clock.monotonic())) return selector
+    const { database } = adapter
+    const unserved = new Set([
+      ...(selector.kind === 'exclude' ? selector.queues : []),
+      ...((await paused?.())?.queues ?? []),
+    ])
+    if (unserved.size === 0 || !(await database.facts()).hasQueueDequeueIndex) return selector
+    const waiting = await findWaitingQueues(database.pool)
+    if (waiting === undefined) return selector
+    return {
+      kind: 'include',
+      queues: waiting.filter((name) => !unserved.has(name)),
+      isOrdered: false,
+      isSnapshot: true,
     }
   }
 

@@ -148,6 +148,19 @@ describe('a pool that runs out of jobs behind its position', () => {
   })
 })
 
+test('an expensive look at the head may name the queues; how long that takes says nothing of the next without names', () => {
+  const cheap = moved(2)
+  expect(cheap.wantsExpensiveHead(1_100)).toBe(false)
+  const cursor = moved(300)
+  expect(cursor.wantsExpensiveHead(3_999)).toBe(false)
+  expect(cursor.wantsExpensiveHead(4_000)).toBe(true)
+  const look = cursor.begin(2, 4_000, true)
+  expect(look).toMatchObject({ from: undefined, fallenDue: undefined })
+  expect(cursor.end(look, [row('t3'), row('t4')], 4_001)).toBe(0)
+  expect(cursor.wantsExpensiveHead(4_010)).toBe(false)
+  expect(cursor.wantsExpensiveHead(4_011)).toBe(true)
+})
+
 test('jobs without priority are claimed from the head', () => {
   const cursor = new ClaimCursor('created_at')
   cursor.end(cursor.begin(1, 0), [row('t1', null)], 900)

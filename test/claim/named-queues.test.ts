@@ -1,0 +1,84 @@
+import fc from 'fast-check'
+import { afterAll, beforeEach, expect, test, vi } from 'vitest'
+import { findWaitingQueues } from '../../src/sql/waiting-queues.ts'
+import { systemClock } from '../../src/time.ts'
+import { ago, enqueue, jobClass, next, openWorld } from '../support/harness.ts'
+
+// Counted, not replaced.
+vi.mock('../../src/sql/waiting-queues.ts', { spy: true })
+
+const world = await openWorld()
+afterAll(() => world.close())
+beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_settings'))
+
+const FILL = `
+  INSERT INTO good_jobs (job_class, queue_name, serialized_params, scheduled_at, created_at, updated_at, finished_at, locked_by_id)
+  SELECT 'EchoJob', queue, '{}', now(), now(), now(), CASE WHEN state = 'finished' THEN now() END,
+    CASE WHEN state = 'owned' THEN gen_random_uuid() END
+  FROM jsonb_to_recordset($1::jsonb) AS job(queue text, state text)`
+
+test('the queues with unfinished jobs are found whatever their names; none when some have no queue', async () => {
+  const name = fc.option(fc.constantFrom('', 'a', 'A', 'b', 'b,c', 'é', '*', '-x', ' '), { nil: null, freq: 20 })
+  const job = fc.record({ queue: name, state: fc.constantFrom('waiting', 'waiting', 'finished', 'owned') })
+  await fc.assert(
+    fc.asyncProperty(fc.array(job, { maxLength: 12 }), async (jobs) => {
+      await world.sql('TRUNCATE good_jobs')
+      await world.sql(FILL, [JSON.stringify(jobs)])
+      const waiting = new Set(jobs.filter(({ state }) => state === 'waiting').map(({ queue }) => queue))
+      const found = await findWaitingQueues(world.adapter.database.pool)
+      expect(found && new Set(found)).toEqual(waiting.has(null) ? undefined : waiting)
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('more than thirty queues are not named', async () => {
+  const jobs = Array.from({ length: 31 }, (_, index) => ({ queue: `queue ${index}`, state: 'waiting' }))
+  await world.sql(FILL, [JSON.stringify(jobs)])
+  expect(await findWaitingQueues(world.adapter.database.pool)).toBeUndefined()
+  await world.sql(`DELETE FROM good_jobs WHERE queue_name = 'queue 7'`)
+  expect(await findWaitingQueues(world.adapter.database.pool)).toHaveLength(30)
+})
+
+/** Each look seems to take a while. */
+const slowClock = () => {
+  let ms = 0
+  return { ...systemClock, monotonic: () => (ms += 50) }
+}
+
+test.each<[string, string, () => Promise<void>]>([
+  ['excluded', '-noise', async () => {}],
+  ['paused', '*', () => world.adapter.pause({ queue: 'noise' })],
+])(
+  'behind a queue that is %s jobs start in the order of all others, also those of a queue that is new',
+  async (_what, queues, prepare) => {
+    await prepare()
+    const order: string[] = []
+    const late: string[] = []
+    const EchoJob = jobClass('EchoJob', async (job) => {
+      order.push(job.jobId)
+      if (order.length === 4) late.push(await enqueue(EchoJob, { queue: 'new', priority: -1 }))
+    })
+    for (let index = 0; index < 20; index++) await world.insert({ queue_name: 'noise', created_at: ago(600) })
+    const ids: string[] = []
+    for (let index = 0; index < 12; index++) {
+      ids.push(await world.insert({ queue_name: index % 3 === 0 ? 'a' : 'b', created_at: ago(60 - index) }))
+    }
+    const done = next('perform_job', 13)
+    vi.mocked(findWaitingQueues).mockClear()
+    await using _capsule = await world.start({
+      jobs: [EchoJob],
+      queues,
+      threads: 1,
+      enablePauses: true,
+      clock: slowClock(),
+    })
+    await done
+    expect(vi.mocked(findWaitingQueues)).toHaveBeenCalled()
+    expect(order.filter((id) => !late.includes(id))).toEqual(ids)
+    expect(order).toContain(late[0])
+    expect(
+      await world.sql('SELECT FROM good_jobs WHERE queue_name = $1 AND finished_at IS NULL', ['noise']),
+    ).toHaveLength(20)
+  },
+)
