@@ -26,26 +26,35 @@ const WHAT: Readonly<Record<LostBy, string>> = {
 
 /**
  * Tells bodies that run for a while when their job is no longer theirs to run: somebody force-discarded it, deleted its row, or
- * cleared its lock. One statement a second for all of them, and none without them.
+ * cleared its lock. One statement a second for all of them; without attempts there is not even a timer.
  */
 export class AttemptWatch {
   readonly #options: AttemptWatchOptions
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> | undefined
+  #isStopped = false
 
   constructor(options: AttemptWatchOptions) {
     this.#options = options
   }
 
-  start(): void {
-    this.#timer = setInterval(() => this.#look(), INTERVAL_MS).unref()
+  /** To be called when there are new attempts. */
+  watch(): void {
+    if (!this.#isStopped) this.#timer ??= setInterval(() => this.#look(), INTERVAL_MS).unref()
   }
 
   stop(): void {
+    this.#isStopped = true
+    this.#rest()
+  }
+
+  #rest(): void {
     clearInterval(this.#timer)
+    this.#timer = undefined
   }
 
   #look(): void {
+    if (this.#options.attempts.size === 0) this.#rest()
     if (this.#looking) return
     const running = this.#bodiesOfAge()
     if (running.length === 0) return

@@ -67,8 +67,12 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   const wakeAll = () => {
     for (const scheduler of schedulers) scheduler.wake()
   }
-  const guard = () => tracker.guard()
+  const guard = () => {
+    tracker.guard()
+    watch.watch()
+  }
   const performer = buildPerformer(options, { completer, maintenance, schedulers }, guard)
+  const watch = new AttemptWatch({ ...options, attempts: performer.attempts })
   const tracker = new CapsuleTracker({
     ...options,
     schedulers: () => schedulers,
@@ -96,7 +100,7 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
     schedulers,
     maintenance,
     notifier: configuration.enableListenNotify ? buildNotifier(options, schedulers, wakeAll) : undefined,
-    watch: new AttemptWatch({ ...options, attempts: performer.attempts }),
+    watch,
     poller: new Poller(configuration.pollInterval * 1000, wakeAll),
     tracker,
   }

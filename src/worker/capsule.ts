@@ -160,7 +160,6 @@ export class Capsule implements AsyncDisposable {
     this.#loops = Promise.all(parts.schedulers.map((scheduler) => this.#runScheduler(scheduler)))
     parts.poller.start()
     parts.maintenance.start()
-    parts.watch.start()
     this.#state = 'running'
   }
 

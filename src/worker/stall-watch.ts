@@ -8,7 +8,8 @@ export interface StallWatchOptions {
   readonly attemptIds: () => readonly string[]
 }
 
-const INTERVAL_MS = 1_000
+/** Of a stall as much may be missed. */
+const INTERVAL_MS = 2_000
 /** Shorter stalls are nobody's trouble: GoodJob's own parts answer to each other within ten seconds. */
 const TOLD_MS = 5_000
 
