@@ -1,9 +1,15 @@
 import type { CandidateOptions, Position } from '../sql/claim-candidates.ts'
 import type { ClaimedRow } from '../sql/jobs-claim.ts'
 
-/** A look at the head that takes longer than this and so much for each job found is not repeated for every wake, milliseconds. */
+/**
+ * A look at the head is not repeated for every wake if it takes longer than this and so much for each job that it found, milliseconds, and
+ * longer than so many times what claims that go on from the position take for as many.
+ */
 const CHEAP_LOOK_MS = 5
 const CHEAP_JOB_MS = 0.2
+const CHEAP_FACTOR = 2
+/** Weight of the last claim in what they take on the average. */
+const SMOOTHING = 0.2
 /** A look for what fell due that takes longer and finds nothing is not repeated for every wake, milliseconds. */
 const CHEAP_DUE_LOOK_MS = 50
 /** Share of the time that looks elsewhere than at the position may take: the next comes after this many times what the last took. */
@@ -47,6 +53,8 @@ export class ClaimCursor {
   /** All that was due then and before the position has been taken; without a position all that was due. */
   #takenUntilMs = 0
   #isHeadCheap = true
+  /** Of a claim from the position, for each job. */
+  #walkMs = 0
   #headAgainMs = 0
   #dueAgainMs = 0
   /** Every job was seen that was due at that time. */
@@ -97,13 +105,14 @@ export class ClaimCursor {
     if (look.fallenDue !== undefined)
       return this.#endDue(look, look.fallenDue, { found: rows.length, isFull, answeredMs })
     const { from, sentMs } = look
+    const tookMs = answeredMs - sentMs
     this.#position = this.#positionOf(rows.at(-1)) ?? from
     this.#isTurnOfPosition = false
+    if (from !== undefined && isFull) this.#learn(tookMs / rows.length)
     if (from === undefined) {
-      const tookMs = answeredMs - sentMs
       this.#takenUntilMs = sentMs
       // With names it says nothing of one without.
-      if (!look.namesQueues) this.#isHeadCheap = tookMs < CHEAP_LOOK_MS + CHEAP_JOB_MS * rows.length
+      if (!look.namesQueues) this.#isHeadCheap = this.#isCheap(tookMs, rows.length)
       this.#headAgainMs = againAfter(look, answeredMs)
       this.#isExhausted = !isFull
     }
@@ -144,6 +153,14 @@ export class ClaimCursor {
       return undefined
     }
     return this.#restMs(answeredMs)
+  }
+
+  #learn(msPerJob: number): void {
+    this.#walkMs = this.#walkMs === 0 ? msPerJob : (1 - SMOOTHING) * this.#walkMs + SMOOTHING * msPerJob
+  }
+
+  #isCheap(tookMs: number, found: number): boolean {
+    return tookMs < Math.max(CHEAP_LOOK_MS + CHEAP_JOB_MS * found, CHEAP_FACTOR * this.#walkMs * found)
   }
 
   /** Until the next look that is wanted or has to be in any case. */

@@ -29,6 +29,18 @@ test('a look at the head is cheap up to five milliseconds, and a fifth of one mo
   expect(wokenAfter(5.5).fallenDue).toBeDefined()
 })
 
+test('a look at the head that takes up to twice what a claim from the position takes for as many jobs is cheap', () => {
+  const wokenAfter = (tookMs: number) => {
+    const cursor = moved(8)
+    cursor.end(cursor.begin(2, 1_001), [row('t3'), row('t4')], 1_007)
+    cursor.end(cursor.begin(2, 1_100), [row('t5'), row('t6')], 1_100 + tookMs)
+    cursor.reset()
+    return cursor.begin(2, 1_120)
+  }
+  expect(wokenAfter(11)).toMatchObject({ from: undefined, fallenDue: undefined })
+  expect(wokenAfter(13).fallenDue).toBeDefined()
+})
+
 test('a wake sends the next claim to the head, also one that comes while a claim is under way', () => {
   const cursor = moved(2)
   cursor.reset()
