@@ -60,11 +60,18 @@ const drain: readonly Goal[] = [
     atLeast: 0.8,
   },
   {
+    name: 'drain, best setting without deferStart',
+    ours: [DRAINS, /^good-job-node(?!.*deferStart)/],
+    against: 'GoodJob, 5 threads, its best',
+    theirs: [['drain'], /^GoodJob/],
+    atLeast: 50,
+  },
+  {
     name: 'drain, best setting',
     ours: [DRAINS, NODE],
     against: 'GoodJob, 5 threads, its best',
     theirs: [['drain'], /^GoodJob/],
-    atLeast: 50,
+    atLeast: 80,
   },
   {
     name: 'drain, 10 threads',
@@ -100,7 +107,7 @@ const enqueueAndStart: readonly Goal[] = [
   ...['p50', 'p99'].map(
     (word): Goal => ({
       name: `enqueue to start, idle, ${word}`,
-      ours: [['latency-idle'], both(NODE, new RegExp(`${word}$`))],
+      ours: [['latency-idle'], new RegExp(`^good-job-node, 10 threads, ${word}$`)],
       against: 'graphile-worker',
       theirs: [['latency-idle'], new RegExp(`^graphile-worker, 10.*${word}$`)],
       atLeast: 1,
