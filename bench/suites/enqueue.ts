@@ -9,8 +9,8 @@ const BULK = 1_000
 
 /** Everybody who can enqueue, under the name that the tables show. */
 const contenders = (): Contender[] => [
-  { ...goodJobNode(5), name: 'good-job-node' },
-  { ...floor(1, 1), name: 'floor: raw insert with its NOTIFY', family: 'floor' },
+  { ...goodJobNode(5), name: 'good-job-node', share: 1 },
+  { ...floor(1, 1), name: 'floor: raw insert with its NOTIFY', family: 'floor', share: 1 },
   { ...goodJobRuby('advisory'), name: 'GoodJob (Ruby)', share: 0.2 },
   { ...graphileDefault(10), name: 'graphile-worker', share: 1 },
   { ...pgBoss(100), name: 'pg-boss' },
@@ -61,7 +61,7 @@ const measure =
 export const enqueueSuite: Suite = {
   name: 'enqueue',
   run: async (options) => {
-    const oneByOne = measure(options, 3_000, (count) => ({ kind: 'oneByOne', count, pauseMs: 0, isTimed: false }))
+    const oneByOne = measure(options, 5_000, (count) => ({ kind: 'oneByOne', count, pauseMs: 0, isTimed: false }))
     const bulk = measure(options, 50_000, (count) => ({ kind: 'bulk', count, size: BULK }))
     return [
       {
