@@ -48,7 +48,8 @@ test('a goal says by how much it was missed, and one that was not measured is le
   const measured = figure({
     'good-job-node, 100 threads': [600, 500, 400],
     'floor classic, 1 connection, batches of 100': [1_000],
-    'good-job-node, 500 threads': [30_000],
+    'good-job-node, 500 threads': [3_000],
+    'good-job-node, 500 threads, deferStart 10': [9_000],
     'GoodJob (Ruby), advisory, 5 threads': [100],
   })
   const lines = goalTable([measured])
@@ -57,9 +58,11 @@ test('a goal says by how much it was missed, and one that was not measured is le
   expect(lines).toContain(
     '| drain, 100 threads, 1 lane | 500 | classic floor, 100 × 1: 1,000 | 0.50 | ≥ 0.8 | missed: 63 % of it |',
   )
+  const ruby = 'GoodJob, 5 threads, its best: 100'
   expect(lines).toContain(
-    '| drain, best setting | 30,000 | GoodJob, 5 threads, its best: 100 | 300.00 | ≥ 50 | reached |',
+    `| drain, best setting without deferStart | 3,000 | ${ruby} | 30.00 | ≥ 50 | missed: 60 % of it |`,
   )
+  expect(lines).toContain(`| drain, best setting | 9,000 | ${ruby} | 90.00 | ≥ 80 | reached |`)
   expect(lines.join()).not.toContain('pg-boss')
 })
 
