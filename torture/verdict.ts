@@ -110,6 +110,12 @@ LEFT JOIN fleet_deaths death USING (worker)
 LEFT JOIN LATERAL (
   SELECT e.*, coalesce(${COMMITTED_AT}, e.finished_at AT TIME ZONE 'UTC') AS committed_at FROM good_job_executions e
   WHERE e.active_job_id = a.job_id AND e.process_id = worker.process_id AND e.created_at AT TIME ZONE 'UTC' <= a.started_at
+  -- That of an attempt before: this one left none, its round was undone.
+  AND NOT EXISTS (
+    SELECT FROM fleet_attempts earlier
+    WHERE earlier.job_id = a.job_id AND earlier.worker = a.worker
+    AND earlier.started_at >= e.created_at AT TIME ZONE 'UTC' AND earlier.started_at < a.started_at
+  )
   ORDER BY e.created_at DESC LIMIT 1
 ) AS execution ON true;
 CREATE INDEX ON fleet_runs (job_id);

@@ -26,8 +26,8 @@ export interface Run {
   readonly claimed?: number
   readonly outcome?: string
   readonly due?: number
-  /** Whether its execution says that it ended, and how. @default 'success' */
-  readonly written?: 'success' | 'interrupted'
+  /** Whether its execution says that it ended, and how; 'nothing': there is none. @default 'success' */
+  readonly written?: 'success' | 'interrupted' | 'nothing'
   /** When that was written. @default at its end */
   readonly writtenAt?: number
 }
@@ -57,6 +57,7 @@ export const addJob = async (runs: readonly Run[], columns: Record<string, unkno
        SELECT $1, 'EchoJob', 1, side, strategy, worker, $3, $4, $5, $6 FROM fleet_workers WHERE worker = $2`,
       [id, worker, at(due), at(from), to === null ? null : at(to), to === null ? null : outcome],
     )
+    if (written === 'nothing') continue
     await world.sql(
       `INSERT INTO good_job_executions (created_at, updated_at, active_job_id, job_class, process_id, finished_at, error, error_event)
        VALUES ($1, $1, $2, 'EchoJob', $3, $4, $5, $6)`,

@@ -39,6 +39,22 @@ test('a lock that was lost explains an overlap, unless the attempt wrote its out
   expect(await violations()).toEqual(['1 overlapping attempts (node, ruby)'])
 })
 
+test('an attempt whose deferred start was undone has nothing of the execution that its worker wrote before', async () => {
+  await addJob([
+    { worker: 'node-1', from: 1, to: 2, outcome: 'failed' },
+    { worker: 'node-1', from: 10, to: 14, written: 'nothing' },
+    { worker: 'node-2', from: 12, to: 13 },
+  ])
+  await world.sql(
+    `INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('cut', 'node-1', true, $1, $1)`,
+    [at(9)],
+  )
+  expect((await violations()).filter((line) => line.includes('overlapping'))).toEqual([])
+  await world.sql('DROP TABLE fleet_runs')
+  await world.sql('TRUNCATE fleet_faults')
+  expect(await violations()).toContain('1 overlapping attempts (node, node)')
+})
+
 test('an outcome that Ruby wrote late, over a claim of Node, explains an overlap with what Node then dropped', async () => {
   const runs = (writtenAt: number, written: 'success' | 'interrupted'): Run[] => [
     { worker: 'skiplocked-1', from: 1, to: 2, outcome: 'failed', writtenAt },
