@@ -7,7 +7,7 @@ import { CLASS_INDEXES, createClassIndex } from '../../src/sql/class-indexes.ts'
 import { Database, type Facts } from '../../src/sql/database.ts'
 import { type ClaimOptions, claim } from '../../src/sql/jobs-claim.ts'
 import type { Queryable } from '../../src/sql/types.ts'
-import { findWaitingQueues } from '../../src/sql/waiting-queues.ts'
+import { findOtherQueues } from '../../src/sql/waiting-queues.ts'
 import { Collector, type RunOptions, type Suite } from '../run.ts'
 import { goodJobsWaiting, type Waiting } from '../seed.ts'
 
@@ -45,7 +45,7 @@ interface Scene {
   readonly name: string
   readonly queues: string
   readonly place: 'ours' | 'behind foreign classes'
-  /** It serves all queues but the first one. */
+  /** It serves all queues but 'bench'. */
   readonly hasUnserved?: boolean
   /** Statement that changes the tables first. */
   readonly change?: string
@@ -97,16 +97,14 @@ const looksOf = async (
   const [first] = rows
   if (first === undefined) throw new Error(`no job for ${queues}`)
   const position = { queueName: first.queue_name, priority: first.priority, at: first.at }
-  const others = hasUnserved ? (await findWaitingQueues(client))?.filter((name) => name !== 'bench') : undefined
+  const others = hasUnserved ? await findOtherQueues(client, new Set(['bench'])) : undefined
   return [
     ['the head', {}],
-    ...(others === undefined ? [] : [['the head, queues named', { selector: named(others) }] as const]),
+    ...(others === undefined ? [] : [['the head, queues named', { selector: others }] as const]),
     ['the position', { from: position }],
     ['fallen due', { fallenDue: { after: new Date(Date.now() - MINUTE_MS).toISOString(), before: position } }],
   ]
 }
-
-const named = (queues: readonly string[]) => ({ kind: 'include', queues, isOrdered: false }) as const
 
 const MINUTE_MS = 60_000
 

@@ -79,8 +79,8 @@ export class ClaimCursor {
     const isNowhere = this.#position === undefined
     if (this.#wanted === 'head' || sentMs >= this.#headAgainMs || (isNowhere && !this.#isExhausted)) {
       this.#wanted = 'nothing'
-      const isWorthLess = this.#isExhausted && !this.#isHeadCheap
-      return isWorthLess ? { ...look, fallenDue: { withinMs: undefined, before: undefined } } : look
+      const isSeenByTime = this.#isExhausted && !this.#isHeadCheap
+      return isSeenByTime ? { ...look, fallenDue: { withinMs: undefined, before: undefined } } : look
     }
     const isDueWanted = this.#wanted === 'due' && sentMs >= this.#dueAgainMs && !this.#isTurnOfPosition
     if (isNowhere || isDueWanted) {

@@ -11,7 +11,7 @@ import type { JobPerformer } from '../perform/job-performer.ts'
 import type { RunningAttempt } from '../perform/running-attempt.ts'
 import type { CandidateOptions, QueueSelector } from '../sql/claim-candidates.ts'
 import { findNextScheduledAt } from '../sql/jobs-claim.ts'
-import { findWaitingQueues } from '../sql/waiting-queues.ts'
+import { findOtherQueues } from '../sql/waiting-queues.ts'
 import { type Clock, Wake } from '../time.ts'
 
 export interface SchedulerOptions {
@@ -167,14 +167,7 @@ export class Scheduler {
       ...((await paused?.())?.queues ?? []),
     ])
     if (unserved.size === 0 || !(await database.facts()).hasQueueDequeueIndex) return selector
-    const waiting = await findWaitingQueues(database.pool)
-    if (waiting === undefined) return selector
-    return {
-      kind: 'include',
-      queues: waiting.filter((name) => !unserved.has(name)),
-      isOrdered: false,
-      isSnapshot: true,
-    }
+    return (await findOtherQueues(database.pool, unserved)) ?? selector
   }
 
   /** There may be more, also for the other lanes. */
