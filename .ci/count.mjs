@@ -1,9 +1,10 @@
 // Adds up vitest's JSON reports in the folder given, prints "N passed, N failed" alone on a line, and fails when a suite has
-// no report or no test, or when a test failed or was left out.
+// no report or no test, or when a test failed or was left out. It names them, since a failure is hours up in the output.
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 
 const SUITES = ['test', 'versions', 'compat']
+const LINES_OF_A_MESSAGE = 20
 
 const folder = process.argv[2] ?? '.'
 let passed = 0
@@ -16,8 +17,14 @@ for (const suite of SUITES) {
   if (report === undefined) continue
   passed += report.numPassedTests
   failed += report.numFailedTests
-  // A file that cannot be loaded fails without any test.
-  failed += report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length
+  for (const file of report.testResults) {
+    // A file that cannot be loaded fails without any test.
+    const isLoaded = file.assertionResults.length > 0
+    if (file.status === 'failed' && !isLoaded) failed += 1
+    if (file.status === 'failed') complaints.push(failure(relative('.', file.name), file.message))
+    for (const test of file.assertionResults)
+      if (test.status === 'failed') complaints.push(failure(test.fullName, test.failureMessages.join('\n')))
+  }
   const skipped = report.testResults.flatMap((file) =>
     file.assertionResults.filter(({ status }) => status !== 'passed' && status !== 'failed'),
   )
@@ -27,6 +34,11 @@ for (const suite of SUITES) {
 for (const complaint of complaints) console.error(complaint)
 console.log(`${passed} passed, ${failed} failed${leftOut > 0 ? `, ${leftOut} skipped` : ''}`)
 process.exitCode = failed > 0 || complaints.length > 0 ? 1 : 0
+
+function failure(name, message) {
+  const lines = message.split('\n').slice(0, LINES_OF_A_MESSAGE)
+  return [`failed: ${name}`, ...lines.filter((line) => line !== '').map((line) => `  ${line}`)].join('\n')
+}
 
 function read(path) {
   try {

@@ -14,8 +14,14 @@ const report = (statuses: Status[]) => ({
   numFailedTests: statuses.filter((status) => status === 'failed').length,
   testResults: [
     {
+      name: join(process.cwd(), 'test/some.test.ts'),
+      message: statuses.length === 0 ? 'no such module' : '',
       status: statuses.includes('failed') || statuses.length === 0 ? 'failed' : 'passed',
-      assertionResults: statuses.map((status) => ({ status, fullName: `a ${status} test` })),
+      assertionResults: statuses.map((status) => ({
+        status,
+        fullName: `a ${status} test`,
+        failureMessages: status === 'failed' ? ['expected 1 to be 2\n    at some.test.ts:3'] : [],
+      })),
     },
   ],
 })
@@ -35,10 +41,11 @@ test('the count adds the suites up', () => {
   expect(count(green)).toEqual({ status: 0, stdout: '4 passed, 0 failed', stderr: '' })
 })
 
-test('the count is red for a failed test', () => {
-  expect(count({ ...green, compat: report(['passed', 'failed']) })).toMatchObject({
+test('the count is red for a failed test and says which and why', () => {
+  expect(count({ ...green, compat: report(['passed', 'failed']) })).toEqual({
     status: 1,
     stdout: '4 passed, 1 failed',
+    stderr: 'failed: test/some.test.ts\nfailed: a failed test\n  expected 1 to be 2\n      at some.test.ts:3',
   })
 })
 
@@ -53,5 +60,9 @@ test.each(['skipped', 'pending', 'todo'] as const)('the count is red for a %s te
 test('the count is red for a suite without a report, without a test, and for a file that does not load', () => {
   const { compat: _compat, ...noCompat } = green
   expect(count(noCompat)).toMatchObject({ status: 1, stdout: '3 passed, 0 failed', stderr: 'no test of compat passed' })
-  expect(count({ ...green, compat: report([]) })).toMatchObject({ status: 1, stdout: '3 passed, 1 failed' })
+  expect(count({ ...green, compat: report([]) })).toEqual({
+    status: 1,
+    stdout: '3 passed, 1 failed',
+    stderr: 'no test of compat passed\nfailed: test/some.test.ts\n  no such module',
+  })
 })
