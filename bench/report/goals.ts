@@ -19,6 +19,7 @@ interface Goal {
 
 const NODE = /^good-job-node/
 const DRAINS = ['drain', 'drain-lanes']
+const FOREIGN_CLASSES = 'behind foreign classes in the same queue'
 const MILLION = /, 1,000,000 wait$/
 
 const both = (first: RegExp, second: RegExp): RegExp => new RegExp(`(?=${first.source}).*${second.source}`)
@@ -124,7 +125,7 @@ const largeTables: readonly Goal[] = [
     theirs: [['backlog'], both(/^floor classic/, MILLION)],
     atLeast: 0.8,
   },
-  ...['behind another queue', 'behind foreign classes in the same queue'].map(
+  ...['behind another queue', FOREIGN_CLASSES, `${FOREIGN_CLASSES}, with the index that doctor proposes`].map(
     (place): Goal => ({
       name: `100 threads of one queue, ${place}`,
       ours: [['foreign'], new RegExp(`^good-job-node.*queues bench.*${place}$`)],

@@ -1,3 +1,4 @@
+import { CLASS_INDEXES, createClassIndex } from '../../src/sql/class-indexes.ts'
 import { floor, goodJobNode } from '../contenders.ts'
 import type { Suite } from '../run.ts'
 import { addFinished, addWaiting, deleteOurs, fillTables, settle, type Waiting } from '../seed.ts'
@@ -25,6 +26,9 @@ const openBeside = async (
   return database
 }
 
+/** Built at once: nobody else uses the tables, and `CONCURRENTLY` fits into no transaction. */
+const CREATE_CLASS_INDEX = createClassIndex(CLASS_INDEXES.namedQueue).replace('CONCURRENTLY ', '')
+
 /** Jobs that are none of ours, older than all of ours. */
 export const foreignSuite: Suite = {
   name: 'foreign',
@@ -32,20 +36,26 @@ export const foreignSuite: Suite = {
     const { server } = options
     const jobs = scaled(1_000_000, options)
     const others: Waiting = { jobs, jobClass: 'ForeignJob', ageSeconds: 86_400 }
-    const places = [
-      { place: 'alone', others: undefined },
-      { place: 'behind another queue', others: { ...others, queue: 'another' } },
-      { place: 'behind foreign classes in the same queue', others: { ...others, queue: 'bench' } },
-    ]
+    const sameQueue = { ...others, queue: 'bench' }
     const node = (queues: string) => ({ ...goodJobNode(100, { queues }), share: 1 })
-    const bare = floor(100, 1, { queue: 'bench' })
+    const bareFloor = floor(100, 1, { queue: 'bench' })
+    const bare = { ...bareFloor, name: `${bareFloor.name}, queue filter`, share: 1 }
+    const all = [node('bench'), node('*'), bare]
+    const classes = 'behind foreign classes in the same queue'
+    const places = [
+      { place: 'alone', others: undefined, contenders: all },
+      { place: 'behind another queue', others: { ...others, queue: 'another' }, contenders: all },
+      // The floor walks past them in each claim.
+      { place: classes, others: sameQueue, contenders: [node('bench'), node('*'), { ...bare, share: 0.02 }] },
+      {
+        place: `${classes}, with the index that doctor proposes`,
+        others: sameQueue,
+        contenders: [node('bench')],
+        change: CREATE_CLASS_INDEX,
+      },
+    ]
     const scenes = places.flatMap((each) =>
-      [
-        node('bench'),
-        node('*'),
-        // It walks past them in each claim.
-        { ...bare, name: `${bare.name}, queue filter`, share: each.place.includes('classes') ? 0.02 : 1 },
-      ].map(
+      each.contenders.map(
         (contender): Scene => ({
           contender,
           jobs: JOBS,
@@ -56,6 +66,7 @@ export const foreignSuite: Suite = {
           open: () =>
             openBeside(server, `foreign ${each.place}`, each.others?.jobs ?? 0, async (client) => {
               if (each.others !== undefined) await addWaiting(client, each.others)
+              if (each.change !== undefined) await client.query(each.change)
             }),
         }),
       ),
