@@ -42,13 +42,14 @@ const signalAll = async (worker: Cli, signals: readonly NodeJS.Signals[]): Promi
 
 describe('during a flood', () => {
   const FLOOD = 3_000
+  const THREADS = 30
   const HANGING = 5
 
   test.each([...PATIENT, ...IMPATIENT])(
     '%s: what ended is written, what was aborted or not begun runs at once elsewhere, and the exit code is 0 [GJ-061, GJ-085]',
     async (_name, timeout, signals) => {
       const hanging = timeout === '-1' && signals.length === 1 ? 0 : HANGING
-      await using worker = start(world.url, '--threads', '30', '--shutdown-timeout', timeout)
+      await using worker = start(world.url, '--threads', `${THREADS}`, '--shutdown-timeout', timeout)
       const [, processId] = await worker.says(/process ([\w-]+)/)
       for (let index = 0; index < hanging; index++) await enqueue(HangJob)
       if (hanging > 0) await worker.says(/started/)
@@ -60,7 +61,10 @@ describe('during a flood', () => {
       const ended = [...stdout.matchAll(/^ended (.*)$/gm)].map(([, id]) => id)
       expect(new Set(ended)).toEqual(new Set((await rows('finished_at IS NOT NULL')).map(({ id }) => id)))
       expect(await rows('error IS NOT NULL OR locked_by_id IS NOT NULL OR executions_count > 1')).toEqual([])
-      expect(await rows('finished_at IS NULL AND performed_at IS NOT NULL')).toHaveLength(hanging)
+      // A second signal may meet a claim under way: its jobs do not begin, and are interrupted like those that hang.
+      const notBegun = await rows(`finished_at IS NULL AND performed_at IS NOT NULL AND job_class = 'ShortJob'`)
+      expect(notBegun.length).toBeLessThanOrEqual(signals.length > 1 ? THREADS - hanging : 0)
+      expect(await rows(`performed_at IS NOT NULL AND job_class = 'HangJob'`)).toHaveLength(hanging)
       expect(await world.sql('SELECT FROM good_job_processes WHERE id = $1', [processId])).toEqual([])
       expect(await advisoryLocks(world)).toEqual([])
       const left = (await rows('finished_at IS NULL')).length
@@ -70,7 +74,7 @@ describe('during a flood', () => {
       await done
       expect(await rows('finished_at IS NULL OR error IS NOT NULL')).toEqual([])
       const interrupted = await world.sql('SELECT FROM good_job_executions WHERE error_event = 0')
-      expect(interrupted).toHaveLength(hanging)
+      expect(interrupted).toHaveLength(hanging + notBegun.length)
     },
   )
 })
