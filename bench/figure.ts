@@ -17,6 +17,8 @@ export interface Figure {
   readonly unit: string
   /** What x is; absent: bars instead of curves. */
   readonly xTitle?: string
+  /** Scales of curves. @default both are logarithmic */
+  readonly isLinear?: boolean
   readonly series: Series[]
   /** Multiple of the full number of jobs. */
   readonly scale: number

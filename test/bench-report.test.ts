@@ -84,3 +84,18 @@ test.each([
   expect(svg).toContain('>c</text>')
   expect(svg).not.toMatch(/NaN|undefined|Infinity/)
 })
+
+test('a picture with linear scales begins at zero and keeps distances', () => {
+  const { series, ...rest } = figure({ a: [100], b: [200], c: [300] })
+  const curve = series.map((each, index) => ({ ...each, family: 'one', x: index * 500 }))
+  const svg = drawFigure({ ...rest, isLinear: true, series: curve })
+  const points = [...(/<polyline points="([^"]*)"/.exec(svg)?.[1] ?? '').matchAll(/([\d.]+),([\d.]+)/g)].map(
+    ([, x, y]) => [Number(x), Number(y)] as const,
+  )
+  const [first, second, third] = points
+  if (first === undefined || second === undefined || third === undefined) throw new Error('no curve')
+  for (const axis of [0, 1] as const) expect(second[axis] - first[axis]).toBeCloseTo(third[axis] - second[axis], 0)
+  const ticks = [...svg.matchAll(/text-anchor="end">([^<]*)<\/text>/g)].map(([, tick]) => tick)
+  expect(ticks).toEqual(['0', '50', '100', '150', '200', '250', '300'])
+  expect(svg).not.toMatch(/NaN|undefined|Infinity/)
+})

@@ -16,7 +16,7 @@ const COLOURS = [
 const LEFT = 70
 const TOP = 40
 
-/** The picture of a figure: curves where it has an x axis, bars otherwise. Both scales of curves are logarithmic. */
+/** The picture of a figure: curves where it has an x axis, bars otherwise. */
 export const drawFigure = (figure: Figure): string =>
   figure.xTitle === undefined ? drawBars(figure) : drawCurves(figure)
 
@@ -55,6 +55,17 @@ const logScale = (values: readonly number[], from: number, to: number): Scale =>
   }
 }
 
+/** From zero, with ticks at the tenths, fifths or halves of a decade. */
+const linearScale = (values: readonly number[], from: number, to: number): Scale => {
+  const most = Math.max(...values) * 1.03
+  const decade = 10 ** Math.floor(Math.log10(most))
+  const step = [0.1, 0.2, 0.5, 1].map((part) => part * decade).find((each) => most / each <= 10) ?? decade
+  return {
+    ticks: Array.from({ length: Math.floor(most / step) + 1 }, (_, index) => index * step),
+    at: (value) => from + (value / most) * (to - from),
+  }
+}
+
 const number = (value: number): string =>
   value >= 1000
     ? `${(value / 1000).toLocaleString('en', { maximumFractionDigits: 1 })}k`
@@ -66,16 +77,17 @@ const families = (series: readonly Series[]): Map<string, Series[]> => {
   return grouped
 }
 
-const drawCurves = ({ title, unit, xTitle = '', series }: Figure): string => {
+const drawCurves = ({ title, unit, xTitle = '', series, isLinear = false }: Figure): string => {
   const groups = families(series)
   const bottom = 420
   const legendTop = bottom + 50
-  const xScale = logScale(
+  const scale = isLinear ? linearScale : logScale
+  const xScale = scale(
     series.map(({ x }) => x),
     LEFT,
     WIDTH - 20,
   )
-  const yScale = logScale(
+  const yScale = scale(
     series.flatMap(({ values }) => values),
     bottom,
     TOP,

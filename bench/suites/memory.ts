@@ -43,11 +43,18 @@ export const memorySuite: Suite = {
       for (const drain of drains) {
         const { name } = drain.contender
         await sampleDrain(options, drain, (ran, rssMb) => {
-          const named = { name: `${name}, after ${ran.toLocaleString('en')} jobs`, family: name, x: Math.max(1, ran) }
+          const named = { name: `${name}, after ${ran.toLocaleString('en')} jobs`, family: name, x: ran }
           collector.add(named, 1, { value: rssMb, size: drain.jobs })
         })
       }
-      return { id, title, unit: 'MB', xTitle: 'jobs done', series: collector.series } satisfies MeasuredFigure
+      return {
+        id,
+        title,
+        unit: 'MB',
+        xTitle: 'jobs done',
+        isLinear: true,
+        series: collector.series,
+      } satisfies MeasuredFigure
     }
     const jobs = Math.max(10_000, Math.round(JOBS * options.scale))
     const contenders = [goodJobNode(100), ...goodJobNodeDeferring([500])]
