@@ -26,6 +26,16 @@ const COUNT_WAITING = `
   JOIN pg_locks AS held USING (locktype, database, classid, objid, objsubid)
   WHERE held.pid = pg_backend_pid() AND held.granted AND NOT waiting.granted AND locktype = 'advisory'`
 
+/**
+ * What still has to come. Rails 7.2 enqueues the callbacks of a batch that Ruby ends after the commit that says that it has: a moment
+ * without anything unfinished is not yet the end. $1 batches
+ */
+const COUNT_OPEN = `
+  SELECT
+    (SELECT count(*)::integer FROM good_job_batches WHERE finished_at IS NULL) AS batches,
+    (SELECT count(*)::integer FROM good_jobs WHERE finished_at IS NULL) AS jobs,
+    (SELECT greatest(0, 2 * $1 - count(*))::integer FROM good_jobs WHERE batch_callback_id IS NOT NULL) AS callbacks`
+
 /** Every batch, with the callbacks that have run. */
 const SELECT_BATCHES = `
   SELECT
@@ -100,9 +110,8 @@ describeWithRuby(
       }
       await Promise.all(Array.from({ length: LANES }, lane))
       await eventually('every batch has ended', async () => {
-        const open =
-          'SELECT FROM good_job_batches WHERE finished_at IS NULL UNION ALL SELECT FROM good_jobs WHERE finished_at IS NULL'
-        return (await app.pool.query(open)).rowCount === 0
+        const { rows } = await app.pool.query<Record<string, number>>(COUNT_OPEN, [ROUNDS])
+        return Object.values(rows[0] ?? {}).every((open) => open === 0)
       })
       const { rows } = await app.pool.query<{ discarded_at: Date | null; callbacks: string[] }>(SELECT_BATCHES)
       expect(rows).toHaveLength(ROUNDS)
