@@ -88,6 +88,13 @@ const drain: readonly Goal[] = [
     theirs: [['drain-deleting'], /^floor classic/],
     atLeast: 0.8,
   },
+  {
+    name: 'drain, rows deleted, best setting',
+    ours: [['drain-deleting'], NODE],
+    against: 'best deferred floor that deletes',
+    theirs: [['drain-deleting'], /^floor deferred/],
+    atLeast: 0.8,
+  },
 ]
 
 const enqueueAndStart: readonly Goal[] = [
