@@ -99,3 +99,20 @@ test('a picture with linear scales begins at zero and keeps distances', () => {
   expect(ticks).toEqual(['0', '50', '100', '150', '200', '250', '300'])
   expect(svg).not.toMatch(/NaN|undefined|Infinity/)
 })
+
+test('long names leave room for the bars, and an axis names the points that were measured', () => {
+  const { xTitle: _xTitle, ...bars } = figure({ [`a ${'very '.repeat(30)}long name`]: [100], b: [50] })
+  const svg = drawFigure(bars)
+  const width = Number(/viewBox="0 0 ([\d.]+) /.exec(svg)?.[1])
+  const rects = [...svg.matchAll(/<rect x="([\d.]+)"[^>]* width="([\d.]+)"/g)].map(([, x, bar]) => [
+    Number(x),
+    Number(bar),
+  ])
+  expect(rects[0]?.[1]).toBeGreaterThanOrEqual(300)
+  for (const [x = 0, bar = 0] of rects) expect(x + bar).toBeLessThan(width)
+  const { series, ...curves } = figure({ a: [1], b: [2], c: [3] })
+  const at = [1, 2, 4]
+  const svgOfCurves = drawFigure({ ...curves, series: series.map((each, index) => ({ ...each, x: at[index] ?? 0 })) })
+  const ticks = [...svgOfCurves.matchAll(/text-anchor="middle">([^<]*)<\/text>/g)].map(([, tick]) => tick)
+  expect(ticks).toEqual(['1', '2', '4'])
+})

@@ -12,9 +12,13 @@ const COLOURS = [
   '#2c3e50',
   '#e67e22',
   '#5d6d7e',
+  '#ad1457',
+  '#827717',
 ]
 const LEFT = 70
 const TOP = 40
+/** Points of an axis that are named each. */
+const MOST_TICKS = 8
 
 /** The picture of a figure: curves where it has an x axis, bars otherwise. */
 export const drawFigure = (figure: Figure): string =>
@@ -25,11 +29,11 @@ const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceA
 const text = (x: number, y: number, content: string, more = ''): string =>
   `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${more}>${escaped(content)}</text>`
 
-const picture = (height: number, title: string, body: readonly string[]): string =>
+const picture = (height: number, title: string, body: readonly string[], width = WIDTH): string =>
   [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12" fill="#222">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12" fill="#222">`,
     `<title>${escaped(title)}</title>`,
-    `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
+    `<rect width="${width}" height="${height}" fill="#fff"/>`,
     text(LEFT, 20, title, 'font-size="15" font-weight="bold"'),
     ...body,
     '</svg>',
@@ -92,6 +96,8 @@ const drawCurves = ({ title, unit, xTitle = '', series, isLinear = false }: Figu
     bottom,
     TOP,
   )
+  const measuredAt = [...new Set(series.map(({ x }) => x))]
+  const xTicks = measuredAt.length <= MOST_TICKS ? measuredAt : xScale.ticks
   const body = [
     ...yScale.ticks.flatMap((tick) => {
       const y = yScale.at(tick)
@@ -100,7 +106,7 @@ const drawCurves = ({ title, unit, xTitle = '', series, isLinear = false }: Figu
         text(LEFT - 6, y + 4, number(tick), 'text-anchor="end"'),
       ]
     }),
-    ...xScale.ticks.map((tick) => text(xScale.at(tick), bottom + 16, number(tick), 'text-anchor="middle"')),
+    ...xTicks.map((tick) => text(xScale.at(tick), bottom + 16, number(tick), 'text-anchor="middle"')),
     text((LEFT + WIDTH) / 2, bottom + 34, xTitle, 'text-anchor="middle" fill="#555"'),
     text(WIDTH - 20, 20, unit, 'text-anchor="end" fill="#555"'),
   ]
@@ -129,14 +135,18 @@ const drawCurves = ({ title, unit, xTitle = '', series, isLinear = false }: Figu
 const BAR = 22
 /** Of a letter, about. */
 const LETTER = 6.3
+/** Room for the longest bar at least, and for its number. */
+const BARS = 300
+const NUMBER = 90
 
 const drawBars = ({ title, unit, series }: Figure): string => {
   const most = Math.max(...series.map(({ values }) => median(values)))
   const label = Math.max(...series.map(({ name }) => name.length)) * LETTER + 16
+  const pictureWidth = Math.max(WIDTH, label + BARS + NUMBER)
   const colourOf = [...families(series).keys()]
   const body = series.flatMap(({ name, family, values }, index) => {
     const y = TOP + index * BAR
-    const width = Math.max(1, (median(values) / most) * (WIDTH - label - 90))
+    const width = Math.max(1, (median(values) / most) * (pictureWidth - label - NUMBER))
     const colour = COLOURS[colourOf.indexOf(family) % COLOURS.length]
     return [
       text(label - 8, y + 14, name, 'text-anchor="end"'),
@@ -144,6 +154,6 @@ const drawBars = ({ title, unit, series }: Figure): string => {
       text(label + width + 6, y + 14, number(median(values))),
     ]
   })
-  body.push(text(WIDTH - 20, 20, unit, 'text-anchor="end" fill="#555"'))
-  return picture(TOP + series.length * BAR + 12, title, body)
+  body.push(text(pictureWidth - 20, 20, unit, 'text-anchor="end" fill="#555"'))
+  return picture(TOP + series.length * BAR + 12, title, body, pictureWidth)
 }
