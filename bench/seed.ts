@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import { type ClassIndex, createClassIndex } from '../src/sql/class-indexes.ts'
 import { installSchema } from './server.ts'
 import { sharedNow } from './workers/spec.ts'
 
@@ -133,6 +134,10 @@ DELETE FROM good_job_executions USING ours WHERE active_job_id = ours.id`
 export const deleteOurs = async (client: Client): Promise<void> => {
   await client.query(DELETE_OURS)
 }
+
+/** Built at once: nobody else uses the tables, and `CONCURRENTLY` stands alone. */
+export const createClassIndexAtOnce = (index: ClassIndex): string =>
+  createClassIndex(index).replace('CONCURRENTLY ', '')
 
 /** Statistics and visibility as autovacuum leaves them. */
 export const settle = async (client: Client): Promise<void> => {

@@ -86,18 +86,14 @@ const drawCurves = ({ title, unit, xTitle = '', series, isLinear = false }: Figu
   const bottom = 420
   const legendTop = bottom + 50
   const scale = isLinear ? linearScale : logScale
-  const xScale = scale(
-    series.map(({ x }) => x),
-    LEFT,
-    WIDTH - 20,
-  )
+  const measuredAt = [...new Set(series.map(({ x }) => x))]
+  const xScale = scale(measuredAt, LEFT, WIDTH - 20)
+  const xTicks = measuredAt.length <= MOST_TICKS ? measuredAt : xScale.ticks
   const yScale = scale(
     series.flatMap(({ values }) => values),
     bottom,
     TOP,
   )
-  const measuredAt = [...new Set(series.map(({ x }) => x))]
-  const xTicks = measuredAt.length <= MOST_TICKS ? measuredAt : xScale.ticks
   const body = [
     ...yScale.ticks.flatMap((tick) => {
       const y = yScale.at(tick)

@@ -1,7 +1,15 @@
-import { CLASS_INDEXES, createClassIndex } from '../../src/sql/class-indexes.ts'
+import { CLASS_INDEXES } from '../../src/sql/class-indexes.ts'
 import { floor, goodJobNode } from '../contenders.ts'
 import type { Suite } from '../run.ts'
-import { addFinished, addWaiting, deleteOurs, fillTables, settle, type Waiting } from '../seed.ts'
+import {
+  addFinished,
+  addWaiting,
+  createClassIndexAtOnce,
+  deleteOurs,
+  fillTables,
+  settle,
+  type Waiting,
+} from '../seed.ts'
 import type { BenchDatabase, BenchServer } from '../server.ts'
 import { measureScenes, type Scene, scaled } from './depth.ts'
 
@@ -26,9 +34,6 @@ const openBeside = async (
   return database
 }
 
-/** Built at once: nobody else uses the tables, and `CONCURRENTLY` fits into no transaction. */
-const CREATE_CLASS_INDEX = createClassIndex(CLASS_INDEXES.namedQueue).replace('CONCURRENTLY ', '')
-
 /** Jobs that are none of ours, older than all of ours. */
 export const foreignSuite: Suite = {
   name: 'foreign',
@@ -51,7 +56,7 @@ export const foreignSuite: Suite = {
         place: `${classes}, with the index that doctor proposes`,
         others: sameQueue,
         contenders: [node('bench')],
-        change: CREATE_CLASS_INDEX,
+        change: createClassIndexAtOnce(CLASS_INDEXES.namedQueue),
       },
     ]
     const scenes = places.flatMap((each) =>

@@ -3,13 +3,13 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { type Client, escapeLiteral } from 'pg'
 import { laneSettings } from '../../src/claim/lane-session.ts'
 import { parseSelector } from '../../src/claim/queue-string.ts'
-import { CLASS_INDEXES, createClassIndex } from '../../src/sql/class-indexes.ts'
+import { CLASS_INDEXES } from '../../src/sql/class-indexes.ts'
 import { Database, type Facts } from '../../src/sql/database.ts'
 import { type ClaimOptions, claim } from '../../src/sql/jobs-claim.ts'
 import type { Queryable } from '../../src/sql/types.ts'
 import { findOtherQueues } from '../../src/sql/waiting-queues.ts'
 import { Collector, type RunOptions, type Suite } from '../run.ts'
-import { goodJobsWaiting, type Waiting } from '../seed.ts'
+import { createClassIndexAtOnce, goodJobsWaiting, type Waiting } from '../seed.ts'
 
 const PLANS = new URL('../../docs/performance/plans.txt', import.meta.url)
 const LIMIT = 100
@@ -71,7 +71,7 @@ const SCENES: readonly Scene[] = [
   ...FOREIGN.map((scene) => ({
     ...scene,
     name: `${scene.name}, with the index that doctor proposes`,
-    change: `${createClassIndex(scene.queues === '*' ? CLASS_INDEXES.everyQueue : CLASS_INDEXES.namedQueue).replace('CONCURRENTLY ', '')} ANALYZE good_jobs`,
+    change: `${createClassIndexAtOnce(scene.queues === '*' ? CLASS_INDEXES.everyQueue : CLASS_INDEXES.namedQueue)} ANALYZE good_jobs`,
   })),
 ]
 
