@@ -231,13 +231,16 @@ export class Scheduler {
     return Math.max(0, nextMs - this.#options.clock.now().getTime())
   }
 
-  /** A start time or the horizon has come: there may be work, and the next start is unknown again. */
+  /** A start time or the horizon has come, or is unknown to a pool that is never idle: there may be work. */
   #passTime(): void {
-    const now = this.#options.clock.now().getTime()
+    const { clock } = this.#options
+    const now = clock.now().getTime()
     if (now < this.#nextStartMs && now < this.#lookedUntilMs) return
+    const isTime = now >= this.#nextStartMs || this.#lookedUntilMs > 0
     this.#nextStartMs = Number.POSITIVE_INFINITY
     this.#lookedUntilMs = 0
     this.#mayHaveWork = true
-    this.#cursor.reset()
+    if (isTime) this.#cursor.reset()
+    else this.#cursor.resetUnasked(clock.monotonic())
   }
 }

@@ -54,6 +54,22 @@ test('a wake sends the next claim to the head, also one that comes while a claim
   expect(cursor.begin(2, 1_011).from).toEqual(at('t6'))
 })
 
+test('a pool that is never idle looks for what fell due at every claim, or ten times a second where the head is expensive', () => {
+  const askedAt = (cursor: ClaimCursor, nowMs: number) => {
+    cursor.resetUnasked(nowMs)
+    return cursor.begin(2, nowMs)
+  }
+  expect(askedAt(moved(2), 1_001)).toMatchObject({ from: undefined, fallenDue: undefined })
+  const cursor = moved(50)
+  expect(askedAt(cursor, 1_049).from).toEqual(at('t2'))
+  const due = askedAt(cursor, 1_050)
+  expect(due.fallenDue).toMatchObject({ withinMs: 100 })
+  cursor.end(due, [], 1_052)
+  expect(askedAt(cursor, 1_149).from).toEqual(at('t2'))
+  cursor.end(cursor.begin(2, 1_149), [row('t3'), row('t4')], 1_149)
+  expect(askedAt(cursor, 1_150).fallenDue).toMatchObject({ withinMs: 100 })
+})
+
 test('an expensive look at the head is not repeated for every wake, and never put off for more than five seconds', () => {
   const cursor = moved(800)
   cursor.reset()
