@@ -15,8 +15,8 @@ const CHEAP_DUE_LOOK_MS = 50
 /** Share of the time that looks elsewhere than at the position may take: the next comes after this many times what the last took. */
 const PAUSE_FACTOR = 10
 const MAX_PAUSE_MS = 5_000
-/** A pool that is never idle asks so often what fell due before an expensive position, milliseconds. */
-const UNASKED_DUE_LOOK_MS = 100
+/** A pool that is never idle looks so often for what fell due before its position, milliseconds. */
+const UNASKED_LOOK_MS = 100
 
 /** A claim under way. */
 export interface Look {
@@ -99,7 +99,7 @@ export class ClaimCursor {
 
   /** Nothing says that there are jobs before the position, but nobody has looked for the next start. */
   resetUnasked(nowMs: number): void {
-    if (this.#isHeadCheap || nowMs - this.#takenUntilMs >= UNASKED_DUE_LOOK_MS) this.reset()
+    if (nowMs - this.#takenUntilMs >= UNASKED_LOOK_MS) this.reset()
   }
 
   /**

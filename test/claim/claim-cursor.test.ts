@@ -54,20 +54,24 @@ test('a wake sends the next claim to the head, also one that comes while a claim
   expect(cursor.begin(2, 1_011).from).toEqual(at('t6'))
 })
 
-test('a pool that is never idle looks for what fell due at every claim, or ten times a second where the head is expensive', () => {
+test('a pool that is never idle looks for what fell due ten times a second', () => {
   const askedAt = (cursor: ClaimCursor, nowMs: number) => {
     cursor.resetUnasked(nowMs)
     return cursor.begin(2, nowMs)
   }
-  expect(askedAt(moved(2), 1_001)).toMatchObject({ from: undefined, fallenDue: undefined })
-  const cursor = moved(50)
-  expect(askedAt(cursor, 1_049).from).toEqual(at('t2'))
-  const due = askedAt(cursor, 1_050)
+  const cheap = moved(8)
+  cheap.end(cheap.begin(2, 1_001), [row('t3'), row('t4')], 1_007)
+  cheap.end(cheap.begin(2, 1_100), [row('t5'), row('t6')], 1_111)
+  expect(askedAt(cheap, 1_199).from).toEqual(at('t6'))
+  expect(askedAt(cheap, 1_200)).toMatchObject({ from: undefined, fallenDue: undefined })
+  const expensive = moved(50)
+  expect(askedAt(expensive, 1_049).from).toEqual(at('t2'))
+  const due = askedAt(expensive, 1_050)
   expect(due.fallenDue).toMatchObject({ withinMs: 100 })
-  cursor.end(due, [], 1_052)
-  expect(askedAt(cursor, 1_149).from).toEqual(at('t2'))
-  cursor.end(cursor.begin(2, 1_149), [row('t3'), row('t4')], 1_149)
-  expect(askedAt(cursor, 1_150).fallenDue).toMatchObject({ withinMs: 100 })
+  expensive.end(due, [], 1_052)
+  expect(askedAt(expensive, 1_149).from).toEqual(at('t2'))
+  expensive.end(expensive.begin(2, 1_149), [row('t3'), row('t4')], 1_149)
+  expect(askedAt(expensive, 1_150).fallenDue).toMatchObject({ withinMs: 100 })
 })
 
 test('an expensive look at the head is not repeated for every wake, and never put off for more than five seconds', () => {
