@@ -15,7 +15,7 @@ const CHEAP_DUE_LOOK_MS = 50
 /** Share of the time that looks elsewhere than at the position may take: the next comes after this many times what the last took. */
 const PAUSE_FACTOR = 10
 const MAX_PAUSE_MS = 5_000
-/** A pool that is never idle looks so often for what fell due before its position, milliseconds. */
+/** A pool that is never idle looks so often before its position while nothing is found there, milliseconds. */
 const UNASKED_LOOK_MS = 100
 
 /** A claim under way. */
@@ -55,6 +55,8 @@ export class ClaimCursor {
   /** All that was due then and before the position has been taken; without a position all that was due. */
   #takenUntilMs = 0
   #isHeadCheap = true
+  /** The last look elsewhere than at the position found jobs that sort before it. */
+  #isFruitful = true
   /** Of a claim from the position, for each job. */
   #walkMs = 0
   #headAgainMs = 0
@@ -99,7 +101,7 @@ export class ClaimCursor {
 
   /** Nothing says that there are jobs before the position, but nobody has looked for the next start. */
   resetUnasked(nowMs: number): void {
-    if (nowMs - this.#takenUntilMs >= UNASKED_LOOK_MS) this.reset()
+    if (this.#isFruitful || nowMs - this.#takenUntilMs >= UNASKED_LOOK_MS) this.reset()
   }
 
   /**
@@ -113,6 +115,7 @@ export class ClaimCursor {
       return this.#endDue(look, look.fallenDue, { found: rows.length, isFull, answeredMs })
     const { from, sentMs } = look
     const tookMs = answeredMs - sentMs
+    if (from === undefined) this.#isFruitful = sortsBefore(this.#positionOf(rows[0]), this.#position)
     this.#position = this.#positionOf(rows.at(-1)) ?? from
     this.#isTurnOfPosition = false
     if (from !== undefined && isFull) this.#learn(tookMs / rows.length)
@@ -149,6 +152,7 @@ export class ClaimCursor {
       if (isFull) this.#position = undefined
     }
     if (!isFull) this.#takenUntilMs = look.sentMs
+    this.#isFruitful = found > 0
     // One that found something was worth its time.
     const isWorthIt = found > 0 || answeredMs - look.sentMs < CHEAP_DUE_LOOK_MS
     this.#dueAgainMs = isWorthIt ? answeredMs : againMs
@@ -183,6 +187,14 @@ export class ClaimCursor {
     if (row?.priority == null || at == null) return undefined
     return { queueName: row.queue_name, priority: row.priority, at }
   }
+}
+
+/** By priority and time; in a pool of ordered queues that is a guess, and so is a job without priority. */
+const sortsBefore = (job: Position | undefined, position: Position | undefined): boolean => {
+  if (job === undefined) return false
+  if (position === undefined) return true
+  if (job.priority !== position.priority) return job.priority < position.priority
+  return Date.parse(job.at) < Date.parse(position.at)
 }
 
 const againAfter = ({ sentMs }: Look, answeredMs: number): number =>

@@ -54,24 +54,49 @@ test('a wake sends the next claim to the head, also one that comes while a claim
   expect(cursor.begin(2, 1_011).from).toEqual(at('t6'))
 })
 
-test('a pool that is never idle looks for what fell due ten times a second', () => {
-  const askedAt = (cursor: ClaimCursor, nowMs: number) => {
+test('a pool that is never idle looks before its position at every claim while it finds jobs there, then ten times a second', () => {
+  const askedAt = (cursor: ClaimCursor, nowMs: number, limit = 1) => {
     cursor.resetUnasked(nowMs)
-    return cursor.begin(2, nowMs)
+    return cursor.begin(limit, nowMs)
   }
-  const cheap = moved(8)
-  cheap.end(cheap.begin(2, 1_001), [row('t3'), row('t4')], 1_007)
-  cheap.end(cheap.begin(2, 1_100), [row('t5'), row('t6')], 1_111)
-  expect(askedAt(cheap, 1_199).from).toEqual(at('t6'))
-  expect(askedAt(cheap, 1_200)).toMatchObject({ from: undefined, fallenDue: undefined })
+  const [t0, t1, t2, t3] = [0, 1, 2, 3].map((second) => `2026-11-29 00:00:0${second}`) as [
+    string,
+    string,
+    string,
+    string,
+  ]
+  const head = { from: undefined, fallenDue: undefined }
+
+  const cheap = new ClaimCursor('created_at')
+  cheap.end(cheap.begin(1, 992), [row(t2)], 1_000)
+  cheap.end(cheap.begin(1, 1_001), [row(t3)], 1_009)
+  const early = askedAt(cheap, 1_080)
+  expect(early).toMatchObject(head)
+  cheap.end(early, [row(t1)], 1_091)
+  const next = askedAt(cheap, 1_092)
+  expect(next).toMatchObject(head)
+  cheap.end(next, [row(t2)], 1_103)
+  expect(askedAt(cheap, 1_191).from).toEqual(at(t2))
+  expect(askedAt(cheap, 1_192)).toMatchObject(head)
+
+  const urgent = new ClaimCursor('created_at')
+  urgent.end(urgent.begin(1, 1_000), [row(t1)], 1_001)
+  urgent.end(urgent.begin(1, 1_100), [row(t2, -1)], 1_101)
+  expect(askedAt(urgent, 1_102)).toMatchObject(head)
+  urgent.end(urgent.begin(1, 1_200), [row(t0, 1)], 1_201)
+  expect(askedAt(urgent, 1_202).from).toEqual({ ...at(t0), priority: 1 })
+
   const expensive = moved(50)
-  expect(askedAt(expensive, 1_049).from).toEqual(at('t2'))
-  const due = askedAt(expensive, 1_050)
-  expect(due.fallenDue).toMatchObject({ withinMs: 100 })
-  expensive.end(due, [], 1_052)
-  expect(askedAt(expensive, 1_149).from).toEqual(at('t2'))
-  expensive.end(expensive.begin(2, 1_149), [row('t3'), row('t4')], 1_149)
-  expect(askedAt(expensive, 1_150).fallenDue).toMatchObject({ withinMs: 100 })
+  const due = askedAt(expensive, 1_001, 2)
+  expect(due.fallenDue).toBeDefined()
+  expensive.end(due, [row(t0)], 1_003)
+  expensive.end(expensive.begin(2, 1_003), [row(t1), row(t2)], 1_004)
+  const again = askedAt(expensive, 1_005, 2)
+  expect(again.fallenDue).toBeDefined()
+  expensive.end(again, [], 1_006)
+  expensive.end(expensive.begin(2, 1_006), [row(t2), row(t3)], 1_007)
+  expect(askedAt(expensive, 1_104, 2).from).toEqual(at(t3))
+  expect(askedAt(expensive, 1_105, 2).fallenDue).toMatchObject({ withinMs: 100 })
 })
 
 test('an expensive look at the head is not repeated for every wake, and never put off for more than five seconds', () => {
