@@ -64,7 +64,7 @@ export const enqueueSuite: Suite = {
   name: 'enqueue',
   run: async (options) => {
     const oneByOne = measure(options, ONE_BY_ONE, (count) => ({ kind: 'oneByOne', count, pauseMs: 0, isTimed: false }))
-    const bulk = measure(options, 50_000, (count) => ({ kind: 'bulk', count, size: BULK }))
+    const bulk = measure(options, 100_000, (count) => ({ kind: 'bulk', count, size: BULK }))
     return [
       {
         id: 'enqueue-one',
