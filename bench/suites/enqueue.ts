@@ -1,13 +1,26 @@
 import { RailsApp } from '../../compat/rails-app.ts'
 import { Child } from '../child.ts'
 import { type Contender, floor, goodJobNode, goodJobRuby, graphileDefault, pgBoss } from '../contenders.ts'
-import { alternate, type Measured, type RunOptions, type Suite } from '../run.ts'
+import type { Series } from '../figure.ts'
+import { Collector, type RunOptions, type Suite } from '../run.ts'
 import { goodJobsWaiting } from '../seed.ts'
 import type { EnqueueOrder } from '../workers/spec.ts'
 
 const BULK = 1_000
 /** Of 5,000 single jobs two fifths were enqueued while the engine still interpreted what it later compiles. */
 const ONE_BY_ONE = 20_000
+const IN_BULK = 100_000
+/** Turns of each contender in a round: in the quarter of a minute that all of them in one go take, the machine changes. */
+const TURNS = 10
+
+type Order = Exclude<EnqueueOrder, { kind: 'steadily' }>
+
+/** One process and one connection that enqueues. */
+interface Client {
+  /** Milliseconds that it took. */
+  enqueue(order: Order): Promise<number>
+  close(): Promise<void>
+}
 
 /** Everybody who can enqueue, under the name that the tables show. */
 const contenders = (): Contender[] => [
@@ -18,15 +31,17 @@ const contenders = (): Contender[] => [
   { ...pgBoss(100), name: 'pg-boss' },
 ]
 
-/** One process and one connection that enqueues. */
-const inNode = async ({ server }: RunOptions, contender: Contender, order: EnqueueOrder): Promise<number> => {
+const nodeClient = async ({ server }: RunOptions, contender: Contender): Promise<Client> => {
   const { module = '', options, tables } = contender
   const database = await server.database(`${tables.name} 0`, tables.waiting(0))
   const child = await Child.boot({ module, databaseUrl: database.url, jobMs: 0, options })
-  const ms = await child.enqueue(order)
-  await child.stop()
-  await database.drop()
-  return ms
+  return {
+    enqueue: (order) => child.enqueue(order),
+    close: async () => {
+      await child.stop()
+      await database.drop()
+    },
+  }
 }
 
 const RUBY = {
@@ -35,49 +50,70 @@ const RUBY = {
 }
 
 /** Ruby measures its own loop; booting Rails does not count. */
-const inRuby = async ({ server }: RunOptions, order: Exclude<EnqueueOrder, { kind: 'steadily' }>): Promise<number> => {
+const rubyClient = async ({ server }: RunOptions): Promise<Client> => {
   const database = await server.database('good_job 0', goodJobsWaiting())
   const app = await RailsApp.boot({ databaseUrl: database.url, schema: 'given' })
-  const ms = await app.run<number>(
-    `ActiveJob::Base.logger.level = :warn
-     NoopJob.perform_later
-     started_at = Process.clock_gettime(Process::CLOCK_MONOTONIC)
-     ${RUBY[order.kind]}
-     (Process.clock_gettime(Process::CLOCK_MONOTONIC) - started_at) * 1000`,
-    { ...order },
-  )
-  await app.stop()
-  await database.drop()
-  return ms
+  await app.run('ActiveJob::Base.logger.level = :warn; NoopJob.perform_later; nil')
+  return {
+    enqueue: (order) =>
+      app.run<number>(
+        `started_at = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+         ${RUBY[order.kind]}
+         (Process.clock_gettime(Process::CLOCK_MONOTONIC) - started_at) * 1000`,
+        { ...order },
+      ),
+    close: async () => {
+      await app.stop()
+      await database.drop()
+    },
+  }
 }
 
-const measure =
-  (options: RunOptions, jobs: number, orderOf: (count: number) => Exclude<EnqueueOrder, { kind: 'steadily' }>) =>
-  async (contender: Contender): Promise<Measured> => {
-    const count = Math.max(BULK, Math.round((jobs * options.scale * (contender.share ?? 1)) / BULK) * BULK)
-    const order = orderOf(count)
-    const ms = await (contender.module === undefined ? inRuby(options, order) : inNode(options, contender, order))
-    return { value: (count / ms) * 1000, size: count }
+/** `orderOf` makes an order of at least so many jobs. */
+const measure = async (options: RunOptions, jobs: number, orderOf: (count: number) => Order): Promise<Series[]> => {
+  const collector = new Collector(options.say)
+  const chosen = contenders().filter(({ name }) => options.contenders.test(name))
+  for (let round = 1; round <= options.rounds; round += 1) {
+    const clients = []
+    for (const contender of chosen) {
+      const client = await (contender.module === undefined ? rubyClient(options) : nodeClient(options, contender))
+      const order = orderOf((jobs * options.scale * (contender.share ?? 1)) / TURNS)
+      clients.push({ contender, client, order, ms: 0 })
+    }
+    for (let turn = 0; turn < TURNS; turn += 1)
+      for (const each of clients) each.ms += await each.client.enqueue(each.order)
+    for (const { contender, client, order, ms } of clients) {
+      await client.close()
+      const size = order.count * TURNS
+      collector.add(contender, round, { value: (size / ms) * 1000, size })
+    }
   }
+  return collector.series
+}
+
+const oneByOne = (count: number): Order => ({
+  kind: 'oneByOne',
+  count: Math.ceil(count),
+  pauseMs: 0,
+  isTimed: false,
+})
+
+const bulk = (count: number): Order => ({ kind: 'bulk', count: Math.ceil(count / BULK) * BULK, size: BULK })
 
 export const enqueueSuite: Suite = {
   name: 'enqueue',
-  run: async (options) => {
-    const oneByOne = measure(options, ONE_BY_ONE, (count) => ({ kind: 'oneByOne', count, pauseMs: 0, isTimed: false }))
-    const bulk = measure(options, 100_000, (count) => ({ kind: 'bulk', count, size: BULK }))
-    return [
-      {
-        id: 'enqueue-one',
-        title: 'Enqueueing one by one, one connection',
-        unit: 'jobs/s',
-        series: await alternate(options, contenders(), oneByOne),
-      },
-      {
-        id: 'enqueue-bulk',
-        title: `Enqueueing ${BULK} with one call, one connection`,
-        unit: 'jobs/s',
-        series: await alternate(options, contenders(), bulk),
-      },
-    ]
-  },
+  run: async (options) => [
+    {
+      id: 'enqueue-one',
+      title: 'Enqueueing one by one, one connection',
+      unit: 'jobs/s',
+      series: await measure(options, ONE_BY_ONE, oneByOne),
+    },
+    {
+      id: 'enqueue-bulk',
+      title: `Enqueueing ${BULK} with one call, one connection`,
+      unit: 'jobs/s',
+      series: await measure(options, IN_BULK, bulk),
+    },
+  ],
 }
