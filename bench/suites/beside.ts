@@ -11,10 +11,8 @@ import {
   type Waiting,
 } from '../seed.ts'
 import type { BenchDatabase, BenchServer } from '../server.ts'
-import { measureScenes, type Scene, scaled } from './depth.ts'
+import { MANY_LOOKS_JOBS, measureScenes, type Scene, scaled } from './depth.ts'
 
-/** Enough for some of the worker's looks at the head of the queue, which come every five seconds at most. */
-const JOBS = 60_000
 const OURS = 70_000
 
 /**
@@ -63,7 +61,7 @@ export const foreignSuite: Suite = {
       each.contenders.map(
         (contender): Scene => ({
           contender,
-          jobs: JOBS,
+          jobs: MANY_LOOKS_JOBS,
           name: `${contender.name}, ${each.place}`,
           family: each.place,
           x: 0,

@@ -29,7 +29,7 @@ export interface NewJobRow {
  * GoodJob sends one message for a single job, and one with `count` for each (queue, time) of a bulk; the time is cut to
  * milliseconds. A row whose id (or cron key and instant) exists is left out and not reported. The ids come as one text: pg takes longer
  * to read a thousand rows than to write their jobs. The hashes are one JSON array: as text[] each of their quotes would be escaped here
- * and unescaped there, a tenth of the whole; jsonb would end at 256 MB.
+ * and unescaped there, some hundredths of the whole; jsonb would end at 256 MB.
  *
  * $1 id uuid[] · $2 job_class text[] · $3 queue_name text[] · $4 priority int[] · $5 serialized_params, an array, json ·
  * $6 scheduled_at timestamp[] · $7 created_at timestamp[] · $8 labels, each a JSON array, text[] · $9 concurrency_key text[] ·
