@@ -88,7 +88,8 @@ const closeAll = async (
   const { performer, completer, lanes, tracker, watch } = parts
   // A second signal ends the wait for a Postgres that is away, not the write of what has just ended.
   const isWritten =
-    (await settles(performer.drained(), deadline - performance.now(), abort)) || (await lastOutcomesWritten(parts))
+    (await settles(performer.drained(), Math.max(0, deadline - performance.now()), abort)) ||
+    (await lastOutcomesWritten(parts))
   const unwritten = performer.pendingOutcomes
   await settles(completer.close(), CLOSE_MS)
   watch.stop()
