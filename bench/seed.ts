@@ -19,11 +19,14 @@ export interface Waiting {
   readonly argumentBytes?: number
   /** Age of the oldest, seconds. @default 3600 */
   readonly ageSeconds?: number
+  /** Random, as Rails makes them, or by the time of creation, as this package does. @default 'random' */
+  readonly ids?: 'random' | 'by time'
 }
 
 /**
  * As Rails 7.2 writes a job. $1 jobs · $2 queue · $3 class · $4 age, seconds · $5 bytes of the argument · $6 due from, seconds
- * after now, or null · $7 due over, seconds · $8 shared clock minus the epoch, milliseconds, or null
+ * after now, or null · $7 due over, seconds · $8 shared clock minus the epoch, milliseconds, or null · $9 whether ids begin with the
+ * time of creation
  */
 const WAITING = `
 INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at)
@@ -37,10 +40,12 @@ SELECT id, id, $3, $2, 0,
     'enqueued_at', to_char(at, 'YYYY-MM-DD"T"HH24:MI:SS.US000"Z"'), 'scheduled_at', NULL),
   coalesce(due_at, at), at, at
 FROM (
-  SELECT gen_random_uuid() AS id,
-    (now() AT TIME ZONE 'UTC') - make_interval(secs => $4::float8 * (1 - number::float8 / $1::int)) AS at,
+  SELECT CASE WHEN $9::bool
+      THEN (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(gen_random_uuid()::text, 16))::uuid
+      ELSE gen_random_uuid() END AS id, at,
     (now() AT TIME ZONE 'UTC') + make_interval(secs => $6::float8 + $7::float8 * random()) AS due_at
-  FROM generate_series(0, $1::int - 1) AS number
+  FROM generate_series(0, $1::int - 1) AS number,
+    LATERAL (SELECT (now() AT TIME ZONE 'UTC') - make_interval(secs => $4::float8 * (1 - number::float8 / $1::int)) AS at) AS created
 ) AS job`
 
 /** $1 jobs · $2 seconds over which they ended · $3 age of the newest, seconds */
@@ -96,7 +101,7 @@ const fillWithoutIndexes = async (client: Client, fill: () => Promise<void>): Pr
 /** Adds jobs that wait. */
 export const addWaiting = async (client: Client, waiting: Waiting): Promise<void> => {
   const { jobs, queue = 'bench', jobClass = 'NoopJob', ageSeconds = 3_600, argumentBytes = 0 } = waiting
-  const { dueFromMs = 0, dueOverMs, isTimed = false } = waiting
+  const { dueFromMs = 0, dueOverMs, isTimed = false, ids = 'random' } = waiting
   const due = dueOverMs === undefined ? [null, 0] : [dueFromMs / 1000, dueOverMs / 1000]
   await client.query(WAITING, [
     jobs,
@@ -106,6 +111,7 @@ export const addWaiting = async (client: Client, waiting: Waiting): Promise<void
     argumentBytes,
     ...due,
     isTimed ? sharedNow() - Date.now() : null,
+    ids === 'by time',
   ])
 }
 

@@ -24,10 +24,11 @@ const openBeside = async (
   name: string,
   rows: number,
   fill: (client: BenchDatabase['client']) => Promise<void>,
+  ids: Waiting['ids'] = 'random',
 ): Promise<BenchDatabase> => {
   const database = await server.shared(name, (client) => fillTables(client, rows, () => fill(client)))
   await deleteOurs(database.client)
-  await addWaiting(database.client, { jobs: OURS })
+  await addWaiting(database.client, { jobs: OURS, ids })
   await settle(database.client)
   return database
 }
@@ -81,25 +82,32 @@ export const foreignSuite: Suite = {
   },
 }
 
-/** The history of the last days beside the jobs that wait. */
+/** The history of the last days, all of it with Rails' random ids, beside the jobs that wait. */
 export const finishedSuite: Suite = {
   name: 'finished',
   run: async (options) => {
     const { server } = options
     const contenders = [goodJobNode(100), floor(100, 1)]
     const counts = [0, scaled(5_000_000, options)]
+    const origins = [
+      { origin: 'jobs of this package', ids: 'by time' },
+      { origin: 'jobs of Rails', ids: 'random' },
+    ] as const
     const scenes = counts.flatMap((finished) =>
-      contenders.map((contender): Scene => {
-        const family = `${finished.toLocaleString('en')} finished beside`
-        return {
-          contender,
-          name: `${contender.name}, ${family}`,
-          family,
-          x: 0,
-          waiting: OURS,
-          open: () => openBeside(server, `finished ${finished}`, finished, (client) => addFinished(client, finished)),
-        }
-      }),
+      origins.flatMap(({ origin, ids }) =>
+        contenders.map((contender): Scene => {
+          const family = `${origin}, ${finished.toLocaleString('en')} finished beside`
+          const fill = (client: BenchDatabase['client']) => addFinished(client, finished)
+          return {
+            contender,
+            name: `${contender.name}, ${family}`,
+            family,
+            x: 0,
+            waiting: OURS,
+            open: () => openBeside(server, `finished ${finished}`, finished, fill, ids),
+          }
+        }),
+      ),
     )
     const series = await measureScenes(options, scenes)
     for (const finished of counts) await server.forget(`finished ${finished}`)

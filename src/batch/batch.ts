@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto'
 import { Adapter } from '../enqueue/adapter.ts'
 import { ConfigurationError, RecordMissingError } from '../errors.ts'
 import { Job, type JobConstructor } from '../job/base.ts'
 import type { Queryable as Transaction } from '../job/queue-adapter.ts'
 import { type BatchRow, findBatches, insertBatches, updateBatch } from '../sql/batches.ts'
 import { isUuid } from '../sql/types.ts'
+import { uuidV7 } from '../uuid.ts'
 import * as actions from './batch-actions.ts'
 import { addJobs, enqueueBatch, enqueueBatches } from './batch-enqueue.ts'
 import { type BatchStatus, batchStatus } from './batch-status.ts'
@@ -57,7 +57,7 @@ export class Batch<P extends Properties = Properties> {
   #givenProperties: P | undefined
 
   constructor(options: BatchOptions<P> = {}, adapter: Adapter = currentAdapter()) {
-    this.id = randomUUID()
+    this.id = uuidV7()
     this.adapter = adapter
     this.onFinish = callbackName(options.onFinish)
     this.onSuccess = callbackName(options.onSuccess)

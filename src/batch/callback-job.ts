@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { formatTimestamp, stringifyJobData } from '../serialize/job-data.ts'
 import type { RailsVersion } from '../serialize/rails-version.ts'
 import type { BatchState } from '../sql/batch-check.ts'
 import type { NewJobRow } from '../sql/jobs-insert.ts'
 import type { Clock } from '../time.ts'
+import { uuidV7 } from '../uuid.ts'
 import type { CallbackEvent } from './decision.ts'
 
 /** Where jobs of a class go when the batch names no callback queue or priority. */
@@ -27,7 +27,7 @@ export const callbackRow = (
   jobClass: string,
   options: CallbackOptions,
 ): NewJobRow => {
-  const id = randomUUID()
+  const id = uuidV7()
   const defaults = options.classDefaults(jobClass)
   const queueName = batch.callback_queue_name || defaults?.queueName || 'default'
   const priority = batch.callback_priority ?? defaults?.priority ?? null

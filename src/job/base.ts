@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto'
 import type { DeserializeOptions, SerializeOptions } from '../serialize/arguments.ts'
 import { ianaTimeZone } from '../serialize/time-zones.ts'
+import { uuidV7 } from '../uuid.ts'
 import type { JobBatch } from './batch-reference.ts'
 import { JobClassMethods } from './class-methods.ts'
 import { jobClassName } from './class-name.ts'
@@ -149,7 +149,7 @@ export abstract class Job<Arguments extends readonly unknown[] = readonly unknow
   }
 
   get jobId(): string {
-    this.#jobId ??= randomUUID()
+    this.#jobId ??= uuidV7()
     return this.#jobId
   }
 

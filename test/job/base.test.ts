@@ -25,7 +25,7 @@ describe('a new job', () => {
   test('has a lower-case UUID that stays the same [AJ-006]', () => {
     const { MailJob } = declareJob()
     const job = new MailJob('a')
-    expect(job.jobId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+    expect(job.jobId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
     expect(dataOf(job).jobId).toBe(job.jobId)
     expect(new MailJob('a').jobId).not.toBe(job.jobId)
   })
