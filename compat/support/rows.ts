@@ -15,6 +15,9 @@ const SELECT_JOB = 'SELECT to_jsonb(good_jobs) AS row FROM good_jobs WHERE id = 
 const SELECT_EXECUTIONS = `
   SELECT to_jsonb(good_job_executions) AS row FROM good_job_executions WHERE active_job_id = $1 ORDER BY created_at, id`
 
+/** Where a UUID says its version: ids by time would tell the attempts of one side from the other's. */
+const VERSION_INDEX = 14
+
 /** Names of the times in a row, and in its serialized_params. */
 const TIME = /_at$/
 const TIMESTAMP = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| UTC)?$/
@@ -51,7 +54,8 @@ const normalise = (row: Row, path: string, names: ReadonlyMap<string, string>, m
     }
     if (column === 'error_backtrace') return Array.isArray(value) && value.length > 0 ? 'a backtrace' : value
     if (column === 'duration') return /^\d\d:\d\d:\d\d(\.\d+)?$/.test(String(value)) ? 'a duration' : value
-    if (column === 'id' && path.startsWith('execution') && !path.endsWith('params')) return 'an id'
+    if (column === 'id' && path.startsWith('execution') && !path.endsWith('params'))
+      return `a UUID of version ${String(value)[VERSION_INDEX]}`
     if (typeof value !== 'string') return value
     return names.get(value) ?? value.replaceAll(TIMES_IN_TEXT, 'a time')
   }
