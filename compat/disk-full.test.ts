@@ -12,6 +12,9 @@ import { describeWithSmallDisk, SmallDisk } from './support/small-disk.ts'
 const LONG_TEXT = 'x'.repeat(5_000)
 const JOBS = 40
 
+/** Random, or the server would compress it; some eleven characters each. */
+const randomText = (parts: number): string => Array.from({ length: parts }, () => Math.random().toString(36)).join('')
+
 class LongErrorJob extends Job {
   static override jobClass = 'LongErrorJob'
   static end: () => void = () => {}
@@ -23,9 +26,22 @@ class LongErrorJob extends Job {
   override async perform(): Promise<void> {
     LongErrorJob.runs.set(this.jobId, (LongErrorJob.runs.get(this.jobId) ?? 0) + 1)
     await LongErrorJob.over
-    // Random, or the server would compress it.
-    const text = Array.from({ length: 500 }, () => Math.random().toString(36)).join('')
-    throw new Error(text)
+    throw new Error(randomText(500))
+  }
+}
+
+/** Runs until the gate opens. */
+class GatedJob extends Job {
+  static override jobClass = 'GatedJob'
+  static end: () => void = () => {}
+  static readonly over = new Promise<void>((resolve) => {
+    GatedJob.end = resolve
+  })
+  static readonly runs = new Map<string, number>()
+
+  override async perform(_text: string): Promise<void> {
+    GatedJob.runs.set(this.jobId, (GatedJob.runs.get(this.jobId) ?? 0) + 1)
+    await GatedJob.over
   }
 }
 
@@ -74,7 +90,7 @@ describeWithSmallDisk('a full disk', () => {
     await capsule.start()
     const ids: string[] = []
     for (let count = 0; count < JOBS; count++) ids.push(((await LongErrorJob.performLater()) as Job).jobId)
-    await eventually('all run', async () => capsule.activeJobIds.length === JOBS)
+    await eventually('all are started', async () => (await countOf('performed_at', ids)) === JOBS)
 
     disk.fill()
     const refused = events.once('outcome_write_failed')
@@ -82,11 +98,7 @@ describeWithSmallDisk('a full disk', () => {
     expect(await refused).toMatchObject({ error: { code: '53100' } })
     await events.once('outcome_write_failed', ({ attempt }) => attempt >= 3)
     await expect(fillWithJobs()).rejects.toMatchObject({ code: '53100' })
-    const { rows: before } = await pool.query(
-      'SELECT count(finished_at)::int AS finished FROM good_jobs WHERE id = ANY ($1)',
-      [ids],
-    )
-    expect(before).toEqual([{ finished: 0 }])
+    expect(await countOf('finished_at', ids)).toBe(0)
     expect(capsule.state).toBe('running')
 
     disk.clear()
@@ -102,6 +114,53 @@ describeWithSmallDisk('a full disk', () => {
     expect([...LongErrorJob.runs.values()]).toEqual(ids.map(() => 1))
     await adapter.close()
   })
+
+  test('in the middle of a round of deferred starts undoes the round, whose jobs run again when there is room', async () => {
+    const adapter = new Adapter({ databaseUrl: url })
+    Job.queueAdapter = adapter
+    const jobs = Array.from({ length: JOBS }, () => new GatedJob(randomText(100)))
+    await adapter.enqueueAll(jobs)
+    const ids = jobs.map(({ jobId }) => jobId)
+    await using capsule = new Capsule({
+      databaseUrl: url,
+      jobs: [GatedJob],
+      threads: JOBS,
+      batchSweepInterval: 0,
+      deferStart: 5_000,
+      shutdownTimeout: 1,
+    })
+    const undone = events.once('lane_lost')
+    await capsule.start()
+    await eventually('all run', async () => capsule.activeJobIds.length === JOBS)
+    expect(await countOf('performed_at', ids)).toBe(0)
+
+    disk.fill()
+    await expect(fillWithJobs()).rejects.toMatchObject({ code: '53100' })
+    await undone
+    expect(await countOf('performed_at', ids)).toBe(0)
+    GatedJob.end()
+    await events.once('claim_failed')
+    expect([...GatedJob.runs.values()]).toEqual(ids.map(() => 1))
+
+    disk.clear()
+    await eventually('every outcome is written', async () => (await countOf('finished_at', ids)) === JOBS)
+    const { rows } = await pool.query(
+      `SELECT count(*)::int AS attempts, max(executions_count) AS most FROM good_job_executions AS attempt
+       JOIN good_jobs ON good_jobs.id = attempt.active_job_id WHERE good_jobs.id = ANY ($1)`,
+      [ids],
+    )
+    expect(rows).toEqual([{ attempts: JOBS, most: 1 }])
+    expect([...GatedJob.runs.values()]).toEqual(ids.map(() => 2))
+    await adapter.close()
+  })
+
+  const countOf = async (column: 'performed_at' | 'finished_at', ids: readonly string[]): Promise<number> => {
+    const { rows } = await pool.query<{ count: number }>(
+      `SELECT count(${column})::int FROM good_jobs WHERE id = ANY ($1)`,
+      [ids],
+    )
+    return rows[0]?.count ?? 0
+  }
 
   /** Enqueues until the server refuses. */
   const fillWithJobs = async (): Promise<void> => {

@@ -1,7 +1,8 @@
 import type { Client, ClientConfig } from 'pg'
 import type { Database } from '../sql/database.ts'
-import { RoundClient } from '../sql/round-client.ts'
+import { RoundClient, type RoundEnd } from '../sql/round-client.ts'
 import { Session } from '../sql/session.ts'
+import type { Statement } from '../sql/types.ts'
 import type { LaneOptions } from './lane-options.ts'
 
 /** The session of a lane; one that holds rounds of deferred starts has its connection in a thread. */
@@ -22,6 +23,19 @@ export const laneSession = (
 /** Asks the client of a session that holds rounds. */
 export const onRoundClient = <T>(session: Session, work: (client: RoundClient) => Promise<T>): Promise<T> =>
   session.use((client) => work(client as unknown as RoundClient))
+
+/**
+ * Writes what a round has brought. Undefined when its jobs could be neither written nor started: nobody knows whose they are, and the
+ * recovery of the lane finds out.
+ */
+export const closeRound = async (session: Session, statements: readonly Statement[]): Promise<RoundEnd | undefined> => {
+  try {
+    return await onRoundClient(session, (client) => client.close(statements))
+  } catch (error) {
+    session.abandon(error as Error)
+    return undefined
+  }
+}
 
 /** An answer that takes longer is taken for a lost connection. */
 const ANSWER_TIMEOUT_MS = 20_000

@@ -18,7 +18,7 @@ import type { Statement } from '../sql/types.ts'
 import { sleep } from '../time.ts'
 import { LANE_LIMITS } from './lane-limits.ts'
 import type { ClaimRequest, HeldClaim, LaneOptions, LockedRound } from './lane-options.ts'
-import { laneSession, onRoundClient } from './lane-session.ts'
+import { closeRound, laneSession, onRoundClient } from './lane-session.ts'
 
 type LaneState = 'created' | 'ready' | 'recovering' | 'closed'
 
@@ -110,13 +110,10 @@ export class Lane {
       )
       if (rows.length === 0) return undefined
       const statements = await perform({ rows, facts, now, processId })
-      const end = this.#guard(
-        onRoundClient(this.#session, (client) => client.close(statements)),
-        [],
-      )
-      return { rows, end }
+      return { rows, end: closeRound(this.#session, statements) }
     })
     const end = await round?.end
+    if (end) this.#answeredMs = performance.now()
     if (round && end?.startedIds) this.#dropUnstarted(round.rows, new Set(end.startedIds))
     return end
   }

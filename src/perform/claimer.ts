@@ -55,6 +55,7 @@ export class Claimer {
     }
     const { rows, now } = await lane.claim(request)
     found(rows)
+    if (rows.length > 0) this.#gate(lane).trust()
     return { attempts: rows.map((row) => this.#attempt(lane, row, now, this.#options.completer)), againInMs }
   }
 
@@ -101,6 +102,7 @@ export class Claimer {
       return taker.due(configuration.deferStart)
     })
     this.#report(end)
+    if (end === undefined && (round ?? eager) !== undefined) this.#gate(lane).doubt()
     if (round !== undefined) {
       this.#gate(lane).record(round.yield)
       round.end(end)

@@ -2,16 +2,31 @@
 const WORTHWHILE_YIELD = 0.5
 const MAX_CLAIMS_WITHOUT = 256
 
-/** Whether rounds of deferred starts pay off: jobs that outlive them are better started by their claim. */
+/**
+ * Whether rounds of deferred starts pay off: jobs that outlive them are better started by their claim. After a round that could not even
+ * start its jobs (a full disk), bodies begin behind a start until one could be written: otherwise they would run again and again.
+ */
 export class DeferralGate {
   #claimsWithout = 0
   #nextPause = 1
+  #isInDoubt = false
 
   /** Whether the next claim is to be a round; counts the claims that are not. */
   isOpen(): boolean {
+    if (this.#isInDoubt) return false
     if (this.#claimsWithout === 0) return true
     this.#claimsWithout -= 1
     return false
+  }
+
+  /** Nothing of a round was written. */
+  doubt(): void {
+    this.#isInDoubt = true
+  }
+
+  /** A claim has started jobs. */
+  trust(): void {
+    this.#isInDoubt = false
   }
 
   /** After each round: the share of its jobs that it could write. Rounds that fail pause for twice as many claims each time. */

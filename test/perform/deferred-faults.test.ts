@@ -114,6 +114,36 @@ test('the round that was opened behind one that could not be written is undone, 
     }
   }))
 
+test('jobs of a round that can be neither written nor started run again when they can be, and not before', async () => {
+  await world.sql(
+    `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not at all'; END $$`,
+  )
+  await world.sql('CREATE TRIGGER refuse BEFORE UPDATE ON good_jobs FOR EACH ROW EXECUTE FUNCTION refuse()')
+  const runs = new Map<string, number>()
+  const CountJob = jobClass('CountJob', ({ jobId }) => {
+    runs.set(jobId, (runs.get(jobId) ?? 0) + 1)
+  })
+  const ids = await Promise.all(Array.from({ length: 3 }, () => enqueue(CountJob)))
+  const isLost = next('lane_lost')
+  const areDropped = next('outcome_lost', ids.length)
+  const isRefused = next('claim_failed', 2)
+  await using _capsule = await world.start({ jobs: [CountJob], pollInterval: 0.1, ...LONG_ROUND })
+  expect((await isLost)[0]?.error).toMatchObject({ message: 'not at all' })
+  await areDropped
+  // Their next start comes before their bodies.
+  expect((await isRefused).map(({ error }) => (error as Error).message)).toEqual(['not at all', 'not at all'])
+  expect([...runs.values()]).toEqual([1, 1, 1])
+  const areDone = performed(...ids)
+  await world.sql('DROP FUNCTION refuse CASCADE')
+  await areDone
+  expect([...runs.values()]).toEqual([2, 2, 2])
+  for (const id of ids) {
+    expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1, locked_by_id: null })
+    expect(await world.executions(id)).toMatchObject([{ error: null }])
+  }
+  await noLocks()
+})
+
 test("a DBA's idle_in_transaction_session_timeout does not end a round", async () => {
   const database = world.database.url.split('/').at(-1)?.split('?')[0]
   await world.sql(`ALTER DATABASE "${database}" SET idle_in_transaction_session_timeout = '50ms'`)
