@@ -34,18 +34,20 @@ const sampleDrain = async (
   await database.drop()
 }
 
-/** Memory of the worker's process over a long drain, and with large arguments. One round: it is a curve, not a race. */
+/** Memory of the worker's process over a long drain, and with large arguments. */
 export const memorySuite: Suite = {
   name: 'memory',
   run: async (options) => {
     const figure = async (id: string, title: string, drains: readonly Drain[]) => {
       const collector = new Collector(options.say)
-      for (const drain of drains) {
-        const { name } = drain.contender
-        await sampleDrain(options, drain, (ran, rssMb) => {
-          const named = { name: `${name}, after ${ran.toLocaleString('en')} jobs`, family: name, x: ran }
-          collector.add(named, 1, { value: rssMb, size: drain.jobs })
-        })
+      for (let round = 1; round <= options.rounds; round += 1) {
+        for (const drain of drains) {
+          const { name } = drain.contender
+          await sampleDrain(options, drain, (ran, rssMb) => {
+            const named = { name: `${name}, after ${ran.toLocaleString('en')} jobs`, family: name, x: ran }
+            collector.add(named, round, { value: rssMb, size: drain.jobs })
+          })
+        }
       }
       return {
         id,
