@@ -15,34 +15,23 @@ const JOBS = 40
 /** Random, or the server would compress it; some eleven characters each. */
 const randomText = (parts: number): string => Array.from({ length: parts }, () => Math.random().toString(36)).join('')
 
-class LongErrorJob extends Job {
-  static override jobClass = 'LongErrorJob'
-  static end: () => void = () => {}
-  static readonly over = new Promise<void>((resolve) => {
-    LongErrorJob.end = resolve
+/** A class whose bodies wait until `open` is called, and how often each job ran; `end` is the last that a body does. */
+const gated = (name: string, end: () => void = () => {}) => {
+  let open = (): void => {}
+  const isOpen = new Promise<void>((resolve) => {
+    open = resolve
   })
-  static readonly runs = new Map<string, number>()
+  const runs = new Map<string, number>()
+  class GatedJob extends Job {
+    static override jobClass = name
 
-  override async perform(): Promise<void> {
-    LongErrorJob.runs.set(this.jobId, (LongErrorJob.runs.get(this.jobId) ?? 0) + 1)
-    await LongErrorJob.over
-    throw new Error(randomText(500))
+    override async perform(_text?: string): Promise<void> {
+      runs.set(this.jobId, (runs.get(this.jobId) ?? 0) + 1)
+      await isOpen
+      end()
+    }
   }
-}
-
-/** Runs until the gate opens. */
-class GatedJob extends Job {
-  static override jobClass = 'GatedJob'
-  static end: () => void = () => {}
-  static readonly over = new Promise<void>((resolve) => {
-    GatedJob.end = resolve
-  })
-  static readonly runs = new Map<string, number>()
-
-  override async perform(_text: string): Promise<void> {
-    GatedJob.runs.set(this.jobId, (GatedJob.runs.get(this.jobId) ?? 0) + 1)
-    await GatedJob.over
-  }
+  return { GatedJob, runs, open }
 }
 
 class SmallJob extends Job {
@@ -78,23 +67,26 @@ describeWithSmallDisk('a full disk', () => {
   })
 
   test('keeps outcomes until there is room, refuses enqueues by name, and loses nothing', async () => {
+    const { GatedJob, runs, open } = gated('LongErrorJob', () => {
+      throw new Error(randomText(500))
+    })
     const adapter = new Adapter({ databaseUrl: url })
     Job.queueAdapter = adapter
     await using capsule = new Capsule({
       databaseUrl: url,
-      jobs: [LongErrorJob, SmallJob],
+      jobs: [GatedJob, SmallJob],
       threads: JOBS,
       batchSweepInterval: 0,
       shutdownTimeout: 1,
     })
     await capsule.start()
     const ids: string[] = []
-    for (let count = 0; count < JOBS; count++) ids.push(((await LongErrorJob.performLater()) as Job).jobId)
+    for (let count = 0; count < JOBS; count++) ids.push(((await GatedJob.performLater()) as Job).jobId)
     await eventually('all are started', async () => (await countOf('performed_at', ids)) === JOBS)
 
     disk.fill()
     const refused = events.once('outcome_write_failed')
-    LongErrorJob.end()
+    open()
     expect(await refused).toMatchObject({ error: { code: '53100' } })
     await events.once('outcome_write_failed', ({ attempt }) => attempt >= 3)
     await expect(fillWithJobs()).rejects.toMatchObject({ code: '53100' })
@@ -111,11 +103,12 @@ describeWithSmallDisk('a full disk', () => {
       [ids],
     )
     expect(rows).toEqual([{ jobs: JOBS, attempts: 1, errors: JOBS }])
-    expect([...LongErrorJob.runs.values()]).toEqual(ids.map(() => 1))
+    expect([...runs.values()]).toEqual(ids.map(() => 1))
     await adapter.close()
   })
 
   test('in the middle of a round of deferred starts undoes the round, whose jobs run again when there is room', async () => {
+    const { GatedJob, runs, open } = gated('GatedJob')
     const adapter = new Adapter({ databaseUrl: url })
     Job.queueAdapter = adapter
     const jobs = Array.from({ length: JOBS }, () => new GatedJob(randomText(100)))
@@ -138,9 +131,9 @@ describeWithSmallDisk('a full disk', () => {
     await expect(fillWithJobs()).rejects.toMatchObject({ code: '53100' })
     await undone
     expect(await countOf('performed_at', ids)).toBe(0)
-    GatedJob.end()
+    open()
     await events.once('claim_failed')
-    expect([...GatedJob.runs.values()]).toEqual(ids.map(() => 1))
+    expect([...runs.values()]).toEqual(ids.map(() => 1))
 
     disk.clear()
     await eventually('every outcome is written', async () => (await countOf('finished_at', ids)) === JOBS)
@@ -150,7 +143,7 @@ describeWithSmallDisk('a full disk', () => {
       [ids],
     )
     expect(rows).toEqual([{ attempts: JOBS, most: 1 }])
-    expect([...GatedJob.runs.values()]).toEqual(ids.map(() => 2))
+    expect([...runs.values()]).toEqual(ids.map(() => 2))
     await adapter.close()
   })
 

@@ -74,18 +74,29 @@ test('a round whose session is ended runs its jobs again; the results of the fir
   await noLocks()
 })
 
-/** No outcome is written together with its start while this lasts. */
-const refusingRounds = async (work: () => Promise<void>): Promise<void> => {
+/** The server refuses updates of jobs, those for which `condition` holds, until this is disposed of. */
+const refuseUpdates = async (message: string, condition = 'true'): Promise<AsyncDisposable> => {
   await world.sql(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-      IF NEW.finished_at IS NOT NULL AND OLD.locked_by_id IS NULL THEN RAISE EXCEPTION 'not like this'; END IF;
+      IF ${condition} THEN RAISE EXCEPTION '${message}'; END IF;
       RETURN NEW;
     END $$`)
   await world.sql('CREATE TRIGGER refuse BEFORE UPDATE ON good_jobs FOR EACH ROW EXECUTE FUNCTION refuse()')
-  try {
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await world.sql('DROP FUNCTION IF EXISTS refuse CASCADE')
+    },
+  }
+}
+
+/** No outcome is written together with its start while this lasts. */
+const refusingRounds = async (work: () => Promise<void>): Promise<void> => {
+  {
+    await using _refusal = await refuseUpdates(
+      'not like this',
+      'NEW.finished_at IS NOT NULL AND OLD.locked_by_id IS NULL',
+    )
     await work()
-  } finally {
-    await world.sql('DROP FUNCTION refuse CASCADE')
   }
   await noLocks()
 }
@@ -115,10 +126,7 @@ test('the round that was opened behind one that could not be written is undone, 
   }))
 
 test('jobs of a round that can be neither written nor started run again when they can be, and not before', async () => {
-  await world.sql(
-    `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not at all'; END $$`,
-  )
-  await world.sql('CREATE TRIGGER refuse BEFORE UPDATE ON good_jobs FOR EACH ROW EXECUTE FUNCTION refuse()')
+  await using refusal = await refuseUpdates('not at all')
   const runs = new Map<string, number>()
   const CountJob = jobClass('CountJob', ({ jobId }) => {
     runs.set(jobId, (runs.get(jobId) ?? 0) + 1)
@@ -134,7 +142,7 @@ test('jobs of a round that can be neither written nor started run again when the
   expect((await isRefused).map(({ error }) => (error as Error).message)).toEqual(['not at all', 'not at all'])
   expect([...runs.values()]).toEqual([1, 1, 1])
   const areDone = performed(...ids)
-  await world.sql('DROP FUNCTION refuse CASCADE')
+  await refusal[Symbol.asyncDispose]()
   await areDone
   expect([...runs.values()]).toEqual([2, 2, 2])
   for (const id of ids) {
