@@ -1,8 +1,10 @@
 import type { Client, ClientConfig } from 'pg'
+import { endsSession, isRetryable } from '../errors.ts'
 import type { Database } from '../sql/database.ts'
 import { RoundClient, type RoundEnd } from '../sql/round-client.ts'
 import { Session } from '../sql/session.ts'
 import type { Statement } from '../sql/types.ts'
+import { backoffMs, sleep } from '../time.ts'
 import type { LaneOptions } from './lane-options.ts'
 
 /** The session of a lane; one that holds rounds of deferred starts has its connection in a thread. */
@@ -25,17 +27,32 @@ export const onRoundClient = <T>(session: Session, work: (client: RoundClient) =
   session.use((client) => work(client as unknown as RoundClient))
 
 /**
- * Writes what a round has brought. Undefined when its jobs could be neither written nor started: nobody knows whose they are, and the
- * recovery of the lane finds out.
+ * Writes what a round has brought. Jobs that can be neither written nor started (a full disk) are started as soon as they can be: the
+ * session has their advisory locks. Undefined when that session ended or Postgres refuses them: nobody knows whose they are, and the recovery
+ * of the lane finds out.
  */
-export const closeRound = async (session: Session, statements: readonly Statement[]): Promise<RoundEnd | undefined> => {
-  try {
-    return await onRoundClient(session, (client) => client.close(statements))
-  } catch (error) {
-    session.abandon(error as Error)
-    return undefined
+export const closeRound = async (
+  session: Session,
+  statements: readonly Statement[],
+  { sessionEnd, onUnstarted }: { readonly sessionEnd: AbortSignal; readonly onUnstarted: Unstarted },
+): Promise<RoundEnd | undefined> => {
+  for (let attempt = 1; !sessionEnd.aborted; attempt++) {
+    try {
+      return await onRoundClient(session, (client) => client.close(statements))
+    } catch (error) {
+      if (endsSession(error) || !isRetryable(error)) {
+        session.abandon(error as Error)
+        break
+      }
+      onUnstarted(error, attempt)
+      await sleep(backoffMs(attempt), sessionEnd)
+    }
   }
+  return undefined
 }
+
+/** Called after each try to start the jobs of a round that could not be written. */
+export type Unstarted = (error: unknown, attempt: number) => void
 
 /** An answer that takes longer is taken for a lost connection. */
 const ANSWER_TIMEOUT_MS = 20_000

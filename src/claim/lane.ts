@@ -18,7 +18,7 @@ import type { Statement } from '../sql/types.ts'
 import { sleep } from '../time.ts'
 import { LANE_LIMITS } from './lane-limits.ts'
 import type { ClaimRequest, HeldClaim, LaneOptions, LockedRound } from './lane-options.ts'
-import { closeRound, laneSession, onRoundClient } from './lane-session.ts'
+import { closeRound, laneSession, onRoundClient, type Unstarted } from './lane-session.ts'
 
 type LaneState = 'created' | 'ready' | 'recovering' | 'closed'
 
@@ -88,11 +88,12 @@ export class Lane {
    * Locks jobs in a transaction that stays open while `perform` runs them; what that answers is written before the transaction ends.
    * The transaction never waits for it longer than the limit: then the jobs are started as by `claim`. Nothing else happens on the
    * lane while it is open; the next round is opened behind its last statement, without waiting for the answer. Answers undefined when
-   * there was no round, or when nobody knows how it ended.
+   * there was no round, or when nobody knows how it ended. From the first call of `onUnstarted` until the answer no other can be opened.
    */
   async round(
     request: () => ClaimRequest,
     perform: (round: LockedRound) => Promise<readonly Statement[]>,
+    onUnstarted: Unstarted,
   ): Promise<RoundEnd | undefined> {
     const round = await this.#inTurn(async () => {
       const { facts, options } = await this.#prepare(request)
@@ -109,8 +110,9 @@ export class Lane {
         ),
       )
       if (rows.length === 0) return undefined
+      const sessionEnd = this.#session.end
       const statements = await perform({ rows, facts, now, processId })
-      return { rows, end: closeRound(this.#session, statements) }
+      return { rows, end: closeRound(this.#session, statements, { sessionEnd, onUnstarted }) }
     })
     const end = await round?.end
     if (end) this.#answeredMs = performance.now()

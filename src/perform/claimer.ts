@@ -88,9 +88,10 @@ export class Claimer {
     handOut: (attempts: RunningAttempt[]) => void,
   ): Promise<void> {
     const { completer, configuration, clock } = this.#options
+    const gate = this.#gate(lane)
     let round: DeferredRound | undefined
     let eager: LockedRound | undefined
-    const end = await lane.round(request, async (locked): Promise<readonly Statement[]> => {
+    const perform = async (locked: LockedRound): Promise<readonly Statement[]> => {
       found(locked.rows)
       if (locked.rows.some((row) => this.#startsEagerly(row))) {
         eager = locked
@@ -100,14 +101,18 @@ export class Claimer {
       round = taker
       handOut(locked.rows.map((row) => this.#attempt(lane, row, locked.now, taker)))
       return taker.due(configuration.deferStart)
+    }
+    const end = await lane.round(request, perform, (error, attempt) => {
+      gate.hold()
+      this.#report(error, attempt, round?.pendingCount)
     })
-    this.#report(end)
-    if (end === undefined && (round ?? eager) !== undefined) this.#gate(lane).doubt()
+    if (end?.error !== undefined) this.#report(end.error)
+    if ((round ?? eager) !== undefined) gate.roundOver(end !== undefined)
     if (round !== undefined) {
-      this.#gate(lane).record(round.yield)
+      gate.record(round.yield)
       round.end(end)
     } else if (eager !== undefined) {
-      this.#gate(lane).record(0)
+      gate.record(0)
       handOut(this.#startedAttempts(lane, eager, end))
     } else {
       found([])
@@ -126,11 +131,8 @@ export class Claimer {
     return ours.map((row) => this.#attempt(lane, row, now, this.#options.completer))
   }
 
-  #report(end: RoundEnd | undefined): void {
-    const { error } = end ?? {}
-    if (error !== undefined) {
-      events.emit('outcome_write_failed', { processId: this.#options.processId, jobs: 0, error, attempt: 1 })
-    }
+  #report(error: unknown, attempt = 1, jobs = 0): void {
+    events.emit('outcome_write_failed', { processId: this.#options.processId, jobs, error, attempt })
   }
 
   /** Whose start others must see at once: what is limited, labelled, handles interruptions, or was interrupted before. */

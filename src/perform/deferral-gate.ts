@@ -2,6 +2,9 @@
 const WORTHWHILE_YIELD = 0.5
 const MAX_CLAIMS_WITHOUT = 256
 
+/** What must be written before bodies may begin without a written start: nothing · the jobs of the last round · any start. */
+type Awaited = 'nothing' | 'round' | 'start'
+
 /**
  * Whether rounds of deferred starts pay off: jobs that outlive them are better started by their claim. After a round that could not even
  * start its jobs (a full disk), bodies begin behind a start until one could be written: otherwise they would run again and again.
@@ -9,24 +12,29 @@ const MAX_CLAIMS_WITHOUT = 256
 export class DeferralGate {
   #claimsWithout = 0
   #nextPause = 1
-  #isInDoubt = false
+  #awaited: Awaited = 'nothing'
 
   /** Whether the next claim is to be a round; counts the claims that are not. */
   isOpen(): boolean {
-    if (this.#isInDoubt) return false
+    if (this.#awaited !== 'nothing') return false
     if (this.#claimsWithout === 0) return true
     this.#claimsWithout -= 1
     return false
   }
 
-  /** Nothing of a round was written. */
-  doubt(): void {
-    this.#isInDoubt = true
+  /** Nothing of a round was written so far. */
+  hold(): void {
+    this.#awaited = 'round'
+  }
+
+  /** After each round, whether anything of it was written. */
+  roundOver(isWritten: boolean): void {
+    this.#awaited = isWritten ? 'nothing' : 'start'
   }
 
   /** A claim has started jobs. */
   trust(): void {
-    this.#isInDoubt = false
+    if (this.#awaited === 'start') this.#awaited = 'nothing'
   }
 
   /** After each round: the share of its jobs that it could write. Rounds that fail pause for twice as many claims each time. */

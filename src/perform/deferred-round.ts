@@ -65,6 +65,11 @@ export class DeferredRound implements OutcomeTaker {
     return this.#statements()
   }
 
+  /** Outcomes that wait for its end. */
+  get pendingCount(): number {
+    return this.#ended.length + this.#others.length
+  }
+
   /** The share of the jobs whose outcome the round could write. */
   get yield(): number {
     return this.#ended.length / this.#round.rows.length

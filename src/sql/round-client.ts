@@ -76,7 +76,7 @@ export class RoundClient extends EventEmitter {
     return readResult<R>(result, rowTypes).rows
   }
 
-  /** Writes and commits, unless the round was over before. */
+  /** Writes and commits, unless the round was over before. Rejects when its jobs could not even be started; the next call tries again. */
   async close(statements: readonly Statement[]): Promise<RoundEnd> {
     const { isOver = false, startedIds, error } = await this.#ask({ type: 'close', statements })
     return { isOver, ...(startedIds && { startedIds }), ...(error && { error: withStack(error) }) }

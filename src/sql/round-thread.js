@@ -16,7 +16,12 @@ const client = new pg.Client({ ...workerData.config, pipeline: true })
 client.on('error', (error) => send({ type: 'lost', error: plain(error) }))
 client.on('end', () => send({ type: 'lost', error: undefined }))
 
-/** The open round: what starts its jobs when the time is over, and the timer for it. @type {{ start: Statement, timer: NodeJS.Timeout } | undefined} */
+/**
+ * The round that nobody has closed yet. 'open': the timer starts its jobs when the time is over · 'unstarted': its transaction failed, and
+ * so did the start, which the next message tries again · 'started': they run like any others.
+ * @typedef {{ state: 'open' | 'unstarted' | 'started', start: Statement, timer: NodeJS.Timeout | undefined, startedIds?: unknown[], error?: object }} Round
+ */
+/** @type {Round | undefined} */
 let round
 
 /** @param {object} message */
@@ -67,6 +72,7 @@ const afterClose = (work) =>
 
 /** Locks the candidates; the transaction stays open for at most `limitMs`. @param {Open} message */
 const open = async ({ id, lock, start, columns, limitMs }) => {
+  if (round !== undefined) throw new Error('the round before is not started yet')
   const before = closing
   closing = Promise.resolve(true)
   try {
@@ -76,7 +82,7 @@ const open = async ({ id, lock, start, columns, limitMs }) => {
     if (ids.length === 0) await client.query('COMMIT')
     else {
       const values = [...(start.values ?? []), ...columns.map((name) => column(result, name))]
-      round = { start: { ...start, values }, timer: setTimeout(() => inTurn(startAll), limitMs) }
+      round = { state: 'open', start: { ...start, values }, timer: setTimeout(() => inTurn(startAll), limitMs) }
     }
     send({ type: 'result', id, result })
   } catch (error) {
@@ -93,43 +99,63 @@ const column = ({ fields, rows }, name) => {
 
 /** The time is over: what runs is started for everybody to see, and its outcome is written as that of any other attempt. */
 const startAll = async () => {
-  if (round === undefined) return
-  const { start } = round
-  round = undefined
+  const open = round
+  if (open?.state !== 'open') return
   try {
-    await client.query(start)
+    await client.query(open.start)
     await client.query('COMMIT')
+    open.state = 'started'
   } catch (error) {
-    send({ type: 'lost', error: plain(error) })
-    await client.end().catch(() => undefined)
+    await client.query('ROLLBACK').catch(() => undefined)
+    undone(open, error)
   }
 }
 
-/** Writes and commits, unless the time was over before; the turn does not wait for it. @param {Close} message */
-const close = ({ id, statements }) => {
-  if (round === undefined) return send({ type: 'result', id, isOver: true })
-  const { start, timer } = round
-  clearTimeout(timer)
-  round = undefined
-  closing = written(
-    id,
-    start,
-    [...statements, 'COMMIT'].map((statement) => client.query(statement)),
-  )
+/** @param {Round} failed @param {unknown} error */
+const undone = (failed, error) => {
+  failed.state = 'unstarted'
+  failed.error = plain(error)
+  round = failed
 }
 
-/** @param {number} id @param {Statement} start @param {Promise<unknown>[]} asked */
-const written = async (id, start, asked) => {
+/** Nothing of the round was written: its jobs start as others do, those that nobody took since. @param {Round} unstarted */
+const startAgain = async (unstarted) => {
+  unstarted.startedIds = column(await run(unstarted.start), 'id')
+  unstarted.state = 'started'
+}
+
+/** Writes and commits, unless the time was over before; the turn does not wait for it. @param {Close} message */
+const close = async ({ id, statements }) => {
+  if (round === undefined) throw new Error('no round is open')
+  const closed = round
+  clearTimeout(closed.timer)
+  if (closed.state === 'open') {
+    round = undefined
+    const asked = [...statements, 'COMMIT'].map((statement) => client.query(statement))
+    closing = written(id, closed, asked)
+    return
+  }
+  if (closed.state === 'unstarted') await startAgain(closed)
+  round = undefined
+  sendOver(id, closed)
+}
+
+/** @param {number} id @param {Round} round */
+const sendOver = (id, { startedIds, error }) => send({ type: 'result', id, isOver: true, startedIds, error })
+
+/** @param {number} id @param {Round} closed @param {Promise<unknown>[]} asked */
+const written = async (id, closed, asked) => {
   try {
     await answers(asked)
     send({ type: 'result', id, isOver: false })
     return true
   } catch (error) {
-    // Nothing was written, the COMMIT undid it: the jobs start as others do, those that nobody took since. The next round, which may
-    // have been opened behind the COMMIT, is undone first.
+    // The COMMIT has undone everything. The next round, which may have been opened behind it, is undone first.
+    undone(closed, error)
     await answered({ id }, async () => {
-      const [, result] = await answers([client.query('ROLLBACK'), run(start)])
-      send({ type: 'result', id, isOver: true, startedIds: column(result, 'id'), error: plain(error) })
+      await answers([client.query('ROLLBACK'), startAgain(closed)])
+      round = undefined
+      sendOver(id, closed)
     })
     return false
   }
@@ -161,7 +187,7 @@ parentPort?.on('message', (/** @type {ToThread} */ message) => {
     case 'open':
       return inTurn(() => answered(message, () => open(message)))
     case 'close':
-      return inTurn(async () => close(message))
+      return inTurn(() => answered(message, () => close(message)))
     case 'end':
       return afterClose(async () => {
         await client.end().catch(() => undefined)

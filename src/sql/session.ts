@@ -25,6 +25,7 @@ export class Session implements Queryable {
   #abandoned: pg.Client | undefined
   #state: SessionState = 'idle'
   #backend: Backend | undefined
+  #end = new AbortController()
   #answerTimeoutMs = Number.POSITIVE_INFINITY
 
   constructor(options: SessionOptions) {
@@ -33,6 +34,11 @@ export class Session implements Queryable {
 
   get isConnected(): boolean {
     return this.#state === 'connected'
+  }
+
+  /** Fires when the connection that is open now is lost or closed. */
+  get end(): AbortSignal {
+    return this.#end.signal
   }
 
   /** Opens the connection; @throws what Postgres or the network says, SessionRequiredError behind a pooler that keeps no sessions. */
@@ -68,6 +74,7 @@ export class Session implements Queryable {
     // Closed while it was connecting.
     if (this.#isClosed) return endClient(client)
     this.#client = client
+    this.#end = new AbortController()
     this.#state = 'connected'
   }
 
@@ -130,6 +137,7 @@ export class Session implements Queryable {
     const client = this.#client
     this.#state = 'closed'
     this.#client = undefined
+    this.#end.abort()
     this.#endAbandoned()
     if (client) await endClient(client)
   }
@@ -142,6 +150,7 @@ export class Session implements Queryable {
     if (this.#client !== client || this.#state !== 'connected') return
     this.#state = 'lost'
     this.#client = undefined
+    this.#end.abort()
     this.#options.onLost?.(error)
   }
 }

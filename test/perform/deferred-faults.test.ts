@@ -1,5 +1,5 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
-import { startWorkerProcess } from '../support/faults.ts'
+import { refuseUpdates, startWorkerProcess } from '../support/faults.ts'
 import { advisoryLocks, enqueue, Gate, jobClass, next, openWorld, performed, until } from '../support/harness.ts'
 
 const world = await openWorld()
@@ -74,28 +74,13 @@ test('a round whose session is ended runs its jobs again; the results of the fir
   await noLocks()
 })
 
-/** The server refuses updates of jobs, those for which `condition` holds, until this is disposed of. */
-const refuseUpdates = async (message: string, condition = 'true'): Promise<AsyncDisposable> => {
-  await world.sql(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-      IF ${condition} THEN RAISE EXCEPTION '${message}'; END IF;
-      RETURN NEW;
-    END $$`)
-  await world.sql('CREATE TRIGGER refuse BEFORE UPDATE ON good_jobs FOR EACH ROW EXECUTE FUNCTION refuse()')
-  return {
-    [Symbol.asyncDispose]: async () => {
-      await world.sql('DROP FUNCTION IF EXISTS refuse CASCADE')
-    },
-  }
-}
-
 /** No outcome is written together with its start while this lasts. */
 const refusingRounds = async (work: () => Promise<void>): Promise<void> => {
   {
-    await using _refusal = await refuseUpdates(
-      'not like this',
-      'NEW.finished_at IS NOT NULL AND OLD.locked_by_id IS NULL',
-    )
+    await using _refusal = await refuseUpdates(world, {
+      message: 'not like this',
+      condition: 'NEW.finished_at IS NOT NULL AND OLD.locked_by_id IS NULL',
+    })
     await work()
   }
   await noLocks()
@@ -124,33 +109,6 @@ test('the round that was opened behind one that could not be written is undone, 
       expect(await world.executions(id)).toMatchObject([{ error: null }])
     }
   }))
-
-test('jobs of a round that can be neither written nor started run again when they can be, and not before', async () => {
-  await using refusal = await refuseUpdates('not at all')
-  const runs = new Map<string, number>()
-  const CountJob = jobClass('CountJob', ({ jobId }) => {
-    runs.set(jobId, (runs.get(jobId) ?? 0) + 1)
-  })
-  const ids = await Promise.all(Array.from({ length: 3 }, () => enqueue(CountJob)))
-  const isLost = next('lane_lost')
-  const areDropped = next('outcome_lost', ids.length)
-  const isRefused = next('claim_failed', 2)
-  await using _capsule = await world.start({ jobs: [CountJob], pollInterval: 0.1, ...LONG_ROUND })
-  expect((await isLost)[0]?.error).toMatchObject({ message: 'not at all' })
-  await areDropped
-  // Their next start comes before their bodies.
-  expect((await isRefused).map(({ error }) => (error as Error).message)).toEqual(['not at all', 'not at all'])
-  expect([...runs.values()]).toEqual([1, 1, 1])
-  const areDone = performed(...ids)
-  await refusal[Symbol.asyncDispose]()
-  await areDone
-  expect([...runs.values()]).toEqual([2, 2, 2])
-  for (const id of ids) {
-    expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1, locked_by_id: null })
-    expect(await world.executions(id)).toMatchObject([{ error: null }])
-  }
-  await noLocks()
-})
 
 test("a DBA's idle_in_transaction_session_timeout does not end a round", async () => {
   const database = world.database.url.split('/').at(-1)?.split('?')[0]

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
+import type { World } from './harness.ts'
 
 /** A connection that goes through the proxy. */
 interface Link {
@@ -205,5 +206,27 @@ export const startWorkerProcess = async (
     line,
     kill: async () => void (await end('SIGKILL')),
     stop: (signal = 'SIGTERM') => end(signal),
+  }
+}
+
+/** The server refuses updates of jobs, those for which `condition` holds, until this is disposed of. `code`: the SQLSTATE. */
+export const refuseUpdates = async (
+  { sql }: Pick<World, 'sql'>,
+  {
+    message,
+    condition = 'true',
+    code = 'P0001',
+  }: { readonly message: string; readonly condition?: string; readonly code?: string },
+): Promise<AsyncDisposable> => {
+  await sql(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      IF ${condition} THEN RAISE EXCEPTION '${message}' USING ERRCODE = '${code}'; END IF;
+      RETURN NEW;
+    END $$`)
+  await sql('CREATE TRIGGER refuse BEFORE UPDATE ON good_jobs FOR EACH ROW EXECUTE FUNCTION refuse()')
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await sql('DROP FUNCTION IF EXISTS refuse CASCADE')
+    },
   }
 }
