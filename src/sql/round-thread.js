@@ -72,12 +72,12 @@ const afterClose = (work) =>
 
 /** Locks the candidates; the transaction stays open for at most `limitMs`. @param {Open} message */
 const open = async ({ id, lock, start, columns, limitMs }) => {
-  if (round !== undefined) throw new Error('the round before is not started yet')
+  if (round !== undefined) throw unwritten()
   const before = closing
   closing = Promise.resolve(true)
   try {
     const [, result, isWritten] = await answers([client.query('BEGIN'), run(lock), before])
-    if (!isWritten) throw new Error('the round before could not be written')
+    if (!isWritten) throw unwritten()
     const ids = column(result, 'id')
     if (ids.length === 0) await client.query('COMMIT')
     else {
@@ -90,6 +90,8 @@ const open = async ({ id, lock, start, columns, limitMs }) => {
     throw error
   }
 }
+
+const unwritten = () => new Error('the round before could not be written')
 
 /** @param {RawResult} result @param {string} name */
 const column = ({ fields, rows }, name) => {
