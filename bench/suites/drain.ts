@@ -61,6 +61,7 @@ export const drainSuites: readonly Suite[] = [
     ...[10, 100, 500].map((threads) => goodJobNode(threads, { preserveJobRecords: false })),
     goodJobNode(500, { preserveJobRecords: false, lanes: 2 }),
     ...goodJobNodeDeferring([100, 500], { preserveJobRecords: false }),
+    ...goodJobNodeDeferring([500, 1000], { preserveJobRecords: false, lanes: 2 }),
     ...[10, 100, 500].map((batch) => floor(batch, 1, { isDeleting: true })),
     floor(500, 2, { isDeleting: true }),
     ...[100, 500].map((batch) => floor(batch, 1, { isDeleting: true, isDeferred: true })),
