@@ -224,7 +224,7 @@ export const goalTable = (figures: readonly Figure[]): string => {
     const theirs = typeof goal.theirs === 'number' ? goal.theirs : best(figures, goal.theirs, isLess)
     if (ours === undefined || theirs === undefined) return []
     const ratio = isLess ? theirs / ours : ours / theirs
-    const verdict = ratio >= atLeast ? 'reached' : `missed: ${Math.round((ratio / atLeast) * 100)} % of it`
+    const verdict = ratio >= atLeast ? 'reached' : `missed: ${Math.floor((ratio / atLeast) * 100)} % of it`
     return [[name, shown(ours), `${against}: ${shown(theirs)}`, ratio.toFixed(2), `≥ ${atLeast}`, verdict]]
   })
   return table(['', 'measured', 'against', 'ratio', 'goal', ''], rows)

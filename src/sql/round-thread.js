@@ -17,8 +17,8 @@ client.on('error', (error) => send({ type: 'lost', error: plain(error) }))
 client.on('end', () => send({ type: 'lost', error: undefined }))
 
 /**
- * The round that nobody has closed yet. 'open': the timer starts its jobs when the time is over · 'unstarted': its transaction failed, and
- * so did the start, which the next message tries again · 'started': they run like any others.
+ * The round whose end is not told yet. 'open': the timer starts its jobs when the time is over · 'unstarted': its transaction was undone,
+ * each request to close it tries to start its jobs · 'started': they run like any others.
  * @typedef {{ state: 'open' | 'unstarted' | 'started', start: Statement, timer: NodeJS.Timeout | undefined, startedIds?: unknown[], error?: object }} Round
  */
 /** @type {Round | undefined} */
