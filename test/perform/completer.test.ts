@@ -221,10 +221,12 @@ test('created_at is the time of the retry, or stays with the scheduled_at order 
     ['created_at', false],
     ['scheduled_at', true],
   ] as const) {
-    await using _capsule = await world.start({ jobs: [RetryJob], dequeueQuerySort })
+    // Enqueued before the worker reads its clock for a claim.
     const id = await enqueue(RetryJob)
     const { created_at: before } = await world.job(id)
-    await performed(id)
+    const isDone = performed(id)
+    await using _capsule = await world.start({ jobs: [RetryJob], dequeueQuerySort })
+    await isDone
     const [job] = await world.sql(
       `SELECT good_jobs.created_at, good_jobs.created_at BETWEEN attempt.created_at AND attempt.finished_at AS is_of_the_attempt
        FROM good_jobs JOIN good_job_executions AS attempt ON attempt.active_job_id = good_jobs.id WHERE good_jobs.id = $1`,

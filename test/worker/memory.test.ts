@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterAll, expect, test } from 'vitest'
-import { jobClass, openWorld, performed } from '../support/harness.ts'
+import { jobClass, openWorld, performed, until } from '../support/harness.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
@@ -44,6 +44,6 @@ test.each([0, 20])('nothing of its arguments is held when a job has ended (defer
   const before = heldMb()
   await run(8, 5 * MEGABYTE)
   expect(lengths).toEqual([10, 10, ...Array(8).fill(5 * MEGABYTE)])
-  // Less than one copy of one job's arguments.
-  expect(heldMb() - before).toBeLessThan(4)
+  // Less than one copy of one job's arguments. The engine gives buffers back in the background.
+  await until(async () => heldMb() - before < 4, 'nothing is held')
 })
