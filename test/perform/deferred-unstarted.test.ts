@@ -51,10 +51,10 @@ test('jobs of a round that can be neither written nor started run again when the
   const ids = await Promise.all(Array.from({ length: 3 }, () => enqueue(CountJob)))
   const isLost = next('lane_lost')
   const areDropped = next('outcome_lost', ids.length)
-  const isRefused = next('claim_failed', 2)
   await using _capsule = await world.start({ jobs: [CountJob], ...LONG_ROUND })
   expect((await isLost)[0]?.error).toMatchObject({ message: 'not at all' })
   await areDropped
+  const isRefused = next('claim_failed', 2)
   // Their next start comes before their bodies.
   expect((await isRefused).map(messageOf)).toEqual(['not at all', 'not at all'])
   expect(timesRun()).toEqual([1, 1, 1])
@@ -71,13 +71,13 @@ test('jobs of a round that finds no room are started when there is some, and run
   const ids = await Promise.all(Array.from({ length: 3 }, () => enqueue(CountJob)))
   const losses = record('lane_lost')
   const isKept = next('outcome_write_failed', 2)
-  const isRefused = next('claim_failed')
   await using _capsule = await world.start({ jobs: [CountJob], ...LONG_ROUND })
   expect(await isKept).toMatchObject([
     { jobs: 3, attempt: 1, error: { code: DISK_FULL } },
     { jobs: 3, attempt: 2, error: { code: DISK_FULL } },
   ])
   expect(await advisoryLocks(world)).toHaveLength(3)
+  const isRefused = next('claim_failed')
   // What comes now does not begin before its start is written.
   const late = await enqueue(CountJob)
   expect((await isRefused).map(messageOf)).toEqual(['no room'])
