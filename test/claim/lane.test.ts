@@ -11,6 +11,7 @@ import {
   openWorld,
   performed,
   record,
+  terminate,
   until,
 } from '../support/harness.ts'
 import { RubyWorker } from '../support/ruby-worker.ts'
@@ -20,11 +21,6 @@ afterAll(() => world.close())
 beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
 
 const EchoJob = jobClass('EchoJob', () => {})
-const terminate = (name: string) =>
-  world.sql(
-    'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()',
-    [name],
-  )
 
 test('a lane that is terminated takes back the locks of its running jobs, whose results are written [GJ-042]', async () => {
   const gate = new Gate()
@@ -33,7 +29,7 @@ test('a lane that is terminated takes back the locks of its running jobs, whose 
   const id = await enqueue(GateJob)
   const job = await gate.entered
   const [lost, restored] = [next('lane_lost'), next('lane_restored')]
-  await terminate('GoodJob::Lane')
+  await terminate(world, 'GoodJob::Lane')
   expect((await lost)[0]).toMatchObject({ heldLocks: 1 })
   expect((await restored)[0]).toMatchObject({ keptLocks: 1, lostLocks: 0 })
   expect(await advisoryLocks(world)).toEqual([jobLockKey(id)])
@@ -133,7 +129,8 @@ test('a hundred jobs survive a terminated backend every few milliseconds: each s
   for (let index = 0; index < 100; index++) await enqueue(BusyJob)
   const names = ['GoodJob::Lane', 'GoodJob::Completer', 'GoodJob::Notifier', 'GoodJob::Capsule', 'GoodJob::Process']
   const isOver = async () => (await world.sql('SELECT FROM good_jobs WHERE finished_at IS NULL LIMIT 1')).length === 0
-  for (let round = 0; round < 40 && !(await isOver()); round++) await terminate(names[round % names.length] ?? '')
+  for (let round = 0; round < 40 && !(await isOver()); round++)
+    await terminate(world, names[round % names.length] ?? '')
   await until(isOver, 'all jobs finished')
   await capsule.shutdown()
   expect(overlaps).toEqual([])

@@ -1,7 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { advisoryKey, jobLockKey } from '../../src/sql/advisory-lock.ts'
-import { advisoryLocks, ago, enqueue, Gate, jobClass, next, openWorld, performed, until } from '../support/harness.ts'
+import {
+  advisoryLocks,
+  ago,
+  enqueue,
+  Gate,
+  jobClass,
+  next,
+  noLocks,
+  openWorld,
+  performed,
+  until,
+} from '../support/harness.ts'
 import { RubyWorker } from '../support/ruby-worker.ts'
 
 const world = await openWorld()
@@ -36,7 +47,7 @@ test('a running job has its advisory lock, its owner and the process row; afterw
   const done = performed(id)
   gate.open()
   await done
-  await until(async () => (await advisoryLocks(world)).length === 0, 'no advisory lock')
+  await noLocks(world)
   expect(await world.job(id)).toMatchObject({ locked_by_id: null, locked_at: null, lock_type: null })
 })
 
@@ -50,7 +61,7 @@ test('after a thousand jobs no lock is left, not even a second one of the same j
   )
   await world.sql(`NOTIFY good_job, '{}'`)
   await done
-  await until(async () => (await advisoryLocks(world)).length === 0, 'no advisory lock')
+  await noLocks(world)
 })
 
 test('a job whose advisory lock another session holds is not started, and the next one is [GJ-033, GJ-035]', async () => {

@@ -4,10 +4,12 @@ import { Session } from '../../src/sql/session.ts'
 import {
   advisoryLocks,
   ago,
+  backends,
   enqueue,
   Gate,
   jobClass,
   next,
+  noLocks,
   openWorld,
   performed,
   record,
@@ -22,16 +24,11 @@ afterAll(() => world.close())
 beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
 
 const EchoJob = jobClass('EchoJob', () => undefined)
-const pidsOf = (name: string) =>
-  world.sql<{ pid: number }>(
-    'SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()',
-    [name],
-  )
 const terminate = async (name: string): Promise<void> => {
-  const pids = (await pidsOf(name)).map(({ pid }) => pid)
+  const pids = (await backends(world, name)).map(({ pid }) => pid)
   expect(pids.length).toBeGreaterThan(0)
   await world.sql('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [pids])
-  await until(async () => !(await pidsOf(name)).some(({ pid }) => pids.includes(pid)), `${name} is gone`)
+  await until(async () => !(await backends(world, name)).some(({ pid }) => pids.includes(pid)), `${name} is gone`)
 }
 
 test.each(['GoodJob::Lane', 'GoodJob::Completer', 'GoodJob::Capsule', 'GoodJob::Notifier'])(
@@ -54,7 +51,7 @@ test.each(['GoodJob::Lane', 'GoodJob::Completer', 'GoodJob::Capsule', 'GoodJob::
     gate.open()
     await done
     expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1, locked_by_id: null })
-    await until(async () => (await advisoryLocks(world)).length === 0, 'no lock left')
+    await noLocks(world)
   },
 )
 
@@ -139,7 +136,7 @@ test.each(['statement', 'answer'] as const)(
     await Promise.all([torn, done])
     expect(await world.sql('SELECT FROM good_jobs WHERE finished_at IS NOT NULL AND error IS NULL')).toHaveLength(21)
     expect(await world.sql('SELECT FROM good_job_executions WHERE finished_at IS NULL')).toEqual([])
-    await until(async () => (await advisoryLocks(world)).length === 0, 'no lock left')
+    await noLocks(world)
     await capsule.shutdown()
   },
 )
@@ -163,7 +160,7 @@ test('a claim that is cancelled half-way keeps no advisory lock of what it did n
   await until(isWaiting, 'the claim has the advisory lock and waits for the execution')
   const failed = next('claim_failed')
   await world.sql('SELECT pg_cancel_backend(pid) FROM unnest($1::int[]) AS pid', [
-    (await pidsOf('GoodJob::Lane')).map(({ pid }) => pid),
+    (await backends(world, 'GoodJob::Lane')).map(({ pid }) => pid),
   ])
   expect(String((await failed)[0]?.error)).toMatch(/canceling statement/)
   const done = performed(id)

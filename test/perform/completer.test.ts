@@ -10,6 +10,7 @@ import {
   openWorld,
   performed,
   record,
+  terminate,
   until,
 } from '../support/harness.ts'
 
@@ -18,10 +19,6 @@ afterAll(() => world.close())
 beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
 
 const EchoJob = jobClass('EchoJob', () => {})
-const terminateCompleter = () =>
-  world.sql(
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'GoodJob::Completer' AND datname = current_database()`,
-  )
 
 test('outcomes that wait for a row while their session is terminated are written by the next one, once [GJ-089]', async () => {
   const gate = new Gate()
@@ -43,7 +40,7 @@ test('outcomes that wait for a row while their session is terminated are written
     'the flush waits for the row',
   )
   const failed = next('outcome_write_failed')
-  await terminateCompleter()
+  await terminate(world, 'GoodJob::Completer')
   expect((await failed)[0]).toMatchObject({ jobs: 1, attempt: 1 })
   expect(await advisoryLocks(world)).toHaveLength(1)
   const done = performed(id)
@@ -128,7 +125,7 @@ test('an outcome waits while its role may not connect, and is not taken for refu
   const id = await enqueue(GateJob)
   await gate.entered
   await world.sql(`ALTER ROLE ${role} NOLOGIN`)
-  await terminateCompleter()
+  await terminate(world, 'GoodJob::Completer')
   const failed = next('outcome_write_failed', 2)
   const done = performed(id)
   gate.open()

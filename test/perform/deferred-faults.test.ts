@@ -1,6 +1,18 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { refuseUpdates, startWorkerProcess } from '../support/faults.ts'
-import { advisoryLocks, enqueue, Gate, jobClass, next, openWorld, performed, until } from '../support/harness.ts'
+import {
+  advisoryLocks,
+  backends,
+  enqueue,
+  Gate,
+  jobClass,
+  next,
+  noLocks,
+  openWorld,
+  performed,
+  terminate,
+  until,
+} from '../support/harness.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
@@ -8,11 +20,6 @@ beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_pr
 
 const LONG_ROUND = { deferStart: 60_000 }
 const EchoJob = jobClass('EchoJob', () => {})
-const laneBackends = () =>
-  world.sql<{ pid: number; state: string }>(
-    `SELECT pid, state FROM pg_stat_activity WHERE application_name = 'GoodJob::Lane' AND datname = current_database()`,
-  )
-const noLocks = () => until(async () => (await advisoryLocks(world)).length === 0, 'no advisory lock')
 
 test('a body that blocks the event loop is started from outside of it, and keeps its lock', async () => {
   const worker = await startWorkerProcess(world.url, { deferStart: 5 })
@@ -29,7 +36,7 @@ test('a body that blocks the event loop is started from outside of it, and keeps
   await until(async () => (await world.job(id)).performed_at !== null, 'the start is written')
   expect(hasEnded).toBe(false)
   expect(await world.job(id)).toMatchObject({ locked_by_id: worker.processId, executions_count: 1 })
-  expect((await laneBackends()).map(({ state }) => state)).toEqual(['idle'])
+  expect((await backends(world, 'GoodJob::Lane')).map(({ state }) => state)).toEqual(['idle'])
   expect(await advisoryLocks(world)).toHaveLength(1)
   await isEnded
   await until(async () => (await world.job(id)).finished_at !== null, 'the end is written')
@@ -43,7 +50,7 @@ test('a worker that is killed within a round leaves its job as it was', async ()
   const id = await enqueue(HangJob)
   expect(await worker.line('started')).toBe(id)
   await worker.kill()
-  await noLocks()
+  await noLocks(world)
   expect(await world.job(id)).toMatchObject({ performed_at: null, executions_count: null, locked_by_id: null })
   expect(await world.executions(id)).toEqual([])
   const done = performed(id)
@@ -60,7 +67,7 @@ test('a round whose session is ended runs its jobs again; the results of the fir
   const id = await enqueue(GateJob)
   const first = await gates[0]?.entered
   const isRestored = next('lane_restored')
-  for (const { pid } of await laneBackends()) await world.sql('SELECT pg_terminate_backend($1)', [pid])
+  await terminate(world, 'GoodJob::Lane')
   await isRestored
   expect(first?.signal.aborted).toBe(true)
   const isDropped = next('outcome_lost')
@@ -71,7 +78,7 @@ test('a round whose session is ended runs its jobs again; the results of the fir
   gates[1]?.open()
   await done
   expect(await world.executions(id)).toHaveLength(1)
-  await noLocks()
+  await noLocks(world)
 })
 
 /** No outcome is written together with its start while this lasts. */
@@ -83,7 +90,7 @@ const refusingRounds = async (work: () => Promise<void>): Promise<void> => {
     })
     await work()
   }
-  await noLocks()
+  await noLocks(world)
 }
 
 test('outcomes that a round cannot write are written one by one', () =>
@@ -118,10 +125,10 @@ test("a DBA's idle_in_transaction_session_timeout does not end a round", async (
   await using _capsule = await world.start({ jobs: [GateJob], ...LONG_ROUND })
   const id = await enqueue(GateJob)
   await gate.entered
-  const [before] = await laneBackends()
+  const [before] = await backends(world, 'GoodJob::Lane')
   // The time that the server would have given it, and more, passes on the server itself.
   await world.sql('SELECT pg_sleep(0.3)')
-  expect(await laneBackends()).toEqual([{ ...before, state: 'idle in transaction' }])
+  expect(await backends(world, 'GoodJob::Lane')).toEqual([{ ...before, state: 'idle in transaction' }])
   const done = performed(id)
   gate.open()
   await done
@@ -147,6 +154,6 @@ test('a shutdown that does not wait starts and frees the jobs of an open round',
   await gate.entered
   await capsule.shutdown({ timeout: 0 })
   expect(await world.job(id)).toMatchObject({ finished_at: null, locked_by_id: null })
-  await noLocks()
+  await noLocks(world)
   expect(await world.sql('SELECT id FROM good_job_processes')).toEqual([])
 })

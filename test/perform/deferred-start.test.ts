@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { Batch } from '../../src/index.ts'
-import { advisoryLocks, enqueue, Gate, jobClass, next, openWorld, performed, until } from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, noLocks, openWorld, performed, until } from '../support/harness.ts'
 import { type LockStrategy, RubyWorker } from '../support/ruby-worker.ts'
 
 const world = await openWorld()
@@ -53,7 +53,7 @@ test.each<[string, () => unknown]>([
   const classic = await rowsOf(0, body)
   expect(deferred).toEqual(classic)
   expect(deferred.job).toMatchObject({ executions_count: 1, locked_by_id: null, locked_at: null, lock_type: null })
-  await until(async () => (await advisoryLocks(world)).length === 0, 'no advisory lock')
+  await noLocks(world)
 })
 
 test('while its round is open a job looks untouched, and no worker of any strategy takes it [GJ-030, GJ-031, GJ-032]', async () => {
@@ -211,5 +211,5 @@ test('a thousand jobs on two lanes run once each and leave no lock', async () =>
   )
   expect(counts).toEqual({ jobs: 1_000, most: 1 })
   expect(await world.sql('SELECT count(*)::int AS rows FROM good_job_executions')).toEqual([{ rows: 1_000 }])
-  await until(async () => (await advisoryLocks(world)).length === 0, 'no advisory lock')
+  await noLocks(world)
 })

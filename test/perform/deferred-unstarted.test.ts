@@ -2,13 +2,16 @@ import { afterAll, beforeEach, expect, test } from 'vitest'
 import { refuseUpdates, startWorkerProcess } from '../support/faults.ts'
 import {
   advisoryLocks,
+  backends,
   enqueue,
   Gate,
   jobClass,
   next,
+  noLocks,
   openWorld,
   performed,
   record,
+  terminate,
   until,
 } from '../support/harness.ts'
 
@@ -19,13 +22,6 @@ beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_pr
 const LONG_ROUND = { deferStart: 60_000, pollInterval: 0.1 }
 const DISK_FULL = '53100'
 const noRoom = () => refuseUpdates(world, { message: 'no room', code: DISK_FULL })
-const noLocks = () => until(async () => (await advisoryLocks(world)).length === 0, 'no advisory lock')
-const laneStates = async (): Promise<string[]> => {
-  const rows = await world.sql<{ state: string }>(
-    `SELECT state FROM pg_stat_activity WHERE application_name = 'GoodJob::Lane' AND datname = current_database()`,
-  )
-  return rows.map(({ state }) => state)
-}
 const messageOf = ({ error }: { error: unknown }) => (error as Error).message
 
 /** A class that counts how often each job ran. */
@@ -42,7 +38,7 @@ const expectDoneOnce = async (...ids: string[]) => {
     expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1, locked_by_id: null })
     expect(await world.executions(id)).toMatchObject([{ error: null }])
   }
-  await noLocks()
+  await noLocks(world)
 }
 
 test('jobs of a round that can be neither written nor started run again when they can be, and not before', async () => {
@@ -141,7 +137,10 @@ test('a body that blocks the event loop while its start finds no room keeps its 
     hasEnded = true
   })
   const [lock] = await advisoryLocks(world)
-  await until(async () => (await laneStates()).every((state) => state === 'idle'), 'the transaction is over')
+  await until(
+    async () => (await backends(world, 'GoodJob::Lane')).every(({ state }) => state === 'idle'),
+    'the transaction is over',
+  )
   expect(hasEnded).toBe(false)
   await isEnded
   expect(await advisoryLocks(world)).toEqual([lock])
@@ -161,9 +160,7 @@ test('jobs that wait for room in a session that is ended run again', async () =>
   await isKept
   const isDropped = next('outcome_lost')
   const isRestored = next('lane_restored')
-  await world.sql(
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'GoodJob::Lane' AND datname = current_database()`,
-  )
+  await terminate(world, 'GoodJob::Lane')
   await Promise.all([isDropped, isRestored])
   const isDone = performed(id)
   await refusal[Symbol.asyncDispose]()
@@ -182,7 +179,7 @@ test('a shutdown does not wait for room longer than its timeout, and leaves the 
     await isKept
     await capsule.shutdown({ timeout: 0.2 })
     expect(await world.job(id)).toMatchObject({ performed_at: null, locked_by_id: null })
-    await noLocks()
+    await noLocks(world)
     expect(await world.sql('SELECT id FROM good_job_processes')).toEqual([])
   }
   const isDone = performed(id)

@@ -218,6 +218,22 @@ export const advisoryLocks = async (world: World): Promise<string[]> =>
     )
   ).map(({ key }) => key)
 
+/** Resolves when nobody holds an advisory lock in the database of `world`. */
+export const noLocks = (world: World): Promise<void> =>
+  until(async () => (await advisoryLocks(world)).length === 0, 'no advisory lock')
+
+/** Server processes of the sessions with this application_name in the database of `world`. */
+export const backends = ({ sql }: World, name: string): Promise<{ pid: number; state: string }[]> =>
+  sql('SELECT pid, state FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()', [name])
+
+/** Ends these sessions as an administrator does; they may still be on their way out when it resolves. */
+export const terminate = async ({ sql }: World, name: string): Promise<void> => {
+  await sql(
+    'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()',
+    [name],
+  )
+}
+
 /** A job class made for one test: `perform` is the function given. */
 export const jobClass = (
   name: string,

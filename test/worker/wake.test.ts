@@ -9,6 +9,7 @@ import {
   performed,
   record,
   sendMessage,
+  terminate,
   type World,
 } from '../support/harness.ts'
 
@@ -77,9 +78,7 @@ describe('notifications alone', () => {
   test('a listener that was cut off looks at everything when it is back [GJ-026]', async () => {
     await using _capsule = await world.start({ jobs: [Echo], pollInterval: -1 })
     const listening = next('notifier_listen')
-    await world.sql(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'GoodJob::Notifier' AND datname = current_database()`,
-    )
+    await terminate(world, 'GoodJob::Notifier')
     const done = next('perform_job')
     await world.insert({ job_class: 'Echo' })
     await listening
