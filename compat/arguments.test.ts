@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Adapter } from '../dist/index.js'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
-import { vectors } from '../test/support/shared.ts'
+import { vectors } from '../test/support/vectors.ts'
 import { startNodeWorker } from './node-worker.ts'
 import { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'

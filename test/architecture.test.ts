@@ -159,6 +159,19 @@ describe('code', () => {
 })
 
 describe('the repository', () => {
+  test('stands alone: no path in it leads out of it', () => {
+    expect(files.flatMap(pathsThatLeave)).toEqual([])
+  })
+
+  test('a path that leads out is seen in each form', () => {
+    // In pieces, as below.
+    const up = '..'
+    const text = (code: string) => pathsThatLeave({ path: 'test/support/a.ts', text: code })
+    expect(text(`new URL('${up}/${up}/schema.sql')\njoin(here, '${up}', '${up}', 'src')\n...rest\n1../2`)).toEqual([])
+    expect(text(`new URL('${up}/${up}/${up}/data/')`)).toEqual([`test/support/a.ts: ${up}/${up}/${up}/data/`])
+    expect(text(`join(here, '${up}', '${up}/${up}', 'data')`)).toEqual([`test/support/a.ts: ${up}/${up}/${up}/data`])
+  })
+
   // In pieces, so that this file does not find itself.
   const words = [
     ['/wo', 'rk/'],
@@ -180,6 +193,15 @@ describe('the repository', () => {
     expect(linesWith(texts, new RegExp(word.replaceAll('.', '\\.'), 'i'))).toEqual([])
   })
 })
+
+/** The relative paths of a file's text, also those in arguments of `join`, that lead out of the repository. */
+function pathsThatLeave({ path, text }: { path: string; text: string }): string[] {
+  const joined = text.replaceAll(/(?<=\.\.\/?)['"],\s*['"]/g, '/')
+  return [...joined.matchAll(/(?<![\w./])(?:\.\.\/+)+[\w./-]*/g)]
+    .map(([relativePath]) => relativePath)
+    .filter((relativePath) => join(dirname(path), relativePath).startsWith('..'))
+    .map((relativePath) => `${path}: ${relativePath}`)
+}
 
 const linesWith = (among: readonly { path: string; code: string }[], pattern: RegExp): string[] =>
   among.flatMap(({ path, code }) =>

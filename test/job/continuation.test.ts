@@ -4,7 +4,7 @@ import { Job } from '../../src/job/base.ts'
 import type { Step } from '../../src/job/continuation-step.ts'
 import { jobToText } from '../../src/job/serialization.ts'
 import { type Attempt, type ExecutionResult, execute } from '../../src/perform/execution.ts'
-import { vectors } from '../support/shared.ts'
+import { vectors } from '../support/vectors.ts'
 import { attemptOf, context, eventsDuring, NOW, nextAttempt, perform, storedParams } from './fixtures.ts'
 
 /** A class of jobs with steps, whose body is `body`. */

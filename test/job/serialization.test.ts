@@ -7,7 +7,7 @@ import { kwargs, symbolKeys } from '../../src/serialize/arguments.ts'
 import { parseJobData, stringifyJobData } from '../../src/serialize/job-data.ts'
 import { RAILS_VERSIONS, type RailsVersion } from '../../src/serialize/rails-version.ts'
 import { sym } from '../../src/serialize/ruby-values.ts'
-import { vectors } from '../support/shared.ts'
+import { vectors } from '../support/vectors.ts'
 import { attemptOf, context, NOW, perform, storedParams } from './fixtures.ts'
 
 class NetworkError extends Error {}

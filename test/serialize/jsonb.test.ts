@@ -3,7 +3,7 @@ import { deserializeArguments, serializeArguments } from '../../src/serialize/ar
 import { parseJobData, stringifyJobData } from '../../src/serialize/job-data.ts'
 import { RubyFloat } from '../../src/serialize/ruby-values.ts'
 import { createDatabase } from '../support/postgres.ts'
-import { vectors } from '../support/shared.ts'
+import { vectors } from '../support/vectors.ts'
 import { canonical } from './canonical.ts'
 
 const database = await createDatabase({ template: 'empty' })

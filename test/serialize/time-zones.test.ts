@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { RAILS_VERSIONS, type RailsVersion } from '../../src/serialize/rails-version.ts'
 import { ianaTimeZone, isTimeZone } from '../../src/serialize/time-zones.ts'
-import { vectors } from '../support/shared.ts'
+import { vectors } from '../support/vectors.ts'
 
 describe('ianaTimeZone', () => {
   test('maps every name of Rails 8.1 to the zone Rails 8.1 gives it, and the runtime knows it [AJ-087]', () => {

@@ -4,7 +4,7 @@ import { deserializeArguments, serializeArguments } from '../../src/serialize/ar
 import { parseJobData, stringifyJobData } from '../../src/serialize/job-data.ts'
 import { type JsonValue, parseJson } from '../../src/serialize/json.ts'
 import { RAILS_VERSIONS, type RailsVersion } from '../../src/serialize/rails-version.ts'
-import { vectors } from '../support/shared.ts'
+import { vectors } from '../support/vectors.ts'
 import { canonical } from './canonical.ts'
 import { comparable, rubyClass, rubyInspect } from './ruby-inspect.ts'
 

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { vectors } from './shared.ts'
+import { vectors } from './vectors.ts'
 
 /** A GoodJob version whose tables are recorded in the vectors. */
 export const SCHEMA_VERSIONS = ['4.0.0', '4.9.3', '4.14.2', '4.19.2', '4.20.0', '4.23.1'] as const
