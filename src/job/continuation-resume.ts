@@ -23,7 +23,8 @@ export const continueJob = async (job: Job, next: Next): Promise<void> => {
   }
 }
 
-// Unlike Active Job nothing is added to exception_executions: a key per cursor would grow for ever.
+// Unlike Active Job nothing is added to exception_executions: a key per cursor would grow for ever. Rails 8.1 adds the text of the
+// interrupt or, for an error, the inspected hash of it, later versions the bare message; what they wrote is kept as it is.
 const resume = async (job: Job, cause: unknown): Promise<void> => {
   const { maxResumptions, resumeOptions } = job.jobConstructor
   if (maxResumptions !== null && continuationOf(job).resumptions >= maxResumptions) {

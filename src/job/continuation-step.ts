@@ -17,14 +17,20 @@ export class Step {
   /** Whether an earlier execution began this step. */
   readonly isResumed: boolean
   readonly #start: unknown
+  readonly #assertStorable: (cursor: unknown) => void
   readonly #checkpoint: () => void
   #cursor: unknown
 
-  constructor(name: string, cursor: unknown, options: { isResumed: boolean; checkpoint: () => void }) {
+  constructor(
+    name: string,
+    cursor: unknown,
+    options: { isResumed: boolean; assertStorable: (cursor: unknown) => void; checkpoint: () => void },
+  ) {
     this.name = name
     this.isResumed = options.isResumed
     this.#start = cursor
     this.#cursor = cursor
+    this.#assertStorable = options.assertStorable
     this.#checkpoint = options.checkpoint
   }
 
@@ -38,8 +44,12 @@ export class Step {
     return !isDeepStrictEqual(this.#start, this.#cursor)
   }
 
-  /** Moves the cursor; leaves the job here when the worker is stopping. */
+  /**
+   * Moves the cursor; leaves the job here when the worker is stopping. A cursor that cannot be stored throws SerializationError and
+   * the one before stays, so that the job can still be resumed there.
+   */
   set(cursor: unknown): void {
+    this.#assertStorable(cursor)
     this.#cursor = cursor
     this.#checkpoint()
   }
@@ -51,6 +61,8 @@ export class Step {
 
   /** Leaves the job here when the worker is stopping. */
   checkpoint(): void {
+    // An array may have been changed in place.
+    this.#assertStorable(this.#cursor)
     this.#checkpoint()
   }
 }

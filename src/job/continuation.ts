@@ -48,17 +48,20 @@ export class Continuation {
     { body, start = null, isolated = false }: StepOptions & { body?: StepBody | undefined },
   ): Promise<void> {
     this.rethrowInterrupt()
+    // Before anything is left or begun: a step that nobody can run must not become the one to resume at.
+    const run = body ?? (this.completed.includes(name) ? undefined : methodOf(this.#job, name))
     if (this.isAdvanced) this.checkpoint()
     this.#validate(name)
     this.#encountered.push(name)
-    if (this.completed.includes(name)) {
+    if (run === undefined || this.completed.includes(name)) {
       events.emit('step_skipped', { ...jobEvent(this.#job), step: name })
       return
     }
     this.#isIsolating ||= isolated
     if (this.#isIsolating && this.isAdvanced) this.#leave('isolating')
+    if (this.current === null) this.#assertStorable(start)
     this.current ??= this.#makeStep(name, start, false)
-    await this.#run(this.current, body ?? methodOf(this.#job, name))
+    await this.#run(this.current, run)
   }
 
   /** Leaves the job when the worker wants it to stop. */
@@ -106,13 +109,16 @@ export class Continuation {
   }
 
   #makeStep(name: string, cursor: unknown, isResumed: boolean): Step {
-    return new Step(name, cursor, { isResumed, checkpoint: () => this.#checkpointAt() })
+    return new Step(name, cursor, {
+      isResumed,
+      assertStorable: (moved) => this.#assertStorable(moved),
+      checkpoint: () => this.checkpoint(),
+    })
   }
 
-  #checkpointAt(): void {
-    // A cursor that cannot be stored must fail where it is set, not in the retry that would store it.
-    serializeCursor(this.current?.cursor ?? null, this.#job[STATE].run.railsVersion)
-    this.checkpoint()
+  /** A cursor that cannot be stored must fail where it is set, not in the retry that would store it. */
+  #assertStorable(cursor: unknown): void {
+    serializeCursor(cursor ?? null, this.#job[STATE].run.railsVersion)
   }
 
   // Rails main reads a cursor as it reads arguments; 8.1 takes the JSON as it is.

@@ -183,6 +183,23 @@ describe('the order of steps [AJ-081]', () => {
     expect(result.error?.text).toContain(text)
   })
 
+  test('a step that nobody can run does not become the one to resume at, nor hide behind an interrupt', async () => {
+    const StepJob = declareJob(async (job) => {
+      await job.step('one', nothing)
+      await job.step('renamed')
+    })
+    StepJob.retryOn(InvalidStepError, { wait: 60 })
+    const result = await perform(new StepJob(), {}, stopAfter(0))
+    expect(result).toMatchObject({ outcome: 'retried', cause: expect.any(InvalidStepError) })
+    expect(progressOf(result)).toEqual({ continuation: { completed: ['one'] }, resumptions: 0 })
+  })
+
+  test('a completed step may have lost its method', async () => {
+    const StepJob = declareJob((job) => job.step('gone'))
+    const result = await execute(resumed(new StepJob(), { continuation: { completed: ['gone'] } }), context())
+    expect(result).toMatchObject({ outcome: 'succeeded' })
+  })
+
   test('may have completed steps that are no longer reached', async () => {
     const StepJob = declareJob((job) => job.step('one', nothing))
     const result = await execute(resumed(new StepJob(), { continuation: { completed: ['one', 'gone'] } }), context())

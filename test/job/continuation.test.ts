@@ -129,6 +129,25 @@ describe('the stored progress', () => {
     expect(result).toMatchObject({ outcome: 'unhandled', cause: expect.any(SerializationError) })
   })
 
+  test('a cursor that cannot be stored leaves the one before: the job resumes there', async () => {
+    const StepJob = declareJob((job) =>
+      job.step('import', (step) => {
+        step.set(41)
+        step.set({ page: new Date() })
+      }),
+    )
+    const result = await perform(new StepJob())
+    expect(progressOf(result)).toEqual({ continuation: { completed: [], current: ['import', 41] }, resumptions: 0 })
+  })
+
+  test('a cursor that cannot be stored is no start of a step: the retry can be written', async () => {
+    const StepJob = declareJob((job) => job.step('import', () => {}, { start: new Map() }))
+    StepJob.retryOn(SerializationError, { wait: 60 })
+    const result = await perform(new StepJob())
+    expect(result).toMatchObject({ outcome: 'retried', cause: expect.any(SerializationError) })
+    expect(progressOf(result)).toEqual({ continuation: { completed: [] }, resumptions: 0 })
+  })
+
   test('a cursor for Rails main may be any argument [AJ-083]', async () => {
     const dates: unknown[] = []
     const StepJob = declareJob((job) =>
