@@ -102,6 +102,13 @@ export const candidates = (
   return selector.isOrdered ? statement.inTurn(columns, queues) : statement.merged(columns, queues)
 }
 
+/**
+ * A literal in the text, so each one is a prepared statement of its own for as long as the session lasts: the few limits above the
+ * configured one are powers of two.
+ */
+const selectLimit = ({ selectLimit, limit }: CandidateOptions): number =>
+  limit <= selectLimit ? selectLimit : 2 ** Math.ceil(Math.log2(limit))
+
 /** The pieces of the statement; values that several of them name are numbered once. */
 class CandidateQuery {
   readonly #facts: Facts
@@ -114,7 +121,7 @@ class CandidateQuery {
     this.#facts = facts
     this.#options = options
     this.#parameters = parameters
-    this.#selectLimit = Math.max(options.selectLimit, options.limit)
+    this.#selectLimit = selectLimit(options)
     this.#isWaiting = `finished_at IS NULL AND locked_by_id IS NULL
     AND scheduled_at <= ${parameters.add(options.dueUntil, facts.timestampType)}
     AND job_class = ANY (${parameters.add(options.jobClasses, 'text[]')})${options.honoursPauses ? notPaused(options, parameters) : ''}`

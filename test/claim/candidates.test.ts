@@ -4,6 +4,8 @@ import { Lane } from '../../src/claim/lane.ts'
 import { parseSelector } from '../../src/claim/queue-string.ts'
 import type { Position, QueueSelector } from '../../src/sql/claim-candidates.ts'
 import { Database } from '../../src/sql/database.ts'
+import { claim } from '../../src/sql/jobs-claim.ts'
+import type { Queryable } from '../../src/sql/types.ts'
 import { createClock } from '../../src/time.ts'
 import { openWorld } from '../support/harness.ts'
 
@@ -213,4 +215,19 @@ test('a lane claims exactly what fell due after a time, or ever, and sorts befor
       { numRuns: Number(process.env.CLAIM_RUNS ?? 80) },
     )
   })
+})
+
+test('limits above queueSelectLimit make few prepared statements', async () => {
+  const session = await world.database.connect()
+  const facts = await world.adapter.database.facts()
+  for (let limit = 1; limit <= 33; limit++) {
+    const now = clock.timestamp()
+    const options = { selector: { kind: 'all' }, jobClasses: ['EchoJob'], sort: 'created_at', dueUntil: now } as const
+    const claimed = { processId: PROCESS_ID, now, runningIds: [], releaseKeys: [] }
+    await claim(session as Queryable, facts, { ...options, ...claimed, selectLimit: 4, limit })
+  }
+  const { rows } = await session.query(
+    `SELECT statement ~ 'LIMIT (4|8|16|32|64)\\s' AS is_power FROM pg_prepared_statements`,
+  )
+  expect(rows).toEqual(Array(5).fill({ is_power: true }))
 })
