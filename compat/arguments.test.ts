@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Adapter } from '../dist/index.js'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { vectors } from '../test/support/vectors.ts'
 import { startNodeWorker } from './node-worker.ts'
@@ -101,10 +102,12 @@ describeWithRuby('arguments of a job', () => {
       }
     })
 
-    afterAll(async () => {
-      await app.stop()
-      await database.drop()
-    })
+    afterAll(
+      inTurn(
+        () => app.stop(),
+        () => database.drop(),
+      ),
+    )
 
     test('are refused by Postgres when they hold a NUL', () => {
       expect(refused).toEqual([WITH_NUL])

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter } from '../dist/index.js'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { goodJob, type NodeWorker, startNodeWorker } from './node-worker.ts'
 import { RailsApp, type RailsWeb } from './rails-app.ts'
@@ -37,11 +38,13 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
       ])
     })
 
-    afterAll(async () => {
-      await adapter.close()
-      await app.stop()
-      await database.drop()
-    })
+    afterAll(
+      inTurn(
+        () => adapter.close(),
+        () => app.stop(),
+        () => database.drop(),
+      ),
+    )
 
     const enqueue = (side: Side, ...members: readonly Member[]) => {
       const name = CLASSES[side]

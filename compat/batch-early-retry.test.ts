@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter, Batch } from '../dist/index.js'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { goodJob, type NodeWorker, startNodeWorker } from './node-worker.ts'
 import { RailsApp } from './rails-app.ts'
@@ -27,11 +28,13 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
       ;[node] = await Promise.all([startNodeWorker(app, { jobs: 'both', options }), app.startWorker()])
     })
 
-    afterAll(async () => {
-      await adapter.close()
-      await app.stop()
-      await database.drop()
-    })
+    afterAll(
+      inTurn(
+        () => adapter.close(),
+        () => app.stop(),
+        () => database.drop(),
+      ),
+    )
 
     /** A batch whose bad member has been discarded, with Ruby's bookkeeping of that held up. */
     const almostDiscarded = async () => {

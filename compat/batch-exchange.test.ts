@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Adapter, Batch, Job, RubyBigDecimal, RubyDate, RubyDuration, RubyTimeWithZone, sym } from '../dist/index.js'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { createBatch, fillBatch, type Member, type Side, type Wanted } from './batch-making.ts'
 import { describeValue } from './node-batch-jobs.ts'
@@ -72,11 +73,13 @@ describeWithRuby('a batch that both languages work on', () => {
     node = (await Promise.all(workers))[0]
   })
 
-  afterAll(async () => {
-    await adapter.close()
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => adapter.close(),
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const create = (by: Side, wanted: Wanted, properties?: Record<string, unknown>): Promise<string> =>
     createBatch(app, by, { description: DESCRIPTION, ...wanted }, properties)

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter, Batch } from '../dist/index.js'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { type NodeWorker, startNodeWorker } from './node-worker.ts'
 import { RailsApp, type RailsWeb } from './rails-app.ts'
@@ -32,11 +33,13 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)('on_success that GoodJob %s 
     ])
   })
 
-  afterAll(async () => {
-    await adapter.close()
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => adapter.close(),
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const recoveryOf = async (batch: TestBatch): Promise<string> => {
     const { recovery } = await (await Batch.find(batch.id, adapter)).status()

@@ -1,5 +1,6 @@
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { startNodeWorker } from './node-worker.ts'
 import { RailsApp } from './rails-app.ts'
@@ -79,10 +80,12 @@ describeWithRuby(
       ])
     })
 
-    afterAll(async () => {
-      await app.stop()
-      await database.drop()
-    })
+    afterAll(
+      inTurn(
+        () => app.stop(),
+        () => database.drop(),
+      ),
+    )
 
     const runRound = async (client: Client, round: number): Promise<void> => {
       const gate = `round ${round}`

@@ -1,6 +1,7 @@
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter } from '../dist/index.js'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { type NodeWorker, startNodeWorker } from './node-worker.ts'
 import { RailsApp } from './rails-app.ts'
@@ -113,11 +114,13 @@ describeWithRuby('two processes of Ruby and three of Node race for batches', () 
     nodes = [first, second, third]
   })
 
-  afterAll(async () => {
-    await adapter.close()
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => adapter.close(),
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const roundOf = (kind: Kind, number: number): Round => {
     const [goods, bads] = kind === FIRST_KIND ? [2 + (number % 7), 0] : [1 + (number % 3), 1 + (number % 4)]

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter } from '../dist/index.js'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { goodJob, type NodeWorker, startNodeWorker } from './node-worker.ts'
 import { type GoodJobVersion, RailsApp, type RailsWeb } from './rails-app.ts'
@@ -79,11 +80,13 @@ describeWithRuby.each(VERSIONS)('a batch comes back beside GoodJob %s', (goodJob
     ])
   })
 
-  afterAll(async () => {
-    await adapter.close()
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => adapter.close(),
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const retry = async (way: Case['way'], ids: readonly string[]): Promise<void> => {
     if (way === 'the button for many') {

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { Visitor } from './browser.ts'
 import { startNodeWorker } from './node-worker.ts'
@@ -37,11 +38,13 @@ describeWithRuby.each(SIDES)(
       visitor = await Visitor.arrive(name.toLowerCase())
     })
 
-    afterAll(async () => {
-      await visitor.leave()
-      await app.stop()
-      await database.drop()
-    })
+    afterAll(
+      inTurn(
+        () => visitor.leave(),
+        () => app.stop(),
+        () => database.drop(),
+      ),
+    )
 
     test('leads from the jobs to a job, its retry, the processes and the batches', async () => {
       const batch = await TestBatch.enqueue(app, {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter, Batch, Job } from '../dist/index.js'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import type { Dashboard } from './dashboard.ts'
 import { NodeMemberJob, NodePatientJob, UnknownToRubyJob } from './node-only-jobs.ts'
@@ -32,11 +33,13 @@ describeWithRuby('the dashboard over rows that only Node has written', () => {
     visitor = web.visit()
   })
 
-  afterAll(async () => {
-    await adapter.close()
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => adapter.close(),
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const row = async (id: string) => (await app.pool.query(SELECT_JOB, [id])).rows[0]
 

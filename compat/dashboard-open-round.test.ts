@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter, Capsule, Job } from '../dist/index.js'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import type { Dashboard, MassAction, Page } from './dashboard.ts'
 import { RailsApp } from './rails-app.ts'
@@ -50,11 +51,13 @@ describeWithRuby.each(['advisory', 'skiplocked', 'hybrid'])('the dashboard of an
     Job.queueAdapter = adapter
   })
 
-  afterAll(async () => {
-    await adapter.close()
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => adapter.close(),
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const isStarted = async (id: string): Promise<boolean> => {
     const { rowCount } = await app.pool.query('SELECT FROM good_jobs WHERE id = $1 AND performed_at IS NOT NULL', [id])

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import type { Dashboard } from './dashboard.ts'
 import { startNodeWorker } from './node-worker.ts'
@@ -57,10 +58,12 @@ describeWithRuby.each(SIDES)(
       visitor = web.visit()
     })
 
-    afterAll(async () => {
-      await app.stop()
-      await database.drop()
-    })
+    afterAll(
+      inTurn(
+        () => app.stop(),
+        () => database.drop(),
+      ),
+    )
 
     const memberClass = `${classes}MemberJob`
 

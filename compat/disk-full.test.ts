@@ -5,6 +5,7 @@ import { Adapter, Capsule, events, Job } from '../dist/index.js'
 import { findEmbeddedPostgres, giveAway, serverUser } from '../src/demo/postgres-binaries.ts'
 import { withDatabase } from '../src/demo/postgres-databases.ts'
 import { type PostgresServer, startServer } from '../src/demo/postgres-server.ts'
+import { inTurn } from '../test/support/clean-up.ts'
 import { eventually } from './support/eventually.ts'
 import { describeWithSmallDisk, SmallDisk } from './support/small-disk.ts'
 
@@ -60,11 +61,13 @@ describeWithSmallDisk('a full disk', () => {
     await pool.query(await readFile(new URL('../schema.sql', import.meta.url), 'utf8'))
   })
 
-  afterAll(async () => {
-    await pool.end()
-    await server.stop()
-    disk[Symbol.dispose]()
-  })
+  afterAll(
+    inTurn(
+      () => pool.end(),
+      () => server.stop(),
+      () => disk[Symbol.dispose](),
+    ),
+  )
 
   test('keeps outcomes until there is room, refuses enqueues by name, and loses nothing', async () => {
     const { GatedJob, runs, open } = gated('LongErrorJob', () => {

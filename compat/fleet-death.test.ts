@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { startNodeWorker } from './node-worker.ts'
 import { RailsApp } from './rails-app.ts'
@@ -34,10 +35,12 @@ describeWithRuby('a job whose worker is killed with -9', () => {
     app = await RailsApp.boot({ databaseUrl: database.url })
   })
 
-  afterAll(async () => {
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const startRuby = (strategy: Strategy) =>
     app.startWorker({ queues: QUEUE, threads: 2, env: { GOOD_JOB_LOCK_STRATEGY: strategy } })

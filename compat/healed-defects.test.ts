@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter, Batch, BatchUnprovenError } from '../dist/index.js'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { goodJob, type NodeWorker, startNodeWorker } from './node-worker.ts'
 import { isAtLeast, RailsApp, type RailsWeb, type RailsWorker } from './rails-app.ts'
@@ -43,11 +44,13 @@ describeWithRuby.each(VERSIONS)('beside GoodJob %s, with a process in Node', (go
     ])
   })
 
-  afterAll(async () => {
-    await adapter.close()
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => adapter.close(),
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const enqueue = (members: readonly Member[], options: Omit<BatchOptions, 'members'> = {}) =>
     TestBatch.enqueue(app, { members, ...options })

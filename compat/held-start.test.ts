@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { Wire } from '../test/support/wire.ts'
 import { startNodeWorker } from './node-worker.ts'
@@ -46,11 +47,13 @@ describeWithRuby('an advisory worker in Ruby held up between its look at a job a
     wire = await Wire.start(database.url)
   })
 
-  afterAll(async () => {
-    await app.stop()
-    await wire[Symbol.asyncDispose]()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => app.stop(),
+      () => wire[Symbol.asyncDispose](),
+      () => database.drop(),
+    ),
+  )
 
   // One thread: another one of the same process would take the job, whose lock is free, and is not held up.
   const startRuby = () => app.startWorker({ queues: 'shared', threads: 1, env: { GOOD_JOB_LOCK_STRATEGY: 'advisory' } })

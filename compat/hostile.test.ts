@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { inTurn } from '../test/support/clean-up.ts'
 import { type HostileRow, hostilePayload, hostileRow } from '../test/support/hostile.ts'
 import { insertHostile, JOB_COLUMNS } from '../test/support/hostile-tables.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
@@ -68,10 +69,12 @@ describeWithRuby('hostile rows that Node has worked', () => {
     )
   })
 
-  afterAll(async () => {
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   test(`each list of the dashboard shows them (seed ${SEED}) [GJ-081]`, async () => {
     const failed: string[] = []

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter, Job, performAllLater } from '../dist/index.js'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { CountedJob, MemberJob } from './node-jobs.ts'
 import { type NodeWorker, startNodeWorker } from './node-worker.ts'
@@ -58,11 +59,13 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('on the tables of GoodJob %s', (goodJob
     node = (await Promise.all(workers))[0]
   })
 
-  afterAll(async () => {
-    await adapter.close()
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => adapter.close(),
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const enqueue = async (by: Side, queue: string, name: string, wait?: number): Promise<string> => {
     if (by === 'Node') {

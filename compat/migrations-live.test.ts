@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter, Job } from '../dist/index.js'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { readTables, readVectorTables } from '../test/support/vector-schema.ts'
 import { startNodeWorker } from './node-worker.ts'
@@ -54,12 +55,14 @@ describeWithRuby('the update migrations of GoodJob 4.23.1 on the tables of 4.0.3
     Job.queueAdapter = adapter
   })
 
-  afterAll(async () => {
-    await adapter.close()
-    await after.stop()
-    await before.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => adapter.close(),
+      () => after.stop(),
+      () => before.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const count = async (condition: string): Promise<number> =>
     (await after.pool.query<{ jobs: number }>(`SELECT count(*)::integer AS jobs FROM good_jobs WHERE ${condition}`))

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter, Capsule, cleanupPreservedJobs, events, Job } from '../dist/index.js'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import type { Dashboard } from './dashboard.ts'
 import { RailsApp, type RailsWeb } from './rails-app.ts'
@@ -65,12 +66,14 @@ describeWithRuby('operations on a live fleet', () => {
     await capsule.start()
   })
 
-  afterAll(async () => {
-    await capsule.shutdown()
-    await adapter.close()
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => capsule.shutdown(),
+      () => adapter.close(),
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const row = async (id: string) =>
     (await app.pool.query<Record<string, unknown>>('SELECT * FROM good_jobs WHERE id = $1', [id])).rows[0]

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { startNodeWorker } from './node-worker.ts'
 import { RailsApp } from './rails-app.ts'
@@ -94,10 +95,12 @@ describeWithRuby('the rows of a job', () => {
     for (const side of SIDES) traces.set(side.name, await runScenarios(side))
   })
 
-  afterAll(async () => {
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const runScenarios = async (side: Side): Promise<Map<string, Trace[]>> => {
     const seen = new Map<string, Trace[]>()

@@ -5,6 +5,7 @@ import { Job } from '../src/job/base.ts'
 import { Adapter } from '../src/maintenance/adapter.ts'
 import { jobLockKey } from '../src/sql/advisory-lock.ts'
 import type { Capsule } from '../src/worker/capsule.ts'
+import { inTurn } from '../test/support/clean-up.ts'
 import { runCli, runJson } from '../test/support/cli.ts'
 import { enqueue, Gate, jobClass, next, openWorld, performed, type World } from '../test/support/harness.ts'
 import { PgBouncer } from './support/pgbouncer.ts'
@@ -21,11 +22,13 @@ describeWithPgBouncer('behind PgBouncer in transaction mode', () => {
     adapter = new Adapter({ databaseUrl: pooler.url, poolSize: 6 })
     Job.queueAdapter = adapter
   })
-  afterAll(async () => {
-    await adapter.close()
-    await pooler[Symbol.asyncDispose]()
-    await world.close()
-  })
+  afterAll(
+    inTurn(
+      () => adapter.close(),
+      () => pooler[Symbol.asyncDispose](),
+      () => world.close(),
+    ),
+  )
 
   const Plain = jobClass('Plain', () => undefined)
   const Failing = jobClass('Failing', () => {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter, Job, performAllLater } from '../dist/index.js'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { RailsApp } from './rails-app.ts'
 import { type Trace, traceOf } from './support/rows.ts'
@@ -102,11 +103,13 @@ describeWithRuby('the rows of a job that no worker has touched', () => {
     Job.queueAdapter = adapter
   })
 
-  afterAll(async () => {
-    await adapter.close()
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => adapter.close(),
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const prepare = async ({ of }: Deed): Promise<string> => {
     if (of === undefined) return ''

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { Wire } from '../test/support/wire.ts'
 import { type NodeWorker, startNodeWorker } from './node-worker.ts'
@@ -60,12 +61,14 @@ describeWithRuby('a worker in Node that loses sessions beside an advisory worker
     ])
   })
 
-  afterAll(async () => {
-    await Promise.all([...gates.values()].map((gate) => gate.release()))
-    await app.stop()
-    await wire[Symbol.asyncDispose]()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => Promise.all([...gates.values()].map((gate) => gate.release())),
+      () => app.stop(),
+      () => wire[Symbol.asyncDispose](),
+      () => database.drop(),
+    ),
+  )
 
   test('whose lane ends thirty times: what Ruby took meanwhile Node does not record, and every job succeeds once [GJ-042]', async () => {
     const names = Array.from({ length: 10 }, (_, index) => `member ${index}`)

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { GOOD_JOB_VERSIONS, isAtLeast, RailsApp, type RailsWeb, type RailsWorker } from './rails-app.ts'
 import { type BatchOptions, type BatchState, resultOf, TestBatch, theResult } from './support/batches.ts'
@@ -18,10 +19,12 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     ;[worker, web] = await Promise.all([app.startWorker(), app.startWeb()])
   })
 
-  afterAll(async () => {
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const enqueue = (options: BatchOptions) => TestBatch.enqueue(app, options)
   const callJob = (id: string, call: string) => app.run(`GoodJob::Job.find(args[:id]).${call}; nil`, { id })

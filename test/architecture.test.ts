@@ -152,6 +152,13 @@ describe('code', () => {
     expect(linesWith(sources, /^export \*/)).toEqual([])
   })
 
+  test('cleans up after tests with inTurn, which does all of it, also when a step fails', () => {
+    const tests = files.filter(
+      ({ path }) => /^(test|compat)\/.*\.ts$/.test(path) && path !== 'test/architecture.test.ts',
+    )
+    expect(linesWith(tests, /\bafter(All|Each)\(async\b/)).toEqual([])
+  })
+
   test('has no test that is left out', () => {
     const tests = files.filter(({ path }) => /^test\/.*\.ts$/.test(path) && path !== 'test/architecture.test.ts')
     expect(linesWith(tests, /\b(test|it|describe|suite)(\.\w+)*\.(skip|only|todo|skipIf|runIf|fails)\b/)).toEqual([])

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { describeOptions } from '../src/cli/worker-options.ts'
 import { OPTION_RULES } from '../src/configuration.ts'
+import { inTurn } from './support/clean-up.ts'
 import { Cli, runCli } from './support/cli.ts'
 import { createDatabase, type TestDatabase } from './support/postgres.ts'
 
@@ -52,10 +53,12 @@ describe('TypeScript in the pages', () => {
       if (name !== undefined) await writeFile(join(folder, name), text)
     }
   })
-  afterAll(async () => {
-    await rm(folder, { recursive: true, force: true })
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => rm(folder, { recursive: true, force: true }),
+      () => database.drop(),
+    ),
+  )
 
   test('compiles under strict rules, enqueues, and is worked by the commands beside it', {
     timeout: 60_000,

@@ -6,6 +6,7 @@ import { performAllLater } from '../../src/job/enqueuing.ts'
 import { TestAdapter } from '../../src/job/test-adapter.ts'
 import { RubySymbol } from '../../src/serialize/ruby-values.ts'
 import type { Capsule } from '../../src/worker/capsule.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { jobClass, performed, type World } from '../support/harness.ts'
 import { openBatchWorld, untilSettled } from './scene.ts'
 
@@ -35,10 +36,12 @@ beforeAll(async () => {
   world = await openBatchWorld()
   capsule = await world.start({ jobs: [Member, Told, Child, Parent, Joiner, Failing] })
 })
-afterAll(async () => {
-  await capsule.shutdown()
-  await world.close()
-})
+afterAll(
+  inTurn(
+    () => capsule.shutdown(),
+    () => world.close(),
+  ),
+)
 
 const membersOf = async (batch: Batch): Promise<number> =>
   (await world.sql('SELECT id FROM good_jobs WHERE batch_id = $1', [batch.id])).length

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { checkOptionsOf } from '../../src/batch/context.ts'
 import { sweepBatches } from '../../src/batch/sweep.ts'
 import type { Capsule } from '../../src/worker/capsule.ts'
+import { inTurn } from '../support/clean-up.ts'
 import type { World } from '../support/harness.ts'
 import { rubyDiscard, rubyRetry } from './as-ruby.ts'
 import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
@@ -91,10 +92,12 @@ for (const hasJobsFinishedAt of [true, false]) {
       world = await openBatchWorld({ hasJobsFinishedAt })
       capsule = await world.start({ jobs: [MemberJob, CallbackJob], threads: 5, queues: '-parked' })
     })
-    afterAll(async () => {
-      await capsule.shutdown()
-      await world.close()
-    })
+    afterAll(
+      inTurn(
+        () => capsule.shutdown(),
+        () => world.close(),
+      ),
+    )
 
     test('whatever happens to a batch, it tells what it owes, once, and never too early', async () => {
       await fc.assert(

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
 import type { Capsule } from '../../src/worker/capsule.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { record, type World } from '../support/harness.ts'
 import { rubyBookkeeping, rubyPerform, rubyRetry } from './as-ruby.ts'
 import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
@@ -16,10 +17,12 @@ for (const hasJobsFinishedAt of [true, false]) {
       world = await openBatchWorld({ hasJobsFinishedAt })
       capsule = await world.start({ jobs: [MemberJob, CallbackJob], threads: 10 })
     })
-    afterAll(async () => {
-      await capsule.shutdown()
-      await world.close()
-    })
+    afterAll(
+      inTurn(
+        () => capsule.shutdown(),
+        () => world.close(),
+      ),
+    )
     beforeEach(() => world.sql(`DELETE FROM good_job_processes WHERE state->>'hostname' = 'ruby'`))
 
     /** A discarded batch whose broken members Ruby has retried and performed, so that nothing but the proof is missing. */

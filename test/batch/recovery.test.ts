@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BatchUnprovenError } from '../../src/errors.ts'
 import type { Capsule } from '../../src/worker/capsule.ts'
+import { inTurn } from '../support/clean-up.ts'
 import type { World } from '../support/harness.ts'
 import { rubyDiscard, rubyRetry } from './as-ruby.ts'
 import { ALL_CALLBACKS, CallbackJob, Gate, MemberJob, openBatchWorld, Scene } from './scene.ts'
@@ -17,10 +18,12 @@ for (const hasJobsFinishedAt of [true, false]) {
       world = await openBatchWorld({ hasJobsFinishedAt })
       capsule = await world.start({ jobs: [MemberJob, CallbackJob], threads: 20 })
     })
-    afterAll(async () => {
-      await capsule.shutdown()
-      await world.close()
-    })
+    afterAll(
+      inTurn(
+        () => capsule.shutdown(),
+        () => world.close(),
+      ),
+    )
 
     const discardedScene = async () => {
       const scene = await Scene.enqueue(world, { good: [], bad: ['fail'] })

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Capsule } from '../../src/worker/capsule.ts'
+import { inTurn } from '../support/clean-up.ts'
 import type { World } from '../support/harness.ts'
 import { rubyRetry } from './as-ruby.ts'
 import { CallbackJob, Gate, MemberJob, openBatchWorld, type Run, Scene } from './scene.ts'
@@ -54,10 +55,12 @@ for (const hasJobsFinishedAt of [true, false]) {
       world = await openBatchWorld({ hasJobsFinishedAt })
       capsule = await world.start({ jobs: [MemberJob, CallbackJob], threads: 20 })
     })
-    afterAll(async () => {
-      await capsule.shutdown()
-      await world.close()
-    })
+    afterAll(
+      inTurn(
+        () => capsule.shutdown(),
+        () => world.close(),
+      ),
+    )
 
     for (const one of CASES) {
       const { retrier, situation, broken, failsAgain } = one

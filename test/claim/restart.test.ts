@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Job } from '../../src/job/base.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
 import { Capsule } from '../../src/worker/capsule.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { enqueue, Gate, jobClass, next, performed, until } from '../support/harness.ts'
 import { type OwnServer, type StopMode, startOwnServer } from '../support/own-server.ts'
 
@@ -16,11 +17,13 @@ beforeAll(async () => {
   pool = new Pool({ connectionString: server.url })
   pool.on('error', () => undefined)
 })
-afterAll(async () => {
-  await pool.end()
-  await adapter.close()
-  await server[Symbol.asyncDispose]()
-})
+afterAll(
+  inTurn(
+    () => pool.end(),
+    () => adapter.close(),
+    () => server[Symbol.asyncDispose](),
+  ),
+)
 
 const MODES: readonly StopMode[] = ['fast', 'immediate']
 const FLOOD = 300

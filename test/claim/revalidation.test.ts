@@ -6,17 +6,20 @@ import type { CandidateOptions } from '../../src/sql/claim-candidates.ts'
 import { claim } from '../../src/sql/jobs-claim.ts'
 import { queryableOf } from '../../src/sql/types.ts'
 import { createClock } from '../../src/time.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { ago, openWorld, until } from '../support/harness.ts'
 
 const world = await openWorld()
 const role = `reader_${randomUUID().slice(0, 8)}`
 const lane = await world.database.connect()
 const rival = await world.database.connect()
-afterAll(async () => {
-  await lane.end()
-  await world.sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
-  await world.close()
-})
+afterAll(
+  inTurn(
+    () => lane.end(),
+    () => world.sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`),
+    () => world.close(),
+  ),
+)
 
 const clock = createClock()
 /** Advisory lock that every reading of a row waits for. */

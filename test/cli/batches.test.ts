@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter, Batch, Capsule, events, Job } from '../../src/index.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { runCli, runJson } from '../support/cli.ts'
 import { createDatabase, type TestDatabase } from '../support/postgres.ts'
 
@@ -24,10 +25,12 @@ beforeAll(async () => {
   adapter = new Adapter({ databaseUrl: database.url })
   Job.queueAdapter = adapter
 })
-afterAll(async () => {
-  await adapter.close()
-  await database.drop()
-})
+afterAll(
+  inTurn(
+    () => adapter.close(),
+    () => database.drop(),
+  ),
+)
 
 const batches = (...args: string[]) => runCli(['batches', ...args], { env: { DATABASE_URL: database.url } })
 

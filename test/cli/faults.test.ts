@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Adapter, Job, performAllLater } from '../../src/index.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { runCli } from '../support/cli.ts'
 import { FaultyNetwork } from '../support/faults.ts'
 import { createDatabase, type TestDatabase } from '../support/postgres.ts'
@@ -24,10 +25,12 @@ beforeAll(async () => {
 beforeEach(async () => {
   await adapter.database.pool.query('TRUNCATE good_jobs, good_job_executions')
 })
-afterAll(async () => {
-  await adapter.close()
-  await database.drop()
-})
+afterAll(
+  inTurn(
+    () => adapter.close(),
+    () => database.drop(),
+  ),
+)
 
 const enqueueReports = async (count: number): Promise<string[]> => {
   const jobs = Array.from({ length: count }, () => new ReportJob())

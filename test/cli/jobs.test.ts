@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { Adapter, Job, performAllLater } from '../../src/index.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { runCli, runJson } from '../support/cli.ts'
 import { createDatabase, type TestDatabase } from '../support/postgres.ts'
 
@@ -34,10 +35,12 @@ beforeAll(async () => {
 beforeEach(async () => {
   await adapter.database.pool.query('TRUNCATE good_jobs, good_job_executions, good_job_batches')
 })
-afterAll(async () => {
-  await adapter.close()
-  await database.drop()
-})
+afterAll(
+  inTurn(
+    () => adapter.close(),
+    () => database.drop(),
+  ),
+)
 
 const idOf = (job: Job | false): string => (job ? job.jobId : '')
 const jobs = (...args: string[]) => runCli(['jobs', ...args], { env: { DATABASE_URL: database.url } })

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter, Capsule, Job } from '../../src/index.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { runCli, runJson } from '../support/cli.ts'
 import { createDatabase, type TestDatabase } from '../support/postgres.ts'
 
@@ -18,10 +19,12 @@ beforeAll(async () => {
   adapter = new Adapter({ databaseUrl: database.url })
   Job.queueAdapter = adapter
 })
-afterAll(async () => {
-  await adapter.close()
-  await database.drop()
-})
+afterAll(
+  inTurn(
+    () => adapter.close(),
+    () => database.drop(),
+  ),
+)
 
 const goodJob = (...args: string[]) => runCli(args, { env: { DATABASE_URL: database.url } })
 

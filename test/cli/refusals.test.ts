@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { inTurn } from '../support/clean-up.ts'
 import { Cli, runCli } from '../support/cli.ts'
 import { createDatabase, type TestDatabase } from '../support/postgres.ts'
 
@@ -15,10 +16,12 @@ beforeAll(async () => {
   database = await createDatabase()
   empty = await createDatabase({ template: 'empty' })
 })
-afterAll(async () => {
-  await database.drop()
-  await empty.drop()
-})
+afterAll(
+  inTurn(
+    () => database.drop(),
+    () => empty.drop(),
+  ),
+)
 
 const start = (args: readonly string[], env: NodeJS.ProcessEnv = { DATABASE_URL: database.url }) =>
   runCli(['start', ...args], { env, cwd: FIXTURES })

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Adapter, Job } from '../../src/index.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { Cli } from '../support/cli.ts'
 import { createDatabase, type TestDatabase } from '../support/postgres.ts'
 
@@ -14,10 +15,12 @@ beforeAll(async () => {
   adapter = new Adapter({ databaseUrl: database.url })
   Job.queueAdapter = adapter
 })
-afterAll(async () => {
-  await adapter.close()
-  await database.drop()
-})
+afterAll(
+  inTurn(
+    () => adapter.close(),
+    () => database.drop(),
+  ),
+)
 
 /** Stands for the class of that name in the fixture. */
 const enqueue = async (jobClass: string): Promise<string> => {

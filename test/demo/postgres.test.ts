@@ -11,6 +11,7 @@ import { findPostgres } from '../../src/demo/postgres.ts'
 import { findEmbeddedPostgres, runnablePostgres, serverUser } from '../../src/demo/postgres-binaries.ts'
 import { createDatabase, databaseName, dropDatabase, withDatabase } from '../../src/demo/postgres-databases.ts'
 import { type PostgresServer, startServer } from '../../src/demo/postgres-server.ts'
+import { inTurn } from '../support/clean-up.ts'
 
 const isRoot = process.getuid?.() === 0
 
@@ -191,10 +192,12 @@ describe('binaries as npm leaves them', () => {
     await cp(findEmbeddedPostgres(), native, { recursive: true, verbatimSymlinks: true })
     await chmod(directory, 0o755)
   })
-  afterAll(async () => {
-    await chmod(native, 0o755)
-    await rm(directory, { recursive: true })
-  })
+  afterAll(
+    inTurn(
+      () => chmod(native, 0o755),
+      () => rm(directory, { recursive: true }),
+    ),
+  )
 
   const removeLinks = async () => {
     await chmod(join(native, 'bin', 'postgres'), 0o644)

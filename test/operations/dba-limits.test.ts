@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
 import { Job } from '../../src/job/base.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { enqueue, Gate, jobClass, next, openWorld, performed, record, until, type World } from '../support/harness.ts'
 
 let world: World
@@ -19,15 +20,19 @@ beforeAll(async () => {
   url.password = 'secret'
   limitedUrl = url.href
 })
-afterEach(async () => {
-  await world.sql(`ALTER ROLE ${role} RESET ALL`)
-  await world.sql(`ALTER ROLE ${role} CONNECTION LIMIT -1`)
-})
-afterAll(async () => {
-  await world.sql(`DROP OWNED BY ${role}`)
-  await world.sql(`DROP ROLE ${role}`)
-  await world.close()
-})
+afterEach(
+  inTurn(
+    () => world.sql(`ALTER ROLE ${role} RESET ALL`),
+    () => world.sql(`ALTER ROLE ${role} CONNECTION LIMIT -1`),
+  ),
+)
+afterAll(
+  inTurn(
+    () => world.sql(`DROP OWNED BY ${role}`),
+    () => world.sql(`DROP ROLE ${role}`),
+    () => world.close(),
+  ),
+)
 
 const Plain = jobClass('Plain', () => undefined)
 

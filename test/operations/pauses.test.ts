@@ -5,6 +5,7 @@ import type { QueueSelector } from '../../src/sql/claim-candidates.ts'
 import { claim } from '../../src/sql/jobs-claim.ts'
 import { findPauses } from '../../src/sql/settings.ts'
 import type { Queryable } from '../../src/sql/types.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { runCli, runJson } from '../support/cli.ts'
 import { enqueue, Gate, jobClass, next, openWorld, performed, type World } from '../support/harness.ts'
 
@@ -12,10 +13,12 @@ let world: World
 beforeAll(async () => {
   world = await openWorld()
 })
-afterEach(async () => {
-  await world.sql('DELETE FROM good_job_settings')
-  await world.sql('DELETE FROM good_jobs')
-})
+afterEach(
+  inTurn(
+    () => world.sql('DELETE FROM good_job_settings'),
+    () => world.sql('DELETE FROM good_jobs'),
+  ),
+)
 afterAll(() => world.close())
 
 const Plain = jobClass('Plain', () => undefined)

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { enqueue, Gate, jobClass, next, openWorld, performed, record } from '../support/harness.ts'
 
 const world = await openWorld()
@@ -10,11 +11,13 @@ beforeAll(async () => {
   await world.sql(`CREATE ROLE ${ROLE} LOGIN PASSWORD 'x'`)
   await world.sql(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ${ROLE}`)
 })
-afterAll(async () => {
-  await world.sql(`DROP OWNED BY ${ROLE}`)
-  await world.sql(`DROP ROLE ${ROLE}`)
-  await world.close()
-})
+afterAll(
+  inTurn(
+    () => world.sql(`DROP OWNED BY ${ROLE}`),
+    () => world.sql(`DROP ROLE ${ROLE}`),
+    () => world.close(),
+  ),
+)
 beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
 
 const urlOfRole = (): string => {

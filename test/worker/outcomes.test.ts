@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Capsule } from '../../src/worker/capsule.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { enqueue, Gate, jobClass, openWorld, paramsOf, performed, type Row, type World } from '../support/harness.ts'
 
 class Named extends Error {
@@ -49,10 +50,12 @@ beforeAll(async () => {
   world = await openWorld()
   capsule = await world.start({ jobs: ALL })
 })
-afterAll(async () => {
-  await capsule.shutdown()
-  await world.close()
-})
+afterAll(
+  inTurn(
+    () => capsule.shutdown(),
+    () => world.close(),
+  ),
+)
 
 const run = async (made: typeof Good): Promise<{ job: Row; execution: Row }> => {
   const id = await enqueue(made, { waitUntil: new Date(Date.now() + 60) })
