@@ -1,0 +1,15 @@
+import { ACTION_MUTANTS } from './action.ts'
+import { BATCH_MUTANTS } from './batch.ts'
+import { CLAIM_MUTANTS } from './claim.ts'
+import type { Mutant } from './mutant.ts'
+import { OUTCOME_MUTANTS } from './outcome.ts'
+import { PROCESS_MUTANTS } from './process.ts'
+
+/** Every guard that a promise rests on. What a mend adds belongs here. */
+export const MUTANTS: readonly Mutant[] = [
+  ...CLAIM_MUTANTS,
+  ...PROCESS_MUTANTS,
+  ...OUTCOME_MUTANTS,
+  ...BATCH_MUTANTS,
+  ...ACTION_MUTANTS,
+]

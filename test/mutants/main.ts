@@ -1,0 +1,123 @@
+// npm run mutants [-- --tenth 3 --only text …]: takes guards away one at a time; exit code 1 when the tests did not notice one.
+import { parseArgs } from 'node:util'
+import { findPostgres } from '../../src/demo/postgres.ts'
+import { MUTANTS } from './list.ts'
+import type { Mutant } from './mutant.ts'
+import { judge, type Verdict } from './verdict.ts'
+import { type TestRun, Workshop } from './workshop.ts'
+
+const USAGE = `npm run mutants -- [options]
+  --only <text>      mutants whose name or file contains the text (all)
+  --tenth <number>   every tenth mutant, beginning with this one modulo ten (all)
+  --jobs <number>    copies of the project that work side by side (2)
+  --list             names them and runs nothing
+  --verbose          names the tests that turned red`
+
+const ROOT = new URL('../../../../..', import.meta.url).pathname
+
+const usage = (): never => {
+  console.error(USAGE)
+  process.exit(2)
+}
+
+const parse = () => {
+  try {
+    return parseArgs({
+      options: {
+        only: { type: 'string' },
+        tenth: { type: 'string' },
+        jobs: { type: 'string', default: '2' },
+        list: { type: 'boolean', default: false },
+        verbose: { type: 'boolean', default: false },
+      },
+    }).values
+  } catch {
+    return usage()
+  }
+}
+
+const options = parse()
+const { only = '' } = options
+const tenth = options.tenth === undefined ? undefined : Number(options.tenth)
+const jobs = Number(options.jobs)
+if (!(tenth === undefined || Number.isInteger(tenth)) || !(Number.isInteger(jobs) && jobs > 0)) usage()
+
+const chosen = MUTANTS.filter(
+  ({ name, file }, index) =>
+    (tenth === undefined || index % 10 === ((tenth % 10) + 10) % 10) && `${file} ${name}`.includes(only),
+)
+
+const describe = (mutant: Mutant, { kind, reason, red }: Verdict, seconds: number): string => {
+  const sign = kind === 'caught' ? '✔' : '✖'
+  const word = kind === 'caught' ? '' : `${kind.toUpperCase()} `
+  const lines = [`${sign} ${word}${mutant.file}: ${mutant.name} (${red.length} red, ${seconds.toFixed(1)} s)`]
+  if (reason !== '') lines.push(`    ${reason}`)
+  if (options.verbose) lines.push(...red.map((name) => `    red: ${name}`))
+  return lines.join('\n')
+}
+
+/** Every file once, with all titles that mutants name in it; a file that one of them names without titles is run whole. */
+const testsOf = (mutants: readonly Mutant[]): Mutant['tests'] => {
+  const all = new Map<string, string[] | 'whole'>()
+  for (const [file, titles] of mutants.flatMap(({ tests }) => Object.entries(tests))) {
+    const known = all.get(file) ?? []
+    all.set(file, known === 'whole' || titles.length === 0 ? 'whole' : [...known, ...titles])
+  }
+  return Object.fromEntries([...all].map(([file, titles]) => [file, titles === 'whole' ? [] : titles]))
+}
+
+/** One run for the files whose titles are named and one for those that are run whole: a pattern holds for a whole run. */
+const runUnchanged = async (workshop: Workshop): Promise<TestRun> => {
+  const entries = Object.entries(testsOf(chosen))
+  const parts = [entries.filter(([, titles]) => titles.length > 0), entries.filter(([, titles]) => titles.length === 0)]
+  const runs: TestRun[] = []
+  for (const part of parts) {
+    if (part.length > 0) runs.push(await workshop.runUnchanged(Object.fromEntries(part)))
+  }
+  return {
+    tests: runs.flatMap(({ tests }) => tests),
+    trouble: runs.find(({ trouble }) => trouble !== undefined)?.trouble,
+    isTimedOut: runs.some(({ isTimedOut }) => isTimedOut),
+  }
+}
+
+const work = async (workshop: Workshop, queue: Mutant[], unchanged: TestRun): Promise<Verdict[]> => {
+  const verdicts: Verdict[] = []
+  for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+    const startedMs = performance.now()
+    const verdict = await workshop.runWithout(mutant).then(
+      (run) => judge(mutant as Mutant, unchanged, run),
+      (error: Error): Verdict => ({ kind: 'broken', reason: error.message, red: [] }),
+    )
+    verdicts.push(verdict)
+    console.log(describe(mutant, verdict, (performance.now() - startedMs) / 1000))
+  }
+  return verdicts
+}
+
+const runAll = async (): Promise<boolean> => {
+  const server = await findPostgres()
+  const workshops: Workshop[] = []
+  try {
+    for (let index = 0; index < Math.min(jobs, chosen.length); index++) {
+      workshops.push(await Workshop.open(ROOT, `copy-${process.pid}-${index}`, server.url))
+    }
+    const [first] = workshops
+    if (first === undefined) return false
+    const unchanged = await runUnchanged(first)
+    if (unchanged.trouble !== undefined) console.error(unchanged.trouble)
+    const queue = [...chosen]
+    const verdicts = (await Promise.all(workshops.map((workshop) => work(workshop, queue, unchanged)))).flat()
+    const caught = verdicts.filter(({ kind }) => kind === 'caught').length
+    console.log(`mutants: ${caught} of ${verdicts.length} caught`)
+    return caught === verdicts.length
+  } finally {
+    await Promise.all(workshops.map((workshop) => workshop.close()))
+    await server.stop()
+  }
+}
+
+console.log(`mutants: ${chosen.length} of ${MUTANTS.length} guards`)
+if (options.list) for (const { file, name } of chosen) console.log(`${file}: ${name}`)
+else if (chosen.length === 0) usage()
+else process.exitCode = (await runAll()) ? 0 : 1
