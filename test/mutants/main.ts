@@ -13,7 +13,8 @@ const USAGE = `npm run mutants -- [options]
   --list             names them and runs nothing
   --verbose          names the tests that turned red`
 
-const ROOT = new URL('../../../../..', import.meta.url).pathname
+/** npm runs scripts in the root of the project. */
+const ROOT = process.cwd()
 
 const usage = (): never => {
   console.error(USAGE)
