@@ -26,6 +26,13 @@ export const laterBy = (time: Date, seconds: number): Date => {
   return new PreciseTime(time.getTime() + ms + carried, below - carried * 1e6)
 }
 
+/** The years that Date and Postgres write alike. */
+const [FIRST_MS, LAST_MS] = [Date.parse('0001-01-01T00:00:00Z'), Date.parse('9999-12-31T23:59:59Z')]
+
+/** The time `ms` milliseconds after `epochMs`, before it when negative: the first or last one of the years 1 to 9999 when it is beyond. */
+export const timeAfter = (epochMs: number, ms: number): Date =>
+  new Date(Math.min(Math.max(epochMs + ms, FIRST_MS), LAST_MS))
+
 /** The source of time; every part gets it passed in, and so does every statement. */
 export interface Clock {
   /** Wall clock; with nanoseconds when it is a PreciseTime. */
@@ -110,6 +117,18 @@ const createWallClock = (): (() => WallTime) => {
 
 export const systemClock: Clock = createClock()
 
+/** Node's timers count to here, 24.8 days; anything longer becomes 1 ms. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+/** Milliseconds as a timer takes them. Every timer gets its time from here. */
+const timerMs = (ms: number): number => Math.min(Math.max(ms, 0), MAX_TIMER_MS)
+
+/** Calls `work` every `ms` milliseconds; `clearInterval` ends that. */
+export const every = (ms: number, work: () => void): NodeJS.Timeout => setInterval(work, timerMs(ms))
+
+/** Calls `work` after `ms` milliseconds; `clearTimeout` prevents that. */
+export const after = (ms: number, work: () => void): NodeJS.Timeout => setTimeout(work, timerMs(ms))
+
 /** A wake-up that is never lost: `wake()` before `wait()` makes that `wait()` return at once. */
 export class Wake {
   #isWoken = false
@@ -129,8 +148,7 @@ export class Wake {
 
   #pause(ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      // setTimeout fires at once for delays beyond 31 bits.
-      const timer = Number.isFinite(ms) ? setTimeout(() => done(), Math.min(Math.max(ms, 0), 2 ** 31 - 1)) : undefined
+      const timer = Number.isFinite(ms) ? after(ms, () => done()) : undefined
       const done = () => {
         clearTimeout(timer)
         signal.removeEventListener('abort', done)
@@ -142,10 +160,14 @@ export class Wake {
   }
 }
 
-/** Waits `ms` milliseconds; returns early, without an error, when `signal` aborts. */
+/** Waits `ms` milliseconds (Infinity: no limit); returns early, without an error, when `signal` aborts. */
 export const sleep = async (ms: number, signal?: AbortSignal): Promise<void> => {
   try {
-    await sleepFor(ms, undefined, signal ? { signal } : undefined)
+    let left = ms
+    do {
+      await sleepFor(timerMs(left), undefined, signal ? { signal } : undefined)
+      left -= MAX_TIMER_MS
+    } while (left > 0)
   } catch {
     // Aborted: the caller looks at its signal.
   }

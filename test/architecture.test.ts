@@ -148,6 +148,12 @@ describe('code', () => {
     expect(long).toEqual([])
   })
 
+  // The threads, which cannot import TypeScript, clamp where they set one.
+  test('sets timers by way of time.ts alone, which knows how long one can be', () => {
+    const others = sources.filter(({ path }) => path.endsWith('.ts') && path !== 'src/time.ts')
+    expect(linesWith(others, /\bset(Timeout|Interval)(\(| as )/)).toEqual([])
+  })
+
   test('re-exports nothing wholesale', () => {
     expect(linesWith(sources, /^export \*/)).toEqual([])
   })

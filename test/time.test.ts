@@ -1,5 +1,17 @@
 import { expect, test } from 'vitest'
-import { backoffMs, columnText, createClock, laterBy, microsecondText, PreciseTime, sleep, Wake } from '../src/time.ts'
+import {
+  after,
+  backoffMs,
+  columnText,
+  createClock,
+  every,
+  laterBy,
+  microsecondText,
+  PreciseTime,
+  sleep,
+  timeAfter,
+  Wake,
+} from '../src/time.ts'
 
 test('stamps have microseconds and each is later than the one before', () => {
   const clock = createClock()
@@ -126,4 +138,26 @@ test('the backoff doubles from 100 ms up to 5 s, with a quarter of jitter at mos
     expect(ms).toBeGreaterThanOrEqual(base)
     expect(ms).toBeLessThanOrEqual(base * 1.25)
   }
+})
+
+test.each([2 ** 31, 1e15, Number.POSITIVE_INFINITY])('no timer of %d ms fires at once', async (ms) => {
+  const fired: string[] = []
+  const timers = [every(ms, () => fired.push('every')), after(ms, () => fired.push('after'))]
+  const stop = new AbortController()
+  const waits = [sleep(ms, stop.signal), new Wake().wait(ms, stop.signal)]
+  for (const wait of waits) void wait.then(() => fired.push('wait'))
+  // Node makes 1 ms of what is too long for it.
+  await sleep(20)
+  expect(fired).toEqual([])
+  stop.abort()
+  await Promise.all(waits)
+  for (const timer of timers) clearTimeout(timer)
+})
+
+test.each([
+  [1_000, '1970-01-01T00:00:01.000Z'],
+  [-1e18, '0001-01-01T00:00:00.000Z'],
+  [1e18, '9999-12-31T23:59:59.000Z'],
+])('a time that is %d ms away is one that Postgres knows', (ms, text) => {
+  expect(timeAfter(0, ms).toISOString()).toBe(text)
 })

@@ -5,6 +5,7 @@ import { findSuspectBatches, type SweptBatch, withSweepLock } from '../sql/batch
 import { tryLockBatch } from '../sql/batches.ts'
 import { type Database, type Facts, inTransaction } from '../sql/database.ts'
 import type { Queryable } from '../sql/types.ts'
+import { timeAfter } from '../time.ts'
 import { announceChecks, type CheckedBatch, type CheckOptions, checkBatches } from './completion.ts'
 import { needsProof } from './decision.ts'
 
@@ -50,8 +51,8 @@ export const sweepBatches = async (options: SweepOptions): Promise<SweepResult> 
 const sweepPages = async (options: SweepOptions, db: Queryable, facts: Facts): Promise<SweepResult> => {
   const { check, windowSeconds, graceSeconds, endedSince = null, signal } = options
   const now = check.clock.now().getTime()
-  const createdAfter = new Date(now - windowSeconds * 1000).toISOString()
-  const quietSince = new Date(now - graceSeconds * 1000).toISOString()
+  const createdAfter = timeAfter(now, -windowSeconds * 1000).toISOString()
+  const quietSince = timeAfter(now, -graceSeconds * 1000).toISOString()
   let before = { createdAt: new Date(now + 86_400_000).toISOString(), id: LAST_ID }
   const result = { checked: 0, healed: 0, unproven: 0, isDone: true }
   while (!signal?.aborted) {

@@ -15,7 +15,7 @@ import { type LockedRow, lockJobs, startLockedJobs } from '../sql/jobs-deferred.
 import type { RoundEnd } from '../sql/round-client.ts'
 import type { Session } from '../sql/session.ts'
 import type { Statement } from '../sql/types.ts'
-import { sleep } from '../time.ts'
+import { every, sleep } from '../time.ts'
 import { LANE_LIMITS } from './lane-limits.ts'
 import type { ClaimRequest, HeldClaim, LaneOptions, LockedRound } from './lane-options.ts'
 import { closeRound, laneSession, onRoundClient, type Unstarted } from './lane-session.ts'
@@ -59,7 +59,7 @@ export class Lane {
   async connect(): Promise<void> {
     await this.#session.connect()
     this.#state = 'ready'
-    this.#aliveTimer ??= setInterval(() => this.#proveAlive(), LANE_LIMITS.aliveCheckMs).unref()
+    this.#aliveTimer ??= every(LANE_LIMITS.aliveCheckMs, () => this.#proveAlive()).unref()
   }
 
   /** Whether rounds are possible: the option is on. */

@@ -1,4 +1,5 @@
 import { createLogUpdate } from 'log-update'
+import { every } from '../time.ts'
 
 /** Work that is done sooner needs no words. */
 const QUIET_MS = 2_000
@@ -16,7 +17,7 @@ export class Progress {
   readonly #startedMs = performance.now()
   readonly #isTerminal = process.stderr.isTTY === true
   readonly #update = createLogUpdate(process.stderr, { showCursor: true })
-  readonly #timer = setInterval(() => this.#draw('still'), TICK_MS).unref()
+  readonly #timer = every(TICK_MS, () => this.#draw('still')).unref()
   #text = 'Waiting for Postgres …'
   #lastMs = 0
   #isSuspended = false

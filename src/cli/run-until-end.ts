@@ -1,5 +1,6 @@
 import type { Logger } from '../job/logger.ts'
 import { failCurrentAttempt } from '../perform/execution.ts'
+import { every } from '../time.ts'
 import type { Capsule } from '../worker/capsule.ts'
 import { EXIT } from './failure.ts'
 
@@ -57,14 +58,11 @@ class Ending {
   watchIdle(): void {
     const { idleTimeout } = this.#capsule.configuration
     if (idleTimeout === undefined) return
-    this.#idleCheck = setInterval(
-      () => {
-        if (this.#capsule.idleSeconds < idleTimeout) return
-        this.#logger.info({ idleTimeout }, 'Idle for long enough')
-        this.#stop(EXIT.done)
-      },
-      Math.min(IDLE_CHECK_MS, Math.max(10, idleTimeout * 1000)),
-    )
+    this.#idleCheck = every(Math.min(IDLE_CHECK_MS, Math.max(10, idleTimeout * 1000)), () => {
+      if (this.#capsule.idleSeconds < idleTimeout) return
+      this.#logger.info({ idleTimeout }, 'Idle for long enough')
+      this.#stop(EXIT.done)
+    })
   }
 
   wait(): Promise<number> {

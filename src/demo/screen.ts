@@ -1,4 +1,5 @@
 import { createLogUpdate } from 'log-update'
+import { every } from '../time.ts'
 
 const FRAME_MS = 100
 
@@ -29,7 +30,7 @@ export class Screen {
   live(draw: () => string): void {
     this.#draw = draw
     if (this.#update === undefined) return
-    this.#timer ??= setInterval(() => this.#frame(), FRAME_MS)
+    this.#timer ??= every(FRAME_MS, () => this.#frame())
     this.#frame()
   }
 

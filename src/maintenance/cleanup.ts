@@ -1,7 +1,7 @@
 import { events } from '../events.ts'
 import { deleteFinishedBatches, deleteFinishedJobs, deleteStaleClaims } from '../sql/cleanup.ts'
 import type { Database } from '../sql/database.ts'
-import type { Clock } from '../time.ts'
+import { type Clock, timeAfter } from '../time.ts'
 
 export interface CleanupOptions {
   readonly database: Database
@@ -23,7 +23,7 @@ export interface CleanupCounts {
 /** Deletes finished jobs, their executions, stale concurrency claims and finished batches. GoodJob: cleanup_preserved_jobs. */
 export const cleanupPreservedJobs = async (options: CleanupOptions): Promise<CleanupCounts> => {
   const { database, clock, olderThanSeconds, includesDiscarded, signal, onProgress } = options
-  const timestamp = new Date(clock.now().getTime() - olderThanSeconds * 1000)
+  const timestamp = timeAfter(clock.now().getTime(), -olderThanSeconds * 1000)
   const selection = { finishedBefore: timestamp.toISOString(), includesDiscarded }
   let counts = { destroyedJobsCount: 0, destroyedExecutionsCount: 0, destroyedBatchesCount: 0 }
   for (let page = { jobs: 1, executions: 0 }; page.jobs > 0 && !signal?.aborted; ) {

@@ -2,7 +2,7 @@ import { GoodJobError } from '../errors.ts'
 import { events } from '../events.ts'
 import type { Database } from '../sql/database.ts'
 import { findWithdrawnClaims, type LostBy } from '../sql/jobs-watch.ts'
-import type { Clock } from '../time.ts'
+import { type Clock, every } from '../time.ts'
 import type { RunningAttempt } from './running-attempt.ts'
 
 export interface AttemptWatchOptions {
@@ -40,7 +40,7 @@ export class AttemptWatch {
 
   /** To be called when there are new attempts. */
   watch(): void {
-    if (!this.#isStopped) this.#timer ??= setInterval(() => this.#look(), INTERVAL_MS).unref()
+    if (!this.#isStopped) this.#timer ??= every(INTERVAL_MS, () => this.#look()).unref()
   }
 
   stop(): void {

@@ -8,7 +8,7 @@ import {
 } from '../sql/jobs-deferred.ts'
 import type { RoundEnd } from '../sql/round-client.ts'
 import type { Statement } from '../sql/types.ts'
-import type { Clock } from '../time.ts'
+import { after, type Clock } from '../time.ts'
 import type { CompletedAttempt, OutcomeTaker } from './outcome.ts'
 
 /** 'open': bodies run · 'closing': what had ended is being written · 'over': outcomes go the usual way. */
@@ -54,7 +54,7 @@ export class DeferredRound implements OutcomeTaker {
   /** Resolves when every body has ended, or after `limitMs`, with what is to be written. */
   async due(limitMs: number): Promise<readonly Statement[]> {
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, limitMs)
+      const timer = after(limitMs, resolve)
       this.#endEarly = () => {
         clearTimeout(timer)
         resolve()

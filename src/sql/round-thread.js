@@ -27,6 +27,9 @@ let round
 /** @param {object} message */
 const send = (message) => parentPort?.postMessage(message)
 
+/** As in time.ts: Node's timers count to here, anything longer becomes 1 ms. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
 /** Errors of pg lose their fields on the way to another thread. @param {unknown} thrown */
 const plain = (thrown) => {
   const error = /** @type {Error} */ (thrown)
@@ -82,7 +85,8 @@ const open = async ({ id, lock, start, columns, limitMs }) => {
     if (ids.length === 0) await client.query('COMMIT')
     else {
       const values = [...(start.values ?? []), ...columns.map((name) => column(result, name))]
-      round = { state: 'open', start: { ...start, values }, timer: setTimeout(() => inTurn(startAll), limitMs) }
+      const timer = setTimeout(() => inTurn(startAll), Math.min(limitMs, MAX_TIMER_MS))
+      round = { state: 'open', start: { ...start, values }, timer }
     }
     send({ type: 'result', id, result })
   } catch (error) {

@@ -1,5 +1,5 @@
 import pg, { type QueryResult, type QueryResultRow } from 'pg'
-import { backoffMs, sleep } from '../time.ts'
+import { after, backoffMs, sleep } from '../time.ts'
 import { endClient } from './end-client.ts'
 import { assertOwnBackend, assertSameBackend, type Backend, ownBackend } from './pooler.ts'
 import type { Queryable, Statement } from './types.ts'
@@ -184,10 +184,10 @@ const inTime = <T>(answer: Promise<T>, limitMs: number): Promise<T> => {
     let timer: NodeJS.Timeout
     const arm = () => {
       const dueAt = performance.now() + limitMs
-      timer = setTimeout(() => {
+      timer = after(limitMs, () => {
         if (performance.now() - dueAt > STANDSTILL_MS) arm()
         else reject(Object.assign(new Error(`no answer within ${limitMs / 1000} s`), { code: 'ETIMEDOUT' }))
-      }, limitMs)
+      })
     }
     arm()
     answer.then(resolve, reject).finally(() => clearTimeout(timer))

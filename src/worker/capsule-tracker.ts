@@ -9,7 +9,7 @@ import {
   upsertProcess,
   upsertProcessText,
 } from '../sql/processes.ts'
-import type { Clock } from '../time.ts'
+import { type Clock, every } from '../time.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { processState } from './process-state.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -61,7 +61,7 @@ export class CapsuleTracker {
       state: () => this.#state(),
     })
     this.#stalls.start()
-    this.#timer = setInterval(() => this.#beatAndCleanUp(), HEARTBEAT_MS).unref()
+    this.#timer = every(HEARTBEAT_MS, () => this.#beatAndCleanUp()).unref()
     this.cleanUp()
   }
 

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import type { ClientConfig } from 'pg'
 import { events } from '../events.ts'
+import { after, every } from '../time.ts'
 
 export interface HeartbeatOptions {
   readonly config: ClientConfig
@@ -51,7 +52,7 @@ export class Heartbeat {
     thread.unref()
     this.#thread = thread
     // The thread writes the state that it was told last; a blocked event loop just tells it nothing new.
-    this.#timer = setInterval(() => thread.postMessage({ type: 'state', state: state() }), intervalMs / 2).unref()
+    this.#timer = every(intervalMs / 2, () => thread.postMessage({ type: 'state', state: state() })).unref()
   }
 
   /** Whether the thread does its work; it may be unable to connect, e.g. without a password that only a function knows. */
@@ -68,7 +69,7 @@ export class Heartbeat {
     thread.ref()
     thread.postMessage({ type: 'stop' })
     // A connection that hangs must not hold up the shutdown.
-    const impatience = setTimeout(() => void thread.terminate(), 2_000)
+    const impatience = after(2_000, () => void thread.terminate())
     await exited
     clearTimeout(impatience)
   }

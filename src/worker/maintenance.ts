@@ -4,7 +4,7 @@ import type { Configuration } from '../configuration.ts'
 import { events } from '../events.ts'
 import { cleanupPreservedJobs } from '../maintenance/cleanup.ts'
 import type { Database } from '../sql/database.ts'
-import type { Clock } from '../time.ts'
+import { type Clock, every } from '../time.ts'
 
 export interface MaintenanceOptions {
   readonly database: Database
@@ -39,7 +39,7 @@ export class Maintenance {
     const intervalMs = this.#options.configuration.batchSweepInterval * 1000
     if (intervalMs <= 0) return
     this.sweep()
-    this.#timer = setInterval(() => this.sweep(), intervalMs).unref()
+    this.#timer = every(intervalMs, () => this.sweep()).unref()
   }
 
   /** Begins a sweep, unless one runs. */

@@ -1,3 +1,5 @@
+import { every } from '../time.ts'
+
 /** Wakes every pool at an interval; with LISTEN off it finds all the work alone. GoodJob: Poller. */
 export class Poller {
   readonly #intervalMs: number
@@ -11,7 +13,7 @@ export class Poller {
   }
 
   start(): void {
-    if (this.#intervalMs > 0) this.#timer = setInterval(this.#onPoll, this.#intervalMs)
+    if (this.#intervalMs > 0) this.#timer = every(this.#intervalMs, this.#onPoll)
   }
 
   stop(): void {

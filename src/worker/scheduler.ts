@@ -12,7 +12,7 @@ import type { RunningAttempt } from '../perform/running-attempt.ts'
 import type { CandidateOptions, QueueSelector } from '../sql/claim-candidates.ts'
 import { findNextScheduledAt } from '../sql/jobs-claim.ts'
 import { findOtherQueues } from '../sql/waiting-queues.ts'
-import { type Clock, Wake } from '../time.ts'
+import { type Clock, timeAfter, Wake } from '../time.ts'
 
 export interface SchedulerOptions {
   readonly pool: QueuePool
@@ -214,7 +214,7 @@ export class Scheduler {
   /** Knows the next start within the horizon; what is enqueued later announces itself, or is found by the next poll. */
   async #lookAhead(now: Date): Promise<void> {
     if (now.getTime() < this.#lookedUntilMs - this.#options.pollMs) return
-    const until = new Date(now.getTime() + this.#options.horizonMs)
+    const until = timeAfter(now.getTime(), this.#options.horizonMs)
     const { adapter, registry } = this.#options
     const next = await findNextScheduledAt(adapter.database.pool, await adapter.database.facts(), {
       selector: this.pool.selector,

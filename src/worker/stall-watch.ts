@@ -1,5 +1,5 @@
 import { events } from '../events.ts'
-import type { Clock } from '../time.ts'
+import { type Clock, every } from '../time.ts'
 
 export interface StallWatchOptions {
   readonly processId: string
@@ -29,7 +29,7 @@ export class StallWatch {
 
   start(): void {
     this.#note()
-    this.#timer = setInterval(() => this.#look(), INTERVAL_MS).unref()
+    this.#timer = every(INTERVAL_MS, () => this.#look()).unref()
   }
 
   stop(): void {
