@@ -2,11 +2,10 @@ import { stat } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
-import { Visitor } from './browser.ts'
+import { describeWithBrowser, Visitor } from './browser.ts'
 import { startNodeWorker } from './node-worker.ts'
 import { RailsApp, type RailsWeb } from './rails-app.ts'
 import { TestBatch } from './support/batches.ts'
-import { describeWithRuby } from './support/ruby.ts'
 
 interface Side {
   readonly name: string
@@ -23,7 +22,7 @@ const SIDES: readonly Side[] = [
   },
 ]
 
-describeWithRuby.each(SIDES)(
+describeWithBrowser.each(SIDES)(
   'the dashboard in Chromium with jobs that $name works',
   ({ name, memberClass, startWorker }) => {
     let database: TestDatabase

@@ -1,8 +1,11 @@
 import { mkdir } from 'node:fs/promises'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { OUTPUT } from './support/program.ts'
+import { CHROMIUM } from './support/tools.js'
+import { describeWith } from './support/with-tools.ts'
 
-const EXECUTABLE = process.env.CHROMIUM_PATH || '/usr/bin/chromium'
+/** `describe` for tests that need a browser and the Rails application that it visits. */
+export const describeWithBrowser = describeWith('ruby', 'chromium')
 
 const FLAGS = [
   '--headless',
@@ -35,7 +38,7 @@ export class Visitor {
 
   /** `name` names the pictures. */
   static async arrive(name: string): Promise<Visitor> {
-    const browser = await chromium.launch({ executablePath: EXECUTABLE, args: FLAGS })
+    const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
     const page = await browser.newPage({ viewport: { width: 1400, height: 1000 }, colorScheme: 'light' })
     return new Visitor(browser, page, name)
   }

@@ -1,14 +1,15 @@
 import { defineConfig } from 'vitest/config'
+import { filesOf } from './parts.ts'
 
 const results = process.env.TEST_RESULTS
 
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   test: {
     root: new URL('..', import.meta.url).pathname,
-    include: ['compat/**/*.test.ts'],
+    ...filesOf(mode),
     // Where continuous integration counts them.
-    reporters: results ? ['default', ['json', { outputFile: `${results}/compat.json` }]] : ['default'],
+    reporters: results ? ['default', ['json', { outputFile: `${results}/compat-${mode}.json` }]] : ['default'],
     globalSetup: ['compat/support/setup.ts', 'test/support/postgres-setup.ts'],
     // Each file boots Rails, and several at a time would only take turns on the processors.
     fileParallelism: false,
@@ -16,4 +17,4 @@ export default defineConfig({
     // The first boot on a machine installs the gems.
     hookTimeout: 600_000,
   },
-})
+}))

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 const results = process.env.TEST_RESULTS
@@ -9,6 +10,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // Where continuous integration counts them.
     reporters: results ? ['default', ['json', { outputFile: `${results}/test.json` }]] : ['default'],
+    // Many tests wait: for a server, for a process, for a timeout. One file at a time would leave two cores idle.
+    maxWorkers: Math.max(2, availableParallelism()),
     globalSetup: ['test/support/postgres-setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,

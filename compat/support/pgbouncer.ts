@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { Client } from 'pg'
 import { serverUser } from '../../src/demo/postgres-binaries.ts'
 import { withDatabase } from '../../src/demo/postgres-databases.ts'
+import { PGBOUNCER_PATH } from './tools.js'
 
 export interface PoolerOptions {
   /** @default 'transaction' */
@@ -16,9 +17,6 @@ export interface PoolerOptions {
   /** Lends the connection that has been idle for longest, not the one given back last. @default false */
   readonly isRoundRobin?: boolean
 }
-
-/** Debian keeps it where only root looks. */
-export const PGBOUNCER_PATH = `${process.env.PATH}:/usr/sbin`
 
 /** A PgBouncer of our own in front of one database, as an unprivileged user; disposing of it ends it. */
 export class PgBouncer implements AsyncDisposable {

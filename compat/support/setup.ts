@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import type { TestProject } from 'vitest/node'
+import { missingTools } from './tools.js'
 
 const ROOT = new URL('../../', import.meta.url).pathname
 
@@ -19,6 +20,8 @@ declare module 'vitest' {
  * from under them, and beside it the job modules and the workers of mixed fleets, compiled, since Node 20 does not run TypeScript.
  */
 export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
+  const missing = missingTools()
+  if (missing !== '') console.warn(missing)
   const folder = join(ROOT, '.tmp', `compat-${process.pid}`)
   await mkdir(folder, { recursive: true })
   for (const part of ['dist', 'package.json', 'schema.sql'])

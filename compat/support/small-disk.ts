@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe } from 'vitest'
+import { describeWith } from './with-tools.ts'
 
 /** A file system of a few megabytes in memory, which only root can make. */
 export class SmallDisk implements Disposable {
@@ -44,17 +44,5 @@ export class SmallDisk implements Disposable {
   }
 }
 
-/** Whether file systems can be mounted here. On a machine of CI they must: there a skip is a failure. */
-const canMount = (): boolean => {
-  try {
-    new SmallDisk(1)[Symbol.dispose]()
-    return true
-  } catch (error) {
-    if (process.env.CI === 'true')
-      throw new Error('These tests mount a small disk, and CI skips none', { cause: error })
-    return false
-  }
-}
-
-/** `describe` for tests with a disk that gets full; skipped, and shown as skipped, where nothing can be mounted. */
-export const describeWithSmallDisk = describe.skipIf(!canMount())
+/** `describe` for tests with a disk that gets full. */
+export const describeWithSmallDisk = describeWith('smallDisk')

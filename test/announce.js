@@ -1,0 +1,7 @@
+// Before `npm test`: how long it takes, what it leaves to another command, and what cannot run here.
+import { missingTools } from '../compat/support/tools.js'
+
+console.log(`npm test takes about nine minutes on two cores: the unit tests, then a choice of the tests beside the real GoodJob.
+All of those: npm run compat. Everything that must be green: .ci/run`)
+const missing = missingTools()
+if (missing !== '') console.log(missing)
