@@ -164,18 +164,20 @@ export const endsSession = (error: unknown): boolean => {
 /** Something that is no Error was thrown (`throw 'text'`); it is kept in `value`. */
 export class ThrownValueError extends GoodJobError {
   static readonly rubyName = 'StandardError'
-  readonly value: unknown
+  declare readonly value: unknown
 
   constructor(value: unknown) {
     super(textOf(value))
-    this.value = value
+    // Not enumerable: loggers write the other properties of an error, and this may be anything.
+    Object.defineProperty(this, 'value', { value, enumerable: false })
   }
 }
 
 const textOf = (value: unknown): string => {
   try {
     const message = (value as { message?: unknown } | null | undefined)?.message
-    return typeof message === 'string' ? message : String(value)
+    const text = typeof message === 'string' ? message : String(value)
+    return text.trim() === '' ? 'an empty text was thrown' : text
   } catch {
     return 'a value without a text'
   }

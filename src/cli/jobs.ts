@@ -1,8 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { RecordMissingError } from '../errors.ts'
+import { javaScriptNameIn } from '../job/error-names.ts'
 import type { Adapter } from '../maintenance/adapter.ts'
 import { findExecutions, findJob, type JobFilter, listJobs } from '../sql/job-list.ts'
 import { JOB_STATES, type JobState } from '../sql/job-states.ts'
+import { findLastBacktraces } from '../sql/last-backtraces.ts'
 import { actOnJobs, type JobAction } from './job-mass-action.ts'
 import { drawJob, drawJobs, jobJson } from './job-view.ts'
 import { print, printJson } from './output.ts'
@@ -72,7 +74,7 @@ const listPage = (command: Command): Promise<void> =>
     >()
     const filter = filterOf(options) ?? {}
     const rows = await listJobs(adapter.database.pool, { filter, now: timestamp, limit: limit + 1, after })
-    const page = rows.slice(0, limit)
+    const page = await withThrownAs(adapter, rows.slice(0, limit))
     const last = rows.length > limit ? page.at(-1) : undefined
     const next = last ? cursorText(last) : null
     if (isJson) return printJson({ jobs: page.map(jobJson), next })
@@ -86,9 +88,24 @@ const showJob = (command: Command, id: string): Promise<void> =>
     const job = await findJob(db, id, timestamp)
     if (job === undefined) throw new RecordMissingError(`there is no job ${id}`)
     const executions = await findExecutions(db, id)
-    if (isJson) return printJson({ ...jobJson(job), executions })
-    print(drawJob(job, executions))
+    const failed = executions.findLast(({ error }) => error !== null)
+    const shown = { ...job, thrown_as: job.error === null ? null : thrownAs(failed?.error_backtrace) }
+    if (isJson) return printJson({ ...jobJson(shown), executions })
+    print(drawJob(shown, executions))
   })
+
+/** The rows with the JavaScript class of their errors: good_jobs names its Ruby equivalent. */
+const withThrownAs = async <J extends { readonly id: string; readonly error: string | null }>(
+  adapter: Adapter,
+  jobs: readonly J[],
+): Promise<(J & { readonly thrown_as: string | null })[]> => {
+  const failed = jobs.filter(({ error }) => error !== null).map(({ id }) => id)
+  const backtraces = await findLastBacktraces(adapter.database.pool, failed)
+  return jobs.map((job) => ({ ...job, thrown_as: thrownAs(backtraces.get(job.id)) }))
+}
+
+const thrownAs = (backtrace: readonly string[] | null | undefined): string | null =>
+  javaScriptNameIn(backtrace ?? null) ?? null
 
 const ACTIONS: readonly JobAction[] = [
   {

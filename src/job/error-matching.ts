@@ -1,4 +1,5 @@
-import { isError, rubyClassName } from './error-names.ts'
+import { rubyClassName } from './error-names.ts'
+import { isError } from './error-reading.ts'
 
 export type ErrorClass = abstract new (...args: never[]) => object
 

@@ -1,5 +1,6 @@
-import { types } from 'node:util'
 import { ThrownValueError } from '../errors.ts'
+import { isError, readString } from './error-reading.ts'
+import { causesOf, javaScriptName, reasonsText } from './error-reasons.ts'
 
 /** The Ruby exception that a JavaScript error of this name is stored as. */
 const RUBY_NAMES: Readonly<Record<string, string>> = {
@@ -32,20 +33,8 @@ export const rubyClassName = (errorClass: { readonly name: string; readonly ruby
   return known(errorClass.name) ?? 'StandardError'
 }
 
-/** Whether this is an error object, also one of another realm (vm, worker). */
-export const isError = (value: unknown): value is Error => value instanceof Error || types.isNativeError(value)
-
 /** The thrown value when it is an error, else an error that carries it. */
 export const asError = (thrown: unknown): Error => (isError(thrown) ? thrown : new ThrownValueError(thrown))
-
-const readString = (read: () => unknown): string | undefined => {
-  try {
-    const value = read()
-    return typeof value === 'string' ? value : undefined
-  } catch {
-    return undefined // A getter or a proxy trap threw; the job's failure must still be recorded.
-  }
-}
 
 /** The name under which an error is stored; it always matches a Ruby exception class or no Ruby class at all. */
 export const rubyErrorName = (error: unknown): string => {
@@ -65,10 +54,14 @@ export const rubyErrorName = (error: unknown): string => {
 const storable = (text: string): string =>
   (text as string & { toWellFormed(): string }).toWellFormed().replaceAll('\u0000', '\uFFFD')
 
-/** `<Name>: <message>`, as GoodJob stores it in the error columns. */
+/**
+ * `<Name>: <message>`, as GoodJob stores it in the error columns, and behind it the causes: ` ← Error: connect ECONNREFUSED`. An error
+ * without a message has the name of its class as one, as in Ruby.
+ */
 export const errorText = (error: unknown): string => {
   const { message } = describe(error)
-  return storable(`${rubyErrorName(error)}: ${message}`)
+  const said = message.trim() === '' ? javaScriptName(error) : message
+  return storable(`${rubyErrorName(error)}: ${said}${reasonsText(error)}`)
 }
 
 const describe = (error: unknown): { message: string } => {
@@ -77,14 +70,56 @@ const describe = (error: unknown): { message: string } => {
   return { message: isError(error) ? '' : (readString(() => String(error)) ?? 'a value without a text') }
 }
 
-/** The frames of an error, nearest first, as GoodJob stores them in error_backtrace. */
-export const backtraceOf = (error: unknown): string[] => {
+/** Frames of each cause: its message and the place suffice, the rest is often the same. */
+const CAUSE_FRAMES = 5
+const MAX_HEADER_LENGTH = 200
+
+/**
+ * The frames of an error, nearest first, as GoodJob stores them in error_backtrace; behind them the class in JavaScript where the stored
+ * name is only its Ruby equivalent, and the causes with their nearest frames.
+ */
+export const backtraceOf = (error: unknown): string[] => [
+  ...framesOf(error),
+  ...thrownAs(error),
+  ...causesOf(error).flatMap((cause) => [
+    storable(`caused by ${headerOf(cause)}`),
+    ...framesOf(cause).slice(0, CAUSE_FRAMES),
+  ]),
+]
+
+const headerOf = (error: Error): string => {
+  const name = javaScriptName(error)
+  const [line = ''] = describe(error).message.trim().split('\n', 1)
+  return line === '' ? name : `${name}: ${line.slice(0, MAX_HEADER_LENGTH)}`
+}
+
+const framesOf = (error: unknown): string[] => {
   const stack = readString(() => (error as Error).stack)
   if (stack === undefined) return []
   // The message is part of the stack and may itself have lines that look like frames.
   const end = stack.indexOf(describe(error).message)
   const frames = end < 0 ? stack : stack.slice(end + describe(error).message.length)
   return frames.split('\n').flatMap((line) => (/^\s+at /.test(line) ? [storable(line.trim())] : []))
+}
+
+const THROWN_AS = 'thrown as '
+
+// A class that declares its Ruby name has chosen what people see.
+const thrownAs = (error: unknown): string[] => {
+  if (!isError(error) || readString(() => (error.constructor as { rubyName?: unknown }).rubyName) !== undefined)
+    return []
+  const name = javaScriptName(error)
+  return name === rubyErrorName(error) ? [] : [storable(`${THROWN_AS}${name}`)]
+}
+
+/** The JavaScript class that a stored backtrace names, where the stored error has another name. */
+export const javaScriptNameIn = (backtrace: readonly string[] | null): string | undefined =>
+  backtrace?.find((line) => line.startsWith(THROWN_AS))?.slice(THROWN_AS.length)
+
+/** A stored error text as JavaScript would say it: `Error: x` for `StandardError: x` that was thrown as Error. */
+export const javaScriptText = (text: string, name: string | undefined): string => {
+  const end = text.indexOf(': ')
+  return name === undefined || end < 0 ? text : `${name}${text.slice(end)}`
 }
 
 /** Splits a stored error text at its first `": "`; a Ruby class name never contains one. */

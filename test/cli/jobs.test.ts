@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { Adapter, Job, performAllLater } from '../../src/index.ts'
+import { Adapter, Capsule, events, Job, performAllLater } from '../../src/index.ts'
 import { inTurn } from '../support/clean-up.ts'
 import { runCli, runJson } from '../support/cli.ts'
 import { createDatabase, type TestDatabase } from '../support/postgres.ts'
@@ -185,4 +185,29 @@ test('an action without ids and filter, or with both, is wrong usage', async () 
     code: 2,
     stderr: expect.stringContaining('not both'),
   })
+})
+
+test('list and show name the class of an error in JavaScript, and its causes; the row is as Ruby needs it', async () => {
+  class FailingJob extends Job {
+    perform(): void {
+      throw new Error('no photo', {
+        cause: new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') }),
+      })
+    }
+  }
+  await using capsule = new Capsule({ databaseUrl: database.url, jobs: [FailingJob] })
+  const ended = events.once('perform_job')
+  const id = idOf(await FailingJob.performLater())
+  await capsule.start()
+  await ended
+  const chain = 'no photo ← TypeError: fetch failed ← Error: connect ECONNREFUSED'
+  const error = `StandardError: ${chain}`
+  expect((await jobs('list')).stdout).toContain(` Error: ${chain}\n`)
+  const { stdout } = await jobs('show', id)
+  expect(stdout).toMatch(new RegExp(`^  error +Error: ${chain}$`, 'm'))
+  expect(stdout).toMatch(new RegExp(`^  stored as +${error}$`, 'm'))
+  expect(stdout).toMatch(new RegExp(`^   1\\. .*  Error: ${chain}$`, 'm'))
+  expect(stdout).toMatch(/^ +caused by TypeError: fetch failed\n +at .*jobs\.test\.ts.*\n +caused by Error: connect/m)
+  expect((await list()).jobs).toMatchObject([{ error, thrown_as: 'Error' }])
+  expect(await runJson(database.url, 'jobs', 'show', id)).toMatchObject({ error, thrown_as: 'Error' })
 })

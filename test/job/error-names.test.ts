@@ -6,6 +6,8 @@ import {
   asError,
   backtraceOf,
   errorText,
+  javaScriptNameIn,
+  javaScriptText,
   parseErrorText,
   rubyClassName,
   rubyErrorName,
@@ -86,7 +88,7 @@ describe('the Ruby name of an error [AJ-084]', () => {
 describe('the text of an error [AJ-084]', () => {
   const errors: [unknown, string][] = [
     [new NetworkError('no route'), 'NetworkError: no route'],
-    [new Error(''), 'StandardError: '],
+    [new Error(''), 'StandardError: Error'],
     [new Error('two\nlines: here'), 'StandardError: two\nlines: here'],
     [new Error('a\u0000b\ud800c'), 'StandardError: a\ufffdb\ufffdc'],
     ['just text', 'StandardError: just text'],
@@ -110,8 +112,8 @@ describe('the text of an error [AJ-084]', () => {
     // V8 reads the others when it first makes the stack.
     Object.defineProperty(hostile, 'stack', { get: fail })
     Object.defineProperties(hostile, { message: { get: fail }, name: { get: fail } })
-    expect(errorText(hostile)).toBe('StandardError: ')
-    expect(backtraceOf(hostile)).toEqual([])
+    expect(errorText(hostile)).toBe('StandardError: Error')
+    expect(backtraceOf(hostile)).toEqual(['thrown as Error'])
   })
 
   test('splits at its first colon and blank, as does the text that Ruby stored [AJ-085]', async () => {
@@ -122,7 +124,7 @@ describe('the text of an error [AJ-084]', () => {
     expect(parseErrorText('NoColon')).toEqual({ name: 'NoColon', message: '' })
     await fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (message) => {
-        fc.pre(!message.includes('\u0000'))
+        fc.pre(!message.includes('\u0000') && message.trim() !== '')
         expect(parseErrorText(errorText(new NetworkError(message)))).toEqual({ name: 'NetworkError', message })
       }),
     )
@@ -149,4 +151,106 @@ test('what is no error becomes one that carries it', () => {
   const value = { code: 7 }
   expect(asError(value)).toMatchObject({ value, message: '[object Object]' })
   expect(asError({ message: 'said so' }).message).toBe('said so')
+})
+
+describe('why an error came about', () => {
+  const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:1'), { code: 'ECONNREFUSED' })
+  const deep = Array.from({ length: 100 }).reduce<Error>(
+    (cause, _, index) => new Error(`e${index}`, { cause }),
+    refused,
+  )
+  const own = new Error('own')
+  own.cause = own
+  const left = new Error('left')
+  const right = new Error('right', { cause: left })
+  left.cause = right
+  class PortError extends Error {}
+  class o extends Error {}
+
+  test.each<[string, unknown, string]>([
+    [
+      'a cause',
+      new TypeError('fetch failed', { cause: refused }),
+      'TypeError: fetch failed ← Error: connect ECONNREFUSED 127.0.0.1:1',
+    ],
+    [
+      'a chain, by the names of JavaScript',
+      new Error('a', { cause: new PortError('b', { cause: new SyntaxError('c') }) }),
+      'StandardError: a ← PortError: b ← SyntaxError: c',
+    ],
+    [
+      'the parts of an AggregateError',
+      new AggregateError([new Error('::1'), new TypeError('127.0.0.1')], 'both'),
+      'StandardError: both ← [Error: ::1; TypeError: 127.0.0.1]',
+    ],
+    [
+      'one part',
+      new AggregateError([refused], ''),
+      'StandardError: AggregateError ← Error: connect ECONNREFUSED 127.0.0.1:1',
+    ],
+    [
+      'many parts',
+      new AggregateError(
+        Array.from({ length: 10_000 }, (_, index) => new Error(`e${index}`)),
+        'many',
+      ),
+      'StandardError: many ← [Error: e0; Error: e1; Error: e2; Error: e3; Error: e4; 9995 more]',
+    ],
+    [
+      'a wrapper that repeats its cause',
+      new Error('in the way: b', { cause: new Error('b', { cause: left }) }),
+      'StandardError: in the way: b ← Error: left ← Error: right',
+    ],
+    ['itself', own, 'StandardError: own'],
+    ['a ring', left, 'StandardError: left ← Error: right'],
+    ['a text as the cause', new Error('a', { cause: 'no disk' }), 'StandardError: a ← no disk'],
+    ['an object as the cause', new Error('a', { cause: { secret: 1 } }), 'StandardError: a'],
+    ['no message', new Error('', { cause: refused }), 'StandardError: Error ← Error: connect ECONNREFUSED 127.0.0.1:1'],
+    ['a blank message', new PortError(' \n'), 'PortError: PortError'],
+    ['a class that a minifier named', new Error('a', { cause: new o('b') }), 'StandardError: a ← Error: b'],
+    ['an empty text that was thrown', asError(''), 'StandardError: an empty text was thrown'],
+  ])('%s', (_what, error, text) => {
+    expect(errorText(error)).toBe(text)
+  })
+
+  test('has an end, however deep, wide and long', () => {
+    expect(errorText(deep)).toBe(
+      `StandardError: e99 ← Error: e98 ← Error: e97 ← Error: e96 ← Error: e95 ← Error: e94 ← Error: e93 ← Error: e92 ← Error: e91`,
+    )
+    const wide = (depth: number): Error =>
+      new AggregateError(depth === 0 ? [] : Array.from({ length: 5 }, () => wide(depth - 1)), 'x'.repeat(10_000))
+    expect(errorText(wide(5)).length).toBeLessThan(10_000 + 2_100)
+    expect(backtraceOf(wide(5)).length).toBeLessThan(100)
+  })
+
+  test('is in the backtrace, with the nearest frames of each cause', () => {
+    const lines = backtraceOf(new TypeError('fetch failed', { cause: refused }))
+    const at = lines.indexOf('caused by Error: connect ECONNREFUSED 127.0.0.1:1')
+    expect(at).toBeGreaterThan(0)
+    expect(lines[at + 1]).toMatch(/^at .*error-names\.test\.ts/)
+    expect(lines.length - at).toBeLessThanOrEqual(6)
+  })
+
+  test('does not fail when reading it does', () => {
+    const fail = () => {
+      throw new Error('from a getter')
+    }
+    const hostile = Object.defineProperties(new AggregateError([], 'x'), {
+      cause: { get: fail },
+      errors: { get: fail },
+    })
+    expect(errorText(hostile)).toBe('StandardError: x')
+  })
+})
+
+test('the backtrace names the class in JavaScript where the row has its Ruby equivalent, and the text is told with it', () => {
+  const lines = backtraceOf(new Error('x'))
+  expect(lines[0]).toMatch(/^at /)
+  expect(javaScriptNameIn(lines)).toBe('Error')
+  expect(javaScriptNameIn(backtraceOf(new DOMException('x', 'AbortError')))).toBe('AbortError')
+  for (const error of [new TypeError('x'), new NetworkError('x'), new GatewayError('x'), 'x']) {
+    expect(javaScriptNameIn(backtraceOf(error))).toBeUndefined()
+  }
+  expect(javaScriptText('StandardError: a: b', 'Error')).toBe('Error: a: b')
+  expect(javaScriptText('StandardError: a', undefined)).toBe('StandardError: a')
 })

@@ -179,7 +179,7 @@ test('error texts with what Postgres cannot hold, and of any size, are stored wi
     'StandardError: a\uFFFDb',
     'StandardError: \uFFFD',
     `StandardError: ${'x'.repeat(25)}`,
-    'StandardError: ',
+    'StandardError: Error',
     'StandardError: line\nbreak: with: colons',
     'StandardError: 😀',
   ])
