@@ -1,7 +1,8 @@
 import type { Adapter } from '../enqueue/adapter.ts'
 import type { Job, JobConstructor } from '../job/base.ts'
 import { jobClassName } from '../job/class-name.ts'
-import { isJobClass, type JobRegistry } from '../job/registry.ts'
+import { isJobClass } from '../job/job-class.ts'
+import type { JobRegistry } from '../job/registry.ts'
 import type { CheckOptions } from './completion.ts'
 import { ToldOnce } from './told-once.ts'
 

@@ -40,8 +40,13 @@ export type JobConstructor<T extends Job = Job> = (new (...args: never[]) => T) 
  * `performLater`, `performNow` and `set` check their arguments against `perform`; a `Job<[id: number]>` also those of `new`.
  */
 export abstract class Job<Arguments extends readonly unknown[] = readonly unknown[]> extends JobClassMethods {
-  /** The name in the queue and in Ruby, such as 'Media::ThumbnailJob'. @default the name of the class itself */
+  /**
+   * The name in the queue and in Ruby, such as 'Media::ThumbnailJob'. A class whose name a build tool may have made (`o`, `_MailJob`,
+   * `default`) is refused without. @default the name of the class itself
+   */
   declare static jobClass: string
+  /** Names that this very class had before: jobs that wait under them are run, too; a retry stores the new name. @default [] */
+  declare static formerNames: readonly string[]
   /** Queue name without the prefix; null is `defaultQueueName`. @default null */
   static queueAs: JobValue<string> | null = null
   /** Smaller runs first; null runs like 0. @default null */

@@ -1,3 +1,4 @@
+import { ContinuationInterrupt } from '../errors.ts'
 import { isError, readString } from './error-reading.ts'
 
 /** What one text says about causes, at most: an error may carry thousands of others. */
@@ -64,7 +65,8 @@ const countParts = (error: unknown): number => {
 
 const causeOf = (error: unknown): unknown => {
   try {
-    return isError(error) ? error.cause : undefined
+    // An interruption is no reason, but the way in which a job with steps ends early.
+    return isError(error) && !(error.cause instanceof ContinuationInterrupt) ? error.cause : undefined
   } catch {
     return undefined
   }

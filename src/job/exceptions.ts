@@ -6,6 +6,7 @@ import { delaySeconds, validateWait, type Wait } from './delays.ts'
 import { counterKey, type ErrorMatcher } from './error-matching.ts'
 import { asError } from './error-names.ts'
 import { jobEvent } from './job-event.ts'
+import { assertLastingCounter, assertMatchers } from './matcher-checks.ts'
 import { assertKnownOptions } from './options.ts'
 import { STATE } from './state.ts'
 
@@ -51,7 +52,9 @@ export const declareRetry = (
   matchers: readonly ErrorMatcher[],
   { options, onExhausted }: { options: RetryOnOptions; onExhausted: FailureFunction | undefined },
 ): void => {
+  assertMatchers('retryOn', matchers)
   assertKnownOptions('retryOn', options, RETRY_OPTIONS)
+  if (options.key === undefined) assertLastingCounter(matchers)
   const rule: RetryRule = {
     key: options.key ?? counterKey(matchers),
     wait: options.wait ?? 3,
@@ -70,6 +73,7 @@ export const declareDiscard = (
   matchers: readonly ErrorMatcher[],
   { options, onDiscard }: { options: DiscardOnOptions; onDiscard: FailureFunction | undefined },
 ): void => {
+  assertMatchers('discardOn', matchers)
   assertKnownOptions('discardOn', options, DISCARD_OPTIONS)
   const handle = async (job: Job, error: Error) => {
     job[STATE].discardedError = error
@@ -86,6 +90,7 @@ export const declareDiscard = (
 
 /** Adds a rescueFrom to a class. */
 export const declareRescue = (jobClass: object, matchers: readonly ErrorMatcher[], handler: FailureFunction): void => {
+  assertMatchers('rescueFrom', matchers)
   const handle = async (job: Job, error: Error) => {
     await handler(job, error)
   }

@@ -4,7 +4,7 @@ import { deserializeArguments, serializeArguments } from '../serialize/arguments
 import { parseJobData } from '../serialize/job-data.ts'
 import { parseJson, stringifyJson } from '../serialize/json.ts'
 import type { Job, JobConstructor } from './base.ts'
-import { isJobClass } from './registry.ts'
+import { isJobClass } from './job-class.ts'
 import { jobFromText } from './serialization.ts'
 import { STATE } from './state.ts'
 
