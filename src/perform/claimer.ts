@@ -6,6 +6,7 @@ import { events } from '../events.ts'
 import type { JobRegistry } from '../job/registry.ts'
 import type { QueueSelector } from '../sql/claim-candidates.ts'
 import type { ClaimedRow } from '../sql/jobs-claim.ts'
+import type { LockedRow } from '../sql/jobs-deferred.ts'
 import type { RoundEnd } from '../sql/round-client.ts'
 import type { Statement } from '../sql/types.ts'
 import { type Clock, microsecondText } from '../time.ts'
@@ -136,11 +137,12 @@ export class Claimer {
   }
 
   /** Whose start others must see at once: what is limited, labelled, handles interruptions, or was interrupted before. */
-  #startsEagerly(row: ClaimedRow): boolean {
+  #startsEagerly(row: LockedRow): boolean {
     const jobClass = this.#options.registry.get(row.job_class)
     return (
       row.concurrency_key !== null ||
       row.labels !== null ||
+      row.is_claimed ||
       row.interrupted_at !== null ||
       jobClass === undefined ||
       jobClass.interruptErrors ||

@@ -17,6 +17,7 @@ import {
   type WrittenRow,
 } from '../sql/jobs-outcome.ts'
 import type { Queryable } from '../sql/types.ts'
+import { freePlacesOf } from './freed-places.ts'
 import { brokenAt, type CompletedAttempt, type OutcomeWrite, type SettledAs } from './outcome.ts'
 
 export interface OutcomeContext {
@@ -24,6 +25,8 @@ export interface OutcomeContext {
   readonly processId: string
   /** With GoodJob's scheduled_at order a retry keeps created_at. */
   readonly keepsCreatedAt: boolean
+  /** Whether workers are told of jobs that a freed place makes due. */
+  readonly notifies: boolean
   readonly check: CheckOptions
 }
 
@@ -36,6 +39,8 @@ interface Written {
   readonly joined: ReadonlyMap<CompletedAttempt, string>
   /** Attempts whose outcome was committed before, with its check; only the answer had been lost. */
   readonly repeated: ReadonlySet<CompletedAttempt>
+  /** Attempts whose end frees a place of a concurrency rule, as far as their write can tell. */
+  readonly freeing: readonly CompletedAttempt[]
 }
 
 /**
@@ -54,6 +59,7 @@ export const writeOutcomes = async (
     ? await writeRows(db, attempts, context)
     : await writeWithChecks(db, attempts, batchIds, context)
   if (written.joined.size > 0) await checkJoined(db, written, context)
+  await freePlacesOf(db, written.freeing, context)
   return written.settlement
 }
 
@@ -133,7 +139,10 @@ const writeRows = async (
     ),
   )
   const repeated = new Set(unwritten.filter((attempt) => rest.get(attempt)?.as === 'written'))
-  return { settlement, joined, repeated }
+  const freeing = attempts.filter(
+    (attempt) => written.get(attempt.row.id)?.frees_place ?? (rest.get(attempt)?.as ?? 'lost') !== 'lost',
+  )
+  return { settlement, joined, repeated, freeing }
 }
 
 interface Unwritten {

@@ -13,6 +13,7 @@ export interface OutcomeWriterOptions {
   readonly database: Database
   readonly processId: string
   readonly keepsCreatedAt: boolean
+  readonly notifies: boolean
   readonly check: CheckOptions
 }
 
@@ -129,8 +130,8 @@ export class OutcomeWriter {
   }
 
   async #context(): Promise<OutcomeContext> {
-    const { database, processId, keepsCreatedAt, check } = this.#options
-    return { facts: await database.facts(), processId, keepsCreatedAt, check }
+    const { database, processId, keepsCreatedAt, notifies, check } = this.#options
+    return { facts: await database.facts(), processId, keepsCreatedAt, notifies, check }
   }
 }
 

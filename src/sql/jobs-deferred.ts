@@ -1,6 +1,7 @@
 import { plainArray, textArray } from './array-text.ts'
 import { byKey } from './by-key.ts'
 import { candidateOrder } from './claim-candidates.ts'
+import { isClaimed } from './concurrency-claims.ts'
 import type { Facts } from './database.ts'
 import type { ClaimedRow, ClaimOptions } from './jobs-claim.ts'
 import type { OutcomeRow } from './jobs-outcome.ts'
@@ -24,7 +25,8 @@ const lockJobsText = (facts: Facts, options: ClaimOptions, parameters: Parameter
   return `
 WITH ${lockedCandidates(facts, options, parameters, { columns: COLUMNS, now })}
 SELECT id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id, batch_callback_id,
-  created_at, scheduled_at, ${NEXT_EXECUTIONS_COUNT} AS executions_count, performed_at AS interrupted_at, execution_id, starts_at
+  created_at, scheduled_at, ${NEXT_EXECUTIONS_COUNT} AS executions_count, performed_at AS interrupted_at, execution_id, starts_at,
+  ${isClaimed(facts, 'locked.id')} AS is_claimed
 FROM released
 LEFT JOIN locked ON true
 ORDER BY ${candidateOrder(options, parameters, 'locked')}`
@@ -58,7 +60,7 @@ export const startLockedJobs = (
   facts: Facts,
   claim: { readonly now: string; readonly processId: string },
 ): Statement => ({
-  name: `start_locked_${facts.hasLockType}_${facts.timestampType}`,
+  name: `start_locked_${facts.hasLockType}_${facts.hasConcurrencyClaims}_${facts.timestampType}`,
   text: startLockedText(facts),
   values: [claim.now, claim.processId],
 })
@@ -77,6 +79,8 @@ export const startLockedRows = (
 /** A row of `lockJobs`: its attempt has begun, its start is not written. */
 export interface LockedRow extends ClaimedRow {
   readonly starts_at: string
+  /** A rule of Ruby counts it, as far as claims tell. */
+  readonly is_claimed: boolean
 }
 
 // The start, the end and the execution row of an attempt in one version of each row. Nobody else can have changed a row in the

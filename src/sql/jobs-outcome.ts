@@ -1,5 +1,6 @@
 import { plainArray, textArray } from './array-text.ts'
 import { byKey } from './by-key.ts'
+import { freesPlace } from './concurrency-claims.ts'
 import type { Facts } from './database.ts'
 import { notifyWaiting } from './notify.ts'
 import { between, sinceStatementBegan } from './row-times.ts'
@@ -50,6 +51,9 @@ const unlock = (facts: Facts) => `locked_by_id = NULL, locked_at = NULL${facts.h
 
 const writtenAt = ({ timestampType }: Facts) => sinceStatementBegan(`$10::${timestampType}`)
 
+/** What is answered of a written job, with what tells whether it was limited. */
+const WRITTEN = 'good_jobs.id, good_jobs.batch_id, good_jobs.labels, good_jobs.concurrency_key'
+
 /** What closeExecutions needs of a written job; handed on, because joining two lists of jobs again costs their product. */
 const ATTEMPT =
   'outcome.execution_id, outcome.finished_at, outcome.duration, outcome.error, outcome.error_event, outcome.backtrace'
@@ -75,11 +79,11 @@ finished AS (
       updated_at = ${writtenAt(facts)}
   FROM outcome
   WHERE ${FENCE}
-  RETURNING good_jobs.id, good_jobs.batch_id, good_jobs.updated_at, ${ATTEMPT}
+  RETURNING ${WRITTEN}, good_jobs.updated_at, ${ATTEMPT}
 ),
 closed AS (${closeExecutions('finished')}
 )
-SELECT id, batch_id FROM finished`
+SELECT id, batch_id, ${freesPlace(facts, 'finished')} AS frees_place FROM finished`
 
 // retry_on_unhandled_error: waiting again at once; schedule, creation time and parameters stay. GoodJob 4.23.1 job.rb#perform.
 const rerunJobsText = (facts: Facts) => `
@@ -90,11 +94,11 @@ waiting AS (
   SET performed_at = NULL, error = outcome.error, error_event = outcome.error_event, ${unlock(facts)}, updated_at = ${writtenAt(facts)}
   FROM outcome
   WHERE ${FENCE}
-  RETURNING good_jobs.id, good_jobs.batch_id, good_jobs.updated_at, ${ATTEMPT}
+  RETURNING ${WRITTEN}, good_jobs.updated_at, ${ATTEMPT}
 ),
 closed AS (${closeExecutions('waiting')}
 )
-SELECT id, batch_id FROM waiting`
+SELECT id, batch_id, ${freesPlace(facts, 'waiting')} AS frees_place FROM waiting`
 
 const deleteJobsText = (facts: Facts) => `
 WITH outcome AS MATERIALIZED (${outcomeSource(facts)}
@@ -102,12 +106,12 @@ WITH outcome AS MATERIALIZED (${outcomeSource(facts)}
 deleted AS (
   DELETE FROM good_jobs USING outcome
   WHERE ${FENCE}
-  RETURNING good_jobs.id, good_jobs.batch_id
+  RETURNING ${WRITTEN}
 ),
 execution AS (
   DELETE FROM good_job_executions USING deleted WHERE ${byKey('active_job_id', 'deleted.id')}
 )
-SELECT id, batch_id FROM deleted`
+SELECT id, batch_id, ${freesPlace(facts, 'deleted')} AS frees_place FROM deleted`
 
 // $11 serialized_params · $12 job_class · $13 queue_name · $14 priority · $15 scheduled_at · $16 created_at · $17 labels as JSON · $18 is_notified
 const reenqueueJobsText = (facts: Facts, keepsCreatedAt: boolean) => `
@@ -129,11 +133,11 @@ waiting AS (
       performed_at = NULL, error = outcome.error, error_event = outcome.error_event, ${unlock(facts)}, updated_at = ${writtenAt(facts)}
   FROM outcome
   WHERE ${FENCE}
-  RETURNING good_jobs.id, good_jobs.batch_id, good_jobs.updated_at, ${ATTEMPT}, outcome.queue_name, outcome.scheduled_at, outcome.is_notified
+  RETURNING ${WRITTEN}, good_jobs.updated_at, ${ATTEMPT}, outcome.queue_name, outcome.scheduled_at, outcome.is_notified
 ),
 closed AS (${closeExecutions('waiting')}
 ),${notifyWaiting(facts, 'is_notified')}
-SELECT id, batch_id, (SELECT count(*) FROM notified)::int AS messages FROM waiting`
+SELECT id, batch_id, ${freesPlace(facts, 'waiting')} AS frees_place, (SELECT count(*) FROM notified)::int AS messages FROM waiting`
 
 const outcomeValues = (processId: string, outcomes: readonly OutcomeRow[]): unknown[] => [
   plainArray(outcomes.map(({ id }) => id)),
@@ -151,11 +155,13 @@ const outcomeValues = (processId: string, outcomes: readonly OutcomeRow[]): unkn
 export interface WrittenRow {
   readonly id: string
   readonly batch_id: string | null
+  /** A concurrency rule of Ruby counted this job, and its place is free now. */
+  readonly frees_place: boolean
 }
 
 const write = (db: Queryable, name: string, facts: Facts, text: string, values: unknown[]): Promise<WrittenRow[]> =>
   rowsOf<WrittenRow & Record<string, unknown>>(db, {
-    name: `${name}_${facts.hasLockType}_${facts.timestampType}`,
+    name: `${name}_${facts.hasLockType}_${facts.hasConcurrencyClaims}_${facts.timestampType}`,
     text,
     values,
   })

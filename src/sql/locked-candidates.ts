@@ -1,6 +1,7 @@
 import { jobLockKeySql } from './advisory-lock.ts'
 import { plainArray } from './array-text.ts'
 import { candidates } from './claim-candidates.ts'
+import { unlessClaimIsHeld } from './concurrency-claims.ts'
 import type { Facts } from './database.ts'
 import type { ClaimOptions } from './jobs-claim.ts'
 import type { Parameters } from './parameters.ts'
@@ -27,6 +28,7 @@ locked AS MATERIALIZED (
   SELECT ${columns.join(', ')}, ${sinceStatementBegan(now)} AS starts_at, gen_random_uuid() AS execution_id
   FROM candidate
   WHERE CASE WHEN id = ANY (${parameters.add(plainArray(options.runningIds), 'uuid[]')}) THEN false
+    ${unlessClaimIsHeld(facts, 'candidate.id')}
     ELSE pg_try_advisory_lock(${jobLockKeySql('id')}) END
   LIMIT ${parameters.add(options.limit, 'int')}
 )`

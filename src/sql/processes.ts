@@ -1,4 +1,5 @@
 import { jobLockKeySql } from './advisory-lock.ts'
+import { freePlacesOfProcesses, type Promoter } from './concurrency-claims.ts'
 import { type Facts, serverNow } from './database.ts'
 import { countOf, type Queryable, rowsOf } from './types.ts'
 
@@ -45,29 +46,27 @@ deleted AS (
 )
 SELECT dead.id, (SELECT count(*) FROM released)::int AS jobs FROM dead`
 
-const RELEASE_DEAD_CLAIMS = `
-DELETE FROM good_job_concurrency_claims WHERE state = 1 AND locked_by_id = ANY ($1::uuid[]) RETURNING key`
-
 export interface ReleasedProcesses {
   readonly ids: readonly string[]
   /** Jobs that are free to be claimed again. */
   readonly jobs: number
 }
 
-/** Frees the jobs of processes that have not been heard of for five minutes and deletes their rows, as every Ruby process does. */
+/**
+ * Frees the jobs of processes that have not been heard of for five minutes, and their places under concurrency rules, and deletes their
+ * rows, as every Ruby process does. The caller has a transaction: with the row goes what tells of the claims.
+ */
 export const releaseDeadProcesses = async (
   db: Queryable,
   facts: Facts,
-  processId: string,
+  cleaner: Promoter,
 ): Promise<ReleasedProcesses> => {
   const rows = await rowsOf<{ id: string; jobs: number }>(db, {
     text: releaseDeadProcessesText(facts),
-    values: [processId],
+    values: [cleaner.processId],
   })
   const ids = rows.map(({ id }) => id)
-  if (ids.length > 0 && facts.hasConcurrencyClaims) {
-    await countOf(db, { text: RELEASE_DEAD_CLAIMS, values: [ids] })
-  }
+  await freePlacesOfProcesses(db, facts, ids, cleaner)
   return { ids, jobs: rows[0]?.jobs ?? 0 }
 }
 

@@ -1,10 +1,11 @@
 import { byKey } from './by-key.ts'
+import { grantClaims } from './concurrency-claims.ts'
 import type { Facts } from './database.ts'
 import { between, sinceStatementBegan } from './row-times.ts'
 
 /**
  * CTEs that start the attempts in the CTE `locked` (id, performed_at, starts_at, execution_id): the rows of the jobs (answered by
- * `started`), the interruption of attempts that never reported back, the execution rows. `now` and `processId` are placeholders.
+ * `started`), the interruption of attempts that never reported back, the execution rows, the claims of concurrency rules. `now` and `processId` are placeholders.
  */
 export const startJobs = (facts: Facts, now: string, processId: string): string => `started AS (
   UPDATE good_jobs
@@ -33,7 +34,7 @@ execution AS (
     (id, created_at, updated_at, active_job_id, job_class, queue_name, serialized_params, scheduled_at, process_id)
   SELECT execution_id, performed_at, ${between('performed_at', 'updated_at')}, id, job_class, queue_name, serialized_params, coalesce(scheduled_at, created_at), ${processId}
   FROM started
-)`
+)${grantClaims(facts, now, processId)}`
 
 /** A row that counts to the end of the column must not make the claim of all others fail. */
 const INT4_MAX = 2 ** 31 - 1

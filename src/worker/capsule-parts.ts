@@ -62,7 +62,8 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   const onHeld = () => {
     for (const scheduler of schedulers) scheduler.resume()
   }
-  const completer = new Completer({ database, processId, keepsCreatedAt, check, onHeld })
+  const notifies = configuration.enableListenNotify
+  const completer = new Completer({ database, processId, keepsCreatedAt, notifies, check, onHeld })
   const maintenance = new Maintenance({ ...options, check })
   const wakeAll = () => {
     for (const scheduler of schedulers) scheduler.wake()

@@ -108,14 +108,15 @@ export class CapsuleTracker {
   }
 
   async #release(): Promise<void> {
-    const { database, processId, clock, attemptIds, onReleased } = this.#options
+    const { database, processId, clock, configuration, attemptIds, onReleased } = this.#options
     const now = clock.now().getTime()
     const before = new Date(now - UNKNOWN_CLAIM_MS).toISOString()
     const { ids, jobs } = await database.transaction(async (db) => {
       // GoodJob's migrations run while workers are up: a new column is used from the next round on.
       database.forgetFacts()
       const facts = await database.facts(db)
-      const dead = await releaseDeadProcesses(db, facts, processId)
+      const promoter = { processId, now: clock.timestamp(), notifies: configuration.enableListenNotify }
+      const dead = await releaseDeadProcesses(db, facts, promoter)
       const orphans = await releaseOrphans(db, facts, before)
       const unknown = await releaseUnknownClaims(db, facts, {
         processId,

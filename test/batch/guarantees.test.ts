@@ -91,7 +91,7 @@ test('an outcome that is written a second time, its answer was lost, does not br
   if (row === undefined) throw new Error('nothing was claimed')
   expect(row.id).toBe(scene.id('bad'))
   const attempt = attemptOf(row, now, world.adapter.clock.timestamp(), 'Error: no')
-  const context = { facts, processId, keepsCreatedAt: false, check: checkOptionsOf(world.adapter) }
+  const context = { facts, processId, keepsCreatedAt: false, notifies: true, check: checkOptionsOf(world.adapter) }
   expect((await writeOutcomes(db, [attempt], context)).get(attempt)).toBe('written')
   await db.end()
 

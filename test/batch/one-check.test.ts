@@ -37,7 +37,7 @@ test('thirty outcomes of three batches are one transaction: one lock, one look a
     },
   }
   const facts = await world.adapter.database.facts()
-  const context = { facts, processId, keepsCreatedAt: false, check: checkOptionsOf(world.adapter) }
+  const context = { facts, processId, keepsCreatedAt: false, notifies: true, check: checkOptionsOf(world.adapter) }
   const settlement = await writeOutcomes(spy, attempts, context)
   await client.end()
 
