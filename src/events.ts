@@ -77,6 +77,15 @@ export interface EventMap {
   /** The clock of the machine was changed by so much. */
   clock_jumped: ProcessEvent & { readonly jumpedMs: number }
   process_heartbeat_failed: ProcessEvent & { readonly error: string }
+  /** Due jobs that no live worker will start: none serves the queue, or none of those that do has the class. Once for each. */
+  jobs_unserved: ProcessEvent & {
+    readonly queueName: string | null
+    readonly jobClass: string | null
+    /** At most a thousand. */
+    readonly jobs: number
+    readonly oldestAt: Date
+    readonly lacks: 'queue' | 'class'
+  }
   processes_released: ProcessEvent & { readonly ids: readonly string[]; readonly jobs: number }
   batch_callback_enqueued: BatchEvent & {
     readonly event: 'discard' | 'success' | 'finish'

@@ -26,6 +26,20 @@ const ADVICE: Readonly<Record<string, string>> = {
 
 const NETWORK_ADVICE = 'Start Postgres, or check host and port in DATABASE_URL.'
 
+/** What Node says of the way to Postgres, and what to do about it. */
+const NODE_ADVICE: Readonly<Record<string, string>> = {
+  ECONNREFUSED: NETWORK_ADVICE,
+  ENOENT: NETWORK_ADVICE,
+  ENOTFOUND: 'The name of the host cannot be resolved: check it in DATABASE_URL.',
+  EAI_AGAIN: 'The name of the host cannot be resolved: check it in DATABASE_URL, and the DNS of this machine.',
+  ...Object.fromEntries(
+    ['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'].map((code) => [
+      code,
+      'Name the authority that signed it: sslrootcert=/path/to/ca.pem in DATABASE_URL; or, without any proof of who answers, sslmode=no-verify.',
+    ]),
+  ),
+}
+
 /** What happened, in one line, with the way out where one is known. */
 const explain = (error: unknown): string => {
   if (error instanceof AggregateError && error.message === '') {
@@ -36,7 +50,8 @@ const explain = (error: unknown): string => {
   const state = sqlState(error)
   if (state !== undefined) return `Postgres says: ${error.message} (${state}). ${ADVICE[state] ?? ''}`.trim()
   const { code } = error as NodeJS.ErrnoException
-  if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'ENOENT') return `${error.message}. ${NETWORK_ADVICE}`
+  const advice = NODE_ADVICE[code ?? '']
+  if (advice !== undefined) return `${error.message}. ${advice}`
   return error.message || error.name
 }
 

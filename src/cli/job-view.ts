@@ -20,12 +20,16 @@ export const drawJobs = (jobs: readonly (ListedJob & ThrownAs)[], now: Date): st
       job.id,
       job.job_class ?? '–',
       job.queue_name ?? '–',
-      stateText(job.state),
+      jobStateText(job),
       String(job.executions_count ?? 0),
       agoText(job.finished_at ?? job.performed_at ?? job.scheduled_at ?? job.created_at, now),
       errorOf(job),
     ]),
   )
+
+/** The dashboard shows a job that was interrupted, and waits to run again, as running. */
+const jobStateText = ({ state, locked_by_id }: ListedJob): string =>
+  state === 'running' && locked_by_id === null ? pc.yellow('waiting (interrupted)') : stateText(state)
 
 /** The row for machines: the hash as JSON instead of text. Numbers beyond 2^53 lose digits here, as in any JSON.parse. */
 export const jobJson = (job: ListedJob & { readonly serialized_params?: string }): Record<string, unknown> =>
@@ -34,7 +38,7 @@ export const jobJson = (job: ListedJob & { readonly serialized_params?: string }
 /** Everything about one job. */
 export const drawJob = (job: ShownJob & ThrownAs, executions: readonly ShownExecution[]): string => {
   const lines: (readonly [string, string | null])[] = [
-    ['state', stateText(job.state)],
+    ['state', jobStateText(job)],
     ['queue', `${job.queue_name ?? '–'}, priority ${job.priority ?? 0}`],
     ['created', timeText(job.created_at)],
     ['scheduled', timeText(job.scheduled_at)],

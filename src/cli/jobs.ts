@@ -7,6 +7,7 @@ import { JOB_STATES, type JobState } from '../sql/job-states.ts'
 import { findLastBacktraces } from '../sql/last-backtraces.ts'
 import { actOnJobs, type JobAction } from './job-mass-action.ts'
 import { drawJob, drawJobs, jobJson } from './job-view.ts'
+import { addMistakenOptions } from './mistaken-options.ts'
 import { print, printJson } from './output.ts'
 import { addSessionOptions, cursorText, parseCursor, parseId, parseIds, parseLimit, withSession } from './session.ts'
 
@@ -159,6 +160,7 @@ const addActions = (jobs: Command): void => {
     )
       .argument('[id...]', 'job ids', parseIds)
       .option('--yes', 'do it to all that match without asking')
+    if (action.name === 'discard') addMistakenOptions(command, { '--force': 'good-job jobs force-discard' })
     if (action.name.endsWith('discard')) command.option('--message <text>', 'stored as the error')
     if (action.name === 'reschedule') command.option('--at <time>', 'ISO time, or +seconds (default: now)', parseTime)
     command.action((ids: string[]) => actOnJobs(command, action, { ids, filter: filterOf(command.opts()) }))

@@ -1,6 +1,10 @@
 import type { Command } from 'commander'
+import { pc } from '../colors.ts'
 import type { PauseTarget } from '../maintenance/pauses.ts'
-import { UsageError } from './failure.ts'
+import { workerProcess } from '../maintenance/worker-processes.ts'
+import { listProcesses } from '../sql/process-list.ts'
+import { PartialFailure, UsageError } from './failure.ts'
+import { ignoresPauses, NO_WORKER_HONOURS_PAUSES } from './ignored-pauses.ts'
 import { print, printJson, snakeCase } from './output.ts'
 import { addSessionOptions, type Session, withSession } from './session.ts'
 
@@ -39,8 +43,27 @@ const addChange = (
     return withSession(command, async (session) => {
       if (!(await change(session, target)) && !session.isJson) print('That was not paused.')
       await show(session)
+      if (name === 'pause') await warnOfWorkers(session)
     })
   })
+}
+
+const PROCESSES = 1_000
+
+/** Says which live workers will start paused jobs all the same. @throws PartialFailure when no live worker honours the pause */
+const warnOfWorkers = async ({ adapter, isJson }: Session): Promise<void> => {
+  const { database } = adapter
+  const rows = await listProcesses(database.pool, await database.facts(), PROCESSES)
+  const processes = rows.map(workerProcess).filter(({ is_alive }) => is_alive)
+  const say = (text: string) => void process.stderr.write(`${pc.yellow('warning:')} ${text}\n`)
+  if (ignoresPauses(processes)) {
+    say(`The pause is stored, but ${NO_WORKER_HONOURS_PAUSES}`)
+    throw new PartialFailure(NO_WORKER_HONOURS_PAUSES)
+  }
+  if (isJson) return
+  for (const { hostname, pid, honours_pauses } of processes) {
+    if (honours_pauses === false) say(`worker ${hostname}:${pid} goes on: it was started without --enable-pauses`)
+  }
 }
 
 const targetOf = (command: Command): PauseTarget => {

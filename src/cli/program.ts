@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module'
 import { Command, Help } from 'commander'
+import { VERSION } from '../version.ts'
 import { addBatchesCommands } from './batches.ts'
 import { addCleanupCommand } from './cleanup.ts'
 import { addDemoCommand } from './demo.ts'
@@ -9,8 +9,6 @@ import { addJobsCommands } from './jobs.ts'
 import { addPausesCommands } from './pauses.ts'
 import { addSchemaCommands } from './schema.ts'
 import { addStartCommand } from './start.ts'
-
-const VERSION = (createRequire(import.meta.url)('../../package.json') as { version: string }).version
 
 const buildProgram = (): Command => {
   const program = new Command('good-job')

@@ -15,8 +15,9 @@ export const addSchemaCommands = (program: Command): void => {
     withSession(install, async ({ adapter, isJson }) => {
       const result = await installSchema(adapter.database.pool)
       if (isJson) printJson(result)
-      else if (result.installed.length > 0) print(`Installed: ${result.installed.join(', ')}.`)
-      else print('Nothing to do: all tables are there, as of GoodJob 4.23.1.')
+      else if (result.installed.length > 0)
+        print(`Installed in schema "${result.schema}": ${result.installed.join(', ')}.`)
+      else print(`Nothing to do: schema "${result.schema}" has all tables, as of GoodJob 4.23.1.`)
     }),
   )
   const check = addSessionOptions(
@@ -43,17 +44,19 @@ const canWork = ({ capabilities, version3Writer }: SchemaReport): boolean =>
 
 /** What `check` found, for people; the first line is the verdict. */
 export const schemaText = (report: SchemaReport): string[] => {
-  const { goodJobVersion, isCurrent, isRails, requiredGaps, version3Writer, capabilities } = report
+  const { goodJobVersion, schema, isCurrent, isRails, requiredGaps, version3Writer } = report
   if (goodJobVersion === undefined) {
-    return [`${pc.red('✖')} There are no GoodJob tables. Create them by "good-job schema install".`]
+    return [
+      `${pc.red('✖')} There are no GoodJob tables (search_path: ${schema}). Create them by "good-job schema install".`,
+    ]
   }
   const owner = isRails ? 'a Rails application owns them' : 'no Rails application owns them'
-  const where = capabilities === undefined ? '' : ` in schema "${capabilities.schema}"`
+  const where = ` in schema "${schema}"`
   if (isCurrent && version3Writer === undefined)
     return [`${pc.green('✔')} The tables${where} are those of GoodJob 4.23.1; ${owner}.`]
   const verdict = canWork(report)
     ? `${pc.yellow('●')} A worker can run on these tables${where} (GoodJob ${goodJobVersion} or later; ${owner}).`
-    : `${pc.red('✖')} No worker can run on these tables (${owner}).`
+    : `${pc.red('✖')} No worker can run on these tables${where} (${owner}).`
   const way = isRails ? 'bin/rails g good_job:update && bin/rails db:migrate' : 'whoever made them must change them'
   return [
     verdict,

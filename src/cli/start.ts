@@ -6,6 +6,8 @@ import { createLogger, LOG_LEVELS, type LogLevel } from '../observe/logger.ts'
 import { Capsule } from '../worker/capsule.ts'
 import { report } from './failure.ts'
 import { loadJobs } from './load-jobs.ts'
+import { addMistakenOptions } from './mistaken-options.ts'
+import { queueWarnings } from './queue-warnings.ts'
 import { runUntilEnd } from './run-until-end.ts'
 import { addWorkerOptions, workerOptionsOf } from './worker-options.ts'
 
@@ -32,6 +34,7 @@ export const addStartCommand = (program: Command): void => {
     )
     .addOption(new Option('--json', 'the ready line as JSON').helpGroup('Output:'))
     .addHelpText('after', EXAMPLES)
+  addMistakenOptions(command, { '--concurrency': '--threads', '--connection-string': '--database-url' })
   addWorkerOptions(command).action((modules: string[]) => start(command, modules))
 }
 
@@ -52,6 +55,8 @@ const start = async (command: Command, modules: readonly string[]): Promise<void
   const jobs = await loadJobs(modules)
   capsule = new Capsule({ jobs, logger, ...workerOptionsOf(command) })
   attachLogSubscriber(logger, { processId: capsule.processId })
+  const { queues, threads } = capsule.configuration
+  for (const text of queueWarnings(queues, parseQueueString(queues, threads), jobs)) logger.warn({}, text)
   const worker = capsule
   try {
     const code = await runUntilEnd(worker, logger, () => process.stdout.write(`${readyLine(worker, json === true)}\n`))

@@ -59,6 +59,12 @@ const LINES: Lines = {
   process_stalled: ['warn', 'The process stood still, a job blocked the event loop or it was stopped'],
   clock_jumped: ['warn', 'The clock of this machine was changed'],
   process_heartbeat_failed: ['warn', 'Could not refresh the process row'],
+  jobs_unserved: ({ lacks }) => [
+    'warn',
+    lacks === 'queue'
+      ? 'Jobs wait in a queue that no live worker serves'
+      : 'Jobs wait that no live worker of their queue has the class of',
+  ],
   processes_released: ['warn', 'Released the jobs of dead processes'],
   batch_callback_enqueued: ['info', 'Enqueued a callback of a batch'],
   batch_discarded: ['warn', 'A batch is discarded'],

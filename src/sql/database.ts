@@ -1,6 +1,7 @@
 import pg from 'pg'
-import { ConfigurationError, ConnectionTimeoutError, isRetryable } from '../errors.ts'
+import { ConnectionTimeoutError, isRetryable } from '../errors.ts'
 import { backoffMs, sleep } from '../time.ts'
+import { SILENCE_MS, urlConfig } from './connection-url.ts'
 import { assertSameTables, isPooled } from './pooler.ts'
 import { type Capabilities, probeCapabilities } from './schema.ts'
 import { type Queryable, rowsOf } from './types.ts'
@@ -248,44 +249,9 @@ SELECT data_type, pg_backend_pid() AS pid
 FROM information_schema.columns
 WHERE table_schema = $1 AND table_name = 'good_jobs' AND column_name = 'scheduled_at'`
 
-/** A partition answers nothing at all, and the kernel takes many minutes to tell; `?query_timeout=…` in the URL wins. */
-const SILENCE_MS = 60_000
-
 const poolConfig = (pool: pg.Pool): pg.ClientConfig => {
   const { max: _max, min: _min, idleTimeoutMillis: _idle, ...config } = pool.options as pg.PoolConfig
   // The pool hides the password from spreads and logs.
   const { password } = pool.options as pg.PoolConfig
   return { query_timeout: SILENCE_MS, ...config, ...(password === undefined ? {} : { password }) }
-}
-
-const urlConfig = (
-  name: 'databaseUrl' | 'directDatabaseUrl',
-  databaseUrl: string | undefined,
-  options: DatabaseOptions,
-): pg.ClientConfig => {
-  if (databaseUrl === undefined || databaseUrl.trim() === '') {
-    throw new ConfigurationError(
-      'no database: set DATABASE_URL or pass databaseUrl, e.g. postgres://user@localhost/app',
-    )
-  }
-  const config: pg.ClientConfig = {
-    connectionString: databaseUrl,
-    application_name: options.applicationName ?? 'good-job-node',
-    keepAlive: true,
-    connectionTimeoutMillis: 10_000,
-    query_timeout: SILENCE_MS,
-  }
-  try {
-    // pg takes a word without a scheme for a database name and any scheme for its own.
-    if (!/^(postgres|postgresql|socket):|^\//.test(databaseUrl.trim())) throw new Error('it starts with no postgres://')
-    // pg parses the URL when it builds a client: do that now, so that a bad one is told at start.
-    new pg.Client(config)
-  } catch (error) {
-    // The URL may hold a password, so it is not repeated.
-    throw new ConfigurationError(
-      `${name} is not a Postgres URL (${reason(error)}); characters such as # / ? @ in a password must be percent-encoded`,
-      { cause: error },
-    )
-  }
-  return config
 }

@@ -132,22 +132,3 @@ FROM good_job_executions WHERE active_job_id = $1 ORDER BY created_at, id`
 /** The attempts of a job, oldest first. */
 export const findExecutions = (db: Queryable, jobId: string): Promise<ShownExecution[]> =>
   rowsOf<ShownExecution & Record<string, unknown>>(db, { text: FIND_EXECUTIONS, values: [jobId] })
-
-/** $1 now timestamp · $2 rows to look at */
-const WAITING_QUEUES = `
-WITH waiting AS (
-  SELECT queue_name, job_class, scheduled_at FROM good_jobs
-  WHERE finished_at IS NULL AND performed_at IS NULL AND scheduled_at <= $1
-  LIMIT $2
-)
-SELECT queue_name, count(*)::int AS jobs, min(scheduled_at) AS oldest_at FROM waiting GROUP BY queue_name ORDER BY queue_name`
-
-export interface WaitingQueue {
-  readonly queue_name: string | null
-  readonly jobs: number
-  readonly oldest_at: string
-}
-
-/** Queues with jobs that are due and not started, among so many of those. */
-export const findWaitingQueues = (db: Queryable, now: string, limit: number): Promise<WaitingQueue[]> =>
-  rowsOf<WaitingQueue & Record<string, unknown>>(db, { text: WAITING_QUEUES, values: [now, limit] })

@@ -1,4 +1,4 @@
-import type { Facts } from './database.ts'
+import { type Facts, serverNow } from './database.ts'
 import { inactive } from './processes.ts'
 import { type Queryable, rowsOf } from './types.ts'
 
@@ -9,13 +9,17 @@ export interface ListedProcess {
   readonly updated_at: string
   readonly state: string
   readonly is_alive: boolean
+  /** It has not refreshed its row for two minutes, and holds no advisory lock that shows that it lives. */
+  readonly is_silent: boolean
   /** Jobs that carry its id and have not ended. */
   readonly running_jobs: number
 }
 
 /** $1 limit */
 const listProcessesText = (facts: Facts) => `
-SELECT id, created_at, updated_at, (${inactive(facts)}) IS NOT TRUE AS is_alive, coalesce(state, '{}'::jsonb)::text AS state,
+SELECT id, created_at, updated_at, (${inactive(facts)}) IS NOT TRUE AS is_alive,
+  lock_type IS DISTINCT FROM 0 AND updated_at < ${serverNow(facts)} - interval '2 minutes' AS is_silent,
+  coalesce(state, '{}'::jsonb)::text AS state,
   (SELECT count(*)::int FROM good_jobs WHERE locked_by_id = good_job_processes.id AND finished_at IS NULL) AS running_jobs
 FROM good_job_processes
 ORDER BY updated_at DESC

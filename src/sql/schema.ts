@@ -26,6 +26,8 @@ export interface Capabilities {
 
 /** What `good-job schema check` tells. */
 export interface SchemaReport extends SchemaDifferences {
+  /** The schema of the tables; without tables what search_path names. */
+  readonly schema: string
   /** The oldest GoodJob whose migrations make these tables; newer gems work on them too. Undefined without tables. */
   readonly goodJobVersion: string | undefined
   /** Nothing is missing and nothing differs from GoodJob 4.23.1. */
@@ -68,7 +70,7 @@ const capabilitiesOf = (tables: Tables, jobs: LiveTable): Capabilities => ({
   schema: jobs.schema,
 })
 
-const schemaOf = (tables: Tables): string => [...tables.values()][0]?.schema ?? ''
+const schemaOf = (tables: Tables): string | undefined => [...tables.values()][0]?.schema
 
 const notInstalledText = async (client: Queryable): Promise<string> => {
   const { database, searchPath } = await whereabouts(client)
@@ -94,6 +96,7 @@ export const checkSchema = async (client: Queryable): Promise<SchemaReport> => {
   const canWork = jobs !== undefined && gaps.length === 0
   return {
     ...differences,
+    schema: schemaOf(tables) ?? (await whereabouts(client)).searchPath,
     goodJobVersion: oldestGoodJob(tables),
     isCurrent: differenceTexts(differences).length === 0,
     requiredGaps: gaps,
@@ -124,16 +127,18 @@ const hasSchemaMigrations = async (client: Queryable): Promise<boolean> => {
  * is missing or different they are somebody's to migrate, and SchemaError tells what and by which way. Also throws
  * SchemaError when search_path names no schema in which tables could be created.
  */
-export const installSchema = async (client: Queryable): Promise<{ installed: string[]; existing: string[] }> => {
+export const installSchema = async (
+  client: Queryable,
+): Promise<{ schema: string | undefined; installed: string[]; existing: string[] }> => {
   const before = await readTables(client)
   if (before.size > 0) {
     await refuseDifferences(client, before)
-    return { installed: [], existing: [...before.keys()] }
+    return { schema: schemaOf(before), installed: [], existing: [...before.keys()] }
   }
   await createTables(client)
   const after = await readTables(client)
   await refuseDifferences(client, after)
-  return { installed: [...after.keys()], existing: [] }
+  return { schema: schemaOf(after), installed: [...after.keys()], existing: [] }
 }
 
 const refuseDifferences = async (client: Queryable, tables: Tables): Promise<void> => {

@@ -1,5 +1,6 @@
 import type { Configuration } from '../configuration.ts'
 import { events } from '../events.ts'
+import type { JobRegistry } from '../job/registry.ts'
 import type { Database } from '../sql/database.ts'
 import { releaseUnknownClaims } from '../sql/jobs-claim.ts'
 import {
@@ -14,12 +15,14 @@ import { Heartbeat } from './heartbeat.ts'
 import { processState } from './process-state.ts'
 import type { Scheduler } from './scheduler.ts'
 import { StallWatch } from './stall-watch.ts'
+import { UnservedWatch } from './unserved-watch.ts'
 
 export interface CapsuleTrackerOptions {
   readonly database: Database
   readonly processId: string
   readonly configuration: Configuration
   readonly clock: Clock
+  readonly registry: JobRegistry
   readonly schedulers: () => readonly Scheduler[]
   /** Ids of every attempt of this process. */
   readonly attemptIds: () => readonly string[]
@@ -41,11 +44,13 @@ export class CapsuleTracker {
   #timer: NodeJS.Timeout | undefined
   #beats = 0
   readonly #stalls: StallWatch
+  readonly #unserved: UnservedWatch
   #cleaning: Promise<void> = Promise.resolve()
 
   constructor(options: CapsuleTrackerOptions) {
     this.#options = options
     this.#stalls = new StallWatch(options)
+    this.#unserved = new UnservedWatch(options)
   }
 
   /** Writes the row before the first claim names it, then keeps it fresh. */
@@ -89,10 +94,11 @@ export class CapsuleTracker {
     }
   }
 
-  /** Frees jobs of dead processes and claims that nobody knows; failures are reported, the next round tries again. */
+  /** Frees jobs of dead processes and claims that nobody knows, then reports jobs that no worker runs; failures are reported, the next round tries again. */
   cleanUp(): void {
     this.#cleaning = this.#cleaning
       .then(() => this.#release())
+      .then(() => this.#unserved.check())
       .catch((error) => {
         events.emit('worker_error', { processId: this.#options.processId, part: 'process cleanup', error })
       })
@@ -131,8 +137,8 @@ export class CapsuleTracker {
   }
 
   #state(): string {
-    const { configuration, schedulers, database } = this.#options
+    const { configuration, schedulers, database, registry } = this.#options
     const { totalCount, idleCount, options } = database.pool
-    return processState(configuration, schedulers(), { totalCount, idleCount, max: options.max })
+    return processState(configuration, schedulers(), registry.names(), { totalCount, idleCount, max: options.max })
   }
 }

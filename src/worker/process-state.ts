@@ -1,33 +1,37 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Configuration } from '../configuration.ts'
+import { VERSION } from '../version.ts'
 import type { Scheduler } from './scheduler.ts'
 
 /**
  * The state column of the process row. The dashboard's processes page fails for all processes when memory, proctitle or
- * schedulers is missing or of another type. GoodJob process.rb#generate_state.
+ * schedulers is missing or of another type. GoodJob process.rb#generate_state. The key `good_job_node` is this package's own:
+ * what `doctor`, `pause` and other workers must know of a worker.
  */
 export const processState = (
   configuration: Configuration,
   schedulers: readonly Scheduler[],
+  jobClasses: readonly string[],
   pool: { readonly totalCount: number; readonly idleCount: number; readonly max: number },
 ): string => {
   const stats = schedulers.map(schedulerState)
   const sum = (pick: (state: ReturnType<typeof schedulerState>) => number) =>
     stats.reduce((total, state) => total + pick(state), 0)
-  const { preserveJobRecords } = configuration
+  const { preserveJobRecords, retryOnUnhandledError, enablePauses } = configuration
   return JSON.stringify({
     hostname: hostname(),
     pid: process.pid,
     memory: memoryKilobytes(),
     proctitle: process.title,
     preserve_job_records: typeof preserveJobRecords === 'function' ? 'function' : preserveJobRecords,
-    retry_on_unhandled_error: configuration.retryOnUnhandledError,
+    retry_on_unhandled_error: retryOnUnhandledError,
     schedulers: stats,
     cron_enabled: false,
     total_succeeded_executions_count: sum((state) => state.succeeded_executions_count),
     total_errored_executions_count: sum((state) => state.errored_executions_count),
     database_connection_pool: { size: pool.max, active: pool.totalCount - pool.idleCount },
+    good_job_node: { version: VERSION, job_classes: jobClasses, enable_pauses: enablePauses },
   })
 }
 

@@ -56,9 +56,12 @@ test('schema install creates the tables once, check compares them, print writes 
   expect(await run('install')).toMatchObject({
     code: 0,
     stderr: '',
-    stdout: expect.stringMatching(/^Installed: .*good_jobs/),
+    stdout: expect.stringMatching(/^Installed in schema "public": .*good_jobs/),
   })
-  expect(await run('install')).toMatchObject({ code: 0, stdout: expect.stringContaining('Nothing to do') })
+  expect(await run('install')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('Nothing to do: schema "public" has all tables'),
+  })
   expect(await run('check')).toMatchObject({ code: 0, stdout: expect.stringContaining('are those of GoodJob 4.23.1') })
   expect(await runJson(empty.url, 'schema', 'check')).toMatchObject({
     can_work: true,
@@ -99,21 +102,104 @@ test('doctor names queues that nobody serves, and is content when a worker does'
   const alone = await goodJob('doctor')
   expect(alone.code).toBe(1)
   expect(alone.stdout).toContain('No worker process is alive.')
-  expect(alone.stdout).toMatch(/Queue "lonely": 1 due job, the oldest since .*, and no worker serves it\./)
+  expect(alone.stdout).toMatch(/Queue "lonely" has 1 due job of class NoopJob and no worker, the oldest since .*\./)
+  expect(alone.stdout).not.toContain('All is well.')
 
   await using capsule = new Capsule({ jobs: [NoopJob], databaseUrl: database.url, queues: '-lonely;mail' })
   await capsule.start()
   const report = await runJson(database.url, 'doctor')
   expect(report).toMatchObject({
     is_healthy: false,
-    problems: ['queue "lonely" has 1 due job and no worker'],
+    problems: ['queue "lonely" has 1 due job of class NoopJob and no worker'],
     processes: [{ id: capsule.processId, pid: String(process.pid), pools: ['-lonely', 'mail'], is_alive: true }],
-    queues_without_worker: [{ queue_name: 'lonely', jobs: 1 }],
+    unserved_jobs: [{ queue_name: 'lonely', job_class: 'NoopJob', jobs: 1, lacks: 'queue' }],
     unproven_batches: [],
     schema: { is_current: true },
   })
   await adapter.discardJob(job ? job.jobId : '')
   expect(await goodJob('doctor')).toMatchObject({ code: 0, stdout: expect.stringContaining('All is well.') })
+})
+
+test('doctor names a class that no worker has, though its queue is served', async () => {
+  await using capsule = new Capsule({ jobs: [NoopJob], databaseUrl: database.url })
+  await capsule.start()
+  const pool = database.pool()
+  await pool.query(`INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at)
+    SELECT id, id, 'ForgottenJob', 'mail', 0, '{}', at, at, at
+    FROM (SELECT gen_random_uuid() AS id, now() AT TIME ZONE 'UTC' - interval '2 hours' AS at FROM generate_series(1, 2)) AS job`)
+  const { code, stdout } = await goodJob('doctor')
+  expect(code).toBe(1)
+  expect(stdout).toMatch(
+    /✖ No worker of queue "mail" has class ForgottenJob, of which 2 due jobs wait, the oldest since 2 h ago\./,
+  )
+  expect(stdout).not.toContain('All is well.')
+  expect(await runJson(database.url, 'doctor')).toMatchObject({
+    is_healthy: false,
+    processes: [{ id: capsule.processId, job_classes: ['NoopJob'], honours_pauses: false }],
+    unserved_jobs: [{ queue_name: 'mail', job_class: 'ForgottenJob', jobs: 2, lacks: 'class' }],
+  })
+  // A worker of Ruby does not say which classes it has, and may have this one.
+  await pool.query(`INSERT INTO good_job_processes (id, state, created_at, updated_at)
+    VALUES (gen_random_uuid(), '{"hostname":"ruby","pid":1,"schedulers":[{"queues":"mail"}]}', now(), now() AT TIME ZONE 'UTC')`)
+  expect((await goodJob('doctor')).stdout).toContain('Every due job has a worker.')
+  await pool.query(`DELETE FROM good_job_processes WHERE id <> $1`, [capsule.processId])
+  await pool.query(`DELETE FROM good_jobs WHERE job_class = 'ForgottenJob'`)
+})
+
+test('doctor without any worker fails, also when nothing is due', async () => {
+  const { code, stdout } = await goodJob('doctor')
+  expect(code).toBe(1)
+  expect(stdout).toContain('✖ No worker process is alive.')
+  expect(stdout).toContain('1 problem.')
+  expect(stdout).not.toContain('All is well.')
+  expect(await runJson(database.url, 'doctor')).toMatchObject({
+    is_healthy: false,
+    problems: ['no worker process is alive'],
+  })
+})
+
+test('a process that has been silent for two minutes serves no queue', async () => {
+  const pool = database.pool()
+  await pool.query(`INSERT INTO good_job_processes (id, state, created_at, updated_at) VALUES
+    (gen_random_uuid(), '{"hostname":"killed","pid":1,"schedulers":[{"queues":"*"}]}', now(), now() AT TIME ZONE 'UTC' - interval '3 minutes')`)
+  const { stdout } = await goodJob('doctor')
+  expect(stdout).toContain('✖ No worker process is alive, and 1 dead process whose row nobody has cleaned up.')
+  await pool.query('DELETE FROM good_job_processes')
+})
+
+test('a pause that no live worker honours is stored and fails, and doctor tells of it', async () => {
+  const alone = await goodJob('pause', '--queue', 'mail')
+  expect(alone).toMatchObject({ code: 1, stdout: 'queue  mail\n' })
+  expect(alone.stderr).toContain('no live worker honours pauses: start workers with --enable-pauses')
+  const run = async (enablePauses: boolean) => {
+    await using capsule = new Capsule({ jobs: [NoopJob], databaseUrl: database.url, enablePauses })
+    await capsule.start()
+    return { pause: await goodJob('pause', '--queue', 'mail'), doctor: await goodJob('doctor') }
+  }
+  const deaf = await run(false)
+  expect(deaf.pause.code).toBe(1)
+  expect(deaf.doctor).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining('✖ something is paused, but no live worker honours pauses'),
+  })
+  const hearing = await run(true)
+  expect(hearing.pause).toMatchObject({ code: 0, stderr: '' })
+  expect(hearing.doctor.code).toBe(0)
+  await goodJob('unpause', '--queue', 'mail')
+})
+
+test('a schema in the URL is where the tables are made and found, and is named', async () => {
+  const empty = await createDatabase({ template: 'empty' })
+  await empty.pool().query('CREATE SCHEMA "tenant b"')
+  const env = { DATABASE_URL: `${empty.url}?schema=tenant%20b` }
+  expect((await runCli(['schema', 'check'], { env })).stdout).toContain(
+    'There are no GoodJob tables (search_path: "tenant b")',
+  )
+  expect((await runCli(['schema', 'install'], { env })).stdout).toMatch(/^Installed in schema "tenant b": /)
+  expect((await runCli(['schema', 'check'], { env })).stdout).toContain('The tables in schema "tenant b" are those')
+  expect((await runCli(['jobs', 'list'], { env })).stdout).toBe('No jobs.\n')
+  expect((await runCli(['schema', 'check'], { env: { DATABASE_URL: empty.url } })).code).toBe(1)
+  await empty.drop()
 })
 
 test('doctor knows dead processes from live ones, those of Ruby included', async () => {

@@ -32,6 +32,30 @@ export const PROCESS_MUTANTS: readonly Mutant[] = [
     tests: { 'test/worker/process.test.ts': [] },
   },
   {
+    name: 'a class that no worker of its queue has is a problem',
+    file: 'src/maintenance/worker-processes.ts',
+    text: "return isKnown ? [] : [{ ...jobs, lacks: 'class' }]",
+    replacement: 'return []',
+    tests: {
+      'test/cli/operations.test.ts': ['doctor names a class that no worker has'],
+      'test/worker/process.test.ts': ['due jobs that no live worker runs are reported once'],
+    },
+  },
+  {
+    name: 'a worker of Ruby may have any class',
+    file: 'src/maintenance/worker-processes.ts',
+    text: "job_classes?.includes(jobs.job_class ?? '') ?? true",
+    replacement: "job_classes?.includes(jobs.job_class ?? '') ?? false",
+    tests: { 'test/cli/operations.test.ts': ['doctor names a class that no worker has'] },
+  },
+  {
+    name: 'a silent process serves no queue',
+    file: 'src/maintenance/worker-processes.ts',
+    text: 'is_alive: row.is_alive && !row.is_silent',
+    replacement: 'is_alive: row.is_alive',
+    tests: { 'test/cli/operations.test.ts': ['a process that has been silent for two minutes'] },
+  },
+  {
     name: 'a heartbeat comes from a thread',
     file: 'src/worker/capsule-tracker.ts',
     text: 'this.#heartbeat?.start()',

@@ -188,6 +188,7 @@ test('a claim that honours pauses reads a few jobs in order, not the whole backl
 test('the commands pause, show and unpause', async () => {
   const env = { DATABASE_URL: world.url }
   expect(await runCli(['pauses'], { env })).toMatchObject({ code: 0, stdout: 'Nothing is paused.\n' })
+  await using _capsule = await world.start({ jobs: [Plain], enablePauses: true })
   await runCli(['pause', '--queue', 'slow'], { env })
   expect((await runCli(['pause', '--label', 'big'], { env })).stdout).toBe('queue  slow\nlabel  big\n')
   expect(await runJson(world.url, 'pauses')).toEqual({ queues: ['slow'], job_classes: [], labels: ['big'] })

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { advisoryKey } from '../../src/sql/advisory-lock.ts'
 import { upsertProcessText } from '../../src/sql/processes.ts'
 import { Heartbeat } from '../../src/worker/heartbeat.ts'
-import { jobClass, next, openWorld, type World } from '../support/harness.ts'
+import { ago, jobClass, next, openWorld, type World } from '../support/harness.ts'
 
 const Echo = jobClass('Echo', () => undefined)
 
@@ -121,5 +121,21 @@ test('jobs of an owner that has no row are freed, unless their lock is held or n
   expect((await world.job(busy)).locked_by_id).not.toBeNull()
   expect((await world.job(skiplocked)).locked_by_id).not.toBeNull()
   await holder.end()
+  await world.sql('DELETE FROM good_jobs')
+})
+
+test('due jobs that no live worker runs are reported once for each class and queue, with count and age', async () => {
+  const due = (jobClassName: string, queue: string, seconds: number) =>
+    world.insert({ job_class: jobClassName, queue_name: queue, scheduled_at: ago(seconds) })
+  for (let count = 0; count < 3; count++) await due('Forgotten', 'mail', 600)
+  await due('Echo', 'lonely', 600)
+  await due('Younger', 'mail', 5)
+  const reported = next('jobs_unserved', 2)
+  await using capsule = await world.start({ jobs: [Echo], queues: 'mail' })
+  const of = { processId: capsule.processId, oldestAt: expect.any(Date) }
+  expect(await reported).toEqual([
+    { ...of, queueName: 'lonely', jobClass: 'Echo', jobs: 1, lacks: 'queue' },
+    { ...of, queueName: 'mail', jobClass: 'Forgotten', jobs: 3, lacks: 'class' },
+  ])
   await world.sql('DELETE FROM good_jobs')
 })

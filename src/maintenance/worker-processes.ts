@@ -1,0 +1,75 @@
+import { matchesQueue, parseSelector } from '../claim/queue-string.ts'
+import type { ListedProcess } from '../sql/process-list.ts'
+import type { WaitingJobs } from '../sql/waiting-jobs.ts'
+
+/** A worker process of either language, as its row describes it. */
+export interface WorkerProcess {
+  readonly id: string
+  readonly hostname: string
+  readonly pid: string
+  /** Queue selectors of its pools. */
+  readonly pools: readonly string[]
+  readonly updated_at: string
+  /** Its row is not expired and has been refreshed lately, or its advisory lock is held. */
+  readonly is_alive: boolean
+  readonly running_jobs: number
+  readonly deletes_finished_jobs: boolean
+  /** The classes it runs; null where a process does not publish them, as Ruby's. */
+  readonly job_classes: readonly string[] | null
+  /** Whether it starts no paused jobs; null where a process does not publish it, as Ruby's. */
+  readonly honours_pauses: boolean | null
+}
+
+/** Reads what a process writes of itself; older GoodJob versions write less. */
+export const workerProcess = (row: ListedProcess): WorkerProcess => {
+  const state = objectOf(JSON.parse(row.state))
+  const ours = objectOf(state.good_job_node)
+  const schedulers = Array.isArray(state.schedulers) ? (state.schedulers as unknown[]) : []
+  const preserve = state.preserve_job_records ?? true
+  return {
+    id: row.id,
+    hostname: String(state.hostname ?? 'unknown'),
+    pid: String(state.pid ?? '?'),
+    pools: schedulers.map(poolOf),
+    updated_at: row.updated_at,
+    is_alive: row.is_alive && !row.is_silent,
+    running_jobs: row.running_jobs,
+    deletes_finished_jobs: preserve !== true && preserve !== 'true',
+    job_classes: Array.isArray(ours.job_classes) ? ours.job_classes.map(String) : null,
+    honours_pauses: typeof ours.enable_pauses === 'boolean' ? ours.enable_pauses : null,
+  }
+}
+
+const objectOf = (value: unknown): Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
+
+const poolOf = (scheduler: unknown): string => {
+  const { queues, name } = (scheduler ?? {}) as { queues?: unknown; name?: unknown }
+  if (typeof queues === 'string') return queues
+  // GoodJob before 4.11.2 only writes the name: GoodJob::Scheduler(queues=* max_threads=5).
+  return /queues=(.*) max_threads/.exec(String(name))?.[1] ?? '*'
+}
+
+/** Due jobs that no live process will start, and why. */
+export interface UnservedJobs extends WaitingJobs {
+  /** No live process serves the queue, or those that do have no such class. */
+  readonly lacks: 'queue' | 'class'
+}
+
+/**
+ * Of these waiting jobs, those that no live process will start. A process that does not publish its classes, as Ruby's, is taken to run
+ * every class of its queues.
+ */
+export const unservedJobs = (waiting: readonly WaitingJobs[], processes: readonly WorkerProcess[]): UnservedJobs[] => {
+  const alive = processes
+    .filter(({ is_alive }) => is_alive)
+    .map(({ pools, job_classes }) => ({ selectors: pools.map(parseSelector), job_classes }))
+  return waiting.flatMap((jobs): UnservedJobs[] => {
+    const serving = alive.filter(({ selectors }) =>
+      selectors.some((selector) => matchesQueue(selector, jobs.queue_name ?? '')),
+    )
+    if (serving.length === 0) return [{ ...jobs, lacks: 'queue' }]
+    const isKnown = serving.some(({ job_classes }) => job_classes?.includes(jobs.job_class ?? '') ?? true)
+    return isKnown ? [] : [{ ...jobs, lacks: 'class' }]
+  })
+}
