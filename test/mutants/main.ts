@@ -118,6 +118,9 @@ const runAll = async (): Promise<boolean> => {
   }
 }
 
+// What the tests have started ends with this process, also when it is interrupted.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
 console.log(`mutants: ${chosen.length} of ${MUTANTS.length} guards`)
 if (options.list) for (const { file, name } of chosen) console.log(`${file}: ${name}`)
 else if (chosen.length === 0) usage()

@@ -60,7 +60,7 @@ export class Workshop {
 
   /** Runs tests on the project as it is. */
   runUnchanged(tests: Mutant['tests']): Promise<TestRun> {
-    return this.#runTests(tests)
+    return this.#runTests(tests, Number.POSITIVE_INFINITY)
   }
 
   /** Runs the tests of a mutant without its guard. @throws when its text does not stand exactly once in its file */
@@ -70,7 +70,7 @@ export class Workshop {
     await writeFile(path, withoutGuard(source, mutant))
     try {
       await this.#build()
-      return await this.#runTests(mutant.tests)
+      return await this.#runTests(mutant.tests, RUN_TIMEOUT_MS)
     } finally {
       await writeFile(path, source)
     }
@@ -88,7 +88,7 @@ export class Workshop {
     await run('chmod', ['+x', 'dist/cli.js'], { cwd: this.#folder })
   }
 
-  async #runTests(tests: Mutant['tests']): Promise<TestRun> {
+  async #runTests(tests: Mutant['tests'], timeoutMs: number): Promise<TestRun> {
     const report = join(this.#folder, 'report.json')
     await rm(report, { force: true })
     const titles = Object.values(tests)
@@ -108,17 +108,21 @@ export class Workshop {
       // A group of its own: what the tests have started ends with them.
       detached: true,
     })
+    const end = () => void (child.exitCode === null && child.pid !== undefined && process.kill(-child.pid, 'SIGKILL'))
+    process.once('exit', end)
     let stderr = ''
     child.stderr.on('data', (chunk: Buffer) => {
       stderr += chunk.toString()
     })
     let isTimedOut = false
-    const timer = setTimeout(() => {
+    const endLate = () => {
       isTimedOut = true
-      process.kill(-(child.pid ?? 0), 'SIGKILL')
-    }, RUN_TIMEOUT_MS)
+      end()
+    }
+    const timer = Number.isFinite(timeoutMs) ? setTimeout(endLate, timeoutMs) : undefined
     await once(child, 'close')
     clearTimeout(timer)
+    process.off('exit', end)
     if (isTimedOut) return { tests: [], trouble: undefined, isTimedOut }
     const text = await readFile(report, 'utf8').catch(() => undefined)
     if (text === undefined) return { tests: [], trouble: `vitest wrote no report: ${stderr.slice(-2_000)}`, isTimedOut }
