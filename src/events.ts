@@ -76,6 +76,8 @@ export interface EventMap {
   process_stalled: ProcessEvent & { readonly stalledMs: number; readonly activeJobIds: readonly string[] }
   /** The clock of the machine was changed by so much. */
   clock_jumped: ProcessEvent & { readonly jumpedMs: number }
+  /** The configuration of a pool of yours cannot be used in a thread: the event loop beats, or starts are not deferred. */
+  thread_unavailable: ProcessEvent & { readonly part: 'heartbeat' | 'deferred starts'; readonly reason: string }
   process_heartbeat_failed: ProcessEvent & { readonly error: string }
   /** Due jobs that no live worker will start: none serves the queue, or none of those that do has the class. Once for each. */
   jobs_unserved: ProcessEvent & {
@@ -129,7 +131,7 @@ export class Events {
       try {
         listener(payload)
       } catch (error) {
-        process.emitWarning(`A listener of ${name} threw: ${error instanceof Error ? error.stack : String(error)}`)
+        process.emitWarning(`A listener of ${name} threw: ${textOf(error)}`)
       }
     }
   }
@@ -167,6 +169,14 @@ export class Events {
       options.signal?.addEventListener('abort', abort, { once: true })
       this.on(name, listener)
     })
+  }
+}
+
+const textOf = (error: unknown): string => {
+  try {
+    return error instanceof Error ? String(error.stack) : String(error)
+  } catch {
+    return 'a value without a text'
   }
 }
 

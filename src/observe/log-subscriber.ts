@@ -58,6 +58,7 @@ const LINES: Lines = {
   worker_error: ['error', 'Something went wrong in the worker'],
   process_stalled: ['warn', 'The process stood still, a job blocked the event loop or it was stopped'],
   clock_jumped: ['warn', 'The clock of this machine was changed'],
+  thread_unavailable: ['warn', 'A thread cannot connect as the pool does, so there is none'],
   process_heartbeat_failed: ['warn', 'Could not refresh the process row'],
   jobs_unserved: ({ lacks }) => [
     'warn',

@@ -3,8 +3,9 @@
 // file that Node can run, also when the rest is run from TypeScript.
 import { parentPort, workerData } from 'node:worker_threads'
 import pg from 'pg'
+import { isPasswordAnswer, withPassword } from './thread-password.js'
 
-/** @typedef {{ config: import('pg').ClientConfig, statement: string, processId: string, state: string, intervalMs: number }} HeartbeatData */
+/** @typedef {{ config: import('pg').ClientConfig, asksPassword: boolean, statement: string, processId: string, state: string, intervalMs: number }} HeartbeatData */
 
 /** @type {HeartbeatData} */
 const data = workerData
@@ -15,7 +16,7 @@ let isBeating = false
 
 const connect = async () => {
   if (client) return client
-  const fresh = new pg.Client(data.config)
+  const fresh = new pg.Client(withPassword(data))
   const forget = () => {
     if (client === fresh) client = undefined
   }
@@ -46,6 +47,7 @@ const beat = async () => {
 const timer = setInterval(beat, data.intervalMs)
 
 parentPort?.on('message', async (message) => {
+  if (isPasswordAnswer(message)) return
   if (message.type === 'state') state = message.state
   if (message.type === 'beat') await beat()
   if (message.type !== 'stop') return

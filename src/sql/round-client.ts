@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import pg, { type ClientConfig, type CustomTypesConfig, type QueryResult, type QueryResultRow } from 'pg'
+import { ConfigurationError } from '../errors.ts'
 import { ROUND_COLUMNS } from './jobs-deferred.ts'
+import { answerPassword, type PasswordQuestion, threadConfig } from './thread-config.ts'
 import { rowTypes, type Statement } from './types.ts'
 
 interface RawResult {
@@ -24,6 +26,7 @@ type FromThread =
   | ({ type: 'result'; id: number; result?: RawResult; processID?: number } & Partial<RoundEnd>)
   | { type: 'error'; id: number; error: Error }
   | { type: 'lost'; error: Error | undefined }
+  | PasswordQuestion
 
 interface Waiting {
   resolve(message: Extract<FromThread, { type: 'result' }>): void
@@ -44,16 +47,21 @@ export class RoundClient extends EventEmitter {
   /** Its stream is all that others ask for: to drop the connection without a word. */
   readonly connection = { stream: { destroy: () => void this.#thread.terminate() } }
   readonly #thread: Worker
+  readonly #password: ((connection: object) => unknown) | undefined
   readonly #waiting = new Map<number, Waiting>()
   #lastId = 0
   #isLost = false
 
+  /** @throws for a configuration that `threadConfig` calls unsendable */
   constructor(config: ClientConfig) {
     super()
     const { query_timeout = false, ...rest } = config
     this.connectionParameters = { query_timeout }
+    const sent = threadConfig(rest)
+    if (sent.kind === 'unsendable') throw new ConfigurationError(`deferStart: ${sent.reason}`)
+    this.#password = sent.password
     this.#thread = new Worker(new URL('./round-thread.js', import.meta.url), {
-      workerData: { config: rest },
+      workerData: { config: sent.config, asksPassword: sent.password !== undefined },
       resourceLimits: RESOURCE_LIMITS,
     })
     this.#thread.on('message', (message: FromThread) => this.#receive(message))
@@ -112,6 +120,10 @@ export class RoundClient extends EventEmitter {
   #receive(message: FromThread): void {
     if (message.type === 'lost') {
       this.#lose(message.error)
+      return
+    }
+    if (message.type === 'password') {
+      void answerPassword(this.#thread, this.#password, message)
       return
     }
     const waiting = this.#waiting.get(message.id)

@@ -3,6 +3,7 @@
 // is run from TypeScript.
 import { parentPort, workerData } from 'node:worker_threads'
 import pg from 'pg'
+import { isPasswordAnswer, withPassword } from './thread-password.js'
 
 /** @typedef {{ text: string, values?: unknown[], name?: string }} Statement */
 /** @typedef {{ type: 'query', id: number, statement: Statement }} Query */
@@ -12,7 +13,7 @@ import pg from 'pg'
 /** @typedef {{ fields: { name: string, dataTypeID: number }[], rows: unknown[][], rowCount: number | null }} RawResult */
 
 // What begins or ends a transaction goes with its statements, without waiting for the answers in between.
-const client = new pg.Client({ ...workerData.config, pipeline: true })
+const client = new pg.Client(/** @type {import('pg').ClientConfig} */ ({ ...withPassword(workerData), pipeline: true }))
 client.on('error', (error) => send({ type: 'lost', error: plain(error) }))
 client.on('end', () => send({ type: 'lost', error: undefined }))
 
@@ -177,6 +178,7 @@ const answered = async ({ id }, work) => {
 }
 
 parentPort?.on('message', (/** @type {ToThread} */ message) => {
+  if (isPasswordAnswer(message)) return
   switch (message.type) {
     case 'connect':
       return inTurn(() =>

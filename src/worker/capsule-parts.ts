@@ -2,6 +2,8 @@ import { checkOptionsOf } from '../batch/context.ts'
 import { Lane } from '../claim/lane.ts'
 import type { QueuePool } from '../claim/queue-string.ts'
 import type { Configuration } from '../configuration.ts'
+import { events } from '../events.ts'
+import { guarded } from '../guarded.ts'
 import type { Logger } from '../job/logger.ts'
 import type { JobRegistry } from '../job/registry.ts'
 import type { Adapter } from '../maintenance/adapter.ts'
@@ -12,6 +14,7 @@ import type { ExecutionResult } from '../perform/execution.ts'
 import { JobPerformer } from '../perform/job-performer.ts'
 import type { OutcomeWrite } from '../perform/outcome.ts'
 import type { Database } from '../sql/database.ts'
+import { threadConfig } from '../sql/thread-config.ts'
 import type { Clock } from '../time.ts'
 import { CapsuleTracker } from './capsule-tracker.ts'
 import { Maintenance } from './maintenance.ts'
@@ -80,6 +83,7 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
     attemptIds: () => [...performer.attempts.keys()],
     onReleased: wakeAll,
   })
+  const deferStartMs = deferral(options)
   const onClaimsLost = (jobIds: readonly string[]) => performer.lose(jobIds)
   const lanes = Array.from(
     { length: configuration.lanes },
@@ -88,7 +92,7 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
         database,
         processId,
         sort: configuration.dequeueQuerySort,
-        deferStartMs: configuration.deferStart,
+        deferStartMs,
         onClaimsLost,
         onReady: wakeAll,
       }),
@@ -102,9 +106,18 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
     maintenance,
     notifier: configuration.enableListenNotify ? buildNotifier(options, schedulers, wakeAll) : undefined,
     watch,
-    poller: new Poller(configuration.pollInterval * 1000, wakeAll),
+    poller: new Poller(configuration.pollInterval * 1000, guarded(processId, 'poller', wakeAll)),
     tracker,
   }
+}
+
+/** Rounds need a thread that connects as the lane would. */
+const deferral = ({ configuration, database, processId }: PartsOptions): number => {
+  const { deferStart } = configuration
+  const sent = deferStart > 0 ? threadConfig(database.sessionConfig('')) : undefined
+  if (sent?.kind !== 'unsendable') return deferStart
+  events.emit('thread_unavailable', { processId, part: 'deferred starts', reason: sent.reason })
+  return 0
 }
 
 const buildPerformer = (
@@ -168,9 +181,9 @@ const buildNotifier = (
   new Notifier({
     database,
     processId,
-    onMessage: ({ queueName, startsAtMs }) => {
+    onMessage: guarded(processId, 'notifier', ({ queueName, startsAtMs }) => {
       for (const scheduler of schedulers) scheduler.notify(queueName, startsAtMs)
-    },
-    onConnected: wakeAll,
+    }),
+    onConnected: guarded(processId, 'notifier', wakeAll),
     isPolling: configuration.pollInterval > 0,
   })

@@ -1,6 +1,7 @@
 import type { Configuration } from '../configuration.ts'
 import { events } from '../events.ts'
 import type { JobRegistry } from '../job/registry.ts'
+import { guarded } from '../guarded.ts'
 import type { Database } from '../sql/database.ts'
 import { releaseUnknownClaims } from '../sql/jobs-claim.ts'
 import {
@@ -66,7 +67,10 @@ export class CapsuleTracker {
       state: () => this.#state(),
     })
     this.#stalls.start()
-    this.#timer = every(HEARTBEAT_MS, () => this.#beatAndCleanUp()).unref()
+    this.#timer = every(
+      HEARTBEAT_MS,
+      guarded(processId, 'process row', () => this.#beatAndCleanUp()),
+    ).unref()
     this.cleanUp()
   }
 

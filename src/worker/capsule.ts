@@ -199,11 +199,7 @@ export class Capsule implements AsyncDisposable {
     const { processId } = this
     const { name: queues, maxThreads } = scheduler.pool
     events.emit('scheduler_create_pool', { processId, queues, maxThreads })
-    try {
-      await scheduler.run(this.#stop.signal)
-    } catch (error) {
-      events.emit('worker_error', { processId, part: `scheduler ${queues}`, error })
-    }
+    await scheduler.run(this.#stop.signal)
   }
 
   async #shutdown(timeout: number | null): Promise<void> {

@@ -1,7 +1,9 @@
 import { Worker } from 'node:worker_threads'
 import type { ClientConfig } from 'pg'
 import { events } from '../events.ts'
-import { after, every } from '../time.ts'
+import { guarded } from '../guarded.ts'
+import { answerPassword, type PasswordQuestion, threadConfig } from '../sql/thread-config.ts'
+import { after, backoffMs, every } from '../time.ts'
 
 export interface HeartbeatOptions {
   readonly config: ClientConfig
@@ -12,18 +14,21 @@ export interface HeartbeatOptions {
   readonly statement: string
 }
 
-type FromThread = { type: 'beat' } | { type: 'failed'; error: string } | { type: 'stopped' }
+type FromThread = { type: 'beat' } | { type: 'failed'; error: string } | { type: 'stopped' } | PasswordQuestion
 
 /**
  * Refreshes the process row from a thread, which beats on while the event loop is blocked. A thread takes 16 MB and 0.1 s of CPU, so
- * that it is started for the first job.
+ * that it is started for the first job. One that ends is replaced; where there can be none the event loop has to beat.
  */
 export class Heartbeat {
   readonly #options: HeartbeatOptions
   #thread: Worker | undefined
-  #timer: NodeJS.Timeout | undefined
-  #lastBeatMs = 0
-  #isStarted = false
+  #stateTimer: NodeJS.Timeout | undefined
+  #restartTimer: NodeJS.Timeout | undefined
+  #lastBeatMs = Number.NEGATIVE_INFINITY
+  #state: 'created' | 'started' | 'stopped' = 'created'
+  /** Threads in a row that ended without a beat. */
+  #failures = 0
 
   constructor(options: HeartbeatOptions) {
     this.#options = options
@@ -31,38 +36,31 @@ export class Heartbeat {
 
   /** Starts the thread, once. It boots beside an event loop that is blocked from here on. */
   start(): void {
-    if (this.#isStarted) return
-    this.#isStarted = true
+    if (this.#state !== 'created') return
+    this.#state = 'started'
+    const { config, processId, intervalMs, state } = this.#options
+    const sent = threadConfig({ ...config, query_timeout: intervalMs })
+    if (sent.kind === 'unsendable') {
+      events.emit('thread_unavailable', { processId, part: 'heartbeat', reason: sent.reason })
+      return
+    }
     this.#lastBeatMs = performance.now()
-    const { config, processId, intervalMs, state, statement } = this.#options
-    const thread = new Worker(new URL('../sql/heartbeat-thread.js', import.meta.url), {
-      workerData: {
-        config: { ...cloneable(config), query_timeout: intervalMs },
-        statement,
-        processId,
-        state: state(),
-        intervalMs,
-      },
-    })
-    thread.on('message', (message: FromThread) => this.#receive(message))
-    thread.on('error', (error) => this.#fail(error.message))
-    thread.on('exit', () => {
-      if (this.#thread === thread) this.#thread = undefined
-    })
-    thread.unref()
-    this.#thread = thread
+    this.#startThread(sent)
     // The thread writes the state that it was told last; a blocked event loop just tells it nothing new.
-    this.#timer = every(intervalMs / 2, () => thread.postMessage({ type: 'state', state: state() })).unref()
+    const tell = guarded(processId, 'heartbeat', () => this.#thread?.postMessage({ type: 'state', state: state() }))
+    this.#stateTimer = every(intervalMs / 2, tell).unref()
   }
 
-  /** Whether the thread does its work; it may be unable to connect, e.g. without a password that only a function knows. */
+  /** Whether the thread does its work; it may be unable to connect. */
   get isBeating(): boolean {
-    return this.#isStarted && performance.now() - this.#lastBeatMs < 2 * this.#options.intervalMs
+    return performance.now() - this.#lastBeatMs < 2 * this.#options.intervalMs
   }
 
   async stop(): Promise<void> {
     const thread = this.#thread
-    clearInterval(this.#timer)
+    this.#state = 'stopped'
+    clearInterval(this.#stateTimer)
+    clearTimeout(this.#restartTimer)
     if (thread === undefined) return
     this.#thread = undefined
     const exited = new Promise<void>((resolve) => thread.once('exit', () => resolve()))
@@ -74,16 +72,37 @@ export class Heartbeat {
     clearTimeout(impatience)
   }
 
-  #receive(message: FromThread): void {
+  #startThread(sent: Extract<ReturnType<typeof threadConfig>, { kind: 'sendable' }>): void {
+    const { processId, intervalMs, state, statement } = this.#options
+    const { config, password } = sent
+    const thread = new Worker(new URL('../sql/heartbeat-thread.js', import.meta.url), {
+      workerData: { config, asksPassword: password !== undefined, statement, processId, state: state(), intervalMs },
+    })
+    thread.on('message', (message: FromThread) => {
+      if (message.type === 'password') void answerPassword(thread, password, message)
+      else this.#receive(message)
+    })
+    thread.on('error', (error) => this.#fail(error.message))
+    thread.on('exit', (code) => {
+      if (this.#thread !== thread) return
+      this.#thread = undefined
+      this.#failures += 1
+      this.#fail(`the thread of the heartbeat ended with code ${code}; another one starts`)
+      const restart = guarded(processId, 'heartbeat', () => this.#startThread(sent))
+      this.#restartTimer = after(backoffMs(this.#failures), restart).unref()
+    })
+    thread.unref()
+    this.#thread = thread
+  }
+
+  #receive(message: Exclude<FromThread, PasswordQuestion>): void {
     if (message.type === 'failed') this.#fail(message.error)
-    if (message.type === 'beat') this.#lastBeatMs = performance.now()
+    if (message.type !== 'beat') return
+    this.#lastBeatMs = performance.now()
+    this.#failures = 0
   }
 
   #fail(error: string): void {
     events.emit('process_heartbeat_failed', { processId: this.#options.processId, error })
   }
 }
-
-/** A password function or a custom stream cannot be sent to a thread; the connection string and the plain options can. */
-const cloneable = (config: ClientConfig): ClientConfig =>
-  Object.fromEntries(Object.entries(config).filter(([, value]) => typeof value !== 'function')) as ClientConfig

@@ -2,6 +2,7 @@ import type { CheckOptions } from '../batch/completion.ts'
 import { sweepBatches } from '../batch/sweep.ts'
 import type { Configuration } from '../configuration.ts'
 import { events } from '../events.ts'
+import { guarded } from '../guarded.ts'
 import { cleanupPreservedJobs } from '../maintenance/cleanup.ts'
 import type { Database } from '../sql/database.ts'
 import { type Clock, every } from '../time.ts'
@@ -38,8 +39,9 @@ export class Maintenance {
   start(): void {
     const intervalMs = this.#options.configuration.batchSweepInterval * 1000
     if (intervalMs <= 0) return
-    this.sweep()
-    this.#timer = every(intervalMs, () => this.sweep()).unref()
+    const sweep = guarded(this.#options.processId, 'batch sweep', () => this.sweep())
+    sweep()
+    this.#timer = every(intervalMs, sweep).unref()
   }
 
   /** Begins a sweep, unless one runs. */

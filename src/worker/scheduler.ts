@@ -12,7 +12,7 @@ import type { RunningAttempt } from '../perform/running-attempt.ts'
 import type { CandidateOptions, QueueSelector } from '../sql/claim-candidates.ts'
 import { findNextScheduledAt } from '../sql/jobs-claim.ts'
 import { findOtherQueues } from '../sql/waiting-queues.ts'
-import { type Clock, timeAfter, Wake } from '../time.ts'
+import { backoffMs, type Clock, sleep, timeAfter, Wake } from '../time.ts'
 
 export interface SchedulerOptions {
   readonly pool: QueuePool
@@ -94,17 +94,30 @@ export class Scheduler {
     if (matchesQueue(this.pool.selector, queueName)) this.wake(startsAtMs)
   }
 
-  /** A loop for each lane; ends when `signal` aborts, without waiting for running bodies. */
+  /** A loop for each lane; ends when `signal` aborts, without waiting for running bodies. What throws in one is told, and it goes on. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all([...this.#wakes].map(([lane, wake]) => this.#serve(lane, wake, signal)))
   }
 
   async #serve(lane: Lane, wake: Wake, signal: AbortSignal): Promise<void> {
+    let failures = 0
     while (!signal.aborted) {
-      const isFailed = await this.#fillFreeSlots(lane, signal)
-      await wake.wait(isFailed ? CLAIM_FAILURE_PAUSE_MS : this.#pauseMs(), signal)
-      this.#passTime()
+      try {
+        const isFailed = await this.#fillFreeSlots(lane, signal)
+        await wake.wait(isFailed ? CLAIM_FAILURE_PAUSE_MS : this.#pauseMs(), signal)
+        this.#passTime()
+        failures = 0
+      } catch (error) {
+        failures += 1
+        this.#mayHaveWork = true
+        this.#report(error)
+        await sleep(backoffMs(failures), signal)
+      }
     }
+  }
+
+  #report(error: unknown): void {
+    events.emit('worker_error', { processId: this.#options.processId, part: `pool ${this.pool.name}`, error })
   }
 
   #wakeLoops(): void {
@@ -189,9 +202,15 @@ export class Scheduler {
   }
 
   async #startAll(attempts: readonly RunningAttempt[]): Promise<void> {
-    const { performer } = this.#options
-    this.stats.executionAt = this.#options.clock.now()
-    const batches = await performer.loadBatches(attempts)
+    const { performer, clock } = this.#options
+    let batches: ReadonlyMap<string, Batch> = new Map()
+    try {
+      this.stats.executionAt = clock.now()
+      batches = await performer.loadBatches(attempts)
+    } catch (error) {
+      // They are claimed: nobody else will run them.
+      this.#report(error)
+    }
     for (const attempt of attempts) void this.#run(attempt, batches)
   }
 

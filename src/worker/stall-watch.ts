@@ -1,4 +1,5 @@
 import { events } from '../events.ts'
+import { guarded } from '../guarded.ts'
 import { type Clock, every } from '../time.ts'
 
 export interface StallWatchOptions {
@@ -29,7 +30,10 @@ export class StallWatch {
 
   start(): void {
     this.#note()
-    this.#timer = every(INTERVAL_MS, () => this.#look()).unref()
+    this.#timer = every(
+      INTERVAL_MS,
+      guarded(this.#options.processId, 'stall watch', () => this.#look()),
+    ).unref()
   }
 
   stop(): void {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Worker } from 'node:worker_threads'
 import { afterAll, expect, test } from 'vitest'
 import { Database } from '../../src/sql/database.ts'
 import { upsertProcessText } from '../../src/sql/processes.ts'
@@ -57,4 +58,19 @@ test('a thread that cannot connect is told, and known not to beat', async () => 
   await heartbeat.stop()
   await heartbeat.stop()
   await database.close()
+})
+
+test('a thread that dies is told, and another one beats on', async () => {
+  const threads: Worker[] = []
+  const note = (thread: Worker) => threads.push(thread)
+  process.on('worker', note)
+  const { heartbeat, processId } = await start(world.adapter.database)
+  await until(async () => (await ageMs(processId)) < 5_000, 'the first beat')
+  process.off('worker', note)
+  const failed = next('process_heartbeat_failed')
+  await threads[0]?.terminate()
+  expect((await failed)[0]?.error).toMatch(/ended with code 1; another one starts/)
+  await world.sql(`UPDATE good_job_processes SET updated_at = updated_at - interval '1 minute'`)
+  await until(async () => (await ageMs(processId)) < 5_000, 'a beat of another thread')
+  await heartbeat.stop()
 })

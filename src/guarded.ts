@@ -1,0 +1,12 @@
+import { events } from './events.ts'
+
+/** The work of a timer or a listener: what it throws is told and ends neither the process nor the timer. */
+export const guarded =
+  <A extends unknown[]>(processId: string, part: string, work: (...args: A) => void): ((...args: A) => void) =>
+  (...args) => {
+    try {
+      work(...args)
+    } catch (error) {
+      events.emit('worker_error', { processId, part, error })
+    }
+  }
