@@ -51,6 +51,16 @@ export const closeRound = async (
   return undefined
 }
 
+/** A round that nobody closes would be in the way of every later one: when `work` throws, its connection goes. */
+export const orAbandon = async <T>(session: Session, work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work()
+  } catch (error) {
+    session.abandon(error as Error)
+    throw error
+  }
+}
+
 /** Called after each try to start the jobs of a round that could not be written. */
 export type Unstarted = (error: unknown, attempt: number) => void
 

@@ -18,7 +18,7 @@ import type { Statement } from '../sql/types.ts'
 import { every, sleep } from '../time.ts'
 import { LANE_LIMITS } from './lane-limits.ts'
 import type { ClaimRequest, HeldClaim, LaneOptions, LockedRound } from './lane-options.ts'
-import { closeRound, laneSession, onRoundClient, type Unstarted } from './lane-session.ts'
+import { closeRound, laneSession, onRoundClient, orAbandon, type Unstarted } from './lane-session.ts'
 
 type LaneState = 'created' | 'ready' | 'recovering' | 'closed'
 
@@ -111,7 +111,7 @@ export class Lane {
       )
       if (rows.length === 0) return undefined
       const sessionEnd = this.#session.end
-      const statements = await perform({ rows, facts, now, processId })
+      const statements = await orAbandon(this.#session, () => perform({ rows, facts, now, processId }))
       return { rows, end: closeRound(this.#session, statements, { sessionEnd, onUnstarted }) }
     })
     const end = await round?.end

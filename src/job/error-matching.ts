@@ -19,8 +19,20 @@ const hasName = (error: Error, name: string): boolean => {
 }
 
 const matches = (matcher: ErrorMatcher, error: Error): boolean => {
-  if (typeof matcher === 'string') return hasName(error, matcher)
-  return error instanceof matcher || (matcher as unknown) === Error
+  try {
+    if (typeof matcher === 'string') return hasName(error, matcher)
+    return error instanceof matcher || (matcher as unknown) === Error
+  } catch {
+    return false // A getter or a proxy trap threw: the next handler may still match.
+  }
+}
+
+const causeOf = (error: Error): unknown => {
+  try {
+    return error.cause
+  } catch {
+    return undefined
+  }
 }
 
 /**
@@ -32,7 +44,7 @@ export const findHandler = <H extends { readonly matchers: readonly ErrorMatcher
   error: Error,
 ): { readonly handler: H; readonly error: Error } | undefined => {
   const seen = new Set<Error>()
-  for (let current: unknown = error; isError(current) && !seen.has(current); current = current.cause) {
+  for (let current: unknown = error; isError(current) && !seen.has(current); current = causeOf(current)) {
     const candidate = current
     const handler = handlers.findLast(({ matchers }) => matchers.some((matcher) => matches(matcher, candidate)))
     if (handler) return { handler, error: candidate }

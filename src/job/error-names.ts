@@ -46,9 +46,23 @@ export const rubyErrorName = (error: unknown): string => {
   // AbortSignal's errors are all of this class and differ by name.
   if (className === 'DOMException') return known(name) ?? 'StandardError'
   // A subclass that sets no name of its own still answers its ancestor's, such as 'Error'.
-  const isInherited = name !== className && Object.hasOwn(RUBY_NAMES, name) && !Object.hasOwn(error, 'name')
+  const isInherited = name !== className && Object.hasOwn(RUBY_NAMES, name) && !hasOwnName(error)
   return (isInherited ? known(className) : undefined) ?? known(name) ?? known(className) ?? 'StandardError'
 }
+
+const hasOwnName = (error: object): boolean => {
+  try {
+    return Object.hasOwn(error, 'name')
+  } catch {
+    return false
+  }
+}
+
+/** Characters of an error's text that are kept: Postgres takes a statement of 1 GB, and a character may be three bytes. */
+const MAX_TEXT = 100_000_000
+
+const cut = (text: string): string =>
+  text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT)}… (${text.length - MAX_TEXT} more characters)`
 
 /** Text that Postgres can hold: U+0000 and unpaired surrogates become U+FFFD. */
 const storable = (text: string): string =>
@@ -60,7 +74,7 @@ const storable = (text: string): string =>
  */
 export const errorText = (error: unknown): string => {
   const { message } = describe(error)
-  const said = message.trim() === '' ? javaScriptName(error) : message
+  const said = message.trim() === '' ? javaScriptName(error) : cut(message)
   return storable(`${rubyErrorName(error)}: ${said}${reasonsText(error)}`)
 }
 

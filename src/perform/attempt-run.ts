@@ -1,4 +1,4 @@
-import { GoodJobError } from '../errors.ts'
+import { ConfigurationError, GoodJobError } from '../errors.ts'
 import type { Job } from '../job/base.ts'
 import type { BatchReference } from '../job/batch-reference.ts'
 import { asError } from '../job/error-names.ts'
@@ -87,12 +87,17 @@ export class AttemptRun implements JobRun {
   reenqueue = (job: Job): void => {
     if (this.#hasEnded) throw new GoodJobError(`Job ${job.jobId} was enqueued again after its attempt had ended`)
     const { railsVersion, clock } = this.#context
+    const { scheduledAt } = job
+    // Here it is an error of the job; the hash of some Rails versions has no schedule that would refuse it.
+    if (scheduledAt !== null && !isTime(scheduledAt)) {
+      throw new ConfigurationError(`scheduledAt must be null or a valid Date, got ${String(scheduledAt)}`)
+    }
     this.#reenqueue = {
       serializedParams: jobToText(job, { now: clock.now(), railsVersion }),
       jobClass: job.jobClass,
       queueName: job.queueName || 'default',
       priority: job.priority ?? 0,
-      scheduledAt: job.scheduledAt,
+      scheduledAt,
       createdAt: clock.timestamp(),
       labels: this.#changedLabels(job),
       notify: job.notify ?? job.jobConstructor.notify ?? true,
@@ -128,3 +133,5 @@ export class AttemptRun implements JobRun {
     return isSame || labels.length === 0 ? null : labels
   }
 }
+
+const isTime = (value: unknown): boolean => value instanceof Date && !Number.isNaN(value.getTime())

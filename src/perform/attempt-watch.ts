@@ -1,5 +1,6 @@
 import { GoodJobError } from '../errors.ts'
 import { events } from '../events.ts'
+import { guarded } from '../guarded.ts'
 import type { Database } from '../sql/database.ts'
 import { findWithdrawnClaims, type LostBy } from '../sql/jobs-watch.ts'
 import { type Clock, every } from '../time.ts'
@@ -40,7 +41,11 @@ export class AttemptWatch {
 
   /** To be called when there are new attempts. */
   watch(): void {
-    if (!this.#isStopped) this.#timer ??= every(INTERVAL_MS, () => this.#look()).unref()
+    if (this.#isStopped || this.#timer !== undefined) return
+    this.#timer = every(
+      INTERVAL_MS,
+      guarded(this.#options.processId, 'attempt watch', () => this.#look()),
+    ).unref()
   }
 
   stop(): void {

@@ -49,7 +49,7 @@ export class Claimer {
       return this.#request(selector, look)
     }
     const found = (rows: readonly ClaimedRow[]) => {
-      if (look !== undefined) againInMs = cursor.end(look, rows, clock.monotonic())
+      if (look !== undefined) againInMs = cursor.end(look, rows, this.#monotonic())
     }
     if (lane.defersStart && this.#gate(lane).isOpen()) {
       return { attempts: await this.#claimRound(lane, request, found), againInMs }
@@ -101,11 +101,17 @@ export class Claimer {
       const taker = new DeferredRound(locked, completer, clock)
       round = taker
       handOut(locked.rows.map((row) => this.#attempt(lane, row, locked.now, taker)))
-      return taker.due(configuration.deferStart)
+      return taker.due(configuration.deferStart, (error) => this.#report(error))
     }
-    const end = await lane.round(request, perform, (error, attempt) => {
+    const onUnstarted = (error: unknown, attempt: number) => {
       gate.hold()
       this.#report(error, attempt, round?.pendingCount)
+    }
+    const end = await lane.round(request, perform, onUnstarted).catch((error) => {
+      // Nobody waits for an answer any more when its attempts are handed out: their outcomes must not wait either.
+      if (round === undefined) throw error
+      this.#report(error)
+      return undefined
     })
     if (end?.error !== undefined) this.#report(end.error)
     if ((round ?? eager) !== undefined) gate.roundOver(end !== undefined)
@@ -177,7 +183,16 @@ export class Claimer {
   }
 
   #attempt(lane: Lane, row: ClaimedRow, claimedAt: string, outcomes: OutcomeTaker): RunningAttempt {
-    return new RunningAttempt({ row, claimedAt, lane, outcomes, startedMs: this.#options.clock.monotonic() })
+    return new RunningAttempt({ row, claimedAt, lane, outcomes, startedMs: this.#monotonic() })
+  }
+
+  /** Of rows that are claimed there must be attempts, whatever a clock of the user's does. */
+  #monotonic(): number {
+    try {
+      return this.#options.clock.monotonic()
+    } catch {
+      return performance.now()
+    }
   }
 }
 

@@ -1,4 +1,5 @@
-import { sleep } from '../time.ts'
+import { events } from '../events.ts'
+import { backoffMs, sleep } from '../time.ts'
 import { HeldOutcomes } from './held-outcomes.ts'
 import type { CompletedAttempt } from './outcome.ts'
 import { OutcomeWriter, type OutcomeWriterOptions } from './outcome-writer.ts'
@@ -84,16 +85,32 @@ export class Completer {
     await this.drained()
   }
 
+  /** Never rejects: without it no outcome of this process would be written any more. */
   async #run(): Promise<void> {
+    let failures = 0
     while (this.#pending.length > 0 && !this.#stopped.signal.aborted) {
-      const next = this.#pending.splice(0, MAX_FLUSH)
-      this.#flushing = next.filter((attempt) => !this.#held.joins(attempt))
-      const blocked = await this.#writer.write(this.#flushing)
-      const hasHeld = blocked.size > 0 || this.#flushing.length < next.length
-      this.#held.hold(blocked)
-      this.#flushing = []
-      if (hasHeld) this.#options.onHeld()
+      try {
+        await this.#flush()
+        failures = 0
+      } catch (error) {
+        failures += 1
+        events.emit('worker_error', { processId: this.#options.processId, part: 'completer', error })
+        // Those that were written are known by their fence.
+        this.#pending.unshift(...this.#flushing)
+        this.#flushing = []
+        await sleep(backoffMs(failures), this.#stopped.signal)
+      }
     }
+  }
+
+  async #flush(): Promise<void> {
+    const next = this.#pending.splice(0, MAX_FLUSH)
+    this.#flushing = next.filter((attempt) => !this.#held.joins(attempt))
+    const blocked = await this.#writer.write(this.#flushing)
+    const hasHeld = blocked.size > 0 || this.#flushing.length < next.length
+    this.#held.hold(blocked)
+    this.#flushing = []
+    if (hasHeld) this.#options.onHeld()
   }
 }
 

@@ -52,7 +52,7 @@ export class DeferredRound implements OutcomeTaker {
   }
 
   /** Resolves when every body has ended, or after `limitMs`, with what is to be written. */
-  async due(limitMs: number): Promise<readonly Statement[]> {
+  async due(limitMs: number, onFailed: (error: unknown) => void): Promise<readonly Statement[]> {
     await new Promise<void>((resolve) => {
       const timer = after(limitMs, resolve)
       this.#endEarly = () => {
@@ -62,7 +62,15 @@ export class DeferredRound implements OutcomeTaker {
       if (this.#running === 0) this.#endEarly()
     })
     this.#state = 'closing'
-    return this.#statements()
+    try {
+      return this.#statements()
+    } catch (error) {
+      // What cannot be put into a statement is the completer's: the jobs are started, and it finds out whose fault it is.
+      onFailed(error)
+      this.#others.push(...this.#ended)
+      this.#ended = []
+      return [startOf(this.#round.rows, this.#round)]
+    }
   }
 
   /** Outcomes that wait for its end. */

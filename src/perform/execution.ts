@@ -83,12 +83,18 @@ export const execute = async (attempt: Attempt, context: AttemptContext): Promis
     const outcome = await withAttempt(job, run, () => performJob(job))
     return resultOf(outcome, job, run)
   } catch (error) {
-    // The row could not be made into a job: no event, no handler and no count, as in Active Job's Base.execute.
-    return failed('unhandled', 1, { error: asError(error), job: null })
+    return failureOf(error)
   } finally {
     run?.end()
   }
 }
+
+/**
+ * What threw around a job rather than in it, e.g. its row could not be made into a job: no event, no handler and no count, as in Active
+ * Job's Base.execute.
+ */
+export const failureOf = (error: unknown): ExecutionResult =>
+  failed('unhandled', 1, { error: asError(error), job: null })
 
 const buildJob = ({ jobClass, id, serializedParams, labels, concurrencyKey }: Attempt): Job => {
   const data = parseJobData(serializedParams)

@@ -1,4 +1,5 @@
 import { events } from '../events.ts'
+import { sleep } from '../time.ts'
 import type { Blocker } from './blocked-outcomes.ts'
 import type { CompletedAttempt } from './outcome.ts'
 import type { BlockedOutcomes, OutcomeWriter } from './outcome-writer.ts'
@@ -11,6 +12,9 @@ export interface HeldOutcomesOptions {
   readonly maxWrite: number
   readonly stopped: AbortSignal
 }
+
+/** After a failure that is nobody's lock. */
+const FAILURE_PAUSE_MS = 1_000
 
 /**
  * Outcomes whose batch or row somebody has locked for long, by what is locked. They are written apart from the others as soon as
@@ -96,9 +100,10 @@ export class HeldOutcomes {
     const free = all.filter((attempt) => !blocked?.has(attempt))
     const [first = []] = this.#groups.values()
     const chosen = (free.length > 0 ? free : first).slice(0, this.#options.maxWrite)
-    const touched = this.#take(new Set(chosen))
+    const { touched, blockers } = this.#take(new Set(chosen))
     this.#writing = chosen.length
-    const still = await writer.write(chosen)
+    // Nothing may be forgotten, whatever throws: then all of them are still held.
+    const still = await writer.write(chosen).catch((error) => this.#keep(blockers, error))
     this.#writing = 0
     for (const [blocker, rest] of touched) {
       this.#groups.delete(blocker)
@@ -107,15 +112,29 @@ export class HeldOutcomes {
     this.#add(still)
   }
 
-  /** Takes these out of their groups, and answers those groups. */
-  #take(chosen: ReadonlySet<CompletedAttempt>): Map<Blocker, CompletedAttempt[]> {
+  async #keep(blockers: BlockedOutcomes, error: unknown): Promise<BlockedOutcomes> {
+    events.emit('worker_error', { processId: this.#options.processId, part: 'held outcomes', error })
+    await sleep(FAILURE_PAUSE_MS, this.#options.stopped)
+    return blockers
+  }
+
+  /** Takes these out of their groups; answers the rest of those groups, and which group each was in. */
+  #take(chosen: ReadonlySet<CompletedAttempt>): {
+    touched: Map<Blocker, CompletedAttempt[]>
+    blockers: BlockedOutcomes
+  } {
     const touched = new Map<Blocker, CompletedAttempt[]>()
+    const blockers = new Map<CompletedAttempt, Blocker>()
     for (const [blocker, group] of this.#groups) {
       if (!group.some((attempt) => chosen.has(attempt))) continue
-      const rest = group.filter((attempt) => !chosen.has(attempt))
+      const rest: CompletedAttempt[] = []
+      for (const attempt of group) {
+        if (chosen.has(attempt)) blockers.set(attempt, blocker)
+        else rest.push(attempt)
+      }
       this.#groups.set(blocker, rest)
       touched.set(blocker, rest)
     }
-    return touched
+    return { touched, blockers }
   }
 }

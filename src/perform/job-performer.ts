@@ -6,11 +6,12 @@ import { events } from '../events.ts'
 import type { JobRegistry } from '../job/registry.ts'
 import type { QueueSelector } from '../sql/claim-candidates.ts'
 import type { ClaimedRow } from '../sql/jobs-claim.ts'
+import { type Clock, systemClock } from '../time.ts'
 import { WorkerAttemptContext, type WorkerContext } from './attempt-context.ts'
 import { type Claim, Claimer } from './claimer.ts'
 import type { Completer } from './completer.ts'
-import { type ExecutionResult, execute } from './execution.ts'
-import { decideWrite, type OutcomeWrite, outcomeColumns, type SettledAs } from './outcome.ts'
+import { type ExecutionResult, execute, failureOf } from './execution.ts'
+import { type CompletedAttempt, decideWrite, type OutcomeWrite, outcomeColumns, type SettledAs } from './outcome.ts'
 import type { AttemptState, RunningAttempt } from './running-attempt.ts'
 
 export interface JobPerformerOptions extends WorkerContext {
@@ -59,7 +60,7 @@ export class JobPerformer {
       this.#attempts.set(attempt.row.id, attempt)
       if (this.#aborting.signal.aborted) attempt.abort(this.#aborting.signal.reason)
     }
-    if (claim.attempts.length > 0) this.#options.guard()
+    if (claim.attempts.length > 0) this.#reporting('guard', this.#options.guard)
     return claim
   }
 
@@ -84,12 +85,24 @@ export class JobPerformer {
 
   /**
    * Runs one body, unless it was told to stop before it began; resolves when it has ended and its outcome is in the completer's
-   * hands. Never rejects.
+   * hands. Never rejects: whatever throws on the way, before the body or after it, is a failure of this attempt alone.
    */
   async perform(attempt: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
-    const result = attempt.state === 'running' ? await this.#execute(attempt, batches) : NOT_BEGUN
+    let result: ExecutionResult
+    try {
+      result = attempt.state === 'running' ? await this.#execute(attempt, batches) : NOT_BEGUN
+    } catch (error) {
+      result = failureOf(error)
+    }
     attempt.end()
-    this.#complete(attempt, result)
+    let completed: CompletedAttempt
+    try {
+      completed = this.#outcomeOf(attempt, result, this.#options.clock)
+    } catch (error) {
+      result = failureOf(error)
+      completed = this.#outcomeOf(attempt, result, systemClock)
+    }
+    attempt.outcomes.complete(completed)
     return result
   }
 
@@ -118,21 +131,30 @@ export class JobPerformer {
     )
   }
 
-  #complete(attempt: RunningAttempt, result: ExecutionResult): void {
-    const { clock, configuration } = this.#options
+  #outcomeOf(attempt: RunningAttempt, result: ExecutionResult, clock: Clock): CompletedAttempt {
+    const { configuration } = this.#options
     const { row, claimedAt, startedMs } = attempt
     const durationMs = clock.monotonic() - startedMs
     const finishedAt = clock.timestamp()
     const write = isDropped(attempt, result) ? 'release' : decideWrite(row, result, configuration)
     const notifies = configuration.enableListenNotify
-    attempt.outcomes.complete({
+    return {
       row,
       outcome: result.outcome,
       write,
       columns: outcomeColumns(row, result, { claimedAt, finishedAt, durationMs, notifies }),
       isLost: () => attempt.state === 'lost',
-      settled: (as) => this.#settle(attempt, as, result, write, durationMs),
-    })
+      settled: (as) => this.#reporting('settlement', () => this.#settle(attempt, as, result, write, durationMs)),
+    }
+  }
+
+  /** What throws here is no fault of a job, and must not keep others from being run or written. */
+  #reporting(part: string, work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      events.emit('worker_error', { processId: this.#options.processId, part, error })
+    }
   }
 
   #settle(

@@ -253,4 +253,9 @@ test('the backtrace names the class in JavaScript where the row has its Ruby equ
   }
   expect(javaScriptText('StandardError: a: b', 'Error')).toBe('Error: a: b')
   expect(javaScriptText('StandardError: a', undefined)).toBe('StandardError: a')
+
+test('a text that Postgres could not take is cut, and says so', () => {
+  const text = errorText(new Error('x'.repeat(100_000_007)))
+  expect(text.length).toBeLessThan(100_000_100)
+  expect(text.endsWith('x… (7 more characters)')).toBe(true)
 })

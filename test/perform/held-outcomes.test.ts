@@ -1,8 +1,12 @@
 import type pg from 'pg'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
+import { checkOptionsOf } from '../../src/batch/context.ts'
 import type { Job, JobConstructor } from '../../src/job/base.ts'
+import { JobRegistry } from '../../src/job/registry.ts'
+import { Completer } from '../../src/perform/completer.ts'
 import { batchLockKey } from '../../src/sql/advisory-lock.ts'
+import { attemptOf, claimAll } from '../batch/attempts.ts'
 import { advisoryLocks, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
 
 const world = await openWorld()
@@ -190,4 +194,36 @@ test('a worker that stops gives up what is held: the jobs run again', async () =
   await using _second = await world.start({ jobs: [GateJob, CallbackJob], threads: 5 })
   await until(async () => (await batch.reload()).isSucceeded, 'the batch has succeeded')
   expect(await world.job(member.jobId)).toMatchObject({ error: null, executions_count: 2 })
+})
+
+test('a completer around which something throws is told, forgets no outcome, and writes on', async () => {
+  const ids = [await world.insert({ priority: 1 }), await world.insert({ priority: 2 })]
+  const lane = await world.database.connect()
+  const { rows, now, processId } = await claimAll(world, lane, ['EchoJob'])
+  const { adapter } = world
+  const completer = new Completer({
+    database: adapter.database,
+    processId,
+    keepsCreatedAt: false,
+    check: checkOptionsOf(adapter, new JobRegistry()),
+    onHeld: () => {
+      throw new Error('nobody wants to hear that')
+    },
+  })
+  const release = await openTransaction((client) =>
+    client.query('SELECT FROM good_jobs WHERE id = $1 FOR UPDATE', [ids[0]]),
+  )
+  const failed = next('worker_error')
+  const [first, second] = rows.map((row) => attemptOf(row, now, adapter.clock.timestamp()))
+  if (first === undefined || second === undefined) throw new Error('two were claimed')
+  completer.complete(first)
+  expect(await failed).toMatchObject([{ part: 'completer', error: { message: 'nobody wants to hear that' } }])
+  completer.complete(second)
+  await until(() => isFinished(second.row.id), 'the other outcome is written')
+  expect(await isFinished(first.row.id)).toBe(false)
+  await release()
+  await completer.drained()
+  expect(await isFinished(first.row.id)).toBe(true)
+  await completer.close()
+  await lane.end()
 })
