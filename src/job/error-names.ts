@@ -1,5 +1,5 @@
 import { ThrownValueError } from '../errors.ts'
-import { isError, readString } from './error-reading.ts'
+import { hasOwnName, isError, readString } from './error-reading.ts'
 import { causesOf, javaScriptName, reasonsText } from './error-reasons.ts'
 
 /** The Ruby exception that a JavaScript error of this name is stored as. */
@@ -48,14 +48,6 @@ export const rubyErrorName = (error: unknown): string => {
   // A subclass that sets no name of its own still answers its ancestor's, such as 'Error'.
   const isInherited = name !== className && Object.hasOwn(RUBY_NAMES, name) && !hasOwnName(error)
   return (isInherited ? known(className) : undefined) ?? known(name) ?? known(className) ?? 'StandardError'
-}
-
-const hasOwnName = (error: object): boolean => {
-  try {
-    return Object.hasOwn(error, 'name')
-  } catch {
-    return false
-  }
 }
 
 /** Characters of an error's text that are kept: Postgres takes a statement of 1 GB, and a character may be three bytes. */

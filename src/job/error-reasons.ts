@@ -1,5 +1,5 @@
 import { ContinuationInterrupt } from '../errors.ts'
-import { isError, readString } from './error-reading.ts'
+import { hasOwnName, isError, readString } from './error-reading.ts'
 
 /** What one text says about causes, at most: an error may carry thousands of others. */
 const MAX_REASONS = 20
@@ -16,7 +16,7 @@ export const javaScriptName = (error: unknown): string => {
   if (!isError(error)) return 'Error'
   const className = readString(() => error.constructor.name) ?? ''
   const name = readString(() => error.name) ?? ''
-  const isInherited = Object.hasOwn(globalThis, name) && !Object.hasOwn(error, 'name')
+  const isInherited = Object.hasOwn(globalThis, name) && !hasOwnName(error)
   if (!isInherited && /^\p{Lu}\S*$/u.test(name)) return name
   if (isClassName(className)) return className
   return isInherited ? name : 'Error'

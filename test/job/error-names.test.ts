@@ -253,6 +253,7 @@ test('the backtrace names the class in JavaScript where the row has its Ruby equ
   }
   expect(javaScriptText('StandardError: a: b', 'Error')).toBe('Error: a: b')
   expect(javaScriptText('StandardError: a', undefined)).toBe('StandardError: a')
+})
 
 test('a text that Postgres could not take is cut, and says so', () => {
   const text = errorText(new Error('x'.repeat(100_000_007)))

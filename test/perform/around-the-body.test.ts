@@ -3,6 +3,7 @@ import { events } from '../../src/events.ts'
 import type { JobConstructor } from '../../src/job/base.ts'
 import { type Clock, createClock } from '../../src/time.ts'
 import type { Capsule, CapsuleOptions } from '../../src/worker/capsule.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { enqueue, jobClass, openWorld, performed, type World } from '../support/harness.ts'
 
 const INVALID = new Date(Number.NaN)
@@ -89,10 +90,12 @@ const openWorker = (options: Partial<CapsuleOptions>) => {
     world = await openWorld()
     capsule = await world.start({ jobs: ALL(), ...options })
   })
-  afterAll(async () => {
-    await capsule.shutdown()
-    await world.close()
-  })
+  afterAll(
+    inTurn(
+      () => capsule.shutdown(),
+      () => world.close(),
+    ),
+  )
   const run = async (...[made, ...args]: [JobConstructor, ...unknown[]]) => {
     const id = await enqueue(made, { waitUntil: new Date() }, ...args)
     await performed(id)

@@ -205,6 +205,7 @@ test('a completer around which something throws is told, forgets no outcome, and
     database: adapter.database,
     processId,
     keepsCreatedAt: false,
+    notifies: false,
     check: checkOptionsOf(adapter, new JobRegistry()),
     onHeld: () => {
       throw new Error('nobody wants to hear that')

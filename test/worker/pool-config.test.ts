@@ -6,15 +6,18 @@ import { Database } from '../../src/sql/database.ts'
 import { upsertProcessText } from '../../src/sql/processes.ts'
 import { threadConfig } from '../../src/sql/thread-config.ts'
 import { Heartbeat } from '../../src/worker/heartbeat.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { enqueue, jobClass, next, openWorld, performed, record, terminate, until } from '../support/harness.ts'
 
 const world = await openWorld()
 const role = `guest_${randomUUID().slice(0, 8)}`
 beforeAll(() => world.sql(`CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD 'token'`))
-afterAll(async () => {
-  await world.sql(`DROP ROLE ${role}`)
-  await world.close()
-})
+afterAll(
+  inTurn(
+    () => world.sql(`DROP ROLE ${role}`),
+    () => world.close(),
+  ),
+)
 
 const Good = jobClass('Good', () => undefined)
 
