@@ -1,7 +1,7 @@
 import type { Configuration } from '../configuration.ts'
 import { events } from '../events.ts'
-import type { JobRegistry } from '../job/registry.ts'
 import { guarded } from '../guarded.ts'
+import type { JobRegistry } from '../job/registry.ts'
 import type { Database } from '../sql/database.ts'
 import { releaseUnknownClaims } from '../sql/jobs-claim.ts'
 import {
