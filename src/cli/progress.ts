@@ -19,7 +19,7 @@ export class Progress {
   readonly #update = createLogUpdate(process.stderr, { showCursor: true })
   readonly #timer = every(TICK_MS, () => this.#draw('still')).unref()
   #text = 'Waiting for Postgres …'
-  #lastMs = 0
+  #lastMs = Number.NEGATIVE_INFINITY
   #isSuspended = false
 
   tell(text: string): void {

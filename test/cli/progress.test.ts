@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { Progress } from '../../src/cli/progress.ts'
 import { Cli } from '../support/cli.ts'
 import { createDatabase, type TestDatabase } from '../support/postgres.ts'
 
@@ -8,7 +9,28 @@ beforeAll(async () => {
 })
 afterAll(() => database.drop())
 
-test.each([
+test('the first line comes when the work has lasted two seconds, and the next ones every ten', () => {
+  vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] })
+  const lines: string[] = []
+  const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    lines.push(String(text))
+    return true
+  })
+  try {
+    const progress = new Progress()
+    vi.advanceTimersByTime(1_900)
+    expect(lines).toEqual([])
+    vi.advanceTimersByTime(23_100)
+    progress.end()
+    expect(lines).toEqual([2, 12, 22].map((seconds) => `Waiting for Postgres … ${seconds} s\n`))
+  } finally {
+    write.mockRestore()
+    vi.useRealTimers()
+  }
+})
+
+// At the same time, as all of them wait.
+test.concurrent.each([
   ['jobs list', 'good_jobs', /^No jobs\.\n$/],
   ['batches list', 'good_job_batches', /^No batches\.\n$/],
   ['cleanup_preserved_jobs', 'good_jobs', /^Deleted 0 jobs, 0 executions, 0 batches\.\n$/],
@@ -20,7 +42,7 @@ test.each([
     await holder.query('BEGIN')
     await holder.query(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`)
     await using cli = new Cli(command.split(' '), { env: { DATABASE_URL: database.url } })
-    await cli.says(/^Waiting for Postgres … \d s$/m)
+    await cli.says(/^Waiting for Postgres … \d+ s$/m)
     await holder.query('ROLLBACK')
     const { stdout, stderr } = await cli.ended()
     expect(stdout).toMatch(answer)

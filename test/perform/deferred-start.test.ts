@@ -164,8 +164,9 @@ test('a job that retries within its round runs again, and counts both attempts [
     (made) => made.retryOn(Error, { wait: 0, attempts: 3 }),
   )
   await using _capsule = await world.start({ jobs: [FlakyJob], ...LONG_ROUND })
+  const ended = next('perform_job', 2, ({ jobClass: name }) => name === 'FlakyJob')
   const id = await enqueue(FlakyJob)
-  await next('perform_job', 2, ({ jobId }) => jobId === id)
+  await ended
   expect(await world.job(id)).toMatchObject({ error: null, executions_count: 2 })
   expect(await world.executions(id)).toMatchObject([
     { error: 'StandardError: not yet', error_event: 3 },

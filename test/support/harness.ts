@@ -110,6 +110,7 @@ const insertRow = async (sql: World['sql'], columns: Row): Promise<string> => {
     `INSERT INTO good_jobs (${names.join(', ')}) VALUES (${names.map((_, index) => `$${index + 1}`).join(', ')})`,
     Object.values(row),
   )
+  unawaited.add(id)
   return id
 }
 
@@ -126,6 +127,7 @@ export const next = <N extends EventName>(
     const seen: EventMap[N][] = []
     const listener = (payload: EventMap[N]) => {
       if (!matches(payload)) return
+      if (name === 'perform_job') unawaited.delete((payload as EventMap['perform_job']).jobId)
       seen.push(payload)
       if (seen.length < count) return
       events.off(name, listener)
@@ -134,10 +136,24 @@ export const next = <N extends EventName>(
     events.on(name, listener)
   })
 
-/** Resolves with the end of these jobs' attempts, in the order in which they ended. */
-export const performed = (...ids: string[]): Promise<EventMap['perform_job'][]> => {
+/** Jobs that `enqueue` or `insert` made and that nobody has waited for. */
+const unawaited = new Set<string>()
+/** The first ends of attempts that no test has heard of, by job. */
+const unheard = new Map<string, EventMap['perform_job']>()
+events.on('perform_job', (payload) => {
+  if (!unheard.has(payload.jobId)) unheard.set(payload.jobId, payload)
+})
+
+/**
+ * Resolves with the next end of an attempt of each of these jobs, in the order in which they ended. On a busy machine a job may end
+ * before the test that made it goes on: where nobody has heard of that end yet, it is the one.
+ */
+export const performed = async (...ids: string[]): Promise<EventMap['perform_job'][]> => {
   const missing = new Set(ids)
-  return next('perform_job', ids.length, ({ jobId }) => missing.delete(jobId))
+  const early = [...unheard.values()].filter(({ jobId }) => unawaited.has(jobId) && missing.delete(jobId))
+  for (const id of ids) unawaited.delete(id)
+  const late = missing.size === 0 ? [] : await next('perform_job', missing.size, ({ jobId }) => missing.delete(jobId))
+  return [...early, ...late]
 }
 
 /** Records every payload of an event until `stop()`. */
@@ -258,5 +274,6 @@ export const enqueue = async (
 ): Promise<string> => {
   const job = await made.set(options).performLater(...(args as never[]))
   if (job === false) throw new Error('not enqueued')
+  unawaited.add(job.jobId)
   return job.jobId
 }

@@ -161,9 +161,13 @@ describe('a shutdown while Postgres is away', () => {
     const gate = new Gate()
     const GateJob = jobClass('GateJob', (job) => gate.pass(job))
     await using network = await FaultyNetwork.start(world.url)
+    // The cleanup that a start begins says nothing unless it finds something; cut off in the middle it would tell of an error.
+    await world.sql(`INSERT INTO good_job_processes (id, created_at, updated_at)
+      VALUES (gen_random_uuid(), now() - interval '1 hour', now() - interval '1 hour')`)
+    const cleaned = next('processes_released')
     const capsule = await world.start({ jobs: [GateJob], databaseUrl: network.url })
     const id = await enqueue(GateJob)
-    await gate.entered
+    await Promise.all([cleaned, gate.entered])
     network.refuse()
     network.cut()
     const failed = next('outcome_write_failed')
@@ -198,8 +202,9 @@ describe('a shutdown while Postgres is away', () => {
 test('the claim stops at the shutdown, also with work left and a claim under way [GJ-085]', async () => {
   const SlowJob = jobClass('SlowJob', () => new Promise((resolve) => setTimeout(resolve, 2)))
   for (let index = 0; index < 200; index++) await enqueue(SlowJob)
+  const ended = next('perform_job', 5)
   const capsule = await world.start({ jobs: [SlowJob], threads: 2 })
-  await next('perform_job', 5)
+  await ended
   await capsule.shutdown()
   const [counts] = await world.sql<{ done: number; open: number; touched: number }>(
     `SELECT count(*) FILTER (WHERE finished_at IS NOT NULL)::int AS done, count(*) FILTER (WHERE finished_at IS NULL)::int AS open,

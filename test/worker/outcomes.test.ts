@@ -2,7 +2,17 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Capsule } from '../../src/worker/capsule.ts'
 import { inTurn } from '../support/clean-up.ts'
-import { enqueue, Gate, jobClass, openWorld, paramsOf, performed, type Row, type World } from '../support/harness.ts'
+import {
+  enqueue,
+  Gate,
+  jobClass,
+  next,
+  openWorld,
+  paramsOf,
+  performed,
+  type Row,
+  type World,
+} from '../support/harness.ts'
 
 class Named extends Error {
   static rubyName = 'Shop::NamedError'
@@ -252,9 +262,9 @@ test('retry_on_unhandled_error runs the job again at once, unchanged [GJ-051]', 
     if (runs === 1) fail()
   })
   await using _worker = await world.start({ jobs: [Twice], retryOnUnhandledError: true })
+  const ended = next('perform_job', 2, ({ jobClass: name }) => name === 'Twice')
   const id = await enqueue(Twice)
-  await performed(id)
-  await performed(id)
+  await ended
   expect(await world.job(id)).toMatchObject({ error: null, executions_count: 2, serialized_params: { executions: 0 } })
   expect(await world.executions(id)).toMatchObject([{ error: TEXT, error_event: 1 }, { error: null }])
 })
