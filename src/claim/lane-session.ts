@@ -1,11 +1,12 @@
 import type { Client, ClientConfig } from 'pg'
 import { endsSession, isRetryable } from '../errors.ts'
 import type { Database } from '../sql/database.ts'
+import { reacquire, releaseUnknownClaims } from '../sql/jobs-claim.ts'
 import { RoundClient, type RoundEnd } from '../sql/round-client.ts'
 import { Session } from '../sql/session.ts'
 import type { Statement } from '../sql/types.ts'
 import { backoffMs, sleep } from '../time.ts'
-import type { LaneOptions } from './lane-options.ts'
+import type { HeldClaim, LaneOptions } from './lane-options.ts'
 
 /** The session of a lane; one that holds rounds of deferred starts has its connection in a thread. */
 export const laneSession = (
@@ -59,6 +60,33 @@ export const orAbandon = async <T>(session: Session, work: () => Promise<T>): Pr
     session.abandon(error as Error)
     throw error
   }
+}
+
+/**
+ * On a session that was opened in the place of a lost one: takes the locks of these claims again, and frees jobs of claims whose answer was
+ * lost, unless an attempt runs them. Answers the ids of the claims that are still ours.
+ */
+export const takeBack = async (
+  session: Session,
+  claims: readonly HeldClaim[],
+  {
+    database,
+    processId,
+    uncertainClaims,
+    knownIds,
+  }: Pick<LaneOptions, 'database' | 'processId'> & {
+    readonly uncertainClaims: readonly string[]
+    readonly knownIds: () => readonly string[]
+  },
+): Promise<ReadonlySet<string>> => {
+  database.forgetFacts()
+  const facts = await database.facts(session)
+  const kept = new Set(await reacquire(session, facts, claims, processId))
+  if (uncertainClaims.length > 0) {
+    const claimed = { processId, knownIds: knownIds(), claimedAt: uncertainClaims, claimedBefore: null }
+    await releaseUnknownClaims(session, facts, claimed)
+  }
+  return kept
 }
 
 /** Called after each try to start the jobs of a round that could not be written. */

@@ -3,22 +3,15 @@ import { endsSession, READ_ONLY_TRANSACTION, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import { jobLockKey, releaseOtherAdvisoryLocks } from '../sql/advisory-lock.ts'
 import type { Facts } from '../sql/database.ts'
-import {
-  type ClaimedRow,
-  type ClaimOptions,
-  claim,
-  reacquire,
-  releaseAdvisoryLocks,
-  releaseUnknownClaims,
-} from '../sql/jobs-claim.ts'
+import { type ClaimedRow, type ClaimOptions, claim, releaseAdvisoryLocks } from '../sql/jobs-claim.ts'
 import { type LockedRow, lockJobs, startLockedJobs } from '../sql/jobs-deferred.ts'
 import type { RoundEnd } from '../sql/round-client.ts'
 import type { Session } from '../sql/session.ts'
 import type { Statement } from '../sql/types.ts'
-import { every, sleep } from '../time.ts'
+import { backoffMs, every, sleep } from '../time.ts'
 import { LANE_LIMITS } from './lane-limits.ts'
 import type { ClaimRequest, HeldClaim, LaneOptions, LockedRound } from './lane-options.ts'
-import { closeRound, laneSession, onRoundClient, orAbandon, type Unstarted } from './lane-session.ts'
+import { closeRound, laneSession, onRoundClient, orAbandon, takeBack, type Unstarted } from './lane-session.ts'
 
 type LaneState = 'created' | 'ready' | 'recovering' | 'closed'
 
@@ -31,6 +24,8 @@ export class Lane {
   readonly #session: Session
   readonly #held = new Map<string, HeldClaim>()
   #releasable: string[] = []
+  /** Sessions in a row that were of no use: lost, or unable to take the locks back, before they answered anything else. */
+  #failures = 0
   #answeredMs = Number.NEGATIVE_INFINITY
   /** The release that is due takes whatever is releasable by then. */
   #releasing: Promise<void> | undefined
@@ -184,7 +179,7 @@ export class Lane {
   }
 
   async #prepare(request: () => ClaimRequest): Promise<{ facts: Facts; options: ClaimOptions }> {
-    const facts = await this.#options.database.facts()
+    const facts = await this.#options.database.facts(this.#session)
     const { processId } = this.#options
     return { facts, options: { ...request(), processId, runningIds: [...this.#held.keys()], releaseKeys: [] } }
   }
@@ -221,6 +216,7 @@ export class Lane {
     try {
       const answer = await statement
       this.#answeredMs = performance.now()
+      this.#failures = 0
       return answer
     } catch (error) {
       this.#releasable.push(...releaseKeys)
@@ -244,20 +240,23 @@ export class Lane {
   }
 
   #recover(error: Error | undefined): void {
-    if (this.#state === 'closed') return
+    // A recovery under way goes on by itself.
+    if (this.#state !== 'ready') return
     this.#state = 'recovering'
-    this.#mayHoldStrayLocks = false
-    this.#releasable = []
-    events.emit('lane_lost', { processId: this.#options.processId, heldLocks: this.#held.size, error })
+    this.#failures += 1
+    const { database, processId } = this.#options
+    events.emit('lane_lost', { processId, heldLocks: this.#held.size, error })
+    void database.dropDeadConnections()
     this.#recovery = this.#recovery.then(() => this.#reconnect(error))
   }
 
   async #reconnect(lostBy: Error | undefined): Promise<void> {
-    const { processId, database } = this.#options
+    const { processId } = this.#options
     const { signal } = this.#closing
     // A standby takes connections, but no claims.
     if (sqlState(lostBy) === READ_ONLY_TRANSACTION) await sleep(LANE_LIMITS.standbyPauseMs, signal)
     while (!signal.aborted && !this.isReady) {
+      if (this.#failures > 1) await sleep(backoffMs(this.#failures - 1), signal)
       await this.#session.connectUntil(signal, (error, attempt) => {
         events.emit('connection_retry', { processId, part: 'lane', error, attempt })
       })
@@ -265,19 +264,24 @@ export class Lane {
       try {
         await this.#reacquire()
       } catch (error) {
-        database.forgetFacts()
+        events.emit('connection_retry', { processId, part: 'lane', error, attempt: this.#failures })
+        this.#failures += 1
         this.#session.abandon(error as Error)
       }
     }
   }
 
   async #reacquire(): Promise<void> {
-    const { processId, database, onClaimsLost, onReady } = this.#options
-    database.forgetFacts()
+    const { processId, onClaimsLost, onReady } = this.#options
+    this.#mayHoldStrayLocks = false
+    this.#releasable = []
     const claims = [...this.#held.values()]
-    const facts = await database.facts()
-    const kept = new Set(await reacquire(this.#session, facts, claims, processId))
-    await this.#releaseUncertainClaims(facts)
+    const kept = await takeBack(this.#session, claims, {
+      ...this.#options,
+      uncertainClaims: this.#uncertainClaims,
+      knownIds: () => [...this.#held.keys()],
+    })
+    this.#uncertainClaims = []
     const lost = claims.filter(({ id }) => !kept.has(id) && this.#held.delete(id)).map(({ id }) => id)
     // Attempts that ended in the meantime gave up a lock that had just been taken back.
     for (const id of kept) if (!this.#held.has(id)) this.#releasable.push(jobLockKey(id))
@@ -286,14 +290,5 @@ export class Lane {
     this.#state = 'ready'
     events.emit('lane_restored', { processId, keptLocks: kept.size, lostLocks: lost.length })
     onReady()
-  }
-
-  async #releaseUncertainClaims(facts: Facts): Promise<void> {
-    const claimedAt = this.#uncertainClaims
-    if (claimedAt.length === 0) return
-    const knownIds = [...this.#held.keys()]
-    const { processId } = this.#options
-    await releaseUnknownClaims(this.#session, facts, { processId, knownIds, claimedAt, claimedBefore: null })
-    this.#uncertainClaims = []
   }
 }

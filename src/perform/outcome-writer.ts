@@ -131,7 +131,7 @@ export class OutcomeWriter {
 
   async #context(): Promise<OutcomeContext> {
     const { database, processId, keepsCreatedAt, notifies, check } = this.#options
-    return { facts: await database.facts(), processId, keepsCreatedAt, notifies, check }
+    return { facts: await database.facts(this.#session), processId, keepsCreatedAt, notifies, check }
   }
 }
 

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { ConnectionTimeoutError, isRetryable } from '../errors.ts'
 import { backoffMs, sleep } from '../time.ts'
 import { SILENCE_MS, urlConfig } from './connection-url.ts'
+import { borrow, dropDead } from './pool.ts'
 import { assertSameTables, isPooled } from './pooler.ts'
 import { type Capabilities, probeCapabilities } from './schema.ts'
 import { type Queryable, rowsOf } from './types.ts'
@@ -51,6 +52,7 @@ export class Database {
   readonly #clientConfig: pg.ClientConfig
   readonly #directConfig: pg.ClientConfig | undefined
   #facts: Promise<Facts> | undefined
+  #areFactsRead = false
   #lastFacts: Facts | undefined
 
   constructor(options: DatabaseOptions) {
@@ -92,13 +94,17 @@ export class Database {
 
   /**
    * Optional columns and tables; read once, again after `forgetFacts`. When they cannot be read again the last ones hold: the
-   * statement that is sent next tells what is wrong. Inside a transaction its own connection is asked: the pool may have no other.
+   * statement that is sent next tells what is wrong. Inside a transaction its own connection is asked: the pool may have no other. A
+   * session is asked itself: connections of the pool may have died in the outage that it comes from, and whoever waits for them is not to be
+   * waited for.
    * @throws SchemaError at the first reading
    */
   facts(db: Queryable = this.pool): Promise<Facts> {
-    this.#facts ??= this.#readFacts(db).then(
+    if (this.#facts && (db === this.pool || this.#areFactsRead)) return this.#facts
+    this.#facts = this.#readFacts(db).then(
       (facts) => {
         this.#lastFacts = facts
+        this.#areFactsRead = true
         return facts
       },
       (error) => {
@@ -113,10 +119,19 @@ export class Database {
   /** Migrations run while workers are up, so the facts are read again after a reconnect or an undefined-column error. */
   forgetFacts(): void {
     this.#facts = undefined
+    this.#areFactsRead = false
   }
 
-  #readFacts(db: Queryable): Promise<Facts> {
-    return db === this.pool ? this.connection(readFacts) : readFacts(db)
+  async #readFacts(db: Queryable): Promise<Facts> {
+    if (db === this.pool) return this.connection(readFacts)
+    const facts = await readFacts(db)
+    // A session knows nothing of the way that the pool takes.
+    return 'processID' in db ? facts : { ...facts, isPooled: this.#lastFacts?.isPooled ?? true }
+  }
+
+  /** After a connection was lost: ends idle ones of the pool on which no answer comes, before somebody waits for it. */
+  dropDeadConnections(): Promise<void> {
+    return dropDead(this.pool)
   }
 
   /** Runs `work` in a transaction of its own; rolls back when it throws. */
@@ -182,19 +197,6 @@ export class Database {
     if (this.#openPool && this.#pool.ended) this.#pool = this.#openPool()
   }
 }
-
-/**
- * A connection of the pool, which listens to idle ones only: without a listener Node would exit. It listens from the moment it is lent,
- * because what ends it may have come with the answer that opened it. The next statement tells the borrower.
- */
-const borrow = (pool: pg.Pool, onLost: (error: Error) => void): Promise<pg.PoolClient> =>
-  new Promise((resolve, reject) => {
-    pool.connect((error, client) => {
-      if (client === undefined) return reject(error)
-      client.on('error', onLost)
-      resolve(client)
-    })
-  })
 
 const openPool = (config: pg.PoolConfig): pg.Pool => {
   const pool = new pg.Pool(config)

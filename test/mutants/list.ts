@@ -4,6 +4,7 @@ import { CLAIM_MUTANTS } from './claim.ts'
 import type { Mutant } from './mutant.ts'
 import { OUTCOME_MUTANTS } from './outcome.ts'
 import { PROCESS_MUTANTS } from './process.ts'
+import { WORKER_MUTANTS } from './worker.ts'
 
 /** Every guard that a promise rests on. What a mend adds belongs here. */
 export const MUTANTS: readonly Mutant[] = [
@@ -12,4 +13,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...OUTCOME_MUTANTS,
   ...BATCH_MUTANTS,
   ...ACTION_MUTANTS,
+  ...WORKER_MUTANTS,
 ]

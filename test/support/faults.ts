@@ -30,6 +30,7 @@ export class FaultyNetwork implements AsyncDisposable {
   readonly #databaseUrl: string
   readonly #links = new Set<Link>()
   readonly #traps = new Set<Trap>()
+  readonly #opened: string[] = []
   #server: Server | undefined
   #port = 0
   #frozenNames: RegExp | undefined
@@ -95,6 +96,11 @@ export class FaultyNetwork implements AsyncDisposable {
     return this.#named(name).length
   }
 
+  /** How many connections of this name were ever opened. */
+  opened(name: string): number {
+    return this.#opened.filter((one) => one === name).length
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.refuse()
     this.cut()
@@ -140,6 +146,7 @@ export class FaultyNetwork implements AsyncDisposable {
 
   #name(link: Link, startup: Buffer): void {
     link.name = /application_name\0([^\0]*)\0/.exec(startup.toString('latin1'))?.[1] ?? ''
+    this.#opened.push(link.name)
     if (this.#frozenNames?.test(link.name)) link.isFrozen = true
   }
 
