@@ -173,6 +173,20 @@ export const sleep = async (ms: number, signal?: AbortSignal): Promise<void> => 
   }
 }
 
+/** Whether `work` ends within `ms` milliseconds and before `signal` aborts. Rejects as `work` does. */
+export const endsWithin = async (work: Promise<unknown>, ms: number, signal?: AbortSignal): Promise<boolean> => {
+  const isOver = new AbortController()
+  const end = () => isOver.abort()
+  if (signal?.aborted) end()
+  signal?.addEventListener('abort', end, { once: true })
+  try {
+    return await Promise.race([work.then(() => true), sleep(ms, isOver.signal).then(() => false)])
+  } finally {
+    signal?.removeEventListener('abort', end)
+    end()
+  }
+}
+
 /** Milliseconds before try number `attempt` (1, 2, …): doubles from 100 ms up to 5 s, with up to 25 % jitter. */
 export const backoffMs = (attempt: number): number =>
   Math.min(5_000, 100 * 2 ** (attempt - 1)) * (1 + Math.random() / 4)

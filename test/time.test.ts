@@ -4,6 +4,7 @@ import {
   backoffMs,
   columnText,
   createClock,
+  endsWithin,
   every,
   laterBy,
   microsecondText,
@@ -160,4 +161,16 @@ test.each([
   [1e18, '9999-12-31T23:59:59.000Z'],
 ])('a time that is %d ms away is one that Postgres knows', (ms, text) => {
   expect(timeAfter(0, ms).toISOString()).toBe(text)
+})
+
+test("work ends in time, too late, or is cut short; its error is the caller's", async () => {
+  const never = new Promise(() => undefined)
+  expect(await endsWithin(Promise.resolve(), 0)).toBe(true)
+  expect(await endsWithin(never, 1)).toBe(false)
+  expect(await endsWithin(never, Number.POSITIVE_INFINITY, AbortSignal.abort())).toBe(false)
+  const stop = new AbortController()
+  const cut = endsWithin(never, Number.POSITIVE_INFINITY, stop.signal)
+  stop.abort()
+  expect(await cut).toBe(false)
+  await expect(endsWithin(Promise.reject(new Error('its own')), 1_000)).rejects.toThrow('its own')
 })

@@ -51,6 +51,11 @@ export class Lane {
     return this.#state === 'ready'
   }
 
+  /** Fires when the session that is open now is lost or closed. */
+  get sessionEnd(): AbortSignal {
+    return this.#session.end
+  }
+
   async connect(): Promise<void> {
     await this.#session.connect()
     this.#state = 'ready'

@@ -4,7 +4,7 @@ import { events } from '../events.ts'
 import type { Adapter } from '../maintenance/adapter.ts'
 import { locateWith } from '../serialize/locators.ts'
 import type { GlobalID } from '../serialize/ruby-values.ts'
-import { backoffMs, sleep } from '../time.ts'
+import { backoffMs, endsWithin, sleep } from '../time.ts'
 
 /** The record of a GlobalID argument: a batch, or what a registered locator answers; without one the GlobalID itself. */
 export const locateRecord = async (gid: GlobalID, adapter: Adapter): Promise<unknown> => {
@@ -15,6 +15,9 @@ export const locateRecord = async (gid: GlobalID, adapter: Adapter): Promise<unk
   return batch
 }
 
+/** A connection that died without a word is not waited for as long as a statement may take. */
+const PATIENCE_MS = 10_000
+
 /** The batches of claimed jobs; while Postgres is away the jobs wait, because they are claimed already. Without them if `signal` aborts. */
 export const loadBatchesUntil = async (
   ids: readonly string[],
@@ -24,7 +27,9 @@ export const loadBatchesUntil = async (
 ): Promise<ReadonlyMap<string, Batch>> => {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await Batch.findAll(ids, adapter)
+      const batches = Batch.findAll(ids, adapter)
+      if (await endsWithin(batches, PATIENCE_MS)) return await batches
+      throw Object.assign(new Error(`no answer within ${PATIENCE_MS / 1000} s`), { code: 'ETIMEDOUT' })
     } catch (error) {
       events.emit('connection_retry', { processId, part: 'batches', error, attempt })
       // A job must not wait for ever for something that it may not even ask for.

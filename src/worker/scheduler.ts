@@ -12,7 +12,7 @@ import type { RunningAttempt } from '../perform/running-attempt.ts'
 import type { CandidateOptions, QueueSelector } from '../sql/claim-candidates.ts'
 import { findNextScheduledAt } from '../sql/jobs-claim.ts'
 import { findOtherQueues } from '../sql/waiting-queues.ts'
-import { backoffMs, type Clock, sleep, timeAfter, Wake } from '../time.ts'
+import { backoffMs, type Clock, endsWithin, sleep, timeAfter, Wake } from '../time.ts'
 
 export interface SchedulerOptions {
   readonly pool: QueuePool
@@ -38,6 +38,19 @@ const BACKLOG_PER_THREAD = 4
 const MIN_BACKLOG = 200
 /** Pause after a claim that failed for no passing reason. */
 const CLAIM_FAILURE_PAUSE_MS = 1_000
+
+/** As long as a claim waits for a table lock. */
+const PATIENCE_MS = 15_000
+
+/**
+ * What the pool of connections answers to a question beside the claims. It is not waited for longer than the lane lives, which claims again long
+ * before anybody knows that a connection of the pool has died with it: undefined then. @throws when no answer comes and the lane lives
+ */
+const answered = async <T>(lane: Lane, answer: Promise<T>): Promise<T | undefined> => {
+  if (await endsWithin(answer, PATIENCE_MS, lane.sessionEnd)) return answer
+  if (lane.sessionEnd.aborted) return undefined
+  throw Object.assign(new Error(`no answer within ${PATIENCE_MS / 1000} s`), { code: 'ETIMEDOUT' })
+}
 
 /** One pool of GoodJob's queue string: fills its free slots, then waits to be woken. GoodJob: Scheduler. */
 export class Scheduler {
@@ -137,7 +150,7 @@ export class Scheduler {
         const askedAt = this.#options.clock.now()
         this.stats.checkQueueAt = askedAt
         await this.#claim(lane)
-        if (!this.#mayHaveWork) await this.#lookAhead(askedAt)
+        if (!this.#mayHaveWork) await this.#lookAhead(lane, askedAt)
       } catch (error) {
         events.emit('claim_failed', { processId: this.#options.processId, queues: this.pool.name, error })
         this.#mayHaveWork = true
@@ -149,7 +162,7 @@ export class Scheduler {
 
   async #claim(lane: Lane): Promise<void> {
     const { performer } = this.#options
-    const selector = await this.#selector()
+    const selector = await this.#selector(lane)
     let asked = 0
     const limit = () => {
       asked = this.#freeSlots()
@@ -170,10 +183,15 @@ export class Scheduler {
    * What the next claim asks for. Where the head is full of queues that are excluded or paused, the others are named: each of them has an
    * index in the order of the claim.
    */
-  async #selector(): Promise<QueueSelector> {
-    const { adapter, clock, paused } = this.#options
+  async #selector(lane: Lane): Promise<QueueSelector> {
     const { selector } = this.pool
-    if (selector.kind === 'include' || !this.#cursor.wantsExpensiveHead(clock.monotonic())) return selector
+    if (selector.kind === 'include') return selector
+    if (!this.#cursor.wantsExpensiveHead(this.#options.clock.monotonic())) return selector
+    return (await answered(lane, this.#otherQueues(selector))) ?? selector
+  }
+
+  async #otherQueues(selector: QueueSelector): Promise<QueueSelector> {
+    const { adapter, paused } = this.#options
     const { database } = adapter
     const unserved = new Set([
       ...(selector.kind === 'exclude' ? selector.queues : []),
@@ -231,8 +249,12 @@ export class Scheduler {
   }
 
   /** Knows the next start within the horizon; what is enqueued later announces itself, or is found by the next poll. */
-  async #lookAhead(now: Date): Promise<void> {
+  async #lookAhead(lane: Lane, now: Date): Promise<void> {
     if (now.getTime() < this.#lookedUntilMs - this.#options.pollMs) return
+    await answered(lane, this.#findNextStart(now))
+  }
+
+  async #findNextStart(now: Date): Promise<void> {
     const until = timeAfter(now.getTime(), this.#options.horizonMs)
     const { adapter, registry } = this.#options
     const next = await findNextScheduledAt(adapter.database.pool, await adapter.database.facts(), {

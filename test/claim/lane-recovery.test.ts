@@ -1,6 +1,7 @@
 import { afterAll, expect, test } from 'vitest'
 import { FaultyNetwork } from '../support/faults.ts'
 import { enqueue, Gate, jobClass, next, openWorld, performed, record, terminate } from '../support/harness.ts'
+import { Wire } from '../support/wire.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
@@ -87,5 +88,27 @@ test('after an outage that nobody announced, no connection of the pool that died
   gate.open()
   await done
   expect(performance.now() - since).toBeLessThan(30_000)
+  await capsule.shutdown()
+})
+
+test('an outage that begins while a pool looks ahead keeps nothing up when it is over', async () => {
+  await using wire = await Wire.start(world.url)
+  const capsule = await world.start({
+    jobs: [EchoJob],
+    databaseUrl: wire.url(),
+    directDatabaseUrl: wire.url({ query_timeout: '2000' }),
+    pollInterval: 0.5,
+  })
+  // Nobody answers the pool's questions from here on, and then nobody answers the lane either.
+  wire.hold('toClient', { names: /Capsule/, newOnes: false })
+  const restored = next('lane_restored')
+  const first = performed(await enqueue(EchoJob))
+  await first
+  wire.hold('toClient', { names: /Lane/, newOnes: false })
+  await restored
+  const since = performance.now()
+  await performed(await enqueue(EchoJob))
+  expect(performance.now() - since).toBeLessThan(10_000)
+  wire.release()
   await capsule.shutdown()
 })

@@ -5,6 +5,7 @@ const USELESS =
   'a lane that connects but cannot take its locks back waits longer each time, says so, and keeps its jobs'
 const ENDING = 'a lane whose sessions end as soon as they have their locks back waits longer each time, too'
 const OUTAGE = 'after an outage that nobody announced, no connection of the pool that died in it is waited for'
+const LOOKING = 'an outage that begins while a pool looks ahead keeps nothing up when it is over'
 
 /** How a worker starts, stops, and comes back. */
 export const WORKER_MUTANTS: readonly Mutant[] = [
@@ -63,5 +64,12 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
     text: 'void database.dropDeadConnections()',
     replacement: '',
     tests: { [RECOVERY]: [OUTAGE] },
+  },
+  {
+    name: 'what a pool asks beside its claims is not waited for longer than the lane lives',
+    file: 'src/worker/scheduler.ts',
+    text: 'await endsWithin(answer, PATIENCE_MS, lane.sessionEnd)',
+    replacement: 'await endsWithin(answer, 60_000)',
+    tests: { [RECOVERY]: [LOOKING] },
   },
 ]
