@@ -119,6 +119,7 @@ const RETRYABLE: Readonly<Record<string, string>> = {
 }
 
 export const LOCK_NOT_AVAILABLE = '55P03'
+export const SERIALIZATION_FAILURE = '40001'
 export const READ_ONLY_TRANSACTION = '25006'
 /** Of the retryable ones, those after which the connection is of no more use. */
 const SESSION_ENDS = /^(08...|57P0.|25P0[34]|25006|0A000|26000)$/

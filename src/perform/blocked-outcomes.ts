@@ -1,5 +1,5 @@
-import { inTransaction } from '../sql/database.ts'
 import { findLockedBatches, findLockedJobs } from '../sql/outcome-locks.ts'
+import { inTransaction } from '../sql/read-committed.ts'
 import type { Queryable } from '../sql/types.ts'
 import type { CompletedAttempt } from './outcome.ts'
 

@@ -6,7 +6,7 @@ import {
   lockTouchedBatches,
   type TouchedBatch,
 } from '../batch/completion.ts'
-import { type Facts, inTransaction } from '../sql/database.ts'
+import type { Facts } from '../sql/database.ts'
 import {
   deleteJobs,
   finishJobs,
@@ -16,6 +16,7 @@ import {
   type UnwrittenClaim,
   type WrittenRow,
 } from '../sql/jobs-outcome.ts'
+import { inTransaction } from '../sql/read-committed.ts'
 import type { Queryable } from '../sql/types.ts'
 import { freePlacesOf } from './freed-places.ts'
 import { brokenAt, type CompletedAttempt, type OutcomeWrite, type SettledAs } from './outcome.ts'

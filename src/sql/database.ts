@@ -1,9 +1,10 @@
 import pg from 'pg'
-import { ConnectionTimeoutError, isRetryable } from '../errors.ts'
+import { ConnectionTimeoutError, isRetryable, SERIALIZATION_FAILURE, sqlState } from '../errors.ts'
 import { backoffMs, sleep } from '../time.ts'
 import { SILENCE_MS, urlConfig } from './connection-url.ts'
 import { borrow, dropDead } from './pool.ts'
 import { assertSameTables, isPooled } from './pooler.ts'
+import { inTransaction } from './read-committed.ts'
 import { type Capabilities, probeCapabilities } from './schema.ts'
 import { type Queryable, rowsOf } from './types.ts'
 
@@ -139,6 +140,19 @@ export class Database {
     return this.connection((client) => inTransaction(client, () => work(client)))
   }
 
+  /**
+   * Sends one statement without the round trips of a transaction. Where another level of isolation is the default, Postgres refuses
+   * it because of what others did meanwhile; then it has done nothing, and is sent again in a transaction.
+   */
+  async statement<T>(work: (db: Queryable) => Promise<T>): Promise<T> {
+    try {
+      return await work(this.pool)
+    } catch (error) {
+      if (sqlState(error) !== SERIALIZATION_FAILURE) throw error
+      return this.transaction(work)
+    }
+  }
+
   /** Runs `work` with a connection of its own. */
   async connection<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     let broken: Error | undefined
@@ -215,20 +229,6 @@ const untilAborted = (signal: AbortSignal | undefined): Promise<never> =>
 const reason = (error: unknown): string => {
   if (error instanceof AggregateError) return error.errors.map(reason).join('; ')
   return error instanceof Error ? error.message : String(error)
-}
-
-/** BEGIN, `work`, COMMIT on one connection; ROLLBACK and the error when it throws. */
-export const inTransaction = async <T>(client: Queryable, work: () => Promise<T>): Promise<T> => {
-  await client.query({ text: 'BEGIN' })
-  try {
-    const result = await work()
-    await client.query({ text: 'COMMIT' })
-    return result
-  } catch (error) {
-    // The connection may be the reason; the first error is the one to tell.
-    await client.query({ text: 'ROLLBACK' }).catch(() => undefined)
-    throw error
-  }
 }
 
 const readFacts = async (db: Queryable): Promise<Facts> => {

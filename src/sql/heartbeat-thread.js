@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import pg from 'pg'
 import { isPasswordAnswer, withPassword } from './thread-password.js'
 
-/** @typedef {{ config: import('pg').ClientConfig, asksPassword: boolean, statement: string, processId: string, state: string, intervalMs: number }} HeartbeatData */
+/** @typedef {{ config: import('pg').ClientConfig, asksPassword: boolean, begin: string, statement: string, processId: string, state: string, intervalMs: number }} HeartbeatData */
 
 /** @type {HeartbeatData} */
 const data = workerData
@@ -32,7 +32,10 @@ const beat = async () => {
   isBeating = true
   try {
     const connected = await connect()
+    // Through a pooler this connection has no session whose level of isolation could be set.
+    await connected.query(data.begin)
     await connected.query(data.statement, [data.processId, state])
+    await connected.query('COMMIT')
     parentPort?.postMessage({ type: 'beat' })
   } catch (error) {
     parentPort?.postMessage({ type: 'failed', error: error instanceof Error ? error.message : String(error) })

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { ConfigurationError, SessionRequiredError, sqlState } from '../errors.ts'
 import { endClient } from './end-client.ts'
+import { BEGIN } from './read-committed.ts'
 import type { Queryable } from './types.ts'
 
 /** The server process that answers on a connection. */
@@ -63,10 +64,10 @@ const PROBE_TIMEOUT_MS = 5_000
  */
 const probe = async (client: pg.Client, other: pg.Client, pid: number): Promise<void> => {
   for (const isLastGivenBack of [true, false]) {
-    await other.query('BEGIN')
+    await other.query(BEGIN)
     differs(pid, await backendPid(other), 'shared')
     differs(pid, await backendPid(client), 'changed')
-    await client.query('BEGIN')
+    await client.query(BEGIN)
     differs(pid, await backendPid(client), 'changed')
     if (!isLastGivenBack) await other.query('COMMIT')
     await client.query('COMMIT')

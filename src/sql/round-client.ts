@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads'
 import pg, { type ClientConfig, type CustomTypesConfig, type QueryResult, type QueryResultRow } from 'pg'
 import { ConfigurationError } from '../errors.ts'
 import { ROUND_COLUMNS } from './jobs-deferred.ts'
+import { BEGIN } from './read-committed.ts'
 import { answerPassword, type PasswordQuestion, threadConfig } from './thread-config.ts'
 import { rowTypes, type Statement } from './types.ts'
 
@@ -61,7 +62,7 @@ export class RoundClient extends EventEmitter {
     if (sent.kind === 'unsendable') throw new ConfigurationError(`deferStart: ${sent.reason}`)
     this.#password = sent.password
     this.#thread = new Worker(new URL('./round-thread.js', import.meta.url), {
-      workerData: { config: sent.config, asksPassword: sent.password !== undefined },
+      workerData: { config: sent.config, begin: BEGIN, asksPassword: sent.password !== undefined },
       resourceLimits: RESOURCE_LIMITS,
     })
     this.#thread.on('message', (message: FromThread) => this.#receive(message))

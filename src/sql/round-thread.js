@@ -80,7 +80,7 @@ const open = async ({ id, lock, start, columns, limitMs }) => {
   const before = closing
   closing = Promise.resolve(true)
   try {
-    const [, result, isWritten] = await answers([client.query('BEGIN'), run(lock), before])
+    const [, result, isWritten] = await answers([client.query(workerData.begin), run(lock), before])
     if (!isWritten) throw unwritten()
     const ids = column(result, 'id')
     if (ids.length === 0) await client.query('COMMIT')

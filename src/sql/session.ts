@@ -2,6 +2,7 @@ import pg, { type QueryResult, type QueryResultRow } from 'pg'
 import { after, backoffMs, sleep } from '../time.ts'
 import { endClient } from './end-client.ts'
 import { assertOwnBackend, assertSameBackend, type Backend, ownBackend } from './pooler.ts'
+import { PINNED_SETTINGS } from './read-committed.ts'
 import type { Queryable, Statement } from './types.ts'
 
 export interface SessionOptions {
@@ -54,7 +55,7 @@ export class Session implements Queryable {
       const backend = await ownBackend(client)
       await assertOwnBackend(client, backend, config)
       this.#answerTimeoutMs = takeAnswerTimeout(client)
-      for (const [name, value] of Object.entries(this.#options.settings)) {
+      for (const [name, value] of Object.entries({ ...PINNED_SETTINGS, ...this.#options.settings })) {
         // A setting that this server version does not know is left out.
         await db.query({
           text: 'SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1',

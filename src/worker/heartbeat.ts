@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads'
 import type { ClientConfig } from 'pg'
 import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
+import { BEGIN } from '../sql/read-committed.ts'
 import { answerPassword, type PasswordQuestion, threadConfig } from '../sql/thread-config.ts'
 import { after, backoffMs, every } from '../time.ts'
 
@@ -76,7 +77,15 @@ export class Heartbeat {
     const { processId, intervalMs, state, statement } = this.#options
     const { config, password } = sent
     const thread = new Worker(new URL('../sql/heartbeat-thread.js', import.meta.url), {
-      workerData: { config, asksPassword: password !== undefined, statement, processId, state: state(), intervalMs },
+      workerData: {
+        config,
+        asksPassword: password !== undefined,
+        begin: BEGIN,
+        statement,
+        processId,
+        state: state(),
+        intervalMs,
+      },
     })
     thread.on('message', (message: FromThread) => {
       if (message.type === 'password') void answerPassword(thread, password, message)
