@@ -94,6 +94,8 @@ export interface EventMap {
     readonly jobClass: string
     readonly jobId: string
   }
+  /** A batch was armed in a transaction that may see an old state of its members: the next sweep checks it. */
+  batch_check_left: BatchEvent
   batch_discarded: BatchEvent
   batch_completed: BatchEvent
   /** A discarded batch is good again. */

@@ -2,13 +2,15 @@ import type { Adapter } from '../enqueue/adapter.ts'
 import { insertPages, markInserted } from '../enqueue/insert-pages.ts'
 import { jobRow } from '../enqueue/job-row.ts'
 import { RecordMissingError } from '../errors.ts'
+import { events } from '../events.ts'
 import type { Job } from '../job/base.ts'
 import { currentJob, withEnqueueContext } from '../job/context.ts'
 import { addJobsToBatch, findBatches, insertBatches, updateBatch, writeBatchTimes } from '../sql/batches.ts'
 import type { Facts } from '../sql/database.ts'
+import { seesCommits } from '../sql/read-committed.ts'
 import { type Queryable, queryableOf } from '../sql/types.ts'
 import type { Batch, BatchJobs, EnqueueBatchOptions } from './batch.ts'
-import { announceChecks, checkBatches, lockTouchedBatches } from './completion.ts'
+import { announceChecks, type CheckedBatch, checkBatches, lockTouchedBatches } from './completion.ts'
 import { checkOptionsOf } from './context.ts'
 
 interface Members {
@@ -79,14 +81,41 @@ export const enqueueBatch = async (
   const facts = await adapter.database.facts()
   const checked = await inTransactionOf(adapter, options, async (db) => {
     await lockTouchedBatches(db, [batch.id])
+    const made = madeIn(options, [batch])
     await arm(db, facts, batch)
     await insertMembers(db, facts, batch, members)
     const isOpen = members.fresh.length > 0 && members.fresh.some((job) => job.successfullyEnqueued)
-    const result = isOpen ? [] : await checkBatches(db, facts, [{ id: batch.id }], checkOptionsOf(adapter))
+    const result = isOpen ? [] : await checkArmed(db, facts, [batch], made)
     await reloadWith(db, facts, batch)
     return result
   })
   announceChecks(checked, checkOptionsOf(adapter))
+}
+
+/** Of which batches this transaction sees every member, whatever its level of isolation: of all, where it is our own; else of those that it makes. */
+const madeIn = ({ transaction }: EnqueueBatchOptions, batches: readonly Batch[]): ReadonlySet<Batch> =>
+  new Set(batches.filter(({ isPersisted }) => transaction === undefined || !isPersisted))
+
+/**
+ * Checks batches that have just been armed and have no new member. In a caller's transaction of another level than READ COMMITTED the members
+ * look as they did when it began, also under the lock: such a batch is left to the sweep, which finds it armed and unchecked.
+ */
+const checkArmed = async (
+  db: Queryable,
+  facts: Facts,
+  batches: readonly Batch[],
+  made: ReadonlySet<Batch>,
+): Promise<CheckedBatch[]> => {
+  const [first] = batches
+  if (first === undefined) return []
+  const isCurrent = batches.every((batch) => made.has(batch)) || (await seesCommits(db))
+  const checkable = isCurrent ? batches : batches.filter((batch) => made.has(batch))
+  for (const batch of batches) {
+    if (checkable.includes(batch)) continue
+    events.emit('batch_check_left', { batchId: batch.id, description: batch.description })
+  }
+  const touched = checkable.map(({ id }) => ({ id }))
+  return touched.length === 0 ? [] : checkBatches(db, facts, touched, checkOptionsOf(first.adapter))
 }
 
 /** Starts to wait: enqueued_at is now, the ends are open again. A broken member keeps the batch discarded. */
@@ -115,17 +144,14 @@ export const enqueueBatches = async (
   if (adapter === undefined) return
   const facts = await adapter.database.facts()
   const checked = await inTransactionOf(adapter, options, async (db) => {
-    const ids = members.map(({ batch }) => batch.id)
+    const batches = members.map(({ batch }) => batch)
+    const ids = batches.map(({ id }) => id)
     await lockTouchedBatches(db, ids)
-    await armAll(
-      db,
-      facts,
-      adapter,
-      members.map(({ batch }) => batch),
-    )
+    const made = madeIn(options, batches)
+    await armAll(db, facts, adapter, batches)
     await insertAll(db, facts, adapter, members)
-    const empty = members.filter(({ jobs }) => jobs.length === 0).map(({ batch }) => ({ id: batch.id }))
-    const result = empty.length > 0 ? await checkBatches(db, facts, empty, checkOptionsOf(adapter)) : []
+    const empty = members.filter(({ jobs }) => jobs.length === 0).map(({ batch }) => batch)
+    const result = await checkArmed(db, facts, empty, made)
     const rows = new Map((await findBatches(db, facts, ids)).map((row) => [row.id, row]))
     for (const { batch } of members) batch.take(rows.get(batch.id) ?? gone(batch))
     return result
