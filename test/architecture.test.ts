@@ -102,6 +102,13 @@ describe('layers', () => {
   })
 })
 
+test('every transaction begins with the level of isolation that sql/read-committed.ts pins', () => {
+  const begins = files.filter(
+    ({ path, code }) => /^src\/.*\.(ts|js)$/.test(path) && /['"`]\s*(BEGIN|START TRANSACTION)\b/i.test(code),
+  )
+  expect(begins.map(({ path }) => path)).toEqual(['src/sql/read-committed.ts'])
+})
+
 const isAllowed = (from: string, to: string, exists = sourcePaths.has(to)): boolean => {
   if (!exists) return false
   return folderOf(from) === folderOf(to) || layerOf(to) < layerOf(from) || (layerOf(to) === 0 && layerOf(from) === 0)

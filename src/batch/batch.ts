@@ -176,12 +176,15 @@ export class Batch<P extends Properties = Properties> {
 
   /** Saves callbacks, description and properties. */
   async save(): Promise<this> {
-    const { pool } = this.adapter.database
-    const facts = await this.adapter.database.facts()
+    const { database } = this.adapter
+    const facts = await database.facts()
     const now = this.adapter.clock.timestamp()
     const attributes = { id: this.id, now, ...this.attributes() }
-    if (!this.isPersisted) await insertBatches(pool, facts, [{ ...attributes, enqueued_at: null }])
-    else if (!(await updateBatch(pool, attributes))) throw new RecordMissingError(`batch ${this.id} is gone`)
+    if (!this.isPersisted) {
+      await database.statement((db) => insertBatches(db, facts, [{ ...attributes, enqueued_at: null }]))
+    } else if (!(await database.statement((db) => updateBatch(db, attributes)))) {
+      throw new RecordMissingError(`batch ${this.id} is gone`)
+    }
     return this.reload()
   }
 

@@ -44,8 +44,9 @@ export class Adapter implements QueueAdapter {
       buffer.push(job)
       return
     }
-    const db = this.#connection(options)
-    if (!(await insertJob(db, await this.database.facts(db), jobRow(job, this.#rowOptions)))) {
+    const row = jobRow(job, this.#rowOptions)
+    const insert = async (db: Queryable) => insertJob(db, await this.database.facts(db), row)
+    if (!(await this.#inOneStatement(options, insert))) {
       const isCron = currentEnqueueContext().cronKey !== undefined
       throw new EnqueueError(
         isCron ? 'this cron occurrence is enqueued already' : `a job with the id ${job.jobId} exists already`,
@@ -66,7 +67,9 @@ export class Adapter implements QueueAdapter {
     const rows = jobs.map((job) => jobRow(job, rowOptions))
     const insert = async (db: Queryable) => insertPages(db, await this.database.facts(db), rows)
     const isOneTransaction = jobs.length <= MAX_BULK || options.transaction !== undefined
-    const inserted = await (isOneTransaction ? insert(this.#connection(options)) : this.database.transaction(insert))
+    const inserted = await (isOneTransaction
+      ? this.#inOneStatement(options, insert)
+      : this.database.transaction(insert))
     markInserted(jobs, inserted)
     return inserted.size
   }
@@ -76,8 +79,9 @@ export class Adapter implements QueueAdapter {
     if (this.#ownsDatabase) await this.database.close()
   }
 
-  #connection({ transaction }: AdapterOptions): Queryable {
-    return transaction ? queryableOf(transaction) : this.database.pool
+  /** In the caller's transaction, or as one of its own. */
+  #inOneStatement<T>({ transaction }: AdapterOptions, work: (db: Queryable) => Promise<T>): Promise<T> {
+    return transaction ? work(queryableOf(transaction)) : this.database.statement(work)
   }
 
   get #rowOptions(): JobRowOptions {

@@ -27,7 +27,7 @@ export const cleanupPreservedJobs = async (options: CleanupOptions): Promise<Cle
   const selection = { finishedBefore: timestamp.toISOString(), includesDiscarded }
   let counts = { destroyedJobsCount: 0, destroyedExecutionsCount: 0, destroyedBatchesCount: 0 }
   for (let page = { jobs: 1, executions: 0 }; page.jobs > 0 && !signal?.aborted; ) {
-    page = await deleteFinishedJobs(database.pool, selection)
+    page = await database.statement((db) => deleteFinishedJobs(db, selection))
     counts = {
       ...counts,
       destroyedJobsCount: counts.destroyedJobsCount + page.jobs,
@@ -35,9 +35,10 @@ export const cleanupPreservedJobs = async (options: CleanupOptions): Promise<Cle
     }
     onProgress?.(counts)
   }
-  await deleteStaleClaims(database.pool, await database.facts())
+  const facts = await database.facts()
+  await database.statement((db) => deleteStaleClaims(db, facts))
   for (let deleted = 1; deleted > 0 && !signal?.aborted; ) {
-    deleted = await deleteFinishedBatches(database.pool, selection)
+    deleted = await database.statement((db) => deleteFinishedBatches(db, selection))
     counts = { ...counts, destroyedBatchesCount: counts.destroyedBatchesCount + deleted }
     onProgress?.(counts)
   }

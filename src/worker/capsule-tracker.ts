@@ -58,7 +58,7 @@ export class CapsuleTracker {
   async start(): Promise<void> {
     const { database, processId } = this.#options
     const facts = await database.facts()
-    await upsertProcess(database.pool, facts, { id: processId, state: this.#state() })
+    await database.statement((db) => upsertProcess(db, facts, { id: processId, state: this.#state() }))
     this.#heartbeat = new Heartbeat({
       config: database.clientConfig('GoodJob::Process'),
       statement: upsertProcessText(facts),
@@ -89,7 +89,8 @@ export class CapsuleTracker {
   async #beat(): Promise<void> {
     const { database, processId } = this.#options
     try {
-      await upsertProcess(database.pool, await database.facts(), { id: processId, state: this.#state() })
+      const facts = await database.facts()
+      await database.statement((db) => upsertProcess(db, facts, { id: processId, state: this.#state() }))
     } catch (error) {
       events.emit('process_heartbeat_failed', {
         processId,
@@ -114,7 +115,8 @@ export class CapsuleTracker {
     this.#stalls.stop()
     await this.#cleaning
     await this.#heartbeat?.stop()
-    await removeProcess(this.#options.database.pool, this.#options.processId)
+    const { database, processId } = this.#options
+    await database.statement((db) => removeProcess(db, processId))
   }
 
   async #release(): Promise<void> {

@@ -138,7 +138,7 @@ export class Capsule implements AsyncDisposable {
    */
   async leave(): Promise<void> {
     if (this.activeJobIds.length === 0) return
-    const removed = removeProcess(this.#database.pool, this.processId).then(() => true)
+    const removed = this.#database.statement((db) => removeProcess(db, this.processId)).then(() => true)
     this.#isStoppedCleanly = (await Promise.race([removed, sleep(LEAVE_MS)])) === true && this.#isStoppedCleanly
   }
 
