@@ -1,7 +1,7 @@
 import { endsSession, isRetryable, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import { freePlaces } from '../sql/concurrency-claims.ts'
-import { inTransaction } from '../sql/database.ts'
+import { inTransaction } from '../sql/read-committed.ts'
 import type { Queryable } from '../sql/types.ts'
 import type { CompletedAttempt } from './outcome.ts'
 import type { OutcomeContext } from './outcome-transaction.ts'

@@ -1,0 +1,61 @@
+import type { Mutant } from './mutant.ts'
+
+/** Whatever the default of the database is: who waits for a lock sees what the former holder committed. */
+export const ISOLATION_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'a transaction of ours begins in READ COMMITTED',
+    file: 'src/sql/read-committed.ts',
+    text: "'BEGIN ISOLATION LEVEL READ COMMITTED'",
+    replacement: "'BEGIN'",
+    tests: {
+      'test/batch/isolation-levels.test.ts': [
+        'an action that waits for the lock of a batch sees the member that came meanwhile',
+        'a recovery by hand that waits for the lock of a batch sees the member that came meanwhile',
+        'a retry of a batch that waits for its lock takes the member that broke meanwhile',
+        'a batch that is armed while its lock is held waits for the member that came meanwhile',
+      ],
+      'test/sql/read-committed.test.ts': [
+        'a transaction of ours sees what is committed meanwhile; another one is known by its level',
+      ],
+    },
+  },
+  {
+    name: 'a session of ours is READ COMMITTED',
+    file: 'src/sql/session.ts',
+    text: '{ ...PINNED_SETTINGS, ...this.#options.settings }',
+    replacement: 'this.#options.settings',
+    tests: {
+      'test/sql/read-committed.test.ts': ['a claim takes a job that changed while it waited, starts deferred by 0'],
+    },
+  },
+  {
+    name: 'a statement that the level refuses is sent again',
+    file: 'src/sql/database.ts',
+    text: 'if (sqlState(error) !== SERIALIZATION_FAILURE) throw error',
+    replacement: 'throw error',
+    tests: {
+      'test/sql/read-committed.test.ts': [
+        'a job whose id was inserted meanwhile is refused by name',
+        'a cleanup deletes what changed while it waited for the tables',
+      ],
+    },
+  },
+  {
+    name: 'a beat is a transaction in READ COMMITTED',
+    file: 'src/sql/heartbeat-thread.js',
+    text: 'await connected.query(data.begin)',
+    replacement: "await connected.query('BEGIN')",
+    tests: {
+      'test/sql/read-committed.test.ts': ['a process leaves, and beats, whatever touches its rows at the same moment'],
+    },
+  },
+  {
+    name: 'a check that may see an old state is left to the sweep',
+    file: 'src/batch/batch-enqueue.ts',
+    text: '|| (await seesCommits(db))',
+    replacement: '|| Boolean(seesCommits)',
+    tests: {
+      'test/batch/isolation-levels.test.ts': ['no callback is invented for a member that waits again since it began'],
+    },
+  },
+]
