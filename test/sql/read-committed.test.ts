@@ -13,6 +13,7 @@ import { seesCommits } from '../../src/sql/read-committed.ts'
 import { installSchema } from '../../src/sql/schema.ts'
 import { systemClock } from '../../src/time.ts'
 import { Heartbeat } from '../../src/worker/heartbeat.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { setDefault } from '../support/defaults.ts'
 import { ago, jobClass, openWorld, record, until, type World } from '../support/harness.ts'
 import { createDatabase } from '../support/postgres.ts'
@@ -32,10 +33,12 @@ describe.each(['read committed', 'repeatable read', 'serializable'])('where %s i
     adapter = new Adapter({ pool })
     await adapter.database.facts()
   })
-  afterAll(async () => {
-    await pool.end()
-    await world.close()
-  })
+  afterAll(
+    inTurn(
+      () => pool.end(),
+      () => world.close(),
+    ),
+  )
   beforeEach(() =>
     world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches, good_job_processes, good_job_settings'),
   )

@@ -12,10 +12,6 @@ export interface DefaultSetting {
 export const setDefault = ({ database }: World, { name, value, scope }: DefaultSetting): Promise<void> =>
   alter(database, scope, `SET ${name} = '${value}'`)
 
-/** Takes the default back. */
-export const resetDefault = ({ database }: World, { name, scope }: Omit<DefaultSetting, 'value'>): Promise<void> =>
-  alter(database, scope, `RESET ${name}`)
-
 const alter = async (database: World['database'], scope: DefaultSetting['scope'], change: string): Promise<void> => {
   const client = await database.connect()
   const { rows } = await client.query<{ database: string; role: string }>(
