@@ -249,6 +249,17 @@ export class FailingCallbackJob extends Job {
   }
 }
 
+/** Ruby performs one at a time. */
+export class LimitedJob extends Job {
+  static override jobClass = 'LimitedJob'
+
+  override async perform(name: string): Promise<void> {
+    await record(this, 'started', { name })
+    await passGate(name)
+    await record(this, 'performed', { name })
+  }
+}
+
 /** Hands a value on to Ruby. */
 export class NodeEchoJob extends Job {
   static override jobClass = 'Node::EchoJob'

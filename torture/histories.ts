@@ -9,6 +9,14 @@ const withCallbacks = (event: string, areThere: boolean) => `
     SELECT FROM good_jobs WHERE batch_callback_id = batch.id AND ${CALLBACK_EVENT} = '${event}'
   )`
 
+/** Whose enqueue made the job in this row: ids made here begin with the time (UUID version 7), those of Rails are random. */
+export const MADE_IN_NODE = (id: string) => `substr(${id}::text, 15, 1) = '7'`
+
+/** Batches that were given a callback for one event more than once. */
+const WITH_TOO_MANY = `
+  SELECT batch_callback_id AS id FROM good_jobs WHERE batch_callback_id IS NOT NULL
+  GROUP BY batch_callback_id, ${CALLBACK_EVENT} HAVING count(*) > 1`
+
 /** Of a `batch`: an attempt that broke it. */
 export const DISCARDING_ATTEMPT = `
   SELECT FROM good_jobs JOIN good_job_executions e ON e.active_job_id = good_jobs.id
@@ -29,7 +37,7 @@ WITH odd AS (
   (SELECT id FROM good_jobs WHERE finished_at IS NULL OR error IS NOT NULL LIMIT 4)
   UNION
   SELECT member.id FROM good_jobs member
-  JOIN ((${withCallbacks('success', false)} LIMIT 2) UNION (${withCallbacks('finish', false)} LIMIT 2)
+  JOIN ((${WITH_TOO_MANY} LIMIT 2) UNION (${withCallbacks('success', false)} LIMIT 2) UNION (${withCallbacks('finish', false)} LIMIT 2)
     UNION (${withCallbacks('discard', false)} AND EXISTS (${DISCARDING_ATTEMPT}) LIMIT 2)
     UNION (${withCallbacks('discard', true)} AND NOT EXISTS (${DISCARDING_ATTEMPT}) LIMIT 2)) AS odd_batch ON odd_batch.id = member.batch_id
 ),
@@ -50,8 +58,8 @@ line AS (
     batch.enqueued_at::time, batch.discarded_at::time, batch.finished_at::time)
   FROM good_jobs member JOIN good_job_batches batch ON batch.id = member.batch_id
   UNION ALL
-  SELECT member.id, callback.created_at AT TIME ZONE 'UTC', format('callback %s, finished %s',
-    callback.${CALLBACK_EVENT}, callback.finished_at::time)
+  SELECT member.id, callback.created_at AT TIME ZONE 'UTC', format('callback %s %s, made in %s, finished %s',
+    callback.${CALLBACK_EVENT}, callback.id, CASE WHEN ${MADE_IN_NODE('callback.id')} THEN 'Node' ELSE 'Ruby' END, callback.finished_at::time)
   FROM good_jobs member JOIN good_jobs callback ON callback.batch_callback_id = member.batch_id
   UNION ALL
   SELECT DISTINCT member.id, fault.at, format('fault: %s of %s, over %s', fault.kind, coalesce(fault.worker, 'all'), fault.over_at::time)
@@ -62,7 +70,12 @@ line AS (
   WHERE fault.kind <> 'NOTIFY of garbage'
   AND fault.at AT TIME ZONE 'UTC' BETWEEN execution.created_at - interval '20 seconds' AND execution.created_at + interval '20 seconds'
   UNION ALL
-  SELECT id, coalesce(finished_at, updated_at) AT TIME ZONE 'UTC', format('row: finished %s, locked by %s, %s', finished_at::time, locked_by_id, error) FROM good_jobs
+  SELECT good_jobs.id, coalesce(finished_at, good_jobs.updated_at) AT TIME ZONE 'UTC', format(
+    'row: finished %s, locked by %s (%s, process row: %s) at %s, lock type %s, performed %s, due %s, updated %s, %s', finished_at::time,
+    locked_by_id, coalesce(owner.worker || ' ' || owner.strategy, 'nobody known'),
+    EXISTS (SELECT FROM good_job_processes WHERE good_job_processes.id = locked_by_id), locked_at::time, lock_type, performed_at::time,
+    scheduled_at::time, good_jobs.updated_at::time, good_jobs.error)
+  FROM good_jobs LEFT JOIN fleet_workers owner ON owner.process_id = locked_by_id
 )
 SELECT job_id::text || E'\\n' || string_agg(format('  %s %s', at::time, text), E'\\n' ORDER BY at) AS text
 FROM line JOIN odd USING (job_id) GROUP BY job_id`
