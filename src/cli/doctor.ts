@@ -2,12 +2,14 @@ import type { Command } from 'commander'
 import { pc } from '../colors.ts'
 import type { Pauses } from '../job/pauses.ts'
 import { type UnservedJobs, unservedJobs, type WorkerProcess, workerProcess } from '../maintenance/worker-processes.ts'
+import { type AbandonedJob, findAbandonedJobs } from '../sql/abandoned-jobs.ts'
 import { findPassedJobs } from '../sql/passed-jobs.ts'
 import { listProcesses, readServer, type ServerFacts } from '../sql/process-list.ts'
 import { checkSchema, type SchemaReport } from '../sql/schema.ts'
 import { readTables } from '../sql/schema-catalog.ts'
 import { findWaitingJobs } from '../sql/waiting-jobs.ts'
 import { findUnproven, type UnprovenBatch } from './batches-list.ts'
+import { abandonedAdvice, abandonedProblems, MAX_ABANDONED } from './doctor-abandoned.ts'
 import { type Advice, MANY_PASSED, passedJobsAdvice } from './doctor-advice.ts'
 import { PartialFailure } from './failure.ts'
 import { ignoresPauses, NO_WORKER_HONOURS_PAUSES } from './ignored-pauses.ts'
@@ -25,6 +27,8 @@ interface Findings {
   readonly isCapped: boolean
   readonly paused: Pauses
   readonly unprovenBatches: readonly UnprovenBatch[]
+  /** Locked for a process that has no row. */
+  readonly abandonedJobs: readonly AbandonedJob[]
   /** No problems. */
   readonly advice: readonly Advice[]
 }
@@ -57,7 +61,15 @@ const examine = async (session: Session): Promise<Findings> => {
   const db = adapter.database.pool
   const schema = await checkSchema(db)
   const paused: Pauses = { queues: [], jobClasses: [], labels: [] }
-  const nothing = { processes: [], unservedJobs: [], isCapped: false, paused, unprovenBatches: [], advice: [] }
+  const nothing = {
+    processes: [],
+    unservedJobs: [],
+    isCapped: false,
+    paused,
+    unprovenBatches: [],
+    abandonedJobs: [],
+    advice: [],
+  }
   if (schema.capabilities === undefined) return { server: undefined, schema, ...nothing }
   const server = await readServer(db)
   const rows = await listProcesses(db, await adapter.database.facts(), PROCESSES)
@@ -71,6 +83,7 @@ const examine = async (session: Session): Promise<Findings> => {
     isCapped: waiting.reduce((total, { jobs }) => total + jobs, 0) === MAX_WAITING,
     paused: await adapter.paused(),
     unprovenBatches: await findUnproven(session, UNPROVEN),
+    abandonedJobs: await findAbandonedJobs(db, MAX_ABANDONED),
     advice: server === undefined ? [] : await adviseOn(session, server, processes),
   }
 }
@@ -88,7 +101,7 @@ const adviseOn = async (
 }
 
 const problemsOf = (findings: Findings): string[] => {
-  const { server, schema, processes, unprovenBatches } = findings
+  const { server, schema, processes, unprovenBatches, abandonedJobs } = findings
   return [
     ...(schema.capabilities === undefined ? ['no worker can run on these tables'] : []),
     ...(schema.version3Writer === undefined ? [] : [schema.version3Writer]),
@@ -103,6 +116,7 @@ const problemsOf = (findings: Findings): string[] => {
     ...(unprovenBatches.length > 0
       ? [`${plural(unprovenBatches.length, 'batch')} cannot prove that nothing was lost`]
       : []),
+    ...abandonedProblems(abandonedJobs),
   ]
 }
 
@@ -119,7 +133,7 @@ const pausesAreIgnored = ({ paused, processes }: Findings): boolean =>
   [...paused.queues, ...paused.jobClasses, ...paused.labels].length > 0 && ignoresPauses(processes)
 
 const draw = (findings: Findings, problems: readonly string[], now: Date): void => {
-  const { server, schema, processes, unprovenBatches, advice } = findings
+  const { server, schema, processes, unprovenBatches, abandonedJobs, advice } = findings
   if (server !== undefined) {
     const { version, database, user, is_standby, may_write } = server
     const isGood = !is_standby && may_write
@@ -138,6 +152,10 @@ const draw = (findings: Findings, problems: readonly string[], now: Date): void 
       unprovenBatches.length === 0 ? 'No unproven batches.' : 'Unproven batches (good-job batches list --unproven):',
     )
     for (const { id, description, reason } of unprovenBatches) print(`    ${id} ${description ?? ''}: ${reason}`)
+    for (const problem of abandonedProblems(abandonedJobs)) {
+      line(false, `${problem}.`)
+      for (const text of abandonedAdvice(abandonedJobs)) print(`    ${text}`)
+    }
     for (const { text, statements } of advice) {
       print(`${pc.yellow('●')} ${text}`)
       for (const statement of statements) print(`    ${statement}`)

@@ -144,6 +144,13 @@ const ACTIONS: readonly JobAction[] = [
     states: ['succeeded', 'discarded'],
     act: (adapter: Adapter, id) => adapter.destroyJob(id),
   },
+  {
+    name: 'release',
+    done: 'released',
+    text: 'free jobs of a worker that is gone for good and left no process row',
+    states: ['running'],
+    act: (adapter, id) => adapter.releaseJob(id),
+  },
 ]
 
 const parseTime = (text: string): Date => {

@@ -2,6 +2,7 @@ import { Adapter as EnqueueAdapter } from '../enqueue/adapter.ts'
 import type { Pauses } from '../job/pauses.ts'
 import { setDefaultQueueAdapter } from '../job/queue-adapter.ts'
 import { destroyJob, discardJob, forceDiscardJob, rescheduleJob, retryJob } from './job-actions.ts'
+import { releaseJob } from './job-release.ts'
 import { type PauseTarget, pausedJobs, pauseJobs, unpauseJobs } from './pauses.ts'
 
 /**
@@ -32,6 +33,11 @@ export class Adapter extends EnqueueAdapter {
   /** Deletes a finished job with its executions. */
   destroyJob(jobId: string): Promise<void> {
     return destroyJob(this, jobId)
+  }
+
+  /** Frees a job of a worker that is gone for good: it runs again. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError, RecordMissingError */
+  releaseJob(jobId: string): Promise<void> {
+    return releaseJob(this, jobId)
   }
 
   /** Keeps workers that honour pauses from starting jobs of a queue, class or label. GoodJob: GoodJob.pause. @throws ConfigurationError */

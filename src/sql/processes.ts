@@ -72,7 +72,7 @@ export const releaseDeadProcesses = async (
 
 /**
  * Jobs whose owner has no process row are skipped by lock strategies that look at locked_by_id. A skiplocked owner (lock_type 1)
- * holds no advisory lock that could tell whether it lives, so its jobs are left alone. $1 a minute ago timestamp
+ * holds no advisory lock that could tell whether it lives, so its jobs are left to `releaseSilentJobs`. $1 a minute ago timestamp
  */
 const releaseOrphansText = (facts: Facts) => `
 WITH orphan AS MATERIALIZED (

@@ -15,6 +15,7 @@ import { type Clock, every } from '../time.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { processState } from './process-state.ts'
 import type { Scheduler } from './scheduler.ts'
+import { SilentOwners } from './silent-owners.ts'
 import { StallWatch } from './stall-watch.ts'
 import { UnservedWatch } from './unserved-watch.ts'
 
@@ -45,6 +46,7 @@ export class CapsuleTracker {
   #timer: NodeJS.Timeout | undefined
   #beats = 0
   readonly #stalls: StallWatch
+  readonly #silentOwners = new SilentOwners()
   readonly #unserved: UnservedWatch
   #cleaning: Promise<void> = Promise.resolve()
 
@@ -130,13 +132,14 @@ export class CapsuleTracker {
       const promoter = { processId, now: clock.timestamp(), notifies: configuration.enableListenNotify }
       const dead = await releaseDeadProcesses(db, facts, promoter)
       const orphans = await releaseOrphans(db, facts, before)
+      const silent = await this.#silentOwners.release(db, facts)
       const unknown = await releaseUnknownClaims(db, facts, {
         processId,
         knownIds: attemptIds(),
         claimedAt: [],
         claimedBefore: before,
       })
-      return { ids: dead.ids, jobs: dead.jobs + orphans + unknown }
+      return { ids: dead.ids, jobs: dead.jobs + orphans + silent + unknown }
     })
     if (ids.length > 0 || jobs > 0) events.emit('processes_released', { processId, ids, jobs })
     if (jobs > 0) onReleased()
