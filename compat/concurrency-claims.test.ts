@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { inTurn } from '../test/support/clean-up.ts'
 import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { startNodeWorker } from './node-worker.ts'
 import { RailsApp } from './rails-app.ts'
@@ -25,10 +26,12 @@ describeWithRuby('a class that Ruby performs one at a time', () => {
     app = await RailsApp.boot({ databaseUrl: database.url })
   })
 
-  afterAll(async () => {
-    await app.stop()
-    await database.drop()
-  })
+  afterAll(
+    inTurn(
+      () => app.stop(),
+      () => database.drop(),
+    ),
+  )
 
   const enqueue = (name: string) =>
     app.run<string>(`LimitedJob.set(queue: 'ruby').perform_later(args[:name]).job_id`, { name })
