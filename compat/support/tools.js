@@ -36,6 +36,12 @@ const TOOLS = /** @satisfies {Record<string, Tool>} */ ({
     install: 'apt-get install pgbouncer, or brew install pgbouncer',
     probe: () => run('pgbouncer', ['--version'], { ...process.env, PATH: PGBOUNCER_PATH }),
   },
+  pidNamespace: {
+    name: 'A PID namespace',
+    shows: 'a worker as the first process of a container',
+    install: 'run the tests as root on Linux, in a container with CAP_SYS_ADMIN',
+    probe: () => run('unshare', ['--pid', '--fork', '--mount-proc', 'true']),
+  },
   smallDisk: {
     name: 'A mount of a small disk',
     shows: 'outcomes on a full disk',

@@ -3,6 +3,7 @@ import { failCurrentAttempt } from '../perform/execution.ts'
 import { every } from '../time.ts'
 import type { Capsule } from '../worker/capsule.ts'
 import { EXIT } from './failure.ts'
+import { watchLauncher } from './launcher.ts'
 
 /** GoodJob cli.rb looks every second whether a worker has been idle for long enough. */
 const IDLE_CHECK_MS = 1_000
@@ -50,6 +51,7 @@ class Ending {
 
   watch(): void {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#onSignal(signal))
+    watchLauncher(() => this.#onLauncherGone())
     // `failCurrentAttempt` knows by the asynchronous context whose error this is.
     process.on('unhandledRejection', (error) => this.#onError(error, 'a promise that was rejected outside of any job'))
     process.on('uncaughtException', (error) => this.#onError(error, 'an error outside of any job'))
@@ -77,6 +79,12 @@ class Ending {
     }
     this.#logger.warn({ signal }, 'Asked to stop again')
     this.#capsule.abort()
+  }
+
+  #onLauncherGone(): void {
+    if (this.#code !== undefined) return
+    this.#logger.warn('Stopping because the npm or npx that started this worker has gone')
+    this.#stop(EXIT.done)
   }
 
   #onError(error: unknown, what: string): void {

@@ -2,6 +2,7 @@ import { ACTION_MUTANTS } from './action.ts'
 import { BATCH_MUTANTS } from './batch.ts'
 import { CLAIM_MUTANTS } from './claim.ts'
 import { ISOLATION_MUTANTS } from './isolation.ts'
+import { LAUNCHER_MUTANTS } from './launcher.ts'
 import type { Mutant } from './mutant.ts'
 import { OUTCOME_MUTANTS } from './outcome.ts'
 import { PROCESS_MUTANTS } from './process.ts'
@@ -16,4 +17,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...ACTION_MUTANTS,
   ...WORKER_MUTANTS,
   ...ISOLATION_MUTANTS,
+  ...LAUNCHER_MUTANTS,
 ]
