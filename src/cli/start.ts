@@ -1,12 +1,12 @@
 import { type Command, Option } from 'commander'
 import { parseQueueString } from '../claim/queue-string.ts'
 import { setDefaultQueueAdapter } from '../job/queue-adapter.ts'
-import { attachLogSubscriber } from '../observe/log-subscriber.ts'
 import { createLogger, LOG_LEVELS, type LogLevel } from '../observe/logger.ts'
 import { Capsule } from '../worker/capsule.ts'
 import { report } from './failure.ts'
 import { loadJobs } from './load-jobs.ts'
 import { addMistakenOptions } from './mistaken-options.ts'
+import { plural } from './output.ts'
 import { queueWarnings } from './queue-warnings.ts'
 import { runUntilEnd } from './run-until-end.ts'
 import { addWorkerOptions, workerOptionsOf } from './worker-options.ts'
@@ -53,8 +53,7 @@ const start = async (command: Command, modules: readonly string[]): Promise<void
     return capsule.adapter
   })
   const jobs = await loadJobs(modules)
-  capsule = new Capsule({ jobs, logger, ...workerOptionsOf(command) })
-  attachLogSubscriber(logger, { processId: capsule.processId })
+  capsule = new Capsule({ jobs, logger, catchRejections: false, ...workerOptionsOf(command) })
   const { queues, threads } = capsule.configuration
   for (const text of queueWarnings(queues, parseQueueString(queues, threads), jobs)) logger.warn({}, text)
   const worker = capsule
@@ -75,5 +74,6 @@ const readyLine = ({ configuration, processId, registry }: Capsule, isJson: bool
   if (isJson)
     return JSON.stringify({ status: 'ready', pid: process.pid, process_id: processId, pools, job_classes: classes })
   const poolText = pools.map(({ queues, max_threads }) => `${queues}:${max_threads}`).join(';')
-  return `good-job ready: pid ${process.pid}, process ${processId}, pools ${poolText}, ${classes.length} job ${classes.length === 1 ? 'class' : 'classes'}: ${classes.join(', ')}`
+  const current = registry.describe()
+  return `good-job ready: pid ${process.pid}, process ${processId}, pools ${poolText}, ${plural(current.length, 'job class')}: ${current.join(', ')}`
 }

@@ -2,6 +2,7 @@ import { ConfigurationError } from '../errors.ts'
 import type { JobConstructor } from './base.ts'
 import { formerNamesOf, jobClassName } from './class-name.ts'
 import { assertJobClass, assertPerforms } from './job-class.ts'
+import { shortly } from './mistakes.ts'
 
 /** The job classes a process knows, by the names they have in the queue. */
 export class JobRegistry {
@@ -22,6 +23,17 @@ export class JobRegistry {
     return this
   }
 
+  /** Adds the classes of a list. Throws ConfigurationError, also for what is no list, or an empty one. */
+  registerAll(jobs: unknown): this {
+    if (!Array.isArray(jobs)) {
+      const got = jobs === undefined ? 'it is missing' : `got ${shortly(jobs)}`
+      throw new ConfigurationError(`jobs is the list of the job classes to run, such as jobs: [MailJob]; ${got}`)
+    }
+    if (jobs.length === 0) throw new ConfigurationError('no job classes: a worker only runs classes that it is given')
+    for (const [index, jobClass] of jobs.entries()) this.register(jobClass as JobConstructor, `jobs[${index}]`)
+    return this
+  }
+
   /** The class that runs jobs of this name. */
   get(name: string): JobConstructor | undefined {
     return this.#classes.get(name)
@@ -30,6 +42,16 @@ export class JobRegistry {
   /** Every name under which jobs are claimed, former ones too. */
   names(): string[] {
     return [...this.#classes.keys()]
+  }
+
+  /** One text for each class, former names in brackets: `MailJob (formerly OldMailJob)`. */
+  describe(): string[] {
+    const texts = [...new Set(this.#classes.values())].map((jobClass) => {
+      const name = jobClassName(jobClass)
+      const former = formerNamesOf(jobClass).filter((each) => each !== name)
+      return former.length === 0 ? name : `${name} (formerly ${former.join(', ')})`
+    })
+    return texts.sort()
   }
 
   #assertFree(name: string, jobClass: JobConstructor): void {

@@ -5,6 +5,7 @@ import { ConfigurationError } from '../errors.ts'
 import { ROUND_COLUMNS } from './jobs-deferred.ts'
 import { BEGIN } from './read-committed.ts'
 import { answerPassword, type PasswordQuestion, threadConfig } from './thread-config.ts'
+import { threadFile } from './thread-file.ts'
 import { rowTypes, type Statement } from './types.ts'
 
 interface RawResult {
@@ -61,7 +62,7 @@ export class RoundClient extends EventEmitter {
     const sent = threadConfig(rest)
     if (sent.kind === 'unsendable') throw new ConfigurationError(`deferStart: ${sent.reason}`)
     this.#password = sent.password
-    this.#thread = new Worker(new URL('./round-thread.js', import.meta.url), {
+    this.#thread = new Worker(threadFile('round-thread'), {
       workerData: { config: sent.config, begin: BEGIN, asksPassword: sent.password !== undefined },
       resourceLimits: RESOURCE_LIMITS,
     })

@@ -4,6 +4,7 @@ import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
 import { BEGIN } from '../sql/read-committed.ts'
 import { answerPassword, type PasswordQuestion, threadConfig } from '../sql/thread-config.ts'
+import { threadFile } from '../sql/thread-file.ts'
 import { after, backoffMs, every } from '../time.ts'
 
 export interface HeartbeatOptions {
@@ -76,7 +77,7 @@ export class Heartbeat {
   #startThread(sent: Extract<ReturnType<typeof threadConfig>, { kind: 'sendable' }>): void {
     const { processId, intervalMs, state, statement } = this.#options
     const { config, password } = sent
-    const thread = new Worker(new URL('../sql/heartbeat-thread.js', import.meta.url), {
+    const thread = new Worker(threadFile('heartbeat-thread'), {
       workerData: {
         config,
         asksPassword: password !== undefined,

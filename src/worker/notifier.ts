@@ -1,4 +1,5 @@
-import pgListen, { type Subscriber } from 'pg-listen'
+import type pgListenModule from 'pg-listen'
+import type { Subscriber } from 'pg-listen'
 import { events } from '../events.ts'
 import type { Database } from '../sql/database.ts'
 import { backoffMs, sleep } from '../time.ts'
@@ -62,8 +63,10 @@ export class Notifier {
 
   /** pg-listen reconnects by itself, but does not try its first connection again. */
   async #connect(): Promise<void> {
+    // Loaded by those who listen only: what it needs cannot be bundled, and programs that enqueue may be.
+    const { default: pgListen } = await import('pg-listen')
     for (let attempt = 1; !this.#stopped.signal.aborted; attempt++) {
-      const subscriber = this.#subscribe()
+      const subscriber = this.#subscribe(pgListen)
       try {
         await subscriber.connect()
         await subscriber.listenTo(CHANNEL)
@@ -77,7 +80,7 @@ export class Notifier {
     }
   }
 
-  #subscribe(): Subscriber<Record<string, string>> {
+  #subscribe(pgListen: typeof pgListenModule): Subscriber<Record<string, string>> {
     const config = { ...this.#options.database.sessionConfig('GoodJob::Notifier'), query_timeout: ALIVE_CHECK_MS }
     // A CommonJS module with a default export of its own.
     const subscriber = pgListen.default<Record<string, string>>(config, {
