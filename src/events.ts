@@ -32,7 +32,13 @@ export interface EventMap {
     readonly jobCount: number
   }
   perform_start: JobEvent
-  perform: JobEvent & { readonly durationMs: number; readonly error?: unknown; readonly aborted?: boolean }
+  perform: JobEvent & {
+    readonly durationMs: number
+    readonly error?: unknown
+    /** Beside an error: the worker had told the job to stop. */
+    readonly isStopped?: boolean
+    readonly aborted?: boolean
+  }
   enqueue_retry: JobEvent & { readonly error?: unknown; readonly waitSeconds?: number }
   retry_stopped: JobEvent & { readonly error: unknown }
   discard: JobEvent & { readonly error: unknown }
@@ -63,15 +69,22 @@ export interface EventMap {
   /** A running job was asked to stop: its row was finished (force-discarded), deleted, or released by somebody else. */
   job_withdrawn: JobEvent & { readonly lostBy: 'finished' | 'deleted' | 'released' }
   /** An outcome was dropped: the row was no longer ours. */
-  outcome_lost: JobEvent & { readonly outcome: string; readonly reason: string }
+  outcome_lost: JobEvent & {
+    readonly outcome: string
+    readonly reason: string
+    /** The worker stopped before the job had ended; it runs again. */
+    readonly isInterrupted?: boolean
+    /** What the job threw when it was told to stop, unless that was the request itself. */
+    readonly error?: unknown
+  }
   /** Outcomes could not be written; they are kept and written after a pause. */
   outcome_write_failed: ProcessEvent & { readonly jobs: number; readonly error: unknown; readonly attempt: number }
   /** Outcomes wait, apart from the others, for a lock that somebody holds on this batch or job; this is the first of them. */
   outcome_held: ProcessEvent & { readonly lockedId: string; readonly jobId: string }
   /** A claim failed for another reason than a lost connection. */
   claim_failed: ProcessEvent & { readonly queues: string; readonly error: unknown }
-  /** Something outside any job went wrong in the worker. */
-  worker_error: ProcessEvent & { readonly part: string; readonly error: unknown }
+  /** Something outside any job went wrong in the worker, or in a listener of these events. */
+  worker_error: Partial<ProcessEvent> & { readonly part: string; readonly error: unknown }
   /** The whole process stood still: a body blocked the event loop, or it was stopped. */
   process_stalled: ProcessEvent & { readonly stalledMs: number; readonly activeJobIds: readonly string[] }
   /** The clock of the machine was changed by so much. */
@@ -123,7 +136,13 @@ export interface EventMap {
 export type EventName = keyof EventMap
 export type Listener<N extends EventName> = (payload: EventMap[N]) => void
 
-/** A typed emitter. A listener that throws is reported as a process warning and never disturbs the emitting code. */
+const isPromise = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+
+/**
+ * A typed emitter. A listener that throws, or whose promise is rejected, never disturbs the emitting code: it is reported as `worker_error`,
+ * and as a process warning where nobody listens to that.
+ */
 export class Events {
   readonly #emitter = new EventEmitter({ captureRejections: false }).setMaxListeners(0)
 
@@ -131,11 +150,26 @@ export class Events {
     if (this.#emitter.listenerCount(name) === 0) return
     for (const listener of this.#emitter.listeners(name)) {
       try {
-        listener(payload)
+        const answer: unknown = listener(payload)
+        if (isPromise(answer)) answer.then(undefined, (error) => this.#report(name, payload, error))
       } catch (error) {
-        process.emitWarning(`A listener of ${name} threw: ${textOf(error)}`)
+        this.#report(name, payload, error)
       }
     }
+  }
+
+  // A listener of worker_error that fails would be told of its own failure for ever.
+  #report(name: EventName, payload: unknown, error: unknown): void {
+    if (name !== 'worker_error' && this.#emitter.listenerCount('worker_error') > 0) {
+      const { processId } = payload as Partial<ProcessEvent>
+      this.emit('worker_error', {
+        ...(processId === undefined ? {} : { processId }),
+        part: `listener of ${name}`,
+        error,
+      })
+      return
+    }
+    process.emitWarning(`A listener of ${name} threw: ${textOf(error)}`)
   }
 
   on<N extends EventName>(name: N, listener: Listener<N>): this {

@@ -36,6 +36,7 @@ export type { QueueAdapter } from './job/queue-adapter.ts'
 export { TestAdapter } from './job/test-adapter.ts'
 export { Adapter } from './maintenance/adapter.ts'
 export { cleanupPreservedJobs } from './maintenance/cleanup.ts'
+export { attachLogSubscriber, type LogSubscriberOptions } from './observe/log-subscriber.ts'
 export {
   indifferentAccess,
   isKeywords,

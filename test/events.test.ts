@@ -27,6 +27,35 @@ test('a listener that throws is told as a warning and disturbs neither the emitt
   expect((await warning).message).toMatch(/A listener of notifier_listen threw: Error: bad listener/)
 })
 
+test.each<[string, () => unknown]>([
+  [
+    'throws',
+    () => {
+      throw new Error('bad listener')
+    },
+  ],
+  ['is async and rejected', async () => Promise.reject(new Error('bad listener'))],
+])('a listener that %s is told to those who listen to worker_error', async (_how, listener) => {
+  const events = new Events()
+  const told = events.once('worker_error')
+  events.on('perform_start', listener as () => void)
+  events.emit('perform_start', { jobId: 'j', jobClass: 'EchoJob', queueName: 'default', processId })
+  expect(await told).toEqual({ processId, part: 'listener of perform_start', error: new Error('bad listener') })
+})
+
+test('a listener of worker_error that fails is told as a warning, once', async () => {
+  const events = new Events()
+  const warning = new Promise<Error>((resolve) => process.once('warning', resolve))
+  let calls = 0
+  events.on('worker_error', async () => {
+    calls += 1
+    throw new Error('bad listener')
+  })
+  events.emit('worker_error', { part: 'x', error: null })
+  expect((await warning).message).toMatch(/A listener of worker_error threw: Error: bad listener/)
+  expect(calls).toBe(1)
+})
+
 test('once resolves with the first payload that matches, and rejects with the reason of its signal', async () => {
   const events = new Events()
   const matching = events.once('connection_retry', ({ attempt }) => attempt === 2)

@@ -2,6 +2,7 @@ import type { Logger } from '../job/logger.ts'
 import { failCurrentAttempt } from '../perform/execution.ts'
 import { every } from '../time.ts'
 import type { Capsule } from '../worker/capsule.ts'
+import { giveToJob } from '../worker/rejections.ts'
 import { EXIT } from './failure.ts'
 import { watchLauncher } from './launcher.ts'
 
@@ -53,7 +54,9 @@ class Ending {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#onSignal(signal))
     watchLauncher(() => this.#onLauncherGone())
     // `failCurrentAttempt` knows by the asynchronous context whose error this is.
-    process.on('unhandledRejection', (error) => this.#onError(error, 'a promise that was rejected outside of any job'))
+    process.on('unhandledRejection', (error) => {
+      if (!giveToJob(error)) this.#onError(error, 'a promise that was rejected outside of any job')
+    })
     process.on('uncaughtException', (error) => this.#onError(error, 'an error outside of any job'))
   }
 
@@ -89,8 +92,10 @@ class Ending {
 
   #onError(error: unknown, what: string): void {
     if (failCurrentAttempt(error)) return
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    this.#logger.fatal({ error: text }, `Stopping because of ${what}`)
+    this.#logger.fatal(
+      error instanceof Error ? { err: error } : { error: String(error) },
+      `Stopping because of ${what}`,
+    )
     this.#stop(EXIT.failed)
   }
 
@@ -106,7 +111,7 @@ class Ending {
       await this.#capsule.leave()
       if (!this.#capsule.isStoppedCleanly) this.#code = EXIT.failed
     } catch (error) {
-      this.#logger.error({ error: error instanceof Error ? error.message : String(error) }, 'The shutdown failed')
+      this.#logger.error({ err: error }, 'The shutdown failed')
       this.#code = EXIT.failed
     }
   }

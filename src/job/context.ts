@@ -17,6 +17,8 @@ interface Scope {
   readonly enqueue: EnqueueContext
   /** The attempt under way; a `performNow` inside a job body keeps the attempt it is part of. */
   readonly attempt: JobRun | undefined
+  /** The worker whose own code is running. */
+  readonly processId?: string | undefined
 }
 
 const NOTHING: EnqueueContext = Object.freeze({})
@@ -30,6 +32,15 @@ export const currentJob = (): Job | undefined => currentScope().job
 
 /** The run of the attempt whose code is running. */
 export const currentAttemptRun = (): JobRun | undefined => currentScope().attempt
+
+/** The worker (good_job_processes.id) on whose behalf code is running: that of the attempt under way, or one that does its own work. */
+export const currentProcessId = (): string | undefined => {
+  const { attempt, processId } = currentScope()
+  return attempt?.processId ?? processId
+}
+
+/** Runs `body` as a worker's own work: nothing of what surrounds the caller is inherited by it. */
+export const withProcess = <T>(processId: string, body: () => T): T => storage.run({ ...OUTSIDE, processId }, body)
 
 export const currentEnqueueContext = (): EnqueueContext => currentScope().enqueue
 

@@ -56,8 +56,10 @@ export const performJob = async (job: Job): Promise<PerformOutcome> => {
 
 const emitPerform = (job: Job, outcome: PerformOutcome, durationMs: number): void => {
   const event = { ...jobEvent(job), durationMs }
-  if (outcome.kind === 'failed') events.emit('perform', { ...event, error: outcome.error })
-  else if (outcome.kind === 'aborted') events.emit('perform', { ...event, aborted: true })
+  if (outcome.kind === 'failed') {
+    const stopped = job[STATE].run.isStopped ? { isStopped: true } : {}
+    events.emit('perform', { ...event, error: outcome.error, ...stopped })
+  } else if (outcome.kind === 'aborted') events.emit('perform', { ...event, aborted: true })
   else events.emit('perform', event)
 }
 
@@ -122,6 +124,8 @@ const delivered = (args: readonly unknown[]): readonly unknown[] => {
 }
 
 const rescue = async (job: Job, error: Error): Promise<PerformOutcome> => {
+  // The job runs again as interrupted: handlers must not tell anybody that it failed, as none runs after Ruby killed a thread.
+  if (job[STATE].run.isStopped) return { kind: 'failed', error }
   try {
     const match = findHandler(declarationsOf(job.constructor).handlers, error)
     if (match) {

@@ -20,6 +20,8 @@ export interface JobRun {
   readonly locate?: ((gid: GlobalID) => Promise<unknown>) | undefined
   /** Why the job should stop early, or false. */
   readonly stoppingReason?: (() => StoppingReason | false) | undefined
+  /** Whether the worker told the job to stop: an error is then no failure, and its outcome is dropped. */
+  readonly isStopped?: boolean | undefined
   /** What is paused; absent where pauses are not honoured. */
   readonly paused?: (() => Promise<Pauses>) | undefined
   /** Takes a re-enqueue of the running job in place of the queue adapter. */

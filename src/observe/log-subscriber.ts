@@ -1,4 +1,6 @@
 import { type EventMap, type EventName, type Events, type Listener, events as processEvents } from '../events.ts'
+import { currentProcessId } from '../job/context.ts'
+import { isError } from '../job/error-reading.ts'
 import type { Logger } from '../job/logger.ts'
 
 type Level = 'debug' | 'info' | 'warn' | 'error'
@@ -20,7 +22,9 @@ const LINES: Lines = {
   enqueue_at: enqueued('Enqueued a job for later'),
   enqueue_all: ['info', 'Enqueued many jobs'],
   perform_start: ['info', 'Performing a job'],
-  perform: ({ error, aborted }) => {
+  perform: ({ error, isStopped, aborted }) => {
+    // What becomes of it is told when its outcome is dropped.
+    if (isStopped === true) return ['debug', 'A job that was told to stop ended with an error']
     if (error !== undefined) return ['error', 'A job ended with an error']
     return ['info', aborted === true ? 'A callback stopped a job' : 'Performed a job']
   },
@@ -42,7 +46,7 @@ const LINES: Lines = {
   scheduler_shutdown_start: ['info', 'Shutting down'],
   scheduler_shutdown: ['info', 'Shut down'],
   scheduler_shutdown_incomplete: ['error', 'Shut down without Postgres, the jobs of this process run again later'],
-  scheduler_shutdown_kill: ['warn', 'Aborted the jobs that still ran'],
+  scheduler_shutdown_kill: ['info', 'Aborted the jobs that still ran'],
   notifier_listen: ['info', 'Listening for notifications'],
   notifier_unlisten: ['info', 'Stopped listening for notifications'],
   notifier_notified: ['debug', 'Received a notification'],
@@ -51,7 +55,10 @@ const LINES: Lines = {
   lane_restored: ({ lostLocks }) => [lostLocks > 0 ? 'warn' : 'info', 'Restored the locks of jobs'],
   connection_retry: ['warn', 'Postgres does not answer, trying again'],
   job_withdrawn: ['warn', 'Asked a job to stop that somebody discarded, deleted or released while it ran'],
-  outcome_lost: ['warn', 'Dropped the outcome of a job that is no longer ours'],
+  outcome_lost: ({ isInterrupted }) => {
+    if (isInterrupted === true) return ['info', 'The shutdown interrupted a job, it runs again']
+    return ['warn', 'Dropped the outcome of a job that is no longer ours']
+  },
   outcome_held: ['warn', 'Somebody holds a lock that outcomes wait for, others go on'],
   outcome_write_failed: ['error', 'Could not write outcomes yet, keeping them'],
   claim_failed: ['error', 'Could not claim jobs'],
@@ -79,30 +86,43 @@ const LINES: Lines = {
   cleanup_preserved_jobs: ['info', 'Deleted old records'],
 }
 
+export interface LogSubscriberOptions {
+  /** Only events of this worker (`capsule.processId`), and those of none. */
+  readonly processId?: string
+  readonly events?: Events
+}
+
+/** Who writes lines at the moment, in the order in which they began. */
+interface Subscriber {
+  readonly logger: Logger
+  readonly processId: string | undefined
+  readonly events: Events
+}
+
+const subscribers = new Set<Subscriber>()
+
 /**
- * Writes one line for each event, arguments never among its fields. With `processId`, events of other workers in this Node process are
- * left out. Answers a function that ends it.
+ * Writes one line for each event, arguments never among its fields; errors are under `err`, where pino writes their stack and causes. A
+ * Capsule with a logger does so itself. Answers a function that ends it.
  */
 export const attachLogSubscriber = (
   logger: Logger,
-  { processId, events = processEvents }: { readonly processId?: string; readonly events?: Events } = {},
+  { processId, events = processEvents }: LogSubscriberOptions = {},
 ): (() => void) => {
-  const detach = (Object.keys(LINES) as EventName[]).map((name) => subscribe(events, name, logger, processId))
+  const subscriber: Subscriber = { logger, processId, events }
+  subscribers.add(subscriber)
+  const detach = (Object.keys(LINES) as EventName[]).map((name) => subscribe(subscriber, name))
   return () => {
+    subscribers.delete(subscriber)
     for (const end of detach) end()
   }
 }
 
-const subscribe = <N extends EventName>(
-  events: Events,
-  name: N,
-  logger: Logger,
-  processId: string | undefined,
-): (() => void) => {
+const subscribe = <N extends EventName>(subscriber: Subscriber, name: N): (() => void) => {
+  const { events, logger } = subscriber
   const line = LINES[name] as Line | ((payload: EventMap[N]) => Line)
   const listener: Listener<N> = (payload) => {
-    const of = (payload as { readonly processId?: string }).processId
-    if (processId !== undefined && of !== undefined && of !== processId) return
+    if (!isOurs(subscriber, payload as { readonly processId?: string })) return
     const [level, sentence] = typeof line === 'function' ? line(payload) : line
     logger[level]({ event: name, ...fieldsOf(payload) }, sentence)
   }
@@ -110,22 +130,29 @@ const subscribe = <N extends EventName>(
   return () => void events.off(name, listener)
 }
 
-/** The payload's own fields; errors as text, as pino only knows them under the name `err`; times to the microsecond. */
+/**
+ * Whether this subscriber writes an event. One that is bound to a worker leaves the events of others to them, and those of none, such as an
+ * enqueue of the host, to the first that is bound; one logger never writes an event twice.
+ */
+const isOurs = (subscriber: Subscriber, payload: { readonly processId?: string }): boolean => {
+  const { processId, logger, events } = subscriber
+  if (processId === undefined) return true
+  const rivals = [...subscribers].filter((each) => each.events === events)
+  if (rivals.some((each) => each.processId === undefined && each.logger === logger)) return false
+  const of = payload.processId ?? currentProcessId()
+  if (of !== undefined) return of === processId
+  return rivals.find((each) => each.processId !== undefined) === subscriber
+}
+
+/** The payload's own fields; an error under the name that pino knows, times to the microsecond. */
 const fieldsOf = (payload: object): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(payload)
       .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => [name, fieldOf(name, value)]),
+      .map(([name, value]) => (isError(value) && name === 'error' ? ['err', value] : [name, fieldOf(name, value)])),
   )
 
 const fieldOf = (name: string, value: unknown): unknown => {
-  if (value instanceof Error) return errorLine(value)
   if (typeof value === 'number' && name.endsWith('Ms')) return Math.round(value * 1000) / 1000
   return name === 'error' && typeof value === 'object' ? String(value) : value
-}
-
-/** Name and message; a refused connection to a host with several addresses is an AggregateError without a message. */
-const errorLine = (error: unknown): string => {
-  if (error instanceof AggregateError && error.message === '') return error.errors.map(errorLine).join('; ')
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
 }

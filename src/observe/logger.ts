@@ -27,7 +27,7 @@ export const prettyStream = (output: NodeJS.WritableStream, isColored = true): D
     },
   })
 
-const HIDDEN = new Set(['level', 'time', 'msg', 'pid', 'hostname', 'event', 'processId'])
+const HIDDEN = new Set(['level', 'time', 'msg', 'pid', 'hostname', 'event', 'processId', 'err'])
 
 const prettyLine = (json: string, isColored: boolean): string => {
   const fields = JSON.parse(json) as Record<string, unknown>
@@ -38,5 +38,19 @@ const prettyLine = (json: string, isColored: boolean): string => {
   const rest = Object.entries(fields)
     .filter(([name, value]) => !HIDDEN.has(name) && value !== null)
     .map(([name, value]) => `${dim(`${name}=`)}${typeof value === 'string' ? value : JSON.stringify(value)}`)
-  return `${dim(time)} ${paint(String(fields.level).toUpperCase().padEnd(5))} ${bold(String(fields.msg ?? ''))}  ${rest.join(' ')}\n`
+  const line = `${dim(time)} ${paint(String(fields.level).toUpperCase().padEnd(5))} ${bold(String(fields.msg ?? ''))}  ${rest.join(' ')}`
+  const stack = stackOf(fields.err)
+  return stack === '' ? `${line}\n` : `${line}\n${stack.replaceAll(/^/gm, '    ')}\n`
+}
+
+/** As pino's serializer writes errors: the stack has the causes; the parts of an AggregateError are beside it. */
+const stackOf = (err: unknown): string => {
+  const { stack, message, aggregateErrors } = (err ?? {}) as {
+    stack?: unknown
+    message?: unknown
+    aggregateErrors?: unknown
+  }
+  const own = String(stack ?? message ?? '')
+  const parts = Array.isArray(aggregateErrors) ? aggregateErrors.map(stackOf).filter(Boolean) : []
+  return [own, ...parts.map((part) => `one of them: ${part}`)].filter(Boolean).join('\n')
 }

@@ -72,6 +72,10 @@ export class AttemptRun implements JobRun {
     return this.#aborting.signal
   }
 
+  get isStopped(): boolean {
+    return this.#context.signal.aborted
+  }
+
   get paused(): (() => Promise<Pauses>) | undefined {
     return this.#context.paused
   }

@@ -2,7 +2,8 @@ import type { Batch } from '../batch/batch.ts'
 import type { ClaimCursor } from '../claim/claim-cursor.ts'
 import type { Lane } from '../claim/lane.ts'
 import { GoodJobError } from '../errors.ts'
-import { events } from '../events.ts'
+import { type EventMap, events } from '../events.ts'
+import { readString } from '../job/error-reading.ts'
 import type { JobRegistry } from '../job/registry.ts'
 import type { QueueSelector } from '../sql/claim-candidates.ts'
 import type { ClaimedRow } from '../sql/jobs-claim.ts'
@@ -12,7 +13,7 @@ import { type Claim, Claimer } from './claimer.ts'
 import type { Completer } from './completer.ts'
 import { type ExecutionResult, execute, failureOf } from './execution.ts'
 import { type CompletedAttempt, decideWrite, type OutcomeWrite, outcomeColumns, type SettledAs } from './outcome.ts'
-import type { AttemptState, RunningAttempt } from './running-attempt.ts'
+import type { RunningAttempt } from './running-attempt.ts'
 
 export interface JobPerformerOptions extends WorkerContext {
   readonly registry: JobRegistry
@@ -178,7 +179,7 @@ export class JobPerformer {
         ...(error === undefined ? {} : { error }),
       })
     } else {
-      events.emit('outcome_lost', { ...job, outcome: result.outcome, reason: reasonOf(as, write, attempt.state) })
+      events.emit('outcome_lost', { ...job, outcome: result.outcome, ...whyLost(attempt, { as, result, write }) })
     }
     this.#options.onSettled({ result, write, unlocked })
   }
@@ -213,8 +214,16 @@ const NOT_BEGUN: ExecutionResult = {
 const isDropped = ({ state }: RunningAttempt, result: ExecutionResult): boolean =>
   state === 'withdrawn' || (state === 'aborted' && result.error !== null)
 
-const reasonOf = (as: SettledAs, write: OutcomeWrite, state: AttemptState): string => {
-  if (as === 'lost') return 'the job was no longer ours'
-  const isInterrupted = write === 'release' && state !== 'withdrawn'
-  return isInterrupted ? 'interrupted by the shutdown' : 'the job was finished by somebody else while it ran'
+const whyLost = (
+  attempt: RunningAttempt,
+  { as, result, write }: { as: SettledAs; result: ExecutionResult; write: OutcomeWrite },
+): Pick<EventMap['outcome_lost'], 'reason' | 'isInterrupted' | 'error'> => {
+  if (as === 'lost') return { reason: 'the job was no longer ours' }
+  if (write !== 'release' || attempt.state === 'withdrawn') {
+    return { reason: 'the job was finished by somebody else while it ran' }
+  }
+  const { cause } = result
+  const isRequest =
+    cause === undefined || cause === attempt.signal.reason || readString(() => (cause as Error).name) === 'AbortError'
+  return { reason: 'interrupted by the shutdown', isInterrupted: true, ...(isRequest ? {} : { error: cause }) }
 }

@@ -2,30 +2,33 @@ import { randomUUID } from 'node:crypto'
 import type { Pool } from 'pg'
 import { parseQueueString } from '../claim/queue-string.ts'
 import { type Configuration, type Options, resolveConfiguration } from '../configuration.ts'
-import { ConfigurationError, GoodJobError, SchemaError } from '../errors.ts'
+import { GoodJobError, SchemaError } from '../errors.ts'
 import { events } from '../events.ts'
 import type { JobConstructor } from '../job/base.ts'
-import { type Logger, silentLogger } from '../job/logger.ts'
+import { withProcess } from '../job/context.ts'
 import { JobRegistry } from '../job/registry.ts'
 import { Adapter } from '../maintenance/adapter.ts'
 import { Database } from '../sql/database.ts'
 import { removeProcess } from '../sql/processes.ts'
 import { findVersion3Writer } from '../sql/schema-report.ts'
+import { assertThreadFiles } from '../sql/thread-file.ts'
 import { type Clock, sleep, systemClock } from '../time.ts'
 import { buildParts, type CapsuleParts } from './capsule-parts.ts'
+import { HostBindings, type HostOptions } from './host-bindings.ts'
 import type { Scheduler } from './scheduler.ts'
 import { shutDown } from './shutdown.ts'
 
-export type CapsuleOptions = Options & {
-  /** The job classes this worker runs; jobs of other classes are never claimed. */
-  readonly jobs: readonly JobConstructor[]
-  /** A pg pool of yours; it stays yours to end. */
-  readonly pool?: Pool
-  /** A pino logger, or anything like it. @default silent */
-  readonly logger?: Logger
-  readonly clock?: Clock
-}
+export type CapsuleOptions = Options &
+  HostOptions & {
+    /** The job classes this worker runs; jobs of other classes are never claimed. */
+    readonly jobs: readonly JobConstructor[]
+    /** A pg pool of yours; it stays yours to end. */
+    readonly pool?: Pool
+    readonly clock?: Clock
+  }
 
+/** What a caller in JavaScript may forget; the refusal says what is missing. */
+const NO_OPTIONS = {} as CapsuleOptions
 /** For a Postgres that says nothing. */
 const ABANDON_MS = 1_000
 const LEAVE_MS = 5_000
@@ -43,7 +46,7 @@ export class Capsule implements AsyncDisposable {
   readonly adapter: Adapter
   readonly #database: Database
   readonly #clock: Clock
-  readonly #logger: Logger
+  readonly #host: HostBindings
   readonly #pools
   #parts: CapsuleParts | undefined
   #loops: Promise<unknown> = Promise.resolve()
@@ -56,13 +59,13 @@ export class Capsule implements AsyncDisposable {
   #isStoppedCleanly = true
 
   /** @throws ConfigurationError, QueueStringError for options that cannot work. */
-  constructor({ jobs, pool, logger, clock, ...options }: CapsuleOptions) {
+  constructor({ jobs, pool, logger, logEvents, catchRejections, clock, ...options }: CapsuleOptions = NO_OPTIONS) {
+    assertThreadFiles()
+    this.registry.registerAll(jobs)
     this.configuration = resolveConfiguration(options)
     this.#clock = clock ?? systemClock
-    this.#logger = logger ?? silentLogger
+    this.#host = new HostBindings(this.processId, { logger, logEvents, catchRejections })
     this.#lastActivityMs = this.#clock.monotonic()
-    for (const jobClass of jobs) this.registry.register(jobClass)
-    if (jobs.length === 0) throw new ConfigurationError('no job classes: a worker only runs classes that it is given')
     this.#pools = parseQueueString(this.configuration.queues, this.configuration.threads)
     this.#database = new Database({
       databaseUrl: this.configuration.databaseUrl,
@@ -106,7 +109,7 @@ export class Capsule implements AsyncDisposable {
   start(): Promise<void> {
     if (this.#stopping)
       return Promise.reject(new GoodJobError('this capsule was shut down; make a new one to start again'))
-    this.#starting ??= this.#start().catch(async (error) => {
+    this.#starting ??= withProcess(this.processId, () => this.#start()).catch(async (error) => {
       await this.#abandonStart()
       this.#starting = undefined
       throw error
@@ -144,6 +147,7 @@ export class Capsule implements AsyncDisposable {
 
   async #start(): Promise<void> {
     this.#state = 'starting'
+    this.#host.attach()
     this.#database.reopen()
     if (this.#stop.signal.aborted) this.#stop = new AbortController()
     const untilReachable = this.#untilReachable()
@@ -184,7 +188,7 @@ export class Capsule implements AsyncDisposable {
       processId: this.processId,
       configuration: this.configuration,
       clock: this.#clock,
-      logger: this.#logger,
+      logger: this.#host.logger,
       registry: this.registry,
       adapter: this.adapter,
       pools: this.#pools,
@@ -221,6 +225,8 @@ export class Capsule implements AsyncDisposable {
         finish,
       })
       events.emit('scheduler_shutdown', { processId: this.processId })
+      // A body that ignores its signal is still a job of this worker.
+      void Promise.all(parts.schedulers.map((scheduler) => scheduler.idle())).then(() => this.#host.detach())
     } else {
       await this.#database.close()
     }
@@ -238,6 +244,7 @@ export class Capsule implements AsyncDisposable {
     const closed = this.#database.close()
     // A connection that is being opened to a host that says nothing would hold up a shutdown.
     await (this.#stopping ? Promise.race([closed, sleep(ABANDON_MS)]) : closed)
+    this.#host.detach()
     this.#parts = undefined
     this.#state = this.#stopping ? 'stopped' : 'created'
   }

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { type EventMap, type EventName, Events } from '../../src/events.ts'
-import type { Logger, LogMethod } from '../../src/job/logger.ts'
+import { withProcess } from '../../src/job/context.ts'
+import { type Logger, type LogMethod, silentLogger } from '../../src/job/logger.ts'
 import { attachLogSubscriber } from '../../src/observe/log-subscriber.ts'
 
 interface Line {
@@ -79,13 +80,90 @@ test.each<[string, EventName, object, string, string]>([
   expect(lines).toEqual([expect.objectContaining({ level, text })])
 })
 
-test('errors become text, also those of several addresses; times are rounded', () => {
+test('errors are themselves under err, as pino knows them; times are rounded', () => {
   const { events, lines } = listen()
-  events.emit('perform', { ...job, durationMs: 1.23456789, error: new TypeError('wrong') })
-  const refused = new AggregateError([new Error('connect ::1'), new Error('connect 127.0.0.1')], '')
-  events.emit('connection_retry', { processId: 'p', part: 'start', error: refused, attempt: 1 })
-  expect(lines[0]?.fields).toMatchObject({ error: 'TypeError: wrong', durationMs: 1.235 })
-  expect(lines[1]?.fields).toMatchObject({ error: 'Error: connect ::1; Error: connect 127.0.0.1' })
+  const error = new TypeError('wrong', { cause: new Error('why') })
+  events.emit('perform', { ...job, durationMs: 1.23456789, error })
+  events.emit('connection_retry', { processId: 'p', part: 'start', error: 'a text', attempt: 1 })
+  expect(lines[0]?.fields).toEqual({ event: 'perform', ...job, durationMs: 1.235, err: error })
+  expect(lines[1]?.fields).toMatchObject({ error: 'a text' })
+})
+
+describe('several subscribers', () => {
+  /** Loggers that say who writes which event. */
+  const scene = () => {
+    const events = new Events()
+    const written: string[] = []
+    const ends: (() => void)[] = []
+    const loggerOf = (who: string): Logger => ({
+      ...silentLogger,
+      info: (fields) => void written.push(`${who} ${(fields as Record<string, unknown>).event}`),
+    })
+    const attach = (logger: Logger, processId?: string) =>
+      ends.push(attachLogSubscriber(logger, { events, ...(processId === undefined ? {} : { processId }) }))
+    const detach = () => {
+      for (const end of ends) end()
+    }
+    return { events, written, loggerOf, attach, detach, ends }
+  }
+
+  test('of two workers each writes its own events, and one of them those of none', () => {
+    const { events, written, loggerOf, attach, detach, ends } = scene()
+    attach(loggerOf('first'), '1')
+    attach(loggerOf('second'), '2')
+    events.emit('perform_start', { ...job, processId: '1' })
+    events.emit('perform_start', { ...job, processId: '2' })
+    events.emit('perform_start', { ...job, processId: 'of a worker without a logger' })
+    events.emit('enqueue', job)
+    expect(written).toEqual(['first perform_start', 'second perform_start', 'first enqueue'])
+    ends[0]?.()
+    events.emit('enqueue', job)
+    expect(written.at(-1)).toBe('second enqueue')
+    detach()
+  })
+
+  test('an event of none that a worker caused is the one of that worker', () => {
+    const { events, written, loggerOf, attach, detach } = scene()
+    attach(loggerOf('first'), '1')
+    attach(loggerOf('second'), '2')
+    withProcess('2', () => events.emit('enqueue', job))
+    withProcess('of a worker without a logger', () => events.emit('enqueue', job))
+    expect(written).toEqual(['second enqueue'])
+    detach()
+  })
+
+  test('one logger does not write an event twice, whoever attached it', () => {
+    const { events, written, loggerOf, attach, detach } = scene()
+    const logger = loggerOf('host')
+    attach(logger, '1')
+    attach(logger)
+    events.emit('perform_start', { ...job, processId: '1' })
+    events.emit('enqueue', job)
+    expect(written).toEqual(['host perform_start', 'host enqueue'])
+    detach()
+  })
+})
+
+test.each<[string, EventName, object, string, string]>([
+  [
+    'an error of a job that was told to stop',
+    'perform',
+    { ...job, durationMs: 1, error: new Error('x'), isStopped: true },
+    'debug',
+    'A job that was told to stop ended with an error',
+  ],
+  [
+    'a job that a shutdown interrupted',
+    'outcome_lost',
+    { ...job, isInterrupted: true },
+    'info',
+    'The shutdown interrupted a job, it runs again',
+  ],
+  ['a job that is no longer ours', 'outcome_lost', job, 'warn', 'Dropped the outcome of a job that is no longer ours'],
+])('%s has its level', (_what, name, payload, level, text) => {
+  const { events, lines } = listen()
+  events.emit(name, payload as never)
+  expect(lines).toEqual([expect.objectContaining({ level, text })])
 })
 
 test('events of another worker in this process are left out, events of none are not', () => {

@@ -1,0 +1,152 @@
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { type Logger, silentLogger } from '../../src/job/logger.ts'
+import { jobClass, openWorld, performed } from '../support/harness.ts'
+
+const world = await openWorld()
+afterAll(() => world.close())
+
+interface Line {
+  readonly level: string
+  readonly text: string
+  readonly event?: string
+  readonly part?: string
+  readonly err?: readonly [stack: string, cause: string | undefined]
+}
+
+const HOST = join(import.meta.dirname, '../fixtures/host.mjs')
+
+/** Runs a program that has a worker inside, and answers what it said, and the lines of its log apart. */
+const host = (what: string, { options = [], node = [] }: { options?: string[]; node?: string[] } = {}) => {
+  const { stdout, stderr, status } = spawnSync(process.execPath, [...node, HOST, what, ...options], {
+    env: { ...process.env, DATABASE_URL: world.url, GOOD_JOB_BATCH_SWEEP_INTERVAL: '0' },
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
+  const said = stdout.trim().split('\n')
+  const log = said.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Line)
+  return { code: status, said: said.filter((line) => !line.startsWith('{')), log, stderr }
+}
+
+const alarms = (log: readonly Line[]) => log.filter(({ level }) => ['warn', 'error', 'fatal'].includes(level))
+
+describe('the logger of a capsule', () => {
+  test('gets the lines of the command line, errors with stack and cause', () => {
+    const { code, log, said } = host('fails')
+    expect(code).toBe(0)
+    expect(said).toEqual(['discarded', 'the host goes on', 'listeners left: 0'])
+    const texts = log.map(({ text }) => text)
+    for (const text of ['Started a pool', 'Performing a job', 'Shutting down', 'Shut down'])
+      expect(texts).toContain(text)
+    const failed = log.filter(({ event }) => event === 'perform')
+    expect(failed).toMatchObject([{ level: 'error', text: 'A job ended with an error' }])
+    expect(failed[0]?.err?.[0]).toMatch(/^TypeError: fetch failed\n +at .*host\.mjs/)
+    expect(failed[0]?.err?.[1]).toBe('connect ECONNREFUSED')
+  })
+
+  test('gets nothing of them with logEvents: false', () => {
+    const { code, log } = host('fails', { options: ['no-log'] })
+    expect(code).toBe(0)
+    expect(log).toEqual([])
+  })
+
+  test('of two capsules gets the lines of its own, and each line once', async () => {
+    const recorder = () => {
+      const lines: string[] = []
+      const write = (fields: Record<string, unknown> | string) =>
+        void lines.push(`${(fields as Record<string, unknown>).event} ${(fields as Record<string, unknown>).jobClass}`)
+      const logger: Logger = { ...silentLogger, info: write, error: write, child: () => logger }
+      return { lines, logger }
+    }
+    const [one, two] = [recorder(), recorder()]
+    const InnerJob = jobClass('InnerJob', () => {})
+    const OneJob = jobClass('OneJob', () => InnerJob.performLater())
+    const TwoJob = jobClass('TwoJob', () => {})
+    const first = await world.start({ jobs: [OneJob], logger: one.logger })
+    const second = await world.start({ jobs: [TwoJob], logger: two.logger })
+    const jobs = [new OneJob(), new TwoJob()]
+    const done = performed(...jobs.map(({ jobId }) => jobId))
+    for (const job of jobs) await job.enqueue()
+    await done
+    await first.shutdown()
+    await second.shutdown()
+    const of = (lines: string[], event: string) => lines.filter((line) => line.startsWith(`${event} `))
+    expect(of(one.lines, 'perform')).toEqual(['perform OneJob'])
+    expect(of(two.lines, 'perform')).toEqual(['perform TwoJob'])
+    expect(of(one.lines, 'enqueue').sort()).toEqual(['enqueue InnerJob', 'enqueue OneJob', 'enqueue TwoJob'])
+    expect(of(two.lines, 'enqueue')).toEqual([])
+  })
+})
+
+describe('a promise that a job does not await', () => {
+  test('fails the job and leaves the host alone', () => {
+    const { code, said, log } = host('leaves')
+    expect(said).toEqual(['discarded', 'the host goes on', 'listeners left: 0'])
+    expect(code).toBe(0)
+    expect(log.filter(({ event }) => event === 'perform')).toMatchObject([{ level: 'error' }])
+  })
+
+  test('is told, and leaves the host alone, when it is rejected after the end of the job', () => {
+    const { code, said, log } = host('leaves-late')
+    expect(said).toEqual(['the host goes on', 'listeners left: 0'])
+    expect(code).toBe(0)
+    expect(alarms(log)).toMatchObject([
+      { event: 'worker_error', part: expect.stringMatching(/^a promise that job [\w-]+ left behind/) },
+    ])
+  })
+
+  test('is told to a host that listens itself, too', () => {
+    expect(host('leaves', { options: ['own-listener'] }).said).toContain('the host was told: Error: not awaited')
+  })
+
+  test('ends a host that wants that, by catchRejections: false or by strict Node', () => {
+    for (const given of [{ options: ['no-catch'] }, { node: ['--unhandled-rejections=strict'] }]) {
+      const { code, said, stderr } = host('leaves', given)
+      expect(code).toBe(1)
+      expect(said).not.toContain('the host goes on')
+      expect(stderr).toContain('Error: not awaited')
+    }
+  })
+})
+
+describe('a rejection of the host itself, while a worker is there', () => {
+  test.each<[string, string[], number, RegExp]>([
+    ['by default', [], 1, /Error: of the host\n/],
+    [
+      'with --unhandled-rejections=warn',
+      ['--unhandled-rejections=warn'],
+      0,
+      /UnhandledPromiseRejectionWarning: Error: of the host/,
+    ],
+    [
+      'with --unhandled-rejections=warn-with-error-code',
+      ['--unhandled-rejections=warn-with-error-code'],
+      1,
+      /of the host/,
+    ],
+  ])('%s does what it does without one', (_how, node, code, stderr) => {
+    const ended = host('works', { node, options: ['rejects-itself'] })
+    expect(ended.stderr).toMatch(stderr)
+    expect(ended.code).toBe(code)
+  })
+})
+
+test('an async listener that is rejected blames no job', () => {
+  const { code, log, said } = host('works', { options: ['bad-listener'] })
+  expect(code).toBe(0)
+  expect(said).not.toContain('discarded')
+  expect(alarms(log)).toMatchObject([{ event: 'worker_error', part: 'listener of perform_start' }])
+  expect(log.filter(({ event }) => event === 'perform')).toMatchObject([{ level: 'info', text: 'Performed a job' }])
+})
+
+test('a job that a shutdown aborts is one line of information, and no handler takes it for failed', () => {
+  const { code, log, said } = host('waits')
+  expect(said).toEqual(['waits', 'the host goes on', 'listeners left: 0'])
+  expect(code).toBe(0)
+  expect(alarms(log)).toEqual([])
+  const about = log.filter(
+    ({ level, event }) => level === 'info' && /^(perform|outcome_lost|discard|enqueue_retry)$/.test(event ?? ''),
+  )
+  expect(about).toMatchObject([{ event: 'outcome_lost', text: 'The shutdown interrupted a job, it runs again' }])
+})
