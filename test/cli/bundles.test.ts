@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { rolldown } from 'rolldown'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Job, JobConstructor } from '../../src/index.ts'
+import { inTurn } from '../support/clean-up.ts'
 import { Cli, runCli } from '../support/cli.ts'
 import { createDatabase, type TestDatabase } from '../support/postgres.ts'
 
@@ -23,11 +24,13 @@ beforeAll(async () => {
   built.Job.queueAdapter = own
   adapter = own
 })
-afterAll(async () => {
-  await adapter.close()
-  await rm(folder, { recursive: true })
-  await database.drop()
-})
+afterAll(() =>
+  inTurn(
+    () => adapter.close(),
+    () => rm(folder, { recursive: true }),
+    () => database.drop(),
+  ),
+)
 
 const write = async (name: string, source: string): Promise<string> => {
   const file = join(folder, name)
