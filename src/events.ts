@@ -19,17 +19,25 @@ export interface BatchEvent {
   readonly description: string | null
 }
 
+interface EnqueueEnd {
+  readonly error?: unknown
+  readonly aborted?: boolean
+  readonly isInTransaction?: true
+}
+
 /**
  * Every event and its payload. The first group carries the names of Active Job's notifications (suffix `.active_job`),
  * the second GoodJob's (suffix `.good_job`), the third is ours.
  */
 export interface EventMap {
-  enqueue: JobEvent & { readonly error?: unknown; readonly aborted?: boolean }
-  enqueue_at: JobEvent & { readonly scheduledAt: Date; readonly error?: unknown; readonly aborted?: boolean }
+  /** `isInTransaction`: in one of the caller's, which may yet be rolled back. */
+  enqueue: JobEvent & EnqueueEnd
+  enqueue_at: JobEvent & EnqueueEnd & { readonly scheduledAt: Date }
   enqueue_all: {
     readonly jobClasses: Readonly<Record<string, number>>
     readonly enqueuedCount: number
     readonly jobCount: number
+    readonly isInTransaction?: true
   }
   perform_start: JobEvent
   perform: JobEvent & {

@@ -1,5 +1,10 @@
 import { randomUUID } from 'node:crypto'
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** Whether a uuid column may be compared with this text; Postgres refuses any other. */
+export const isUuid = (text: string): boolean => UUID.test(text)
+
 /** Where the random digits of a version 4 UUID begin that a version 7 one ends with, behind the digit of the version. */
 const VERSION_INDEX = 14
 

@@ -1,15 +1,17 @@
 import { Adapter } from '../enqueue/adapter.ts'
 import { ConfigurationError, RecordMissingError } from '../errors.ts'
 import { Job, type JobConstructor } from '../job/base.ts'
+import { jobsOf } from '../job/enqueueable.ts'
 import type { Queryable as Transaction } from '../job/queue-adapter.ts'
-import { type BatchRow, findBatches, insertBatches, updateBatch } from '../sql/batches.ts'
-import { isUuid } from '../sql/types.ts'
-import { uuidV7 } from '../uuid.ts'
+import { type BatchRow, findBatches, insertBatches, updateBatches } from '../sql/batches.ts'
+import { isUuid, uuidV7 } from '../uuid.ts'
 import * as actions from './batch-actions.ts'
 import { addJobs, enqueueBatch, enqueueBatches } from './batch-enqueue.ts'
 import { type BatchStatus, batchStatus } from './batch-status.ts'
 import { callbackName } from './context.ts'
 import type { CallbackEvent } from './decision.ts'
+import { assertBatchOptions, assertEnqueueOptions, assertJobsFirst } from './enqueue-options.ts'
+import { givenMembers } from './members.ts'
 import { deserializeProperties, type Properties, serializeProperties } from './properties.ts'
 
 /** A callback: a Node class, or the name of a class of either side. */
@@ -30,8 +32,11 @@ export interface BatchOptions<P extends Properties = Properties> {
 }
 
 export interface EnqueueBatchOptions {
-  /** A pg client with an open transaction: batch and jobs exist when you commit. */
-  readonly transaction?: Transaction
+  /**
+   * A pg client with an open transaction: batch and jobs exist when you commit. The batch knows its row after `reload()`, events of it are
+   * not told.
+   */
+  readonly transaction?: Transaction | null | undefined
 }
 
 /** Jobs, or a block that enqueues them: whatever it enqueues, also after an await, becomes a member. */
@@ -56,7 +61,9 @@ export class Batch<P extends Properties = Properties> {
   #properties: P | undefined
   #givenProperties: P | undefined
 
+  /** @throws ConfigurationError for an option that does not exist */
   constructor(options: BatchOptions<P> = {}, adapter: Adapter = currentAdapter()) {
+    assertBatchOptions(options)
     this.id = uuidV7()
     this.adapter = adapter
     this.onFinish = callbackName(options.onFinish)
@@ -69,10 +76,12 @@ export class Batch<P extends Properties = Properties> {
   }
 
   /** Creates a batch with the jobs that the block enqueues, in one transaction. */
-  static async enqueue<P extends Properties>(options: BatchOptions<P>, jobs?: BatchJobs): Promise<Batch<P>> {
+  static async enqueue<P extends Properties>(
+    { transaction, ...options }: BatchOptions<P> & EnqueueBatchOptions,
+    jobs?: BatchJobs,
+  ): Promise<Batch<P>> {
     const batch = new Batch<P>(options)
-    await batch.enqueue(jobs)
-    return batch
+    return batch.enqueue(jobs, { transaction })
   }
 
   /** Creates many batches and all their jobs in one transaction. GoodJob: Batch.enqueue_all. */
@@ -80,9 +89,10 @@ export class Batch<P extends Properties = Properties> {
     pairs: readonly (readonly [BatchOptions | Batch, Job | readonly Job[]])[],
     options: EnqueueBatchOptions = {},
   ): Promise<Batch[]> {
+    assertEnqueueOptions('Batch.enqueueAll', options)
     const members = pairs.map(([batch, jobs]) => ({
       batch: batch instanceof Batch ? batch : new Batch(batch),
-      jobs: [jobs].flat() as Job[],
+      jobs: givenMembers(jobsOf('Batch.enqueueAll', [jobs]), options.transaction ?? undefined),
     }))
     await enqueueBatches(members, options)
     return members.map(({ batch }) => batch)
@@ -113,7 +123,7 @@ export class Batch<P extends Properties = Properties> {
     return batch
   }
 
-  /** Whether the batch has a row. */
+  /** Whether the batch is known to have a row; one that was saved in a transaction of yours is known after `reload()`. */
   get isPersisted(): boolean {
     return this.#row !== undefined
   }
@@ -161,7 +171,9 @@ export class Batch<P extends Properties = Properties> {
   }
 
   /** Makes jobs members: new ones are inserted, enqueued ones (also the running one) are updated. Answers the jobs. */
-  add(jobs: BatchJobs, options: EnqueueBatchOptions = {}): Promise<Job[]> {
+  async add(jobs: BatchJobs, options: EnqueueBatchOptions = {}): Promise<Job[]> {
+    assertEnqueueOptions('batch.add', options)
+    assertJobsFirst('batch.add', jobs)
     return addJobs(this, jobs, options)
   }
 
@@ -170,6 +182,8 @@ export class Batch<P extends Properties = Properties> {
    * GoodJob: Batch#enqueue, except that a member that is still broken is not forgotten.
    */
   async enqueue(jobs?: BatchJobs, options: EnqueueBatchOptions = {}): Promise<this> {
+    assertEnqueueOptions('batch.enqueue', options)
+    assertJobsFirst('batch.enqueue', jobs)
     await enqueueBatch(this, jobs, options)
     return this
   }
@@ -179,12 +193,10 @@ export class Batch<P extends Properties = Properties> {
     const { database } = this.adapter
     const facts = await database.facts()
     const now = this.adapter.clock.timestamp()
-    const attributes = { id: this.id, now, ...this.attributes() }
-    if (!this.isPersisted) {
-      await database.statement((db) => insertBatches(db, facts, [{ ...attributes, enqueued_at: null }]))
-    } else if (!(await database.statement((db) => updateBatch(db, attributes)))) {
-      throw new RecordMissingError(`batch ${this.id} is gone`)
-    }
+    const write = this.isPersisted ? updateBatches : insertBatches
+    const row = { id: this.id, now, ...this.attributes(), enqueued_at: null }
+    const saved = await database.statement((db) => write(db, facts, [row]))
+    if (!saved.has(this.id)) throw new RecordMissingError(`batch ${this.id} is gone: its row was deleted`)
     return this.reload()
   }
 

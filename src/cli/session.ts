@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { Adapter } from '../maintenance/adapter.ts'
-import { isUuid } from '../sql/types.ts'
 import { columnText } from '../time.ts'
+import { isUuid } from '../uuid.ts'
 import { Progress } from './progress.ts'
 import { addWorkerOptions, workerOptionsOf } from './worker-options.ts'
 

@@ -1,11 +1,12 @@
 import type { Pool } from 'pg'
 import { type Configuration, type Options, resolveConfiguration } from '../configuration.ts'
-import { EnqueueError } from '../errors.ts'
+import { ConfigurationError, EnqueueError } from '../errors.ts'
 import type { Job } from '../job/base.ts'
 import { currentEnqueueContext } from '../job/context.ts'
+import { assertEnqueueable } from '../job/enqueueable.ts'
 import type { AdapterOptions, QueueAdapter } from '../job/queue-adapter.ts'
-import { Database } from '../sql/database.ts'
-import { insertJob } from '../sql/jobs-insert.ts'
+import { Database, type Facts } from '../sql/database.ts'
+import { type InsertedJobs, insertJob, type NewJobRow } from '../sql/jobs-insert.ts'
 import { type Queryable, queryableOf } from '../sql/types.ts'
 import { type Clock, systemClock } from '../time.ts'
 import { insertPages, MAX_BULK, markInserted } from './insert-pages.ts'
@@ -38,40 +39,61 @@ export class Adapter implements QueueAdapter {
   }
 
   /** Inserts one job and tells the workers, in the caller's transaction if there is one. @throws EnqueueError for a duplicate cron occurrence */
-  async enqueue(job: Job, options: AdapterOptions = {}): Promise<void> {
-    const { buffer } = currentEnqueueContext()
-    if (buffer !== undefined && options.transaction === undefined) {
-      buffer.push(job)
-      return
-    }
+  async enqueue(job: Job, { transaction }: AdapterOptions = {}): Promise<void> {
+    if (isBuffered([job], transaction)) return
+    assertEnqueueable(job)
     const row = jobRow(job, this.#rowOptions)
-    const insert = async (db: Queryable) => insertJob(db, await this.database.facts(db), row)
-    if (!(await this.#inOneStatement(options, insert))) {
+    const inserted = await this.#inOneStatement(transaction, (db, facts) => insertJob(db, facts, row))
+    if (inserted === undefined) {
       const isCron = currentEnqueueContext().cronKey !== undefined
       throw new EnqueueError(
         isCron ? 'this cron occurrence is enqueued already' : `a job with the id ${job.jobId} exists already`,
       )
     }
-    job.providerJobId = job.jobId
+    markInserted(job, transaction ? inserted : undefined)
   }
 
-  /** Inserts many jobs with one statement for each thousand; those whose id exists are left out. Answers how many were inserted. */
-  async enqueueAll(jobs: readonly Job[], options: AdapterOptions = {}): Promise<number> {
-    const { buffer } = currentEnqueueContext()
-    if (buffer !== undefined && options.transaction === undefined) {
-      buffer.push(...jobs)
+  /**
+   * Inserts many jobs with one statement for each thousand; those whose id exists are left out, which `successfullyEnqueued` of each tells.
+   * Answers how many were inserted.
+   */
+  async enqueueAll(jobs: readonly Job[], { transaction }: AdapterOptions = {}): Promise<number> {
+    if (isBuffered(jobs, transaction)) {
       for (const job of jobs) job.successfullyEnqueued = true
       return jobs.length
     }
+    for (const job of jobs) {
+      assertEnqueueable(job)
+      job.successfullyEnqueued = false
+    }
     const rowOptions = { ...this.#rowOptions, bulkAt: this.clock.timestamp() }
     const rows = jobs.map((job) => jobRow(job, rowOptions))
-    const insert = async (db: Queryable) => insertPages(db, await this.database.facts(db), rows)
-    const isOneTransaction = jobs.length <= MAX_BULK || options.transaction !== undefined
-    const inserted = await (isOneTransaction
-      ? this.#inOneStatement(options, insert)
-      : this.database.transaction(insert))
-    markInserted(jobs, inserted)
-    return inserted.size
+    const inserted = await this.#insert(rows, transaction)
+    for (const job of jobs) {
+      if (inserted.ids.has(job.jobId)) markInserted(job, transaction ? inserted.transaction : undefined)
+    }
+    return inserted.ids.size
+  }
+
+  async #insert(rows: readonly NewJobRow[], transaction: AdapterOptions['transaction']): Promise<InsertedJobs> {
+    if (transaction || rows.length <= MAX_BULK) {
+      return this.#inOneStatement(transaction, (db, facts) => insertPages(db, facts, rows))
+    }
+    const facts = await this.database.facts()
+    return this.database.transaction((db) => insertPages(db, facts, rows))
+  }
+
+  /** In the caller's transaction, or as one of its own. */
+  async #inOneStatement<T>(
+    transaction: AdapterOptions['transaction'],
+    work: (db: Queryable, facts: Facts) => Promise<T>,
+  ): Promise<T> {
+    if (transaction) {
+      const db = queryableOf(transaction)
+      return work(db, await this.database.factsFor(db))
+    }
+    const facts = await this.database.facts()
+    return this.database.statement((db) => work(db, facts))
   }
 
   /** Ends the pool, unless it is the caller's. */
@@ -79,13 +101,27 @@ export class Adapter implements QueueAdapter {
     if (this.#ownsDatabase) await this.database.close()
   }
 
-  /** In the caller's transaction, or as one of its own. */
-  #inOneStatement<T>({ transaction }: AdapterOptions, work: (db: Queryable) => Promise<T>): Promise<T> {
-    return transaction ? work(queryableOf(transaction)) : this.database.statement(work)
-  }
-
   get #rowOptions(): JobRowOptions {
     const { railsVersion, enableListenNotify } = this.configuration
     return { clock: this.clock, railsVersion, enableListenNotify }
   }
+}
+
+/**
+ * Gives the jobs to the block of a batch or bulk around, if there is one. Throws ConfigurationError for a transaction that the block is not
+ * part of: its jobs would be there without the batch, or the batch without them.
+ */
+const isBuffered = (jobs: readonly Job[], transaction: AdapterOptions['transaction']): boolean => {
+  const { buffer } = currentEnqueueContext()
+  if (buffer === undefined) return false
+  if (transaction && transaction !== buffer.transaction) {
+    throw new ConfigurationError(
+      `${jobs[0]?.jobClass}: a job in the block of a batch is stored with the batch; give the transaction to the batch: Batch.enqueue({ …, transaction }, block)`,
+    )
+  }
+  for (const job of jobs) {
+    assertEnqueueable(job)
+    buffer.add(job)
+  }
+  return true
 }

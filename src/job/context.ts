@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Job } from './base.ts'
+import type { EnqueueBuffer } from './enqueue-buffer.ts'
 import type { JobRun } from './run.ts'
 
 /** What the surrounding code says about the jobs it enqueues. GoodJob: the thread-locals of Batch and CurrentThread. */
@@ -8,8 +9,8 @@ export interface EnqueueContext {
   readonly batchCallbackId?: string | undefined
   readonly cronKey?: string | undefined
   readonly cronAt?: Date | undefined
-  /** Takes jobs in place of the database; they are inserted together when the block has ended. GoodJob: Bulk::Buffer. */
-  readonly buffer?: Job[] | undefined
+  /** Takes jobs in place of the database. */
+  readonly buffer?: EnqueueBuffer | undefined
 }
 
 interface Scope {

@@ -1,20 +1,34 @@
-import { EnqueueError } from '../errors.ts'
+import { ConfigurationError, EnqueueError } from '../errors.ts'
 import { events } from '../events.ts'
 import type { Job } from './base.ts'
 import { runCallbacks } from './callbacks.ts'
+import { currentEnqueueContext } from './context.ts'
 import { declarationsOf } from './declarations.ts'
+import { assertEnqueueable, jobsOf, kindOf } from './enqueueable.ts'
 import { jobEvent } from './job-event.ts'
-import { applyOptions, type EnqueueOptions, type RetryOptions } from './options.ts'
+import { applyOptions, assertKnownOptions, type EnqueueOptions, type RetryOptions } from './options.ts'
 import type { Queryable, QueueAdapter } from './queue-adapter.ts'
 import { STATE } from './state.ts'
+import { assertTransaction } from './transaction.ts'
+
+/** Whether the rows are part of a transaction of the caller's, the batch's around included. */
+const inTransactionOf = (transaction: Queryable | undefined): { isInTransaction?: true } =>
+  transaction || currentEnqueueContext().buffer?.transaction ? { isInTransaction: true } : {}
 
 /** Enqueues one job inside its callbacks; answers whether it was stored. Active Job enqueuing.rb#enqueue. */
 export const enqueueJob = async (job: Job, options: EnqueueOptions): Promise<boolean> => {
   applyOptions(job, options)
+  if (!job[STATE].run.reenqueue) assertEnqueueable(job)
   job.successfullyEnqueued = false
   job.enqueueError = null
   const { scheduledAt } = job
+  const inTransaction = inTransactionOf(job[STATE].transaction)
   let outcome: { error?: unknown; aborted?: boolean } = {}
+  const announce = () => {
+    const event = { ...jobEvent(job), ...outcome, ...inTransaction }
+    if (scheduledAt) events.emit('enqueue_at', { ...event, scheduledAt })
+    else events.emit('enqueue', event)
+  }
   try {
     const { isAborted } = await runCallbacks(job, declarationsOf(job.constructor).enqueue, () => deliver(job))
     if (isAborted) outcome = { aborted: true }
@@ -23,9 +37,16 @@ export const enqueueJob = async (job: Job, options: EnqueueOptions): Promise<boo
     outcome = { error }
     throw error
   } finally {
-    const event = { ...jobEvent(job), ...outcome }
-    if (scheduledAt) events.emit('enqueue_at', { ...event, scheduledAt })
-    else events.emit('enqueue', event)
+    // A transaction is for one enqueue: by the next one it has ended.
+    job[STATE].transaction = undefined
+    const { buffer } = currentEnqueueContext()
+    if (!job.successfullyEnqueued || !buffer?.has(job)) announce()
+    else {
+      buffer.whenStored((error) => {
+        if (error !== undefined) outcome = { error }
+        announce()
+      })
+    }
   }
   return job.successfullyEnqueued
 }
@@ -34,13 +55,21 @@ export const enqueueJob = async (job: Job, options: EnqueueOptions): Promise<boo
 const deliver = async (job: Job): Promise<void> => {
   const { run, transaction } = job[STATE]
   try {
-    if (run.reenqueue) run.reenqueue(job)
+    if (run.reenqueue) reenqueue(job, run.reenqueue)
     else await job.jobConstructor.queueAdapter.enqueue(job, { transaction })
     job.successfullyEnqueued = true
   } catch (error) {
     if (!(error instanceof EnqueueError)) throw error
     job.enqueueError = error
   }
+}
+
+const reenqueue = (job: Job, again: (job: Job) => void): void => {
+  if (job[STATE].transaction === undefined) again(job)
+  else
+    throw new ConfigurationError(
+      `${job.jobClass}: a retry cannot be part of a transaction of yours: its row is written with the outcome of this attempt; leave the option out`,
+    )
 }
 
 /** Enqueues the running job again; its schedule, queue and priority in memory are as before. Active Job 8.1 exceptions.rb#retry_job. */
@@ -62,25 +91,55 @@ export const retryJob = async (job: Job, { error, ...options }: RetryOptions): P
 
 export interface PerformAllLaterOptions {
   /** A pg client with an open transaction to insert with. */
-  readonly transaction?: Queryable | undefined
+  readonly transaction?: Queryable | null | undefined
 }
 
 /**
  * Enqueues many jobs with one statement per adapter, without enqueue callbacks; `successfullyEnqueued` of each job
  * says whether it was stored. Active Job enqueuing.rb#perform_all_later.
+ * @throws EnqueueError when fewer were stored than given, because jobs with their ids exist; the others are stored then. Ruby does not throw
  */
 export const performAllLater = async (
   jobs: readonly (Job | readonly Job[])[],
-  { transaction }: PerformAllLaterOptions = {},
+  options: PerformAllLaterOptions = {},
 ): Promise<void> => {
-  const groups = new Map<QueueAdapter, Job[]>()
-  for (const job of jobs.flat()) {
-    const adapter = job.jobConstructor.queueAdapter
-    const group = groups.get(adapter)
-    if (group) group.push(job)
-    else groups.set(adapter, [job])
+  assertKnownOptions('performAllLater', options, ['transaction'])
+  if (options.transaction != null) assertTransaction('performAllLater', options.transaction)
+  if (!Array.isArray(jobs)) {
+    throw new ConfigurationError(
+      `performAllLater takes a list of jobs, such as performAllLater([job]); got ${kindOf(jobs)}`,
+    )
   }
-  for (const [adapter, group] of groups) await enqueueGroup(adapter, group, transaction)
+  const groups = new Map<QueueAdapter, Map<Queryable | undefined, Set<Job>>>()
+  const all = jobsOf('performAllLater', jobs)
+  for (const job of all) {
+    assertEnqueueable(job)
+    const byTransaction = entry(
+      groups,
+      job.jobConstructor.queueAdapter,
+      () => new Map<Queryable | undefined, Set<Job>>(),
+    )
+    entry(byTransaction, transactionOf(job, options.transaction ?? undefined), () => new Set<Job>()).add(job)
+  }
+  for (const [adapter, byTransaction] of groups) {
+    for (const [transaction, group] of byTransaction) await enqueueGroup(adapter, [...group], transaction)
+  }
+  refuseUnstored(all)
+}
+
+const entry = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
+  const value = map.get(key) ?? make()
+  map.set(key, value)
+  return value
+}
+
+/** The transaction of the whole call, or the job's own. Throws ConfigurationError for two of them. */
+const transactionOf = (job: Job, given: Queryable | undefined): Queryable | undefined => {
+  const own = job[STATE].transaction
+  if (own === undefined || given === undefined || own === given) return given ?? own
+  throw new ConfigurationError(
+    `performAllLater: ${job.jobClass} ${job.jobId} was given another transaction by set(); give all of them one`,
+  )
 }
 
 const enqueueGroup = async (
@@ -92,12 +151,33 @@ const enqueueGroup = async (
   for (const job of jobs) {
     job.successfullyEnqueued = false
     job.enqueueError = null
+    job[STATE].transaction = undefined
     jobClasses[job.jobClass] = (jobClasses[job.jobClass] ?? 0) + 1
   }
+  const event = { jobClasses, jobCount: jobs.length, ...inTransactionOf(transaction) }
   let enqueuedCount = 0
+  const announce = () => events.emit('enqueue_all', { ...event, enqueuedCount })
   try {
     enqueuedCount = await adapter.enqueueAll(jobs, { transaction })
   } finally {
-    events.emit('enqueue_all', { jobClasses, enqueuedCount, jobCount: jobs.length })
+    const { buffer } = currentEnqueueContext()
+    const isBuffered = jobs.some((job) => buffer?.has(job))
+    if (!isBuffered) announce()
+    else {
+      buffer?.whenStored((error) => {
+        if (error !== undefined) enqueuedCount = 0
+        announce()
+      })
+    }
   }
+}
+
+const refuseUnstored = (jobs: readonly Job[]): void => {
+  const unstored = jobs.filter((job) => !job.successfullyEnqueued && job.enqueueError === null)
+  const [first] = unstored
+  if (first === undefined) return
+  throw new EnqueueError(
+    `${unstored.length} of ${jobs.length} jobs were not stored, as jobs with their ids exist already: ${first.jobClass} ${first.jobId}` +
+      `${unstored.length > 1 ? ' and others' : ''}. The other ones were stored; successfullyEnqueued of each job tells which`,
+  )
 }

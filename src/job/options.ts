@@ -5,6 +5,7 @@ import type { Job } from './base.ts'
 import type { Queryable } from './queue-adapter.ts'
 import { queueNameFromPart } from './queue-name.ts'
 import { STATE } from './state.ts'
+import { assertTransaction } from './transaction.ts'
 
 /** Options of one enqueue; null and undefined leave the class's own value. */
 export interface EnqueueOptions {
@@ -20,8 +21,8 @@ export interface EnqueueOptions {
   readonly labels?: readonly string[] | null | undefined
   /** Whether workers are told at once (GoodJob: good_job_notify); without, they find the job at their next poll. */
   readonly notify?: boolean | null | undefined
-  /** A pg client with an open transaction to insert with. */
-  readonly transaction?: Queryable | undefined
+  /** A pg client with an open transaction to insert with, this once. */
+  readonly transaction?: Queryable | null | undefined
 }
 
 export interface RetryOptions extends EnqueueOptions {
@@ -43,7 +44,8 @@ export const assertKnownOptions = (of: string, options: object, known: readonly 
 
 /** Writes options into a job. Active Job core.rb#set. */
 export const applyOptions = (job: Job, options: EnqueueOptions): void => {
-  assertKnownOptions(`${job.jobConstructor.name}.set`, options, ENQUEUE_OPTIONS)
+  const of = `${job.jobConstructor.name}.set`
+  assertKnownOptions(of, options, ENQUEUE_OPTIONS)
   const { wait, waitUntil, queue, priority, labels, notify, transaction } = options
   if (wait != null) job.scheduledAt = timeAfter(job, wait)
   if (waitUntil != null) job.scheduledAt = validTime(waitUntil)
@@ -51,7 +53,10 @@ export const applyOptions = (job: Job, options: EnqueueOptions): void => {
   if (priority != null) job.priority = validPriority(priority)
   if (labels != null) job.labels = labels
   if (notify != null) job.notify = notify
-  if (transaction) job[STATE].transaction = transaction
+  if (transaction != null) {
+    assertTransaction(of, transaction)
+    job[STATE].transaction = transaction
+  }
 }
 
 const timeAfter = (job: Job, seconds: number): Date => {

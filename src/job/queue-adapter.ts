@@ -1,8 +1,13 @@
 import { ConfigurationError } from '../errors.ts'
 import type { Job } from './base.ts'
 
-/** The part of pg's Client and PoolClient that an enqueue inside the caller's own transaction needs. */
+/**
+ * The part of pg's Client and PoolClient that an enqueue inside the caller's own transaction needs; `query` is called with exactly these
+ * two. A wrapper around the transaction of another library may answer the number of rows as `rowCount`.
+ */
 export interface Queryable {
+  /** Only a pool has it, which is no transaction. */
+  readonly totalCount?: never
   query(text: string, values?: unknown[]): Promise<{ rows: unknown[]; rowCount: number | null }>
 }
 

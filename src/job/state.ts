@@ -12,7 +12,10 @@ export class JobState {
   wire: JsonValue[] | null = null
   /** Top-level keys of the hash that belong to a mixin of the Ruby side; they are written back as they came. */
   extra: JsonObject | null = null
+  /** For the next enqueue. */
   transaction: Queryable | undefined
+  /** The transaction of the caller's that inserted the row: whether it was committed is only known to the server. */
+  insertedIn: string | undefined
   run: JobRun = DETACHED_RUN
   continuation: Continuation | null = null
   /** The errors that this run's retry, discard and end of retries were about. GoodJob: CurrentThread.error_on_retry … */

@@ -1,5 +1,6 @@
+import { plainArray } from './array-text.ts'
 import { type Facts, preparedName } from './database.ts'
-import { type Queryable, rowsOf } from './types.ts'
+import { isoText, type Queryable, rowsOf } from './types.ts'
 
 /** What the check must know of a batch, read under its lock. Times are ISO text. */
 export interface BatchState {
@@ -37,20 +38,33 @@ CROSS JOIN LATERAL (
   SELECT EXISTS (SELECT 1 FROM good_jobs WHERE batch_id = batch.id AND finished_at IS NULL) AS is_open
 ) AS member`
 
-/** $1 batch ids uuid[] */
+/** $1 batch ids uuid[]. Times as JSON has them: in a caller's transaction, that client's own parsers would make something else of them. */
 const readBatchStates = (facts: Facts) => `
-SELECT ${stateColumns(facts)}
-FROM good_job_batches AS batch
-${BATCH_MEMBERS}
-WHERE batch.id = ANY ($1::uuid[])`
+SELECT row_to_json(state)::text AS state
+FROM (
+  SELECT ${stateColumns(facts)}
+  FROM good_job_batches AS batch
+  ${BATCH_MEMBERS}
+  WHERE batch.id = ANY ($1::uuid[])
+) AS state`
 
 /** The states of these batches; those that are gone are left out. */
-export const findBatchStates = (db: Queryable, facts: Facts, ids: readonly string[]): Promise<BatchState[]> =>
-  rowsOf<BatchState & Record<string, unknown>>(db, {
+export const findBatchStates = async (db: Queryable, facts: Facts, ids: readonly string[]): Promise<BatchState[]> => {
+  const rows = await rowsOf<{ state: string }>(db, {
     ...preparedName(facts, `batch_states_${facts.hasJobsFinishedAt}`),
     text: readBatchStates(facts),
-    values: [ids],
+    values: [plainArray(ids)],
   })
+  return rows.map(({ state }) => batchState(state))
+}
+
+const TIMES = ['created_at', 'enqueued_at', 'discarded_at', 'jobs_finished_at', 'finished_at', 'broken_at'] as const
+
+const batchState = (text: string): BatchState => {
+  const state = JSON.parse(text) as BatchState
+  const times = TIMES.map((name) => [name, state[name] && isoText(state[name])] as const)
+  return { ...state, ...Object.fromEntries(times) }
+}
 
 /** What the history says about a discarded batch in which nothing is open or broken. */
 export interface BatchHistory {

@@ -1,3 +1,4 @@
+import { plainArray, textArray } from './array-text.ts'
 import { type Facts, preparedName } from './database.ts'
 import { countOf, type Queryable, rowsOf } from './types.ts'
 
@@ -35,51 +36,67 @@ export type BatchAttributes = Pick<
   | 'callback_priority'
 >
 
-const attributeValues = (batch: BatchAttributes) => [
-  batch.description,
-  batch.serialized_properties,
-  batch.on_finish,
-  batch.on_success,
-  batch.on_discard,
-  batch.callback_queue_name,
-  batch.callback_priority,
-]
-
-export type NewBatchRow = BatchAttributes & {
+export type BatchToSave = BatchAttributes & {
   readonly id: string
   readonly now: string
+  /** Starts to wait, all ends open again; null leaves that as it is. */
   readonly enqueued_at: string | null
 }
 
-/** One JSON array of rows keeps the statement the same for one batch and for ten thousand. $1 rows json */
-const INSERT_BATCHES = `
-INSERT INTO good_job_batches (id, created_at, updated_at, description, serialized_properties, on_finish, on_success, on_discard,
-  callback_queue_name, callback_priority, enqueued_at)
-SELECT id, now, now, description, serialized_properties::jsonb, on_finish, on_success, on_discard, callback_queue_name,
-  callback_priority, enqueued_at
-FROM json_to_recordset($1::json) AS batch(id uuid, now timestamp, description text, serialized_properties text, on_finish text,
-  on_success text, on_discard text, callback_queue_name text, callback_priority int, enqueued_at timestamp)`
+/** One JSON array of rows keeps the statement the same for one batch and for ten thousand. */
+const batchesOf = ({ timestampType }: Facts) =>
+  `json_to_recordset($1::json) AS batch(id uuid, now ${timestampType}, description text, serialized_properties text, on_finish text,
+  on_success text, on_discard text, callback_queue_name text, callback_priority int, enqueued_at ${timestampType})`
 
-export const insertBatches = async (db: Queryable, facts: Facts, batches: readonly NewBatchRow[]): Promise<void> => {
-  if (batches.length === 0) return
-  const text =
-    facts.timestampType === 'timestamp' ? INSERT_BATCHES : INSERT_BATCHES.replaceAll(' timestamp', ' timestamptz')
-  await countOf(db, { text, values: [JSON.stringify(batches)] })
+const ATTRIBUTES =
+  'description, serialized_properties, on_finish, on_success, on_discard, callback_queue_name, callback_priority'
+
+/** A broken member keeps the batch discarded. */
+const armed = ({ hasJobsFinishedAt }: Facts, enqueuedAt: string) =>
+  [
+    `enqueued_at = coalesce(${enqueuedAt}, good_job_batches.enqueued_at)`,
+    ...['finished_at', ...(hasJobsFinishedAt ? ['jobs_finished_at'] : [])].map(
+      (column) => `${column} = CASE WHEN ${enqueuedAt} IS NULL THEN good_job_batches.${column} END`,
+    ),
+  ].join(', ')
+
+/** $1 rows json */
+const insertBatchesText = (facts: Facts) => `
+INSERT INTO good_job_batches (id, created_at, updated_at, ${ATTRIBUTES}, enqueued_at)
+SELECT id, now, now, ${ATTRIBUTES.replace('serialized_properties', 'serialized_properties::jsonb')}, enqueued_at
+FROM ${batchesOf(facts)}
+ON CONFLICT (id) DO UPDATE
+SET updated_at = excluded.updated_at,
+  ${ATTRIBUTES.replace(/\w+/g, '$& = excluded.$&')},
+  ${armed(facts, 'excluded.enqueued_at')}
+RETURNING id::text, (xmax = 0) AS is_new`
+
+/** $1 rows json */
+const updateBatchesText = (facts: Facts) => `
+UPDATE good_job_batches
+SET updated_at = batch.now,
+  ${ATTRIBUTES.replace(/\w+/g, '$& = batch.$&').replace('batch.serialized_properties', 'batch.serialized_properties::jsonb')},
+  ${armed(facts, 'batch.enqueued_at')}
+FROM ${batchesOf(facts)}
+WHERE good_job_batches.id = batch.id
+RETURNING good_job_batches.id::text, false AS is_new`
+
+/** Whether each of the batches that were saved had no row before, by id. */
+export type SavedBatches = ReadonlyMap<string, boolean>
+
+const saved = async (db: Queryable, text: string, batches: readonly BatchToSave[]): Promise<SavedBatches> => {
+  if (batches.length === 0) return new Map()
+  const rows = await rowsOf<{ id: string; is_new: boolean }>(db, { text, values: [JSON.stringify(batches)] })
+  return new Map(rows.map(({ id, is_new }) => [id, is_new]))
 }
 
-/** $1 id · $2 now · $3 description · $4 properties · $5–$7 callbacks · $8 queue · $9 priority */
-const UPDATE_BATCH = `
-UPDATE good_job_batches
-SET updated_at = $2, description = $3, serialized_properties = $4::jsonb, on_finish = $5, on_success = $6, on_discard = $7,
-  callback_queue_name = $8, callback_priority = $9
-WHERE id = $1`
+/** Saves batches that perhaps have no row: of one whose COMMIT was not answered, or was the caller's, only the row tells. */
+export const insertBatches = (db: Queryable, facts: Facts, batches: readonly BatchToSave[]): Promise<SavedBatches> =>
+  saved(db, insertBatchesText(facts), batches)
 
-/** Saves what a user set; false when the row is gone. */
-export const updateBatch = async (
-  db: Queryable,
-  batch: BatchAttributes & { readonly id: string; readonly now: string },
-): Promise<boolean> =>
-  (await countOf(db, { text: UPDATE_BATCH, values: [batch.id, batch.now, ...attributeValues(batch)] })) === 1
+/** Saves batches that have rows; answers the ids of those whose row is there. To be called under their locks. */
+export const updateBatches = (db: Queryable, facts: Facts, batches: readonly BatchToSave[]): Promise<SavedBatches> =>
+  saved(db, updateBatchesText(facts), batches)
 
 /** The rows of these batches, in no order; those that are gone are left out. */
 export const findBatches = (db: Queryable, facts: Facts, ids: readonly string[]): Promise<BatchRow[]> =>
@@ -89,13 +106,20 @@ export const findBatches = (db: Queryable, facts: Facts, ids: readonly string[])
     values: [ids],
   })
 
+/** Those of these batches that have rows. */
+export const findBatchIds = (db: Queryable, ids: readonly string[]): Promise<{ id: string }[]> =>
+  rowsOf(db, {
+    text: 'SELECT id::text FROM good_job_batches WHERE id = ANY ($1::uuid[])',
+    values: [plainArray(ids)],
+  })
+
 /** $1 advisory keys bigint[]; the sub-select sorts, so that two processes take several locks in the same order. */
 const LOCK_BATCHES = `
-SELECT pg_advisory_xact_lock(key) FROM (SELECT key FROM unnest($1::bigint[]) AS key ORDER BY key) AS sorted`
+SELECT pg_advisory_xact_lock(key)::text AS locked FROM (SELECT key FROM unnest($1::bigint[]) AS key ORDER BY key) AS sorted`
 
 /** Takes GoodJob's batch locks until the end of the transaction, waiting for who holds them. */
 export const lockBatches = async (db: Queryable, keys: readonly string[]): Promise<void> => {
-  await rowsOf(db, { text: LOCK_BATCHES, values: [keys] })
+  await rowsOf(db, { text: LOCK_BATCHES, values: [plainArray(keys)] })
 }
 
 /** $1 advisory key bigint */
@@ -122,7 +146,7 @@ export interface BatchTimes {
 /** $1 now · $2 id uuid[] · $3 enqueued_at · $4 discarded_at · $5 finished_at · $6 jobs_finished_at, each timestamp[] */
 const writeBatchTimesText = ({ timestampType, hasJobsFinishedAt }: Facts) => `
 UPDATE good_job_batches
-SET updated_at = $1, enqueued_at = times.enqueued_at, discarded_at = times.discarded_at, finished_at = times.finished_at
+SET updated_at = $1::${timestampType}, enqueued_at = times.enqueued_at, discarded_at = times.discarded_at, finished_at = times.finished_at
   ${hasJobsFinishedAt ? ', jobs_finished_at = times.jobs_finished_at' : ''}
 FROM unnest($2::uuid[], $3::${timestampType}[], $4::${timestampType}[], $5::${timestampType}[]
     ${hasJobsFinishedAt ? `, $6::${timestampType}[]` : ''})
@@ -139,12 +163,12 @@ export const writeBatchTimes = async (
   if (batches.length === 0) return
   const values: unknown[] = [
     now,
-    batches.map(({ id }) => id),
-    batches.map((batch) => batch.enqueued_at),
-    batches.map((batch) => batch.discarded_at),
-    batches.map((batch) => batch.finished_at),
+    plainArray(batches.map(({ id }) => id)),
+    textArray(batches.map((batch) => batch.enqueued_at)),
+    textArray(batches.map((batch) => batch.discarded_at)),
+    textArray(batches.map((batch) => batch.finished_at)),
   ]
-  if (facts.hasJobsFinishedAt) values.push(batches.map((batch) => batch.jobs_finished_at))
+  if (facts.hasJobsFinishedAt) values.push(textArray(batches.map((batch) => batch.jobs_finished_at)))
   await countOf(db, {
     ...preparedName(facts, `write_batch_times_${facts.hasJobsFinishedAt}`),
     text: writeBatchTimesText(facts),
@@ -152,14 +176,32 @@ export const writeBatchTimes = async (
   })
 }
 
-/** $1 job ids uuid[] · $2 batch uuid · $3 now */
-const ADD_JOBS_TO_BATCH = `
-UPDATE good_jobs SET batch_id = $2, updated_at = $3 WHERE id = ANY ($1::uuid[]) AND batch_id IS DISTINCT FROM $2::uuid`
+/** $1 job ids uuid[] · $2 batch ids uuid[] · $3 now timestamp */
+const joinBatchesText = ({ timestampType }: Facts) => `
+WITH member AS MATERIALIZED (
+  SELECT id, batch_id FROM unnest($1::uuid[], $2::uuid[]) AS member(id, batch_id)
+),
+joined AS (
+  UPDATE good_jobs SET batch_id = member.batch_id, updated_at = $3::${timestampType}
+  FROM member
+  WHERE good_jobs.id = member.id AND good_jobs.batch_id IS DISTINCT FROM member.batch_id
+  RETURNING good_jobs.id
+)
+SELECT id::text FROM joined
+UNION
+SELECT good_jobs.id::text FROM good_jobs JOIN member ON good_jobs.id = member.id WHERE good_jobs.batch_id = member.batch_id`
 
-/** Makes jobs that are already enqueued members. */
-export const addJobsToBatch = (
+/** Makes jobs that have rows members; answers the ids of those whose rows are there. */
+export const joinBatches = async (
   db: Queryable,
-  jobIds: readonly string[],
-  batchId: string,
+  facts: Facts,
+  members: readonly { readonly jobId: string; readonly batchId: string }[],
   now: string,
-): Promise<number> => countOf(db, { text: ADD_JOBS_TO_BATCH, values: [jobIds, batchId, now] })
+): Promise<ReadonlySet<string>> => {
+  if (members.length === 0) return new Set()
+  const rows = await rowsOf<{ id: string }>(db, {
+    text: joinBatchesText(facts),
+    values: [plainArray(members.map(({ jobId }) => jobId)), plainArray(members.map(({ batchId }) => batchId)), now],
+  })
+  return new Set(rows.map(({ id }) => id))
+}

@@ -2,11 +2,12 @@ import pg from 'pg'
 import { ConnectionTimeoutError, isRetryable, SERIALIZATION_FAILURE, sqlState } from '../errors.ts'
 import { backoffMs, sleep } from '../time.ts'
 import { SILENCE_MS, urlConfig } from './connection-url.ts'
+import { callersFacts, readFacts } from './facts.ts'
 import { borrow, dropDead } from './pool.ts'
-import { assertSameTables, isPooled } from './pooler.ts'
+import { assertSameTables } from './pooler.ts'
 import { inTransaction } from './read-committed.ts'
-import { type Capabilities, probeCapabilities } from './schema.ts'
-import { type Queryable, rowsOf } from './types.ts'
+import type { Capabilities } from './schema.ts'
+import type { Queryable } from './types.ts'
 
 /** What the statements must know of this database: optional columns and tables, and the type of its time columns. */
 export interface Facts extends Capabilities {
@@ -95,7 +96,7 @@ export class Database {
 
   /**
    * Optional columns and tables; read once, again after `forgetFacts`. When they cannot be read again the last ones hold: the
-   * statement that is sent next tells what is wrong. Inside a transaction its own connection is asked: the pool may have no other. A
+   * statement that is sent next tells what is wrong. Inside a transaction of ours its connection is asked: the pool may have no other. A
    * session is asked itself: connections of the pool may have died in the outage that it comes from, and whoever waits for them is not to be
    * waited for.
    * @throws SchemaError at the first reading
@@ -115,6 +116,13 @@ export class Database {
       },
     )
     return this.#facts
+  }
+
+  /** The facts for a statement inside a transaction of the caller's. @throws SchemaError at the first reading */
+  async factsFor(transaction: Queryable): Promise<Facts> {
+    if (this.#facts && this.#areFactsRead) return this.#facts
+    const isOwnPool = this.#openPool !== undefined
+    return callersFacts(transaction, { pool: this.pool, isOwnPool, readForAll: () => this.facts() })
   }
 
   /** Migrations run while workers are up, so the facts are read again after a reconnect or an undefined-column error. */
@@ -230,26 +238,6 @@ const reason = (error: unknown): string => {
   if (error instanceof AggregateError) return error.errors.map(reason).join('; ')
   return error instanceof Error ? error.message : String(error)
 }
-
-const readFacts = async (db: Queryable): Promise<Facts> => {
-  const capabilities = await probeCapabilities(db)
-  const rows = await rowsOf<{ data_type: string; pid: number }>(db, {
-    text: SCHEDULED_AT_TYPE,
-    values: [capabilities.schema],
-  })
-  const isZoned = rows[0]?.data_type === 'timestamp with time zone'
-  return {
-    ...capabilities,
-    timestampType: isZoned ? 'timestamptz' : 'timestamp',
-    isPooled: isPooled(db, rows[0]?.pid ?? 0),
-  }
-}
-
-/** $1 schema text. Rails may be configured to create timestamptz columns. */
-const SCHEDULED_AT_TYPE = `
-SELECT data_type, pg_backend_pid() AS pid
-FROM information_schema.columns
-WHERE table_schema = $1 AND table_name = 'good_jobs' AND column_name = 'scheduled_at'`
 
 const poolConfig = (pool: pg.Pool): pg.ClientConfig => {
   const { max: _max, min: _min, idleTimeoutMillis: _idle, ...config } = pool.options as pg.PoolConfig

@@ -2,7 +2,7 @@ import { plainArray, textArray } from './array-text.ts'
 import { type Facts, preparedName } from './database.ts'
 import { startText } from './notify.ts'
 import { sinceStatementBegan } from './row-times.ts'
-import { countOf, type Queryable, rowsOf } from './types.ts'
+import { type Queryable, rowsOf } from './types.ts'
 
 /** A row of good_jobs to insert; every time is ISO text in UTC. */
 export interface NewJobRow {
@@ -73,7 +73,7 @@ notified AS MATERIALIZED (
     ELSE json_build_object('queue_name', queue_name, 'scheduled_at', starts_at) END::text)
   FROM message
 )
-SELECT string_agg(id::text, ',') AS ids, (SELECT count(*) FROM notified)::int AS messages FROM inserted`
+SELECT string_agg(id::text, ',') AS ids, (SELECT count(*) FROM notified)::int AS messages, ${THIS_TRANSACTION} AS transaction FROM inserted`
 }
 
 /**
@@ -85,14 +85,21 @@ const insertJobText = (facts: Facts, isNotified: boolean) => {
   const insert = `
 INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at,
   labels, concurrency_key, cron_key, cron_at, batch_id, batch_callback_id)
-VALUES ($1::uuid, $1, $2, $3, $4, $5, $6, $7::${timestampType}, ${sinceStatementBegan(`$7::${timestampType}`)}, $8, $9, $10, $11, $12, $13)
+VALUES ($1::uuid, $1::uuid, $2::text, $3::text, $4::int, $5::jsonb, $6::${timestampType}, $7::${timestampType},
+  ${sinceStatementBegan(`$7::${timestampType}`)}, $8::text[], $9::text, $10::text, $11::${timestampType}, $12::uuid, $13::uuid)
 ON CONFLICT DO NOTHING
-RETURNING id`
-  return isNotified ? `WITH inserted AS (${insert})\nSELECT pg_notify('good_job', $14) FROM inserted` : insert
+RETURNING ${THIS_TRANSACTION} AS transaction`
+  // Not every client can read a column of type void.
+  return isNotified
+    ? `WITH inserted AS (${insert})\nSELECT transaction, pg_notify('good_job', $14::text)::text AS message FROM inserted`
+    : insert
 }
 
-/** Inserts one job and tells the workers, in half the time that a bulk of one takes; answers whether it was inserted. */
-export const insertJob = async (db: Queryable, facts: Facts, job: NewJobRow): Promise<boolean> => {
+/** Names the transaction of the statement: whoever does not see it end can ask for its end (sql/transaction-ends.ts). */
+const THIS_TRANSACTION = 'pg_current_xact_id()::text'
+
+/** Inserts one job and tells the workers, in half the time that a bulk of one takes; answers the transaction that inserted it, if one did. */
+export const insertJob = async (db: Queryable, facts: Facts, job: NewJobRow): Promise<string | undefined> => {
   const values = [
     job.id,
     job.job_class,
@@ -101,7 +108,7 @@ export const insertJob = async (db: Queryable, facts: Facts, job: NewJobRow): Pr
     job.serialized_params,
     job.scheduled_at,
     job.created_at,
-    job.labels,
+    job.labels && textArray(job.labels),
     job.concurrency_key ?? null,
     job.cron_key ?? null,
     job.cron_at ?? null,
@@ -113,20 +120,28 @@ export const insertJob = async (db: Queryable, facts: Facts, job: NewJobRow): Pr
   }
   const text = insertJobText(facts, job.is_notified)
   const name = preparedName(facts, `insert_job_${facts.timestampType}_${job.is_notified}`)
-  return (await countOf(db, { ...name, text, values })) > 0
+  const [row] = await rowsOf<{ transaction: string }>(db, { ...name, text, values })
+  return row?.transaction
 }
 
-/** Inserts jobs; answers the ids that were inserted. A transaction of the caller's sends the messages at its commit. */
+/** What one bulk inserted. */
+export interface InsertedJobs {
+  readonly ids: ReadonlySet<string>
+  /** The transaction that inserted them; undefined when none was inserted. */
+  readonly transaction: string | undefined
+}
+
+/** Inserts jobs; answers what was inserted. A transaction of the caller's sends the messages at its commit. */
 export const insertJobs = async (
   db: Queryable,
   facts: Facts,
   jobs: readonly NewJobRow[],
   options: { readonly isBulk: boolean },
-): Promise<Set<string>> => {
-  if (jobs.length === 0) return new Set()
+): Promise<InsertedJobs> => {
+  if (jobs.length === 0) return { ids: new Set(), transaction: undefined }
   const texts = (pick: (job: NewJobRow) => string | null | undefined): string =>
     textArray(jobs.map((job) => pick(job) ?? null))
-  const [row] = await rowsOf<{ ids: string | null }>(db, {
+  const [row] = await rowsOf<{ ids: string | null; transaction: string }>(db, {
     ...preparedName(facts, `insert_jobs_${facts.timestampType}`),
     text: insertJobsText(facts),
     values: [
@@ -147,14 +162,15 @@ export const insertJobs = async (
       options.isBulk,
     ],
   })
-  return new Set(row?.ids?.split(','))
+  if (row?.ids == null) return { ids: new Set(), transaction: undefined }
+  return { ids: new Set(row.ids.split(',')), transaction: row.transaction }
 }
 
 /** A start as messages carry it, from the text of a column. */
 const inMilliseconds = (at: string): string => at.replace(/(\.\d{3})\d*Z$/, '$1Z')
 
 /** $1 payloads text[] */
-const SEND_MESSAGES = `SELECT pg_notify('good_job', payload) FROM unnest($1::text[]) AS payload`
+const SEND_MESSAGES = `SELECT pg_notify('good_job', payload)::text AS message FROM unnest($1::text[]) AS payload`
 
 /** Tells the workers of jobs that were inserted without it: one message for each queue and time, as for one bulk. */
 export const announceJobs = async (db: Queryable, jobs: readonly NewJobRow[]): Promise<void> => {
@@ -168,5 +184,5 @@ export const announceJobs = async (db: Queryable, jobs: readonly NewJobRow[]): P
     else groups.set(key, { queue_name, count: 1, scheduled_at: startsAt })
   }
   const payloads = [...groups.values()].map((group) => JSON.stringify(group))
-  if (payloads.length > 0) await rowsOf(db, { text: SEND_MESSAGES, values: [payloads] })
+  if (payloads.length > 0) await rowsOf(db, { text: SEND_MESSAGES, values: [textArray(payloads)] })
 }

@@ -106,7 +106,7 @@ export const removeProcess = async (db: Queryable, processId: string): Promise<v
 }
 
 const deletingProcessesText = (facts: Facts) => `
-SELECT id, state->>'hostname' AS hostname, state->>'pid' AS pid
+SELECT id::text, state->>'hostname' AS hostname, state->>'pid' AS pid
 FROM good_job_processes
 WHERE NOT (${inactive(facts)})
   AND coalesce(state->>'preserve_job_records', 'true') <> 'true'

@@ -1,3 +1,4 @@
+import { GoodJobError } from '../errors.ts'
 import { type Queryable, rowsOf } from './types.ts'
 
 /**
@@ -18,7 +19,9 @@ export const inTransaction = async <T>(client: Queryable, work: () => Promise<T>
   await client.query({ text: BEGIN })
   try {
     const result = await work()
-    await client.query({ text: 'COMMIT' })
+    const { command } = await client.query({ text: 'COMMIT' })
+    // Postgres does not refuse to commit a transaction in which a statement failed: it rolls back and says so by this word.
+    if (command === 'ROLLBACK') throw new GoodJobError('Postgres rolled a transaction back instead of committing it')
     return result
   } catch (error) {
     // The connection may be the reason; the first error is the one to tell.

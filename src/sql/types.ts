@@ -1,5 +1,7 @@
 import type { CustomTypesConfig, QueryResult, QueryResultRow } from 'pg'
 import pg from 'pg'
+import type { Queryable as Transaction } from '../job/queue-adapter.ts'
+import { assertOpenTransaction, assertResult, assertTransaction } from '../job/transaction.ts'
 
 /** A statement with its values; `name` makes the server prepare it once per connection. */
 export interface Statement {
@@ -18,24 +20,30 @@ export interface Queryable {
   }): Promise<QueryResult<R>>
 }
 
+const transactions = new WeakMap<Transaction, Queryable>()
+
 /**
- * A client of the user's own. pg takes a statement as text and values or as one object; its type is only the first. Nothing is
- * prepared on it: it may lead through a pooler that gives the name to somebody else.
+ * The transaction of a caller. Its client is called with text and values, as its type says: it may belong to another library. So nothing is
+ * prepared on it, and values come as its own parsers read them: what is sent here answers text, integers and booleans only.
+ * @throws ConfigurationError for what is no client with an open transaction, as far as that can be known
  */
-export const queryableOf = (client: { query(text: string, values?: unknown[]): Promise<unknown> }): Queryable => {
-  const own = client as unknown as Queryable & { readonly processID?: number | null }
-  const unprepared = {
+export const queryableOf = (transaction: Transaction): Queryable => {
+  assertTransaction('enqueue', transaction)
+  assertOpenTransaction(transaction)
+  const known = transactions.get(transaction)
+  if (known) return known
+  const queryable = {
     // For `isPooled`.
-    processID: own.processID,
-    query: ({ name: _name, ...statement }: Parameters<Queryable['query']>[0]) => own.query(statement),
-  }
-  return unprepared as Queryable
+    processID: (transaction as { readonly processID?: number | null }).processID,
+    query: async ({ text, values = [] }: Parameters<Queryable['query']>[0]) => {
+      const result: unknown = await transaction.query(text, values)
+      assertResult(result)
+      return result
+    },
+  } as unknown as Queryable
+  transactions.set(transaction, queryable)
+  return queryable
 }
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
-
-/** Whether a uuid column may be compared with this text; Postgres refuses any other. */
-export const isUuid = (text: string): boolean => UUID.test(text)
 
 const TIMESTAMP = 1114
 const TIMESTAMPTZ = 1184

@@ -4,7 +4,7 @@ import { laneSettings } from '../../src/claim/lane-session.ts'
 import { parseSelector } from '../../src/claim/queue-string.ts'
 import type { CandidateOptions } from '../../src/sql/claim-candidates.ts'
 import { claim } from '../../src/sql/jobs-claim.ts'
-import { queryableOf } from '../../src/sql/types.ts'
+import type { Queryable } from '../../src/sql/types.ts'
 import { createClock } from '../../src/time.ts'
 import { inTurn } from '../support/clean-up.ts'
 import { ago, openWorld, until } from '../support/harness.ts'
@@ -73,7 +73,7 @@ test.each(Object.entries(SHAPES))(
     for (const name of Object.keys(CHANGES)) await insert(name)
     await rival.query('SELECT pg_advisory_lock($1)', [GATE])
     const now = clock.timestamp()
-    const claiming = claim(queryableOf(lane), await world.adapter.database.facts(), {
+    const claiming = claim(lane as unknown as Queryable, await world.adapter.database.facts(), {
       selector: parseSelector(queues),
       jobClasses: ['EchoJob'],
       sort: 'created_at',

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
-import { EnqueueError, SerializationError } from '../../src/errors.ts'
+import { Batch } from '../../src/batch/batch.ts'
+import { ConfigurationError, EnqueueError, SerializationError } from '../../src/errors.ts'
 import type { Job } from '../../src/job/base.ts'
 import { withEnqueueContext } from '../../src/job/context.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
@@ -218,15 +219,36 @@ test('what only some jobs of a bulk have stays with them, whatever it is', async
   ])
 })
 
-test.each(['not a uuid', `${randomUUID()},${randomUUID()}`])(
-  'an id that is none is refused by the database: %s',
+test.each(['order-mail-1', '', `${randomUUID()},${randomUUID()}`])(
+  'an id that is no UUID is refused before anything is stored, with a way to make one from a name: %s',
   async (id) => {
     const [job, other] = [make(1), make(2)]
     job.jobId = id
-    await expect(world.adapter.enqueueAll([job, other])).rejects.toMatchObject({ code: '22P02' })
+    const refusals = [
+      () => world.adapter.enqueueAll([job, other]),
+      () => world.adapter.enqueue(job),
+      () => performAllLater([job, other]),
+      () => job.enqueue(),
+      () => Batch.enqueue({}, [job, other]),
+      () => Batch.enqueue({}, () => job.enqueue()),
+    ]
+    for (const refusal of refusals) {
+      await expect(refusal()).rejects.toThrow(ConfigurationError)
+      await expect(refusal()).rejects.toThrow(`EchoJob: jobId must be a UUID, got ${JSON.stringify(id)}. `)
+      await expect(refusal()).rejects.toThrow("a UUID of version 5, e.g. v5('order-mail-1', namespace)")
+    }
     expect(await rows()).toEqual([])
   },
 )
+
+test('an id in capital letters is stored as Postgres writes it, and found again', async () => {
+  const job = make()
+  job.jobId = randomUUID().toUpperCase()
+  await performAllLater([job])
+  const [row] = await rows()
+  expect(job).toMatchObject({ successfullyEnqueued: true, jobId: row?.id, providerJobId: row?.id })
+  expect(row?.serialized_params).toMatchObject({ job_id: row?.id })
+})
 
 test('a hundred thousand jobs are inserted in pages, all or none', async () => {
   const jobs = Array.from({ length: 100_000 }, () => make())
@@ -237,8 +259,8 @@ test('a hundred thousand jobs are inserted in pages, all or none', async () => {
   await world.sql('TRUNCATE good_jobs')
   const bad = Array.from({ length: 2_500 }, () => make())
   const last = bad.at(-1)
-  if (last) last.jobId = 'no-uuid'
-  await expect(adapter.enqueueAll(bad)).rejects.toThrow(/no-uuid/)
+  if (last) last.priority = 2 ** 40
+  await expect(adapter.enqueueAll(bad)).rejects.toThrow(/1099511627776/)
   expect(await rows()).toEqual([])
   await adapter.close()
 }, 60_000)

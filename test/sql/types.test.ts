@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { isRetryable, sqlState } from '../../src/errors.ts'
 import { JOB_STATES, jobStateFilterSql, jobStateSql } from '../../src/sql/job-states.ts'
-import { isoText, queryableOf, rowsOf } from '../../src/sql/types.ts'
+import { isoText, type Queryable, rowsOf } from '../../src/sql/types.ts'
 import { ago, openWorld, type Row } from '../support/harness.ts'
 
 const world = await openWorld()
@@ -29,7 +29,7 @@ describe('rows', () => {
     async (zone) => {
       const client = await world.database.connect()
       await client.query(`SET TimeZone TO '${zone}'`)
-      const rows = await rowsOf(queryableOf(client), {
+      const rows = await rowsOf(client as unknown as Queryable, {
         text: `SELECT $1::timestamp AS local, $2::timestamptz AS zoned, '{"n":12345678901234567890}'::jsonb AS json`,
         values: ['2026-01-31T12:00:00.123456Z', '2026-01-31T12:00:00.123456Z'],
       })

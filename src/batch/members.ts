@@ -1,0 +1,164 @@
+import type { Adapter } from '../enqueue/adapter.ts'
+import { insertPages, markInserted } from '../enqueue/insert-pages.ts'
+import { jobRow } from '../enqueue/job-row.ts'
+import { ConfigurationError, RecordMissingError } from '../errors.ts'
+import type { Job } from '../job/base.ts'
+import { currentJob, withEnqueueContext } from '../job/context.ts'
+import { EnqueueBuffer } from '../job/enqueue-buffer.ts'
+import { assertEnqueueable, jobsOf } from '../job/enqueueable.ts'
+import type { Queryable as Transaction } from '../job/queue-adapter.ts'
+import { STATE } from '../job/state.ts'
+import { joinBatches } from '../sql/batches.ts'
+import type { Facts } from '../sql/database.ts'
+import { findTransactionEnds } from '../sql/transaction-ends.ts'
+import type { Queryable } from '../sql/types.ts'
+import type { Batch, BatchJobs } from './batch.ts'
+
+/** The jobs that a batch is given. */
+export interface Members {
+  readonly batch: Batch
+  readonly jobs: readonly Job[]
+}
+
+/** Those of a block, whose events and marks wait for the end of the transaction. */
+export interface CollectedMembers extends Members {
+  /** To be called when they are stored, or with the error that kept them from it. */
+  settle(error?: unknown): void
+}
+
+const NOTHING_TO_SETTLE = (): void => undefined
+
+/** Runs the block, if it is one. Nothing is inserted yet: a block that throws leaves nothing behind. */
+export const collectMembers = async (
+  batch: Batch,
+  jobs: BatchJobs | undefined,
+  { where, transaction }: { readonly where: string; readonly transaction: Transaction | undefined },
+): Promise<CollectedMembers> => {
+  if (typeof jobs === 'function' && !isClass(jobs)) return capture(batch, jobs, transaction)
+  const given = jobsOf(where, jobs === undefined ? [] : [jobs])
+  return { batch, jobs: givenMembers(given, transaction), settle: NOTHING_TO_SETTLE }
+}
+
+/** A class in place of a job would be called as a block. */
+const isClass = (jobs: object): boolean => /^class\b/.test(Function.prototype.toString.call(jobs))
+
+/** The jobs of a list, each once. Throws ConfigurationError for one that belongs to another transaction. */
+export const givenMembers = (jobs: readonly Job[], transaction: Transaction | undefined): Job[] => {
+  for (const job of jobs) {
+    assertEnqueueable(job)
+    const own = job[STATE].transaction
+    if (own === undefined || own === transaction) continue
+    throw new ConfigurationError(
+      `${job.jobClass}: a member is stored with its batch; give the transaction to the batch instead of the job`,
+    )
+  }
+  return [...new Set(jobs)]
+}
+
+const capture = async (
+  batch: Batch,
+  block: (batch: Batch) => unknown,
+  transaction: Transaction | undefined,
+): Promise<CollectedMembers> => {
+  const buffer = new EnqueueBuffer(transaction)
+  const context: { batchId: string; buffer: EnqueueBuffer | undefined } = { batchId: batch.id, buffer }
+  try {
+    await withEnqueueContext(context, async () => block(batch))
+  } catch (error) {
+    buffer.settle(error)
+    throw error
+  } finally {
+    // Nobody empties the buffer any more: what the block left running enqueues by itself, into the batch.
+    context.buffer = undefined
+  }
+  return { batch, jobs: buffer.jobs, settle: (error) => buffer.settle(error) }
+}
+
+/** What was stored; in memory nothing has changed yet. */
+export interface StoredMembers {
+  readonly insertedIds: ReadonlySet<string>
+  /** To be called when the transaction was committed, or is the caller's. */
+  mark(): void
+}
+
+/**
+ * Stores jobs as members: new ones are inserted, those that have a row already, the running one included, join by it. Whether a job is
+ * new the rows decide: what the job says of itself may stem from a transaction that was rolled back.
+ * @throws RecordMissingError when the row of an enqueued job is gone
+ */
+export const storeMembers = async (
+  db: Queryable,
+  facts: Facts,
+  adapter: Adapter,
+  members: readonly Members[],
+  { isCallers }: { readonly isCallers: boolean },
+): Promise<StoredMembers> => {
+  const batchIds = batchIdsByJob(members)
+  const jobs = [...batchIds.keys()]
+  const fresh = await freshOf(db, jobs)
+  const inserted = await insertPages(db, facts, memberRows(adapter, members, fresh))
+  const others = jobs.filter((job) => !inserted.ids.has(job.jobId))
+  const joining = others.map((job) => ({ jobId: job.jobId, batchId: batchIds.get(job) ?? '' }))
+  const joined = await joinBatches(db, facts, joining, adapter.clock.timestamp())
+  const missing = others.find((job) => !joined.has(job.jobId))
+  if (missing) {
+    throw new RecordMissingError(
+      `${missing.jobClass} ${missing.jobId} cannot join batch ${batchIds.get(missing)}: its row is gone; enqueue it again first, or leave it out`,
+    )
+  }
+  const transaction = isCallers ? inserted.transaction : undefined
+  return {
+    insertedIds: inserted.ids,
+    mark: () => {
+      for (const job of fresh) markInserted(job, inserted.ids.has(job.jobId) ? transaction : undefined)
+    },
+  }
+}
+
+/** The batch of each job. Throws ConfigurationError for a job that is given to two. */
+const batchIdsByJob = (members: readonly Members[]): Map<Job, string> => {
+  const batchIds = new Map<Job, string>()
+  for (const { batch, jobs } of members) {
+    for (const job of jobs) {
+      const other = batchIds.get(job)
+      if (other !== undefined && other !== batch.id) {
+        throw new ConfigurationError(
+          `${job.jobClass} ${job.jobId} is given to two batches, ${other} and ${batch.id}: a job is a member of one`,
+        )
+      }
+      batchIds.set(job, batch.id)
+    }
+  }
+  return batchIds
+}
+
+/** The jobs that may be without a row: never enqueued, or in a transaction of the caller's that did not end in a commit. */
+const freshOf = async (db: Queryable, jobs: readonly Job[]): Promise<ReadonlySet<Job>> => {
+  const running = currentJob()
+  const unknown = new Set(jobs.flatMap((job) => job[STATE].insertedIn ?? []))
+  const ends = await findTransactionEnds(db, [...unknown])
+  const fresh = jobs.filter((job) => {
+    const { insertedIn } = job[STATE]
+    if (insertedIn === undefined) return job.providerJobId === null && job !== running
+    const end = ends.get(insertedIn)
+    if (end === 'in progress') {
+      throw new ConfigurationError(
+        `${job.jobClass} ${job.jobId} was enqueued in a transaction that is still open: pass that transaction, or commit it first`,
+      )
+    }
+    if (end === 'aborted') Object.assign(job, { providerJobId: null, successfullyEnqueued: false })
+    return end !== 'committed'
+  })
+  return new Set(fresh)
+}
+
+const memberRows = (adapter: Adapter, members: readonly Members[], fresh: ReadonlySet<Job>) => {
+  const { railsVersion, enableListenNotify } = adapter.configuration
+  const { clock } = adapter
+  const options = { clock, bulkAt: clock.timestamp(), railsVersion, enableListenNotify }
+  return members.flatMap(({ batch, jobs }) =>
+    withEnqueueContext({ batchId: batch.id }, () =>
+      jobs.filter((job) => fresh.has(job)).map((job) => jobRow(job, options)),
+    ),
+  )
+}

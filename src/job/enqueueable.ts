@@ -1,0 +1,46 @@
+import { ConfigurationError } from '../errors.ts'
+import { isUuid } from '../uuid.ts'
+import type { Job } from './base.ts'
+import { isJobClass } from './job-class.ts'
+import { STATE } from './state.ts'
+
+/**
+ * Throws ConfigurationError for a job that must not be stored: its class has a name or options that cannot be meant, or its id is none that
+ * Postgres takes.
+ */
+export const assertEnqueueable = (job: Job): void => {
+  // Asked here, so that the message comes before the callbacks and the transaction.
+  const { jobClass, jobId } = job
+  if (!isUuid(jobId)) {
+    throw new ConfigurationError(
+      `${jobClass}: jobId must be a UUID, got ${JSON.stringify(jobId)}. For one that is always the same for a name, take a UUID of ` +
+        "version 5, e.g. v5('order-mail-1', namespace) of the npm package uuid, with a namespace UUID of your own",
+    )
+  }
+  // As the server writes it: the row is found by this text again.
+  job.jobId = jobId.toLowerCase()
+}
+
+/** The jobs of a list, which may hold lists. Throws ConfigurationError that names what is none, and where it was. */
+export const jobsOf = (where: string, given: readonly unknown[]): Job[] =>
+  given.flat().map((value, index) => {
+    if (isJob(value)) return value
+    throw new ConfigurationError(
+      `${where} takes jobs, such as new WelcomeJob(7); number ${index + 1} is ${kindOf(value)}`,
+    )
+  })
+
+export const isJob = (value: unknown): value is Job => typeof value === 'object' && value !== null && STATE in value
+
+/** A value as a message names it. */
+export const kindOf = (value: unknown): string => {
+  if (value === null || value === undefined || typeof value === 'boolean') return String(value)
+  if (Array.isArray(value)) return 'an array'
+  if (value instanceof Promise) return 'a promise: await it first'
+  if (isJobClass(value)) return `the class ${value.name}: make a job by new ${value.name}(…)`
+  if (typeof value !== 'object') return `a ${typeof value}`
+  const name: unknown = value.constructor?.name
+  if (typeof name === 'string' && name !== 'Object' && name !== '') return `a ${name}`
+  const keys = Object.keys(value)
+  return keys.length === 0 ? 'an object without keys' : `an object with ${keys.slice(0, 3).join(', ')}`
+}

@@ -1,0 +1,289 @@
+import type { Client } from 'pg'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { Batch } from '../../src/batch/batch.ts'
+import { RecordMissingError } from '../../src/errors.ts'
+import { type EventName, events } from '../../src/events.ts'
+import type { Job } from '../../src/job/base.ts'
+import { performAllLater } from '../../src/job/enqueuing.ts'
+import { Adapter } from '../../src/maintenance/adapter.ts'
+import { FaultyNetwork } from '../support/faults.ts'
+import { jobClass, openWorld, record } from '../support/harness.ts'
+
+const world = await openWorld()
+afterAll(() => world.close())
+beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_batches'))
+
+const MemberJob = jobClass('MemberJob', () => {})
+const make = (): Job => new (MemberJob as unknown as new () => Job)()
+const members = (batch: Batch) =>
+  world.sql<{ id: string }>('SELECT id FROM good_jobs WHERE batch_id = $1 ORDER BY created_at, id', [batch.id])
+const callbacks = () => world.sql('SELECT id FROM good_jobs WHERE batch_callback_id IS NOT NULL')
+
+/** Runs `body` in a transaction of the caller's, which ends as told. */
+const inTransaction = async (end: 'COMMIT' | 'ROLLBACK', body: (client: Client) => Promise<unknown>): Promise<void> => {
+  const client = await world.database.connect()
+  await client.query('BEGIN')
+  await body(client)
+  await client.query(end)
+  await client.end()
+}
+
+/** The names of the events of `body` that tell of jobs and batches. */
+const toldDuring = async (body: () => Promise<unknown>): Promise<unknown[]> => {
+  const names: EventName[] = [
+    'enqueue',
+    'enqueue_at',
+    'enqueue_all',
+    'batch_callback_enqueued',
+    'batch_completed',
+    'batch_discarded',
+    'batch_recovered',
+    'batch_unproven',
+  ]
+  const told: unknown[] = []
+  const listeners = names.map((name) => {
+    const listener = ({ isInTransaction, error }: { isInTransaction?: true; error?: unknown }) =>
+      void told.push([name, ...(isInTransaction ? ['in a transaction'] : []), ...(error ? ['failed'] : [])].join(', '))
+    events.on(name, listener as never)
+    return () => events.off(name, listener as never)
+  })
+  await body()
+  for (const stop of listeners) stop()
+  return told
+}
+
+describe("after a rollback of the caller's transaction", () => {
+  test('a job that was added is added again, with its batch', async () => {
+    const batch = new Batch({ description: 'again' })
+    const job = make()
+    await inTransaction('ROLLBACK', (client) => batch.add(job, { transaction: client }))
+    expect(batch).toMatchObject({ isPersisted: false, createdAt: null })
+    expect(await batch.add(job)).toEqual([job])
+    expect(await members(batch)).toEqual([{ id: job.jobId }])
+    expect((await Batch.find(batch.id)).description).toBe('again')
+    expect((await world.job(job.jobId)).serialized_params).toMatchObject({ provider_job_id: null })
+  })
+
+  test.each([
+    ['performLater', (job: Job, client: Client) => job.enqueue({ transaction: client })],
+    ['performAllLater', (job: Job, client: Client) => performAllLater([job], { transaction: client })],
+    ['Batch.enqueue', (job: Job, client: Client) => Batch.enqueue({ transaction: client }, job)],
+    ['Batch.enqueueAll', (job: Job, client: Client) => Batch.enqueueAll([[{}, job]], { transaction: client })],
+  ])('a job of %s is enqueued by each way, also as a member', async (_name, enqueue) => {
+    for (const again of [
+      (job: Job) => job.enqueue(),
+      (job: Job) => performAllLater([job]),
+      (job: Job) => Batch.enqueue({}, job),
+      (job: Job) => Batch.enqueueAll([[{}, job]]),
+    ]) {
+      const job = make()
+      await inTransaction('ROLLBACK', (client) => enqueue(job, client))
+      expect(await world.sql('SELECT id FROM good_jobs')).toEqual([])
+      await again(job)
+      expect(job).toMatchObject({ successfullyEnqueued: true, providerJobId: job.jobId })
+      expect(await world.sql('SELECT id FROM good_jobs')).toEqual([{ id: job.jobId }])
+      await world.sql('TRUNCATE good_jobs')
+    }
+  })
+
+  test('a batch that has a row keeps what it knows of it, and what it was given', async () => {
+    const batch = await new Batch({ description: 'old' }).save()
+    batch.description = 'new'
+    await inTransaction('ROLLBACK', (client) => batch.enqueue([], { transaction: client }))
+    expect(batch).toMatchObject({ description: 'new', isEnqueued: false, isFinished: false })
+    await batch.enqueue(make())
+    expect(await Batch.find(batch.id)).toMatchObject({ description: 'new', isEnqueued: true, isFinished: false })
+  })
+
+  test('a transaction that was given to a job is not used again', async () => {
+    const client = await world.database.connect()
+    await client.query('BEGIN')
+    const job = make().set({ transaction: client })
+    await job.enqueue()
+    await client.query('ROLLBACK')
+    expect(await job.enqueue()).toBe(job)
+    expect(await world.sql('SELECT id FROM good_jobs')).toHaveLength(1)
+    await client.end()
+  })
+})
+
+describe("after a commit of the caller's transaction", () => {
+  test('job and batch are used on: the job joins, the batch is saved over its row', async () => {
+    const batch = new Batch({ description: 'first' })
+    const job = make()
+    await inTransaction('COMMIT', async (client) => {
+      await job.enqueue({ transaction: client })
+      await batch.enqueue([], { transaction: client })
+    })
+    batch.description = 'second'
+    await batch.enqueue(job)
+    expect(await members(batch)).toEqual([{ id: job.jobId }])
+    expect(await Batch.find(batch.id)).toMatchObject({ description: 'second', finishedAt: null })
+  })
+
+  test('a batch of which nothing is known in memory keeps its times when members are added', async () => {
+    const batch = new Batch()
+    await inTransaction('COMMIT', (client) => batch.enqueue(make(), { transaction: client }))
+    await world.sql('UPDATE good_job_batches SET discarded_at = created_at')
+    await batch.add(make())
+    expect(batch).toMatchObject({ isEnqueued: true, isDiscarded: true })
+    expect(await members(batch)).toHaveLength(2)
+  })
+
+  test('a job that has run since and whose row was deleted is not run a second time', async () => {
+    const job = make()
+    await inTransaction('COMMIT', (client) => job.enqueue({ transaction: client }))
+    await world.sql('DELETE FROM good_jobs')
+    await expect(Batch.enqueue({ description: 'late' }, job)).rejects.toThrow(RecordMissingError)
+    expect(await world.sql('SELECT id FROM good_jobs')).toEqual([])
+    expect(await world.sql('SELECT id FROM good_job_batches')).toEqual([])
+  })
+})
+
+test('inside one transaction of the caller jobs and batches are used on, also after a rollback to a savepoint', async () => {
+  const [job, other, batch] = [make(), make(), new Batch()]
+  await inTransaction('COMMIT', async (client) => {
+    await client.query('SAVEPOINT before')
+    await job.enqueue({ transaction: client })
+    await batch.enqueue([], { transaction: client })
+    await client.query('ROLLBACK TO SAVEPOINT before')
+    await other.enqueue({ transaction: client })
+    await batch.enqueue([job, other], { transaction: client })
+    await batch.add(make(), { transaction: client })
+  })
+  expect(await members(batch)).toHaveLength(3)
+  expect(await callbacks()).toEqual([])
+})
+
+test('a job of a transaction that is still open cannot join a batch outside of it, which would wait for its end', async () => {
+  const job = make()
+  await inTransaction('COMMIT', async (client) => {
+    await job.enqueue({ transaction: client })
+    await expect(Batch.enqueue({}, job)).rejects.toThrow(
+      `MemberJob ${job.jobId} was enqueued in a transaction that is still open: pass that transaction, or commit it first`,
+    )
+  })
+  const batch = await Batch.enqueue({}, job)
+  expect(await members(batch)).toEqual([{ id: job.jobId }])
+})
+
+describe('when our own COMMIT fails', () => {
+  const refuseCommits = async () => {
+    await world.sql(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN RAISE EXCEPTION 'refused at the commit' USING ERRCODE = '23514'; END $$`)
+    await world.sql(`CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON good_jobs DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW EXECUTE FUNCTION refuse()`)
+    return () => world.sql('DROP FUNCTION refuse CASCADE')
+  }
+
+  test.each([
+    ['batch.add', (batch: Batch, jobs: Job[]) => batch.add(jobs)],
+    ['batch.enqueue', (batch: Batch, jobs: Job[]) => batch.enqueue(jobs)],
+    ['batch.enqueue with a block', (batch: Batch, jobs: Job[]) => batch.enqueue(() => performAllLater(jobs))],
+    [
+      'batch.enqueue with a block of single jobs',
+      (batch: Batch, jobs: Job[]) => batch.enqueue(() => Promise.all(jobs.map((job) => job.enqueue()))),
+    ],
+    ['Batch.enqueueAll', (batch: Batch, jobs: Job[]) => Batch.enqueueAll([[batch, jobs]])],
+  ])('%s leaves jobs and batch as they were, tells no success, and can be called again', async (_name, enqueue) => {
+    const [batch, jobs] = [new Batch({ properties: { order: 7 } }), [make(), make()]]
+    const allowCommits = await refuseCommits()
+    const told = await toldDuring(async () => {
+      await expect(enqueue(batch, jobs)).rejects.toThrow('refused at the commit')
+    })
+    expect(told.filter((name) => !String(name).endsWith('failed') && name !== 'enqueue_all')).toEqual([])
+    expect(batch).toMatchObject({ isPersisted: false, enqueuedAt: null, properties: { order: 7 } })
+    for (const job of jobs) expect(job).toMatchObject({ successfullyEnqueued: false, providerJobId: null })
+    await allowCommits()
+    await enqueue(batch, jobs)
+    expect(await members(batch)).toHaveLength(2)
+    expect(batch).toMatchObject({ isPersisted: true, properties: { order: 7 } })
+    for (const job of jobs) expect(job).toMatchObject({ successfullyEnqueued: true, providerJobId: job.jobId })
+  })
+
+  test('a bulk of several pages leaves its jobs as they were', async () => {
+    const jobs = Array.from({ length: 1_001 }, make)
+    const allowCommits = await refuseCommits()
+    const all = record('enqueue_all')
+    await expect(performAllLater(jobs)).rejects.toThrow('refused at the commit')
+    expect(jobs.some((job) => job.successfullyEnqueued || job.providerJobId !== null)).toBe(false)
+    await allowCommits()
+    await performAllLater(jobs)
+    expect(all.seen.map(({ enqueuedCount }) => enqueuedCount)).toEqual([0, 1_001])
+    all.stop()
+  })
+
+  test.each([
+    ['a batch', (job: Job, batch: Batch) => batch.enqueue(job)],
+    ['a batch of many', (job: Job, batch: Batch) => Batch.enqueueAll([[batch, job]])],
+  ])('its answer is lost on the way: %s is not claimed, and the next call finds its rows', async (_name, enqueue) => {
+    await using network = await FaultyNetwork.start(world.url)
+    const adapter = new Adapter({ databaseUrl: network.url })
+    const [job, batch] = [make(), new Batch({}, adapter)]
+    const lost = network.loseAnswer('good-job-node', /COMMIT\0/)
+    await expect(enqueue(job, batch)).rejects.toThrow(/terminated/)
+    await lost
+    expect([batch.isPersisted, job.successfullyEnqueued, job.providerJobId]).toEqual([false, false, null])
+    expect(await members(batch)).toEqual([{ id: job.jobId }])
+    await enqueue(job, batch)
+    expect([batch.isPersisted, job.successfullyEnqueued, job.providerJobId]).toEqual([true, true, job.jobId])
+    expect(await members(batch)).toEqual([{ id: job.jobId }])
+    await adapter.close()
+  })
+})
+
+describe('what is told', () => {
+  test("of a batch in the caller's transaction: its jobs, as in a transaction, and nothing of the batch", async () => {
+    const enqueue = (client: Client) =>
+      Batch.enqueue({ onSuccess: MemberJob, transaction: client }, async () => {
+        await make().enqueue()
+        await make().enqueue({ wait: 60 })
+        await performAllLater([make()])
+      })
+    const told = await toldDuring(() =>
+      inTransaction('ROLLBACK', async (client) => {
+        await enqueue(client)
+        await Batch.enqueue({ onSuccess: MemberJob, transaction: client })
+        await make().enqueue({ transaction: client })
+        await performAllLater([make()], { transaction: client })
+      }),
+    )
+    expect(told).toEqual([
+      'enqueue, in a transaction',
+      'enqueue_at, in a transaction',
+      'enqueue_all, in a transaction',
+      'enqueue, in a transaction',
+      'enqueue_all, in a transaction',
+    ])
+  })
+
+  test('of a batch of our own transaction: everything, when it is committed', async () => {
+    const batch = new Batch({ onSuccess: MemberJob })
+    let isStored = false
+    const stop = events
+      .once('enqueue', () => true)
+      .then(async () => {
+        isStored = batch.isPersisted
+      })
+    const told = await toldDuring(async () => {
+      await batch.enqueue(() => make().enqueue())
+      await Batch.enqueue({ onSuccess: MemberJob })
+    })
+    await stop
+    expect(isStored).toBe(true)
+    expect(told).toEqual(['enqueue', 'batch_completed', 'batch_callback_enqueued'])
+  })
+
+  test('of jobs of a block that throws: that they failed', async () => {
+    const jobs = [make(), make()]
+    const told = await toldDuring(async () => {
+      const failing = Batch.enqueue({}, async () => {
+        for (const job of jobs) await job.enqueue()
+        throw new Error('in the block')
+      })
+      await expect(failing).rejects.toThrow('in the block')
+    })
+    expect(told).toEqual(['enqueue, failed', 'enqueue, failed'])
+    expect(jobs.map(({ successfullyEnqueued }) => successfullyEnqueued)).toEqual([false, false])
+  })
+})
