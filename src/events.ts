@@ -68,6 +68,8 @@ export interface EventMap {
   notifier_listen: ProcessEvent
   notifier_unlisten: ProcessEvent
   notifier_notified: ProcessEvent & { readonly payload: string }
+  /** Jobs are found by polls until it listens; try `attempt` follows after a pause. */
+  notifier_listen_failed: ProcessEvent & { readonly error: unknown; readonly attempt: number }
   notifier_notify_error: ProcessEvent & { readonly error: unknown }
   /** The session that holds advisory locks is gone; it is being opened again. */
   lane_lost: ProcessEvent & { readonly heldLocks: number; readonly error: Error | undefined }

@@ -19,8 +19,8 @@ export const runUntilEnd = async (capsule: Capsule, logger: Logger, onReady: () 
   try {
     await capsule.start()
   } catch (error) {
-    // A signal ended the start; nothing had begun.
-    if (end.code !== undefined) return end.code
+    // A signal ended the start; nothing had begun, but what was written has to be taken back.
+    if (end.code !== undefined) return end.wait()
     throw error
   }
   if (end.code === undefined) {

@@ -50,6 +50,7 @@ const LINES: Lines = {
   notifier_listen: ['info', 'Listening for notifications'],
   notifier_unlisten: ['info', 'Stopped listening for notifications'],
   notifier_notified: ['debug', 'Received a notification'],
+  notifier_listen_failed: ['warn', 'Does not listen for notifications, trying again'],
   notifier_notify_error: ['error', 'Trouble with notifications'],
   lane_lost: ['error', 'Lost the connection that holds the locks of jobs'],
   lane_restored: ({ lostLocks }) => [lostLocks > 0 ? 'warn' : 'info', 'Restored the locks of jobs'],

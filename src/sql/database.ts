@@ -1,9 +1,8 @@
-import pg from 'pg'
-import { ConnectionTimeoutError, isRetryable, SERIALIZATION_FAILURE, sqlState } from '../errors.ts'
-import { backoffMs, sleep } from '../time.ts'
+import type pg from 'pg'
+import { isRetryable, SERIALIZATION_FAILURE, sqlState } from '../errors.ts'
 import { SILENCE_MS, urlConfig } from './connection-url.ts'
 import { callersFacts, readFacts } from './facts.ts'
-import { borrow, dropDead } from './pool.ts'
+import { borrow, dropDead, OwnPool } from './pool.ts'
 import { assertSameTables } from './pooler.ts'
 import { inTransaction } from './read-committed.ts'
 import type { Capabilities } from './schema.ts'
@@ -37,20 +36,10 @@ export interface DatabaseOptions {
   readonly applicationName?: string
 }
 
-export interface ReachOptions {
-  readonly timeoutMs: number
-  /** On the clock of `performance.now`. @default `timeoutMs` from now */
-  readonly deadline?: number
-  readonly onRetry: (error: unknown, attempt: number) => void
-  readonly signal?: AbortSignal
-  /** @default a statement on the pool */
-  readonly ask?: () => Promise<unknown>
-}
-
 /** The part of Postgres that this process uses: a pool, the facts about the schema, transactions. */
 export class Database {
   #pool: pg.Pool
-  readonly #openPool: (() => pg.Pool) | undefined
+  #own: OwnPool | undefined
   readonly #clientConfig: pg.ClientConfig
   readonly #directConfig: pg.ClientConfig | undefined
   #facts: Promise<Facts> | undefined
@@ -70,9 +59,9 @@ export class Database {
       idleTimeoutMillis: options.poolIdleMs ?? 10_000,
       allowExitOnIdle: true,
     }
-    this.#openPool = options.pool ? undefined : () => openPool(own)
-    this.#pool = options.pool ?? openPool(own)
-    options.pool?.on('error', ignoreIdleError)
+    if (options.pool === undefined) this.#own = new OwnPool(own)
+    this.#pool = options.pool ?? (this.#own as OwnPool).pool
+    this.#pool.on('error', ignoreIdleError)
   }
 
   get pool(): pg.Pool {
@@ -89,9 +78,9 @@ export class Database {
     return { ...(this.#directConfig ?? this.#clientConfig), application_name: applicationName }
   }
 
-  /** @throws ConfigurationError when the direct URL leads to other tables. */
-  async assertOneDatabase(): Promise<void> {
-    if (this.#directConfig) await assertSameTables((work) => this.transaction(work), this.#directConfig)
+  /** What is asked is dropped when `signal` fires. @throws ConfigurationError when the direct URL leads to other tables. */
+  async assertOneDatabase(signal: AbortSignal): Promise<void> {
+    if (this.#directConfig) await assertSameTables((work) => this.transaction(work), this.#directConfig, signal)
   }
 
   /**
@@ -121,7 +110,7 @@ export class Database {
   /** The facts for a statement inside a transaction of the caller's. @throws SchemaError at the first reading */
   async factsFor(transaction: Queryable): Promise<Facts> {
     if (this.#facts && this.#areFactsRead) return this.#facts
-    const isOwnPool = this.#openPool !== undefined
+    const isOwnPool = this.#own !== undefined
     return callersFacts(transaction, { pool: this.pool, isOwnPool, readForAll: () => this.facts() })
   }
 
@@ -179,65 +168,24 @@ export class Database {
     }
   }
 
-  /**
-   * Waits until Postgres answers what is asked of it, trying again with backoff.
-   * @throws ConnectionTimeoutError after `timeoutMs`; the last error when `signal` aborts; any error that another try cannot mend.
-   */
-  async waitUntilReachable({
-    timeoutMs,
-    deadline = performance.now() + timeoutMs,
-    onRetry,
-    signal,
-    ask = () => Promise.race([this.pool.query('SELECT 1'), untilAborted(signal)]),
-  }: ReachOptions): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await ask()
-        return
-      } catch (error) {
-        if (!isRetryable(error) || signal?.aborted) throw error
-        if (performance.now() >= deadline) {
-          throw new ConnectionTimeoutError(
-            `Postgres did not answer within ${timeoutMs / 1000} s: ${reason(error)}. Start it, or check DATABASE_URL.`,
-            { cause: error },
-          )
-        }
-        onRetry(error, attempt)
-        await sleep(Math.min(backoffMs(attempt), Math.max(0, deadline - performance.now())), signal)
-      }
-    }
-  }
-
-  /** Ends the pool, unless it belongs to the caller. */
-  async close(): Promise<void> {
-    if (this.#openPool && !this.#pool.ended) await this.#pool.end()
-    if (!this.#openPool) this.#pool.off('error', ignoreIdleError)
+  /** Ends the pool, unless it belongs to the caller. Connections that are at something after `graceMs` are dropped. */
+  async close(graceMs = Number.POSITIVE_INFINITY): Promise<void> {
+    // A reading that nobody answered is not waited for by the next start.
+    this.forgetFacts()
+    if (this.#own) await this.#own.end(graceMs)
+    else this.#pool.off('error', ignoreIdleError)
   }
 
   /** Makes a new pool after `close()`. */
   reopen(): void {
-    if (this.#openPool && this.#pool.ended) this.#pool = this.#openPool()
+    if (!this.#own?.isEnding) return
+    this.#own = this.#own.again()
+    this.#pool = this.#own.pool
   }
-}
-
-const openPool = (config: pg.PoolConfig): pg.Pool => {
-  const pool = new pg.Pool(config)
-  pool.on('error', ignoreIdleError)
-  return pool
 }
 
 /** An idle connection that the server closes is replaced by the next query; without a listener Node would exit. */
 const ignoreIdleError = (): void => undefined
-
-const untilAborted = (signal: AbortSignal | undefined): Promise<never> =>
-  new Promise((_resolve, reject) => {
-    signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
-
-const reason = (error: unknown): string => {
-  if (error instanceof AggregateError) return error.errors.map(reason).join('; ')
-  return error instanceof Error ? error.message : String(error)
-}
 
 const poolConfig = (pool: pg.Pool): pg.ClientConfig => {
   const { max: _max, min: _min, idleTimeoutMillis: _idle, ...config } = pool.options as pg.PoolConfig

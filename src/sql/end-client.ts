@@ -1,6 +1,14 @@
 import type pg from 'pg'
 import { sleep } from '../time.ts'
 
+/** Drops the connection, whatever it is at, as soon as `signal` fires; the answer of this function ends that. */
+export const dropOnAbort = (client: pg.Client, signal: AbortSignal | undefined): (() => void) => {
+  const drop = () => void client.connection.stream.destroy()
+  if (signal?.aborted) drop()
+  signal?.addEventListener('abort', drop, { once: true })
+  return () => signal?.removeEventListener('abort', drop)
+}
+
 /** A server that is there answers the goodbye at once. */
 const GOODBYE_MS = 2_000
 

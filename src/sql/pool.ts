@@ -1,4 +1,5 @@
-import type pg from 'pg'
+import pg from 'pg'
+import { endsWithin } from '../time.ts'
 
 /**
  * A connection of the pool, which listens to idle ones only: without a listener Node would exit. It listens from the moment it is lent,
@@ -33,5 +34,46 @@ const proveOne = async (pool: pg.Pool): Promise<void> => {
     client.release(broken)
   } catch {
     // Whoever asks the pool next is told.
+  }
+}
+
+/** How long dropped connections take to be gone. */
+const DROP_MS = 500
+
+/** A pool that can be ended also while nobody answers on its connections. */
+export class OwnPool {
+  readonly pool: pg.Pool
+  readonly #config: pg.PoolConfig
+  readonly #clients = new Set<pg.Client>()
+
+  constructor(config: pg.PoolConfig) {
+    this.#config = config
+    const clients = this.#clients
+    class OwnClient extends pg.Client {
+      constructor(options?: pg.ClientConfig) {
+        super(options)
+        clients.add(this)
+        this.once('end', () => clients.delete(this))
+      }
+    }
+    this.pool = new pg.Pool({ ...config, Client: OwnClient } as pg.PoolConfig)
+  }
+
+  get isEnding(): boolean {
+    return this.pool.ending
+  }
+
+  /** A new pool, after the end of this one. */
+  again(): OwnPool {
+    return new OwnPool(this.#config)
+  }
+
+  /** Waits for what is under way, and after `graceMs` drops it. */
+  async end(graceMs: number): Promise<void> {
+    if (this.isEnding) return
+    const ended = this.pool.end()
+    if (await endsWithin(ended, graceMs)) return
+    for (const client of this.#clients) client.connection.stream.destroy()
+    await endsWithin(ended, DROP_MS)
   }
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { ConfigurationError, SessionRequiredError, sqlState } from '../errors.ts'
-import { endClient } from './end-client.ts'
+import { dropOnAbort, endClient } from './end-client.ts'
 import { BEGIN } from './read-committed.ts'
 import type { Queryable } from './types.ts'
 
@@ -40,19 +40,49 @@ const PROTOCOL_VIOLATION = '08P01'
  * Makes sure that the statements of this connection, also those outside of transactions, are answered by one server process that
  * answers nobody else. A pooler that keeps sessions passes. @throws SessionRequiredError
  */
-export const assertOwnBackend = async (client: pg.Client, { pid }: Backend, config: pg.ClientConfig): Promise<void> => {
+export const assertOwnBackend = async (
+  client: pg.Client,
+  { pid }: Backend,
+  config: pg.ClientConfig,
+  signal?: AbortSignal,
+): Promise<void> => {
   if (!isPooled(client, pid)) return
   // An exhausted pool of sessions would let this wait for ever.
   const other = new pg.Client({ ...config, query_timeout: PROBE_TIMEOUT_MS })
   other.on('error', () => undefined)
+  const isOver = dropOnAbort(other, signal)
   try {
     await other.connect()
     for (let round = 1; round <= ROUNDS; round++) await probe(client, other, pid)
   } catch (error) {
-    if (sqlState(error) !== PROTOCOL_VIOLATION) throw error
+    if (sqlState(error) !== PROTOCOL_VIOLATION || !(await refusesTransactions(config, signal))) throw error
     throw new SessionRequiredError(`${LEADS_THROUGH} that allows no transactions. ${WAY_OUT}`, { cause: error })
   } finally {
+    isOver()
     await endClient(other)
+  }
+}
+
+/**
+ * The same word of PgBouncer stands for a server that it cannot reach: then it answers nothing. One that answers a statement and refuses a
+ * transaction twice keeps no sessions.
+ */
+const refusesTransactions = async (config: pg.ClientConfig, signal: AbortSignal | undefined): Promise<boolean> => {
+  const client = new pg.Client({ ...config, query_timeout: PROBE_TIMEOUT_MS })
+  client.on('error', () => undefined)
+  const isOver = dropOnAbort(client, signal)
+  try {
+    await client.connect()
+    await backendPid(client)
+    return await client.query(BEGIN).then(
+      () => false,
+      (error) => sqlState(error) === PROTOCOL_VIOLATION,
+    )
+  } catch {
+    return false
+  } finally {
+    isOver()
+    await endClient(client)
   }
 }
 
@@ -105,10 +135,12 @@ const LOCK_AND_FIND_TABLES = `SELECT to_regclass('good_jobs')::oid::text AS tabl
 export const assertSameTables = async (
   transaction: (work: (db: Queryable) => Promise<void>) => Promise<void>,
   directConfig: pg.ClientConfig,
+  signal: AbortSignal,
 ): Promise<void> => {
   const key = randomBytes(8).readBigInt64BE().toString()
   const direct = new pg.Client(directConfig)
   direct.on('error', () => undefined)
+  const isOver = dropOnAbort(direct, signal)
   try {
     await direct.connect()
     await transaction(async (db) => {
@@ -118,6 +150,7 @@ export const assertSameTables = async (
       if (!isSame) throw new ConfigurationError(OTHER_DATABASE)
     })
   } finally {
+    isOver()
     await endClient(direct)
   }
 }

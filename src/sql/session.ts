@@ -1,6 +1,6 @@
 import pg, { type QueryResult, type QueryResultRow } from 'pg'
 import { after, backoffMs, sleep } from '../time.ts'
-import { endClient } from './end-client.ts'
+import { dropOnAbort, endClient } from './end-client.ts'
 import { assertOwnBackend, assertSameBackend, type Backend, ownBackend } from './pooler.ts'
 import { PINNED_SETTINGS } from './read-committed.ts'
 import type { Queryable, Statement } from './types.ts'
@@ -27,6 +27,8 @@ export class Session implements Queryable {
   #state: SessionState = 'idle'
   #backend: Backend | undefined
   #end = new AbortController()
+  /** Fires at the close: whatever is being opened is dropped. */
+  readonly #closing = new AbortController()
   #answerTimeoutMs = Number.POSITIVE_INFINITY
 
   constructor(options: SessionOptions) {
@@ -50,10 +52,12 @@ export class Session implements Queryable {
     client.on('error', (error) => this.#lose(client, error))
     client.on('end', () => this.#lose(client, undefined))
     const db: Queryable = { query: (statement) => this.#ask(client, statement) }
+    const { signal } = this.#closing
+    const opened = dropOnAbort(client, signal)
     try {
       await client.connect()
       const backend = await ownBackend(client)
-      await assertOwnBackend(client, backend, config)
+      await assertOwnBackend(client, backend, config, signal)
       this.#answerTimeoutMs = takeAnswerTimeout(client)
       for (const [name, value] of Object.entries({ ...PINNED_SETTINGS, ...this.#options.settings })) {
         // A setting that this server version does not know is left out.
@@ -71,6 +75,8 @@ export class Session implements Queryable {
     } catch (error) {
       void endClient(client)
       throw error
+    } finally {
+      opened()
     }
     // Closed while it was connecting.
     if (this.#isClosed) return endClient(client)
@@ -137,6 +143,7 @@ export class Session implements Queryable {
   async close(): Promise<void> {
     const client = this.#client
     this.#state = 'closed'
+    this.#closing.abort()
     this.#client = undefined
     this.#end.abort()
     this.#endAbandoned()

@@ -11,7 +11,7 @@ import {
   upsertProcess,
   upsertProcessText,
 } from '../sql/processes.ts'
-import { type Clock, every } from '../time.ts'
+import { type Clock, endsWithin, every } from '../time.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { processState } from './process-state.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -39,6 +39,9 @@ const BEATS_PER_CLEANUP = 2
 /** A claim that no attempt knows after this time was lost with its connection. */
 const UNKNOWN_CLAIM_MS = 60_000
 
+/** For a cleanup under way, when the process ends. */
+const CLEANING_MS = 300
+
 /** The process row, its heartbeat, and what other processes left behind. GoodJob: CapsuleTracker and Process. */
 export class CapsuleTracker {
   readonly #options: CapsuleTrackerOptions
@@ -49,6 +52,7 @@ export class CapsuleTracker {
   readonly #silentOwners = new SilentOwners()
   readonly #unserved: UnservedWatch
   #cleaning: Promise<void> = Promise.resolve()
+  #state: 'created' | 'started' | 'stopped' = 'created'
 
   constructor(options: CapsuleTrackerOptions) {
     this.#options = options
@@ -59,14 +63,15 @@ export class CapsuleTracker {
   /** Writes the row before the first claim names it, then keeps it fresh. */
   async start(): Promise<void> {
     const { database, processId } = this.#options
+    this.#state = 'started'
     const facts = await database.facts()
-    await database.statement((db) => upsertProcess(db, facts, { id: processId, state: this.#state() }))
+    await database.statement((db) => upsertProcess(db, facts, { id: processId, state: this.#stateText() }))
     this.#heartbeat = new Heartbeat({
       config: database.clientConfig('GoodJob::Process'),
       statement: upsertProcessText(facts),
       processId,
       intervalMs: HEARTBEAT_MS,
-      state: () => this.#state(),
+      state: () => this.#stateText(),
     })
     this.#stalls.start()
     this.#timer = every(
@@ -83,7 +88,7 @@ export class CapsuleTracker {
 
   /** Where the thread does not run yet or cannot refresh the row, this does: else the others, and the cleanup itself, would take us for dead. */
   #beatAndCleanUp(): void {
-    if (!this.#heartbeat?.isBeating) this.#cleaning = this.#cleaning.then(() => this.#beat())
+    if (!this.#heartbeat?.isBeating) this.#inTurn(() => this.#beat())
     this.#beats += 1
     if (this.#beats % BEATS_PER_CLEANUP === 0) this.cleanUp()
   }
@@ -92,7 +97,7 @@ export class CapsuleTracker {
     const { database, processId } = this.#options
     try {
       const facts = await database.facts()
-      await database.statement((db) => upsertProcess(db, facts, { id: processId, state: this.#state() }))
+      await database.statement((db) => upsertProcess(db, facts, { id: processId, state: this.#stateText() }))
     } catch (error) {
       events.emit('process_heartbeat_failed', {
         processId,
@@ -103,9 +108,15 @@ export class CapsuleTracker {
 
   /** Frees jobs of dead processes and claims that nobody knows, then reports jobs that no worker runs; failures are reported, the next round tries again. */
   cleanUp(): void {
+    this.#inTurn(async () => {
+      await this.#release()
+      await this.#unserved.check()
+    })
+  }
+
+  #inTurn(work: () => Promise<void>): void {
     this.#cleaning = this.#cleaning
-      .then(() => this.#release())
-      .then(() => this.#unserved.check())
+      .then(() => (this.#state === 'stopped' ? undefined : work()))
       .catch((error) => {
         events.emit('worker_error', { processId: this.#options.processId, part: 'process cleanup', error })
       })
@@ -113,10 +124,12 @@ export class CapsuleTracker {
 
   /** Ends the heartbeat and removes the row. */
   async stop(): Promise<void> {
+    if (this.#state === 'created') return
+    this.#state = 'stopped'
     clearInterval(this.#timer)
     this.#stalls.stop()
-    await this.#cleaning
-    await this.#heartbeat?.stop()
+    // A cleanup that waits for somebody's lock must not keep the row from being removed.
+    await Promise.all([endsWithin(this.#cleaning, CLEANING_MS), this.#heartbeat?.stop()])
     const { database, processId } = this.#options
     await database.statement((db) => removeProcess(db, processId))
   }
@@ -145,7 +158,7 @@ export class CapsuleTracker {
     if (jobs > 0) onReleased()
   }
 
-  #state(): string {
+  #stateText(): string {
     const { configuration, schedulers, database, registry } = this.#options
     const { totalCount, idleCount, options } = database.pool
     return processState(configuration, schedulers(), registry.names(), { totalCount, idleCount, max: options.max })

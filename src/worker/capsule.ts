@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Pool } from 'pg'
 import { parseQueueString } from '../claim/queue-string.ts'
 import { type Configuration, type Options, resolveConfiguration } from '../configuration.ts'
+import { Deadline } from '../deadline.ts'
 import { GoodJobError, SchemaError } from '../errors.ts'
 import { events } from '../events.ts'
 import type { JobConstructor } from '../job/base.ts'
@@ -10,13 +11,14 @@ import { JobRegistry } from '../job/registry.ts'
 import { Adapter } from '../maintenance/adapter.ts'
 import { Database } from '../sql/database.ts'
 import { removeProcess } from '../sql/processes.ts'
+import { type ReachOptions, reach } from '../sql/reach.ts'
 import { findVersion3Writer } from '../sql/schema-report.ts'
 import { assertThreadFiles } from '../sql/thread-file.ts'
-import { type Clock, sleep, systemClock } from '../time.ts'
+import { type Clock, endsWithin, systemClock } from '../time.ts'
 import { buildParts, type CapsuleParts } from './capsule-parts.ts'
 import { HostBindings, type HostOptions } from './host-bindings.ts'
 import type { Scheduler } from './scheduler.ts'
-import { shutDown } from './shutdown.ts'
+import { limitMs, STOP_GRACE_MS, shutDown } from './shutdown.ts'
 
 export type CapsuleOptions = Options &
   HostOptions & {
@@ -29,9 +31,12 @@ export type CapsuleOptions = Options &
 
 /** What a caller in JavaScript may forget; the refusal says what is missing. */
 const NO_OPTIONS = {} as CapsuleOptions
-/** For a Postgres that says nothing. */
-const ABANDON_MS = 1_000
+/** For a Postgres that says nothing, after a start that failed. */
+const ABANDON_MS = 500
+const DROP_MS = 100
 const LEAVE_MS = 5_000
+/** A server that is there gets this long to say so, also with a connect timeout of 0. */
+const MIN_CONNECT_MS = 1_000
 /** Longer than between two beats: an idle worker keeps one connection instead of opening one each time. */
 const POOL_IDLE_MS = 60_000
 
@@ -57,6 +62,8 @@ export class Capsule implements AsyncDisposable {
   readonly #abort = new AbortController()
   #lastActivityMs: number
   #isStoppedCleanly = true
+  /** Of the shutdown. */
+  #deadline = new Deadline(Number.POSITIVE_INFINITY)
 
   /** @throws ConfigurationError, QueueStringError for options that cannot work. */
   constructor({ jobs, pool, logger, logEvents, catchRejections, clock, ...options }: CapsuleOptions = NO_OPTIONS) {
@@ -122,7 +129,7 @@ export class Capsule implements AsyncDisposable {
    * Aborted jobs run again elsewhere as interrupted. @default the option shutdownTimeout
    */
   shutdown({ timeout = this.configuration.shutdownTimeout }: { readonly timeout?: number | null } = {}): Promise<void> {
-    this.#stopping ??= this.#shutdown(timeout)
+    this.#stopping ??= this.#shutdown(new Deadline(limitMs(timeout), this.#abort.signal))
     return timeout === null ? Promise.resolve() : this.#stopping
   }
 
@@ -141,8 +148,9 @@ export class Capsule implements AsyncDisposable {
    */
   async leave(): Promise<void> {
     if (this.activeJobIds.length === 0) return
-    const removed = this.#database.statement((db) => removeProcess(db, this.processId)).then(() => true)
-    this.#isStoppedCleanly = (await Promise.race([removed, sleep(LEAVE_MS)])) === true && this.#isStoppedCleanly
+    const removed = this.#database.statement((db) => removeProcess(db, this.processId))
+    const isRemoved = await this.#deadline.allows(removed, { graceMs: STOP_GRACE_MS, patienceMs: LEAVE_MS })
+    this.#isStoppedCleanly = isRemoved && this.#isStoppedCleanly
   }
 
   async #start(): Promise<void> {
@@ -150,36 +158,48 @@ export class Capsule implements AsyncDisposable {
     this.#host.attach()
     this.#database.reopen()
     if (this.#stop.signal.aborted) this.#stop = new AbortController()
-    const untilReachable = this.#untilReachable()
-    await untilReachable()
-    await this.#database.facts()
-    await this.#database.assertOneDatabase()
-    const version3Writer = await findVersion3Writer(this.#database.pool)
-    if (version3Writer !== undefined) throw new SchemaError(version3Writer)
+    const { signal } = this.#stop
+    const options = this.#reachOptions(signal)
+    const answered = (ask: () => Promise<unknown>) => reach(ask, options)
+    await answered(() => this.#database.pool.query('SELECT 1'))
+    await answered(() => this.#database.facts())
+    await answered(() => this.#database.assertOneDatabase(signal))
+    await answered(() => this.#refuseVersion3())
     const parts = this.#build()
     this.#parts = parts
-    await untilReachable(() => connectSessions(parts))
-    await untilReachable(() => parts.tracker.start())
-    await parts.notifier?.start()
+    await answered(() => connectSessions(parts))
+    await answered(() => parts.tracker.start())
+    await this.#listen(parts, options)
     this.#loops = Promise.all(parts.schedulers.map((scheduler) => this.#runScheduler(scheduler)))
     parts.poller.start()
     parts.maintenance.start()
     this.#state = 'running'
   }
 
-  /** Tries until the connect timeout of the whole start: a server may have room for the pool, but not for more. */
-  #untilReachable(): (ask?: () => Promise<unknown>) => Promise<void> {
+  /** One connect timeout for the whole start: a server may have room for the pool, but not for more. */
+  #reachOptions(signal: AbortSignal): ReachOptions {
     const { processId } = this
     const timeoutMs = this.configuration.connectTimeout * 1000
-    const deadline = performance.now() + timeoutMs
-    return (ask) =>
-      this.#database.waitUntilReachable({
-        timeoutMs,
-        deadline,
-        onRetry: (error, attempt) => events.emit('connection_retry', { processId, part: 'start', error, attempt }),
-        signal: this.#stop.signal,
-        ...(ask ? { ask } : {}),
-      })
+    return {
+      timeoutMs,
+      deadline: new Deadline(Math.max(timeoutMs, MIN_CONNECT_MS)),
+      onRetry: (error, attempt) => events.emit('connection_retry', { processId, part: 'start', error, attempt }),
+      signal,
+    }
+  }
+
+  async #refuseVersion3(): Promise<void> {
+    const version3Writer = await findVersion3Writer(this.#database.pool)
+    if (version3Writer !== undefined) throw new SchemaError(version3Writer)
+  }
+
+  /** A worker that polls starts without LISTEN, too. */
+  async #listen({ notifier }: CapsuleParts, options: ReachOptions): Promise<void> {
+    if (notifier === undefined) return
+    const { signal } = options
+    if (this.configuration.pollInterval > 0) await options.deadline.allows(notifier.start(), { signal })
+    else await reach(() => notifier.start(), options)
+    signal.throwIfAborted()
   }
 
   #build(): CapsuleParts {
@@ -206,7 +226,8 @@ export class Capsule implements AsyncDisposable {
     await scheduler.run(this.#stop.signal)
   }
 
-  async #shutdown(timeout: number | null): Promise<void> {
+  async #shutdown(deadline: Deadline): Promise<void> {
+    this.#deadline = deadline
     // Before the start has ended: it may be waiting for Postgres.
     this.#stop.abort()
     if (this.#state === 'running') this.#state = 'stopping'
@@ -216,19 +237,18 @@ export class Capsule implements AsyncDisposable {
     const parts = this.#parts
     if (parts) {
       events.emit('scheduler_shutdown_start', { processId: this.processId })
-      const finish = () => this.#database.close()
       this.#isStoppedCleanly = await shutDown(parts, {
         processId: this.processId,
-        timeout,
+        deadline,
         loops: this.#loops,
         abort: this.#abort.signal,
-        finish,
+        finish: (graceMs) => this.#database.close(graceMs),
       })
       events.emit('scheduler_shutdown', { processId: this.processId })
       // A body that ignores its signal is still a job of this worker.
       void Promise.all(parts.schedulers.map((scheduler) => scheduler.idle())).then(() => this.#host.detach())
     } else {
-      await this.#database.close()
+      await this.#database.close(ABANDON_MS)
     }
     this.#state = 'stopped'
   }
@@ -236,14 +256,15 @@ export class Capsule implements AsyncDisposable {
   async #abandonStart(): Promise<void> {
     this.#stop.abort()
     const parts = this.#parts
-    await Promise.allSettled([
+    const ended = Promise.allSettled([
       parts?.notifier?.stop(),
       parts?.completer.close(),
+      parts?.tracker.stop(),
       ...(parts?.lanes ?? []).map((lane) => lane.close()),
     ])
-    const closed = this.#database.close()
-    // A connection that is being opened to a host that says nothing would hold up a shutdown.
-    await (this.#stopping ? Promise.race([closed, sleep(ABANDON_MS)]) : closed)
+    // Neither a connection that nobody answers on nor one that is being opened holds up what comes next.
+    await endsWithin(ended, ABANDON_MS)
+    await this.#database.close(DROP_MS)
     this.#host.detach()
     this.#parts = undefined
     this.#state = this.#stopping ? 'stopped' : 'created'

@@ -18,6 +18,9 @@ export interface HeartbeatOptions {
 
 type FromThread = { type: 'beat' } | { type: 'failed'; error: string } | { type: 'stopped' } | PasswordQuestion
 
+/** For the goodbye of a connection that is there. */
+const IMPATIENCE_MS = 500
+
 /**
  * Refreshes the process row from a thread, which beats on while the event loop is blocked. A thread takes 16 MB and 0.1 s of CPU, so
  * that it is started for the first job. One that ends is replaced; where there can be none the event loop has to beat.
@@ -69,7 +72,7 @@ export class Heartbeat {
     thread.ref()
     thread.postMessage({ type: 'stop' })
     // A connection that hangs must not hold up the shutdown.
-    const impatience = after(2_000, () => void thread.terminate())
+    const impatience = after(IMPATIENCE_MS, () => void thread.terminate())
     await exited
     clearTimeout(impatience)
   }

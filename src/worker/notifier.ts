@@ -1,8 +1,8 @@
-import type pgListenModule from 'pg-listen'
-import type { Subscriber } from 'pg-listen'
 import { events } from '../events.ts'
 import type { Database } from '../sql/database.ts'
-import { backoffMs, sleep } from '../time.ts'
+import { listen, listeningClient } from '../sql/listen.ts'
+import { Session } from '../sql/session.ts'
+import { backoffMs, endsWithin, every, sleep } from '../time.ts'
 
 /** A message on the channel `good_job`, as far as it could be read. */
 export interface Message {
@@ -21,100 +21,131 @@ export interface NotifierOptions {
   readonly isPolling: boolean
 }
 
-const CHANNEL = 'good_job'
 /** GoodJob notifier.rb: a silent connection is tried at least this often. */
 const ALIVE_CHECK_MS = 10_000
 /** Polls find what a listener misses until then. */
 const ALIVE_CHECK_BESIDE_POLLS_MS = 30_000
-const CLOSE_GRACE_MS = 1_000
+/** A worker that polls starts without listening when that takes longer. */
+const HINT_MS = 5_000
 /** Postgres refuses longer ones; anything else on the channel is not ours. */
 const MAX_PAYLOAD = 8_000
+/** A DBA's limit for idle sessions is not meant for one that waits. */
+const SETTINGS = { idle_session_timeout: '0' }
 
 /** LISTEN good_job. A message is only a hint: the poller finds the same jobs, later. GoodJob: Notifier. */
 export class Notifier {
   readonly #options: NotifierOptions
+  readonly #session: Session
   readonly #stopped = new AbortController()
-  #subscriber: Subscriber<Record<string, string>> | undefined
-  #connecting: Promise<void> | undefined
+  #aliveTimer: NodeJS.Timeout | undefined
+  #trying: Promise<void> = Promise.resolve()
   #isListening = false
+  /** Connections in a row that were lost before they answered anything. */
+  #losses = 0
   #hasReportedPayload = false
 
   constructor(options: NotifierOptions) {
     this.#options = options
+    this.#session = new Session({
+      config: { ...options.database.sessionConfig('GoodJob::Notifier'), query_timeout: ALIVE_CHECK_MS },
+      createClient: (config) => listeningClient(config, (payload) => this.#receive(payload)),
+      settings: SETTINGS,
+      onLost: (error) => this.#lose(error),
+    })
   }
 
   get isListening(): boolean {
     return this.#isListening
   }
 
-  /** Begins to listen; tries again in the background when the first connection fails. */
+  /**
+   * Begins to listen. Where jobs are found by polls, too, it resolves when the first try is over, or takes too long, and goes on trying.
+   * @throws what Postgres or the network says, where nothing else finds jobs
+   */
   async start(): Promise<void> {
-    this.#connecting = this.#connect()
-    await this.#connecting
+    const { isPolling } = this.#options
+    this.#aliveTimer ??= every(isPolling ? ALIVE_CHECK_BESIDE_POLLS_MS : ALIVE_CHECK_MS, () =>
+      this.#proveAlive(),
+    ).unref()
+    if (!isPolling) return this.#listen()
+    const first = this.#listen()
+    this.#trying = first.catch((error) => this.#tryAgain(error))
+    const isOver = await endsWithin(
+      first.catch(() => undefined),
+      HINT_MS,
+      this.#stopped.signal,
+    )
+    if (!isOver) this.#tellFailure(new Error(`no answer within ${HINT_MS / 1000} s`), 1)
   }
 
   async stop(): Promise<void> {
     this.#stopped.abort()
-    await this.#connecting
-    await Promise.race([this.#subscriber?.close().catch(() => undefined), sleep(CLOSE_GRACE_MS)])
-    if (this.#isListening) events.emit('notifier_unlisten', { processId: this.#options.processId })
+    clearInterval(this.#aliveTimer)
+    const wasListening = this.#isListening
     this.#isListening = false
+    await this.#session.close()
+    await this.#trying
+    if (wasListening) events.emit('notifier_unlisten', { processId: this.#options.processId })
   }
 
-  /** pg-listen reconnects by itself, but does not try its first connection again. */
-  async #connect(): Promise<void> {
-    // Loaded by those who listen only: what it needs cannot be bundled, and programs that enqueue may be.
-    const { default: pgListen } = await import('pg-listen')
-    for (let attempt = 1; !this.#stopped.signal.aborted; attempt++) {
-      const subscriber = this.#subscribe(pgListen)
-      try {
-        await subscriber.connect()
-        await subscriber.listenTo(CHANNEL)
-        this.#subscriber = subscriber
-        return this.#connected()
-      } catch (error) {
-        this.#reportError(error)
-        await subscriber.close().catch(() => undefined)
-        await sleep(backoffMs(attempt), this.#stopped.signal)
-      }
+  async #listen(): Promise<void> {
+    await this.#session.connect()
+    try {
+      await listen(this.#session)
+    } catch (error) {
+      this.#session.abandon(error as Error)
+      throw error
     }
-  }
-
-  #subscribe(pgListen: typeof pgListenModule): Subscriber<Record<string, string>> {
-    const config = { ...this.#options.database.sessionConfig('GoodJob::Notifier'), query_timeout: ALIVE_CHECK_MS }
-    // A CommonJS module with a default export of its own.
-    const subscriber = pgListen.default<Record<string, string>>(config, {
-      // 0: never give up. The payload is parsed here, so that a bad one is not an error of the connection.
-      retryTimeout: 0,
-      // It goes on trying after its close; nothing but an error here ends that.
-      retryInterval: (attempt) => {
-        // pg-listen writes into the message of what is thrown here; that of an AbortError cannot be written.
-        if (this.#stopped.signal.aborted) throw new Error('the notifier was stopped')
-        return backoffMs(attempt + 1)
-      },
-      paranoidChecking: this.#options.isPolling ? ALIVE_CHECK_BESIDE_POLLS_MS : ALIVE_CHECK_MS,
-      parse: (payload: string) => payload,
-    })
-    subscriber.events.on('error', (error) => this.#reportError(error))
-    subscriber.events.on('reconnect', () => {
-      this.#isListening = false
-    })
-    subscriber.events.on('connected', () => {
-      if (this.#stopped.signal.aborted) void subscriber.close().catch(() => undefined)
-      else if (this.#subscriber === subscriber) this.#connected()
-    })
-    subscriber.notifications.on(CHANNEL, (payload: unknown) => this.#receive(payload))
-    return subscriber
-  }
-
-  #connected(): void {
+    if (this.#stopped.signal.aborted) return
     this.#isListening = true
     events.emit('notifier_listen', { processId: this.#options.processId })
     this.#options.onConnected()
   }
 
-  #receive(payload: unknown): void {
-    const text = typeof payload === 'string' ? payload : ''
+  async #tryAgain(error: unknown): Promise<void> {
+    const { signal } = this.#stopped
+    let last = error
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      this.#tellFailure(last, attempt)
+      await sleep(backoffMs(attempt), signal)
+      if (signal.aborted) return
+      try {
+        return await this.#listen()
+      } catch (failure) {
+        last = failure
+      }
+    }
+  }
+
+  #lose(error: Error | undefined): void {
+    if (!this.#isListening || this.#stopped.signal.aborted) return
+    this.#isListening = false
+    this.#losses += 1
+    this.#trying = this.#trying.then(async () => {
+      // One connection after the other may be let in and ended.
+      if (this.#losses > 1) await sleep(backoffMs(this.#losses - 1), this.#stopped.signal)
+      if (this.#stopped.signal.aborted) return
+      await this.#listen().catch((failure) => this.#tryAgain(failure ?? error))
+    })
+  }
+
+  #proveAlive(): void {
+    if (!this.#isListening) return
+    this.#session.proveAlive(ALIVE_CHECK_MS).then(
+      () => {
+        this.#losses = 0
+      },
+      (error) => this.#session.abandon(error as Error),
+    )
+  }
+
+  #tellFailure(error: unknown, attempt: number): void {
+    if (this.#stopped.signal.aborted) return
+    events.emit('notifier_listen_failed', { processId: this.#options.processId, error, attempt })
+  }
+
+  #receive(text: string): void {
+    this.#losses = 0
     events.emit('notifier_notified', { processId: this.#options.processId, payload: text.slice(0, MAX_PAYLOAD) })
     const message = parseMessage(text)
     if (message !== undefined) {

@@ -1,26 +1,37 @@
+import { Deadline } from '../deadline.ts'
 import { events } from '../events.ts'
-import { sleep } from '../time.ts'
 import type { CapsuleParts } from './capsule-parts.ts'
 
 export interface ShutdownOptions {
   readonly processId: string
-  /** Seconds; negative: without limit, 0: abort at once, null: as negative (the caller does not wait). */
-  readonly timeout: number | null
+  /** Of everything; it comes at once when `abort` fires. */
+  readonly deadline: Deadline
   readonly loops: Promise<unknown>
   /** Cuts the waiting short. */
   readonly abort: AbortSignal
-  /** Ends what the capsule owns beside its parts. */
-  readonly finish: () => Promise<void>
+  /** Ends what the capsule owns beside its parts; what is at something after `graceMs` is dropped. */
+  readonly finish: (graceMs: number) => Promise<void>
 }
 
-/** Bodies that honour their signal get this long to end after it fired. */
-const ABORT_GRACE_MS = 500
-/** Outcomes on their way to a Postgres that is there get this long, whatever the timeout says: their bodies are done. */
-const WRITE_GRACE_MS = 5_000
-/** A part that waits for Postgres gets this long to close; a Postgres that says nothing must not hold up the end of a process. */
+/** What a shutdown may take beyond its timeout, whatever Postgres or the jobs are at. */
+export const STOP_GRACE_MS = 2_000
+
+/**
+ * How long after the deadline each step may still take: claims on their way (their jobs do not begin any more) · bodies that honour their signal ·
+ * outcomes on their way to a Postgres that is there · the goodbyes of connections. The rest is for the process row.
+ */
+const GRACE_MS = { claims: 300, bodies: 800, outcomes: 1_500, completer: 1_600, lanes: 1_700 }
+
+/** A part that waits for Postgres gets this long to close, also where there is no deadline. */
 const CLOSE_MS = 2_000
 /** The process row is worth more patience: without it the next worker has the jobs at once. */
 const PROCESS_ROW_MS = 5_000
+/** For the outcomes of bodies that ended after the shutdown; nobody waits for them. */
+const LATE_MS = 5_000
+
+/** Milliseconds of a timeout in seconds; negative, or null because the caller does not wait: without limit. */
+export const limitMs = (timeout: number | null): number =>
+  timeout === null || timeout < 0 ? Number.POSITIVE_INFINITY : timeout * 1000
 
 /**
  * Stops in GoodJob's order: listener, poller, pools; then the outcomes, the locks, the process row. Node cannot kill a body that
@@ -29,78 +40,59 @@ const PROCESS_ROW_MS = 5_000
  */
 export const shutDown = async (parts: CapsuleParts, options: ShutdownOptions): Promise<boolean> => {
   const { poller, notifier, maintenance, performer } = parts
-  const deadline = performance.now() + limitMsOf(options)
+  const { deadline, processId } = options
   poller.stop()
-  await notifier?.stop()
+  const unlistened = notifier?.stop()
   // A claim that nobody answers ends when its lane is closed.
-  const claimsNoMore = await settles(options.loops, Math.max(ABORT_GRACE_MS, limitMsOf(options)), options.abort)
-  const isIdle = await waitForBodies(parts, options)
+  const claimsNoMore = await deadline.allows(options.loops, { graceMs: GRACE_MS.claims })
+  const isIdle = await deadline.allows(bodiesOf(parts))
   if (!isIdle) {
     const activeJobIds = [...performer.attempts.keys()]
-    events.emit('scheduler_shutdown_kill', { processId: options.processId, activeJobIds })
+    events.emit('scheduler_shutdown_kill', { processId, activeJobIds })
   }
   if (!isIdle || !claimsNoMore) performer.abort()
-  const isEnded = isIdle || (await settles(bodiesOf(parts), ABORT_GRACE_MS))
-  await settles(maintenance.stop(), CLOSE_MS)
-  if (isEnded) return closeAll(parts, options, deadline)
-  const remaining = bodiesOf(parts).then(() => closeAll(parts, options, deadline))
-  remaining.catch((error) => events.emit('worker_error', { processId: options.processId, part: 'shutdown', error }))
-  return lastOutcomesWritten(parts)
+  const isEnded = isIdle || (await deadline.allows(bodiesOf(parts), { graceMs: GRACE_MS.bodies }))
+  const silenced = Promise.allSettled([unlistened, maintenance.stop()])
+  if (isEnded) return closeAll(parts, options, silenced)
+  const late = { ...options, deadline: new Deadline(LATE_MS) }
+  const remaining = bodiesOf(parts).then(() => closeAll(parts, late, silenced))
+  remaining.catch((error) => events.emit('worker_error', { processId, part: 'shutdown', error }))
+  return outcomesWritten(parts, deadline)
 }
 
 const bodiesOf = ({ schedulers }: CapsuleParts): Promise<unknown> =>
   Promise.all(schedulers.map((scheduler) => scheduler.idle()))
 
-const waitForBodies = async (parts: CapsuleParts, { timeout, abort }: ShutdownOptions): Promise<boolean> => {
-  if (timeout === 0) return settles(bodiesOf(parts), 0)
-  return settles(bodiesOf(parts), limitMsOf({ timeout }), abort)
-}
+const outcomesWritten = ({ performer }: CapsuleParts, deadline: Deadline): Promise<boolean> =>
+  deadline.allows(performer.drained(), { graceMs: GRACE_MS.outcomes })
 
-const limitMsOf = ({ timeout }: Pick<ShutdownOptions, 'timeout'>): number =>
-  timeout === null || timeout < 0 ? Number.POSITIVE_INFINITY : timeout * 1000
-
-const lastOutcomesWritten = ({ performer, completer }: CapsuleParts): Promise<boolean> =>
-  settles(performer.drained(), completer.isConnected ? WRITE_GRACE_MS : ABORT_GRACE_MS)
-
-/** Whether `work` ends within the limit and before `abort`. */
-const settles = async (work: Promise<unknown>, limitMs: number, abort?: AbortSignal): Promise<boolean> => {
-  const over = new AbortController()
-  const signal = abort ? AbortSignal.any([abort, over.signal]) : over.signal
-  const aborted = new Promise<false>((resolve) => {
-    if (abort?.aborted) resolve(false)
-    else signal.addEventListener('abort', () => resolve(false), { once: true })
-  })
-  const waits: Promise<boolean>[] = [work.then(() => true), aborted]
-  if (Number.isFinite(limitMs)) waits.push(sleep(limitMs, signal).then(() => false))
-  try {
-    return await Promise.race(waits)
-  } finally {
-    over.abort()
-  }
-}
-
-/** While Postgres is away, outcomes that the time does not suffice for are given up: their jobs run again as interrupted. */
+/** Outcomes that the time does not suffice for, while Postgres is away or somebody holds a lock, are given up: their jobs run again as interrupted. */
 const closeAll = async (
   parts: CapsuleParts,
-  { processId, abort, finish }: ShutdownOptions,
-  deadline: number,
+  { processId, deadline, finish }: ShutdownOptions,
+  silenced: Promise<unknown>,
 ): Promise<boolean> => {
   const { performer, completer, lanes, tracker, watch } = parts
-  // A second signal ends the wait for a Postgres that is away, not the write of what has just ended.
-  const isWritten =
-    (await settles(performer.drained(), Math.max(0, deadline - performance.now()), abort)) ||
-    (await lastOutcomesWritten(parts))
-  const unwritten = performer.pendingOutcomes
-  await settles(completer.close(), CLOSE_MS)
+  const isWritten = await outcomesWritten(parts, deadline)
+  // All bodies have ended.
+  const unwrittenOutcomes = isWritten ? 0 : performer.attempts.size
   watch.stop()
-  await settles(Promise.all(lanes.map((lane) => lane.close())), CLOSE_MS)
+  const patienceMs = CLOSE_MS
+  await deadline.allows(completer.close(), { graceMs: GRACE_MS.completer, patienceMs })
+  const closed = Promise.all([silenced, ...lanes.map((lane) => lane.close())])
+  await deadline.allows(closed, { graceMs: GRACE_MS.lanes, patienceMs })
   // One that had no answer for the outcomes has had its time.
-  const isRemoved = await settles(tracker.stop(), isWritten ? PROCESS_ROW_MS : CLOSE_MS).catch((error) => {
+  const rowPatienceMs = isWritten ? PROCESS_ROW_MS : CLOSE_MS
+  const removed = deadline.allows(tracker.stop(), { graceMs: STOP_GRACE_MS, patienceMs: rowPatienceMs })
+  const isRemoved = await removed.catch((error) => {
     events.emit('worker_error', { processId, part: 'process row', error })
     return false
   })
-  await settles(finish(), CLOSE_MS)
+  await deadline.allows(finish(isRemoved ? FINISH_MS : 0), { graceMs: STOP_GRACE_MS, patienceMs })
   if (isWritten && isRemoved) return true
-  events.emit('scheduler_shutdown_incomplete', { processId, unwrittenOutcomes: isWritten ? 0 : unwritten, isRemoved })
+  events.emit('scheduler_shutdown_incomplete', { processId, unwrittenOutcomes, isRemoved })
   return false
 }
+
+/** For connections of the pool that others are using. */
+const FINISH_MS = 500

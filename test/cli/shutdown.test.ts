@@ -142,7 +142,7 @@ describe('during a reconnect', () => {
     await worker.says(new RegExp(`ended ${id}`))
     worker.signal('SIGTERM')
     await worker.says(/Asked to stop/)
-    await world.sql('SELECT pg_sleep(1.5)')
+    await world.sql('SELECT pg_sleep(0.8)')
     wire.release()
     expect((await worker.ended()).code).toBe(0)
     expect(await world.job(id)).toMatchObject({ finished_at: expect.any(Date), error: null, locked_by_id: null })

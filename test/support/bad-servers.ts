@@ -1,0 +1,68 @@
+import { once } from 'node:events'
+import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net'
+
+/** A server that is of no use, by its URL. */
+export interface BadServer extends AsyncDisposable {
+  readonly url: string
+}
+
+const AUTHENTICATION_OK = Buffer.from('R\0\0\0\x08\0\0\0\0', 'latin1')
+const READY_FOR_QUERY = Buffer.from('Z\0\0\0\x05I', 'latin1')
+
+const serve = async (onClient: (socket: Socket) => void, databaseUrl = 'postgres://somebody@host/any') => {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined)
+    onClient(socket)
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const url = new URL(databaseUrl)
+  url.hostname = '127.0.0.1'
+  url.port = String((server.address() as AddressInfo).port)
+  return {
+    url: url.href,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+/** Accepts connections and says nothing. */
+export const silentServer = (): Promise<BadServer> => serve(() => undefined)
+
+/** Lets everybody in and never answers a statement. */
+export const deafServer = (): Promise<BadServer> =>
+  serve((socket) => {
+    socket.once('data', () => socket.write(Buffer.concat([AUTHENTICATION_OK, READY_FOR_QUERY])))
+  })
+
+/** What a pooler says for the first `times` connections, whose server it cannot reach; later ones are let through to the database. */
+export const refusingPooler = async (databaseUrl: string, times: number): Promise<BadServer> => {
+  let left = times
+  const { hostname, port } = new URL(databaseUrl)
+  return serve((socket) => {
+    left -= 1
+    if (left >= 0) {
+      socket.once('data', () =>
+        socket.end(fatal('08P01', 'server login has been failing, cached error: connect failed')),
+      )
+      return
+    }
+    const server = createConnection({ host: hostname, port: Number(port) })
+    server.on('error', () => undefined)
+    socket.pipe(server).pipe(socket)
+    socket.on('close', () => server.destroy())
+    server.on('close', () => socket.destroy())
+  }, databaseUrl)
+}
+
+const fatal = (code: string, message: string): Buffer => {
+  const fields = Buffer.from(`SFATAL\0C${code}\0M${message}\0\0`)
+  const header = Buffer.alloc(5)
+  header.write('E')
+  header.writeInt32BE(fields.length + 4, 1)
+  return Buffer.concat([header, fields])
+}

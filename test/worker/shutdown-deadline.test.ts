@@ -1,0 +1,116 @@
+import { Pool } from 'pg'
+import { afterAll, describe, expect, test } from 'vitest'
+import { Capsule } from '../../src/worker/capsule.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed, until } from '../support/harness.ts'
+
+const world = await openWorld()
+afterAll(() => world.close())
+
+/** LOCKED_SHUTDOWN_SECONDS=6 by hand. */
+const LONGER_SECONDS = Number(process.env.LOCKED_SHUTDOWN_SECONDS ?? 1)
+/** The promise is two seconds beyond the timeout; the rest is for a busy machine. */
+const LATE_MS = 2_000 + 1_500
+
+const EchoJob = jobClass('EchoJob', () => undefined)
+
+/** What a migration holds while it rewrites a table. */
+const lockTable = async (table: string) => {
+  const holder = await world.database.connect()
+  await holder.query('BEGIN')
+  await holder.query(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`)
+  return {
+    unlock: async () => {
+      await holder.query('COMMIT')
+      await holder.end()
+    },
+  }
+}
+
+describe.each([0, LONGER_SECONDS])('a shutdown with a timeout of %s s', (timeout) => {
+  test.each(['good_jobs', 'good_job_executions', 'good_job_processes'])(
+    'beside a lock on %s ends two seconds after it, and tells which outcomes it gave up',
+    async (table) => {
+      const gate = new Gate()
+      const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+      const capsule = await world.start({ jobs: [GateJob, EchoJob], pollInterval: 0.2 })
+      const id = await enqueue(GateJob)
+      await gate.entered
+      const lock = await lockTable(table)
+      const ended = next('perform', 1, ({ jobId }) => jobId === id)
+      gate.open()
+      await ended
+      const incomplete = next('scheduler_shutdown_incomplete')
+      const since = performance.now()
+      await capsule.shutdown({ timeout })
+      expect(performance.now() - since).toBeLessThan(timeout * 1000 + LATE_MS)
+      expect(capsule.isStoppedCleanly).toBe(false)
+      const keepsOutcomes = table !== 'good_job_processes'
+      expect((await incomplete)[0]).toMatchObject({ unwrittenOutcomes: keepsOutcomes ? 1 : 0 })
+      await lock.unlock()
+      const again = next('perform_job', 1, ({ jobId }) => jobId === id)
+      // What the server had of it by then, it does when the lock is gone.
+      await world.sql(`UPDATE good_job_processes SET updated_at = updated_at - interval '6 minutes'`)
+      if (keepsOutcomes) {
+        await using _next = await world.start({ jobs: [GateJob], pollInterval: 0.2 })
+        await again
+        expect((await world.executions(id)).map(({ error_event }) => error_event)).toEqual([0, null])
+      } else expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
+      await until(
+        async () => (await world.sql('SELECT FROM good_job_processes')).length === 0,
+        'no process row is left',
+      )
+      await world.sql('TRUNCATE good_jobs, good_job_executions')
+    },
+  )
+})
+
+test('a body that ignores its signal beside a locked table holds up neither the shutdown nor the end of the process', async () => {
+  const gate = new Gate()
+  const DeafJob = jobClass('DeafJob', (job) => gate.pass(job))
+  const capsule = await world.start({ jobs: [DeafJob, EchoJob], pollInterval: 0.2 })
+  await enqueue(DeafJob)
+  await gate.entered
+  const lock = await lockTable('good_jobs')
+  const since = performance.now()
+  await capsule.shutdown({ timeout: 0 })
+  await capsule.leave()
+  expect(performance.now() - since).toBeLessThan(LATE_MS)
+  expect(capsule.isStoppedCleanly).toBe(false)
+  await lock.unlock()
+  gate.open()
+  await until(async () => (await world.sql('SELECT FROM good_job_processes')).length === 0, 'no process row is left')
+  await world.sql('TRUNCATE good_jobs, good_job_executions')
+})
+
+test('an abort is the deadline of a shutdown without one', async () => {
+  const gate = new Gate()
+  const DeafJob = jobClass('DeafJob', (job) => gate.pass(job))
+  const capsule = await world.start({ jobs: [DeafJob], pollInterval: 0.2 })
+  await enqueue(DeafJob)
+  await gate.entered
+  const lock = await lockTable('good_jobs')
+  await capsule.shutdown({ timeout: null })
+  const since = performance.now()
+  capsule.abort()
+  await capsule.shutdown()
+  expect(performance.now() - since).toBeLessThan(LATE_MS)
+  await lock.unlock()
+  gate.open()
+  await until(async () => (await world.sql('SELECT FROM good_job_processes')).length === 0, 'no process row is left')
+  await world.sql('TRUNCATE good_jobs, good_job_executions')
+})
+
+test('a pool of the caller that has no connection to lend holds up no shutdown', async () => {
+  const pool = new Pool({ connectionString: world.url, max: 2 })
+  const capsule = new Capsule({ pool, jobs: [EchoJob], batchSweepInterval: 0 })
+  await capsule.start()
+  await performed(await enqueue(EchoJob))
+  const lent = await Promise.all([pool.connect(), pool.connect()])
+  const since = performance.now()
+  await capsule.shutdown({ timeout: 0 })
+  expect(performance.now() - since).toBeLessThan(LATE_MS)
+  expect(capsule.isStoppedCleanly).toBe(false)
+  for (const client of lent) client.release()
+  await until(async () => (await world.sql('SELECT FROM good_job_processes')).length === 0, 'no process row is left')
+  await pool.end()
+})
