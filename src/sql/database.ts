@@ -68,6 +68,11 @@ export class Database {
     return this.#pool
   }
 
+  /** Resolves when Postgres answers. */
+  async answers(): Promise<void> {
+    await this.pool.query('SELECT 1')
+  }
+
   /** Configuration of further connections to the same database. */
   clientConfig(applicationName: string): pg.ClientConfig {
     return { ...this.#clientConfig, application_name: applicationName }

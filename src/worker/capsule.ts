@@ -161,7 +161,7 @@ export class Capsule implements AsyncDisposable {
     const { signal } = this.#stop
     const options = this.#reachOptions(signal)
     const answered = (ask: () => Promise<unknown>) => reach(ask, options)
-    await answered(() => this.#database.pool.query('SELECT 1'))
+    await answered(() => this.#database.answers())
     await answered(() => this.#database.facts())
     await answered(() => this.#database.assertOneDatabase(signal))
     await answered(() => this.#refuseVersion3())
