@@ -90,45 +90,56 @@ export const sqlState = (error: unknown): string | undefined => {
   return typeof code === 'string' && SQLSTATE.test(code) ? code : undefined
 }
 
-/** SQLSTATEs after which the same statement may succeed when it is sent again, and why. */
-const RETRYABLE: Readonly<Record<string, string>> = {
+/** SQLSTATEs, and classes of them, that say nothing about the values of a statement: it may succeed when it is sent again. */
+const PASSING: Readonly<Record<string, string>> = {
+  '08': 'connection exceptions, also those of poolers and foreign servers',
   '0A000': 'a migration changed what a prepared statement answers: another connection prepares it anew',
-  '08000': 'connection exception',
-  '08001': 'connection could not be established',
-  '08003': 'connection does not exist',
-  '08004': 'connection rejected',
-  '08006': 'connection failure',
   '25006': 'read-only transaction: the server is a standby until the failover ends',
+  '25P02': 'the transaction had failed before this statement',
   '25P03': 'idle in a transaction for too long: the connection was ended',
   '25P04': 'transaction timeout: the connection was ended',
-  '26000': 'a prepared statement is gone: somebody discarded it with the rest of the session',
-  '40001': 'serialization failure',
-  '40P01': 'deadlock: the other transaction goes on',
-  '53000': 'insufficient resources',
-  '53100': 'disk full, until somebody makes room',
-  '53200': 'out of memory',
-  '53300': 'too many connections',
-  '55P03': 'lock not available',
-  '57014': 'the statement was cancelled, by hand or by a timeout',
-  '57P01': 'the server is shutting down or the backend was terminated',
-  '57P02': 'crash shutdown of another backend',
-  '57P03': 'the server is starting up',
-  '57P05': 'idle session timeout: the connection was ended',
-  '58000': 'system error',
-  '58030': 'the server could not read or write a file',
+  '26000': 'a prepared statement is gone: another user of the connection discarded it with the rest of the session',
+  '40': 'the transaction was rolled back: serialization failure, deadlock',
+  '53': 'insufficient resources: disk full, out of memory, too many connections, a configured limit',
+  '55': 'an object is not in the state that the statement needs: locked, in use, not accepting connections',
+  '57': 'an operator, or a timeout, intervened: cancelled, terminated, shutting down, starting up',
+  '58': 'system error outside of Postgres',
+  F0: 'configuration file error',
+  HV: 'a foreign server',
+  XX: 'internal error: of Postgres, of an extension, of a pooler',
 }
 
 export const LOCK_NOT_AVAILABLE = '55P03'
 export const SERIALIZATION_FAILURE = '40001'
 export const READ_ONLY_TRANSACTION = '25006'
-/** Of the retryable ones, those after which the connection is of no more use. */
+export const INSUFFICIENT_PRIVILEGE = '42501'
+/** An index row that is too large, a value too deep; told by a COMMIT it is a NOTIFY queue that is full. */
+export const PROGRAM_LIMIT_EXCEEDED = '54000'
+const QUERY_CANCELED = '57014'
+/** Of the passing ones, those after which the connection is of no more use. */
 const SESSION_ENDS = /^(08...|57P0.|25P0[34]|25006|0A000|26000)$/
+/** Of those, the ones that are fatal when the server means them. As an ERROR they are the words of a trigger or of a foreign server. */
+const FATAL_ONLY = /^(08...|57P0.|25P0[34])$/
 
 /**
  * Whether the tables are not as a statement needs them: renamed, without a column, not ours to write. A migration or a GRANT that is under
  * way mends that; no value of the statement does.
  */
 export const awaitsSchema = (error: unknown): boolean => /^(42...|3F000)$/.test(sqlState(error) ?? '')
+
+/**
+ * Whether an error can be about the values of one row: cardinality (21), data (22), constraints (23), triggers and their functions (09, 27,
+ * 2F, 38, 39, P0), WITH CHECK OPTION (44), limits (54). Only another write proves that it is: a trigger raises P0001 for any reason.
+ */
+export const mayConcernRow = (error: unknown): boolean =>
+  /^(09|21|22|23|27|2F|38|39|44|54|P0)/.test(sqlState(error) ?? '')
+
+/** Whether Postgres gave up a statement that took too long, or that an operator cancelled. */
+export const isCancelled = (error: unknown): boolean => sqlState(error) === QUERY_CANCELED
+
+/** Whether Postgres refused this statement and nothing else: after a rollback to a savepoint the transaction goes on. */
+export const isRefusal = (error: unknown): boolean =>
+  sqlState(error) !== undefined && !endsSession(error) && !isCancelled(error) && !/^40/.test(sqlState(error) ?? '')
 
 const NETWORK_CODES = new Set([
   'ECONNREFUSED',
@@ -145,7 +156,7 @@ const NETWORK_CODES = new Set([
 /** Whether the same statement may succeed when it is sent again: a lost connection, a restart, a deadlock. */
 export const isRetryable = (error: unknown): boolean => {
   const state = sqlState(error)
-  if (state !== undefined) return state in RETRYABLE
+  if (state !== undefined) return state in PASSING || state.slice(0, 2) in PASSING
   if (!(error instanceof Error)) return false
   if (error instanceof AggregateError) return error.errors.some(isRetryable)
   const code = (error as NodeJS.ErrnoException).code
@@ -159,7 +170,10 @@ export const isRetryable = (error: unknown): boolean => {
 /** Whether a retryable error needs another connection; after the others this one still holds its locks. */
 export const endsSession = (error: unknown): boolean => {
   const state = sqlState(error)
-  return state === undefined ? isRetryable(error) : SESSION_ENDS.test(state)
+  if (state === undefined) return isRetryable(error)
+  // Postgres translates the word; where it is not English the code decides.
+  const isError = (error as { readonly severity?: unknown }).severity === 'ERROR'
+  return SESSION_ENDS.test(state) && !(isError && FATAL_ONLY.test(state))
 }
 
 /** Something that is no Error was thrown (`throw 'text'`); it is kept in `value`. */

@@ -89,6 +89,8 @@ export interface EventMap {
   }
   /** Outcomes could not be written; they are kept and written after a pause. */
   outcome_write_failed: ProcessEvent & { readonly jobs: number; readonly error: unknown; readonly attempt: number }
+  /** Postgres took the end of this job, but not with its payload: the job ended with that refusal as its error. */
+  outcome_refused: ProcessEvent & { readonly jobId: string; readonly outcome: string; readonly error: unknown }
   /** Outcomes wait, apart from the others, for a lock that somebody holds on this batch or job; this is the first of them. */
   outcome_held: ProcessEvent & { readonly lockedId: string; readonly jobId: string }
   /** A claim failed for another reason than a lost connection. */
@@ -119,6 +121,8 @@ export interface EventMap {
   }
   /** A batch was armed in a transaction that may see an old state of its members: the next sweep checks it. */
   batch_check_left: BatchEvent
+  /** The callbacks of a batch (`on_success NotifyJob`) could not be enqueued: the batch stays as it was, and its sweep tries again. */
+  batch_check_refused: BatchEvent & { readonly callbacks: readonly string[]; readonly error: unknown }
   batch_discarded: BatchEvent
   batch_completed: BatchEvent
   /** A discarded batch is good again. */

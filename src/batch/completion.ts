@@ -1,9 +1,11 @@
+import { awaitsSchema, INSUFFICIENT_PRIVILEGE, isRetryable, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import { batchLockKey } from '../sql/advisory-lock.ts'
 import { type BatchState, findBatchStates } from '../sql/batch-check.ts'
 import { lockBatches, writeBatchTimes } from '../sql/batches.ts'
 import type { Facts } from '../sql/database.ts'
 import { insertJobs, type NewJobRow } from '../sql/jobs-insert.ts'
+import { inSavepoint } from '../sql/savepoint.ts'
 import type { Queryable } from '../sql/types.ts'
 import type { Clock } from '../time.ts'
 import { type CallbackOptions, callbackRow } from './callback-job.ts'
@@ -43,6 +45,18 @@ export interface CheckedBatch {
 export const lockTouchedBatches = (db: Queryable, ids: Iterable<string>): Promise<void> =>
   lockBatches(db, [...ids].map(batchLockKey))
 
+/** What a check could not do: Postgres refused its callbacks, or what else it wrote. The batch is as it was. */
+export interface RefusedCheck {
+  readonly batchId: string
+  readonly description: string | null
+  readonly callbacks: CheckedBatch['callbacks']
+  readonly error: unknown
+  /** The error says nothing about the batch; a moment later the same check may succeed. */
+  readonly isPassing: boolean
+}
+
+type Decided = CheckedBatch & { readonly rows: readonly NewJobRow[] }
+
 /**
  * Checks batches whose locks this transaction holds: one read, one decision for each, one write of times, one insert of callback
  * jobs. Call `announceChecks` with the answer after the commit.
@@ -53,27 +67,67 @@ export const checkBatches = async (
   touched: readonly TouchedBatch[],
   options: CheckOptions,
 ): Promise<CheckedBatch[]> => {
+  const now = options.clock.timestamp()
+  const decided = await decideAll(db, facts, touched, now, options)
+  await writeDecided(db, facts, decided, now)
+  return decided
+}
+
+/**
+ * Checks batches as `checkBatches` does, but each by itself: one whose callbacks cannot be enqueued stays as it was, so that a later check
+ * takes the same step with its callbacks, once.
+ */
+export const checkBatchesApart = async (
+  db: Queryable,
+  facts: Facts,
+  touched: readonly TouchedBatch[],
+  options: CheckOptions,
+): Promise<{ readonly checked: CheckedBatch[]; readonly refused: RefusedCheck[] }> => {
+  const checked: CheckedBatch[] = []
+  const refused: RefusedCheck[] = []
+  for (const batch of touched) {
+    let decided: Decided[] = []
+    const tried = await inSavepoint(db, async () => {
+      const now = options.clock.timestamp()
+      decided = await decideAll(db, facts, [batch], now, options)
+      await writeDecided(db, facts, decided, now)
+    })
+    if (!tried.isRefused) checked.push(...decided)
+    else {
+      const { description = null } = decided[0]?.state ?? {}
+      const callbacks = decided.flatMap((one) => one.callbacks)
+      refused.push({ batchId: batch.id, description, callbacks, error: tried.error, isPassing: isPassing(tried.error) })
+    }
+  }
+  return { checked, refused }
+}
+
+/** Without a right to insert this job, by privilege or by policy, the others are checked all the same. */
+const isPassing = (error: unknown): boolean =>
+  isRetryable(error) || (awaitsSchema(error) && sqlState(error) !== INSUFFICIENT_PRIVILEGE)
+
+const decideAll = async (
+  db: Queryable,
+  facts: Facts,
+  touched: readonly TouchedBatch[],
+  now: string,
+  options: CheckOptions,
+): Promise<Decided[]> => {
   const byId = new Map(touched.map((batch) => [batch.id, batch]))
   const states = await findBatchStates(db, facts, [...byId.keys()])
-  const now = options.clock.timestamp()
-  const checked: (CheckedBatch & { readonly rows: readonly NewJobRow[] })[] = []
+  const decided: Decided[] = []
   for (const state of states) {
-    checked.push(await checkOne(db, facts, state, byId.get(state.id), now, options))
+    decided.push(await checkOne(db, facts, state, byId.get(state.id), now, options))
   }
-  const changed = checked.filter(({ decision }) => decision.steps.length > 0)
-  await writeBatchTimes(
-    db,
-    facts,
-    changed.map(({ state, decision }) => timesAfter(state, decision)),
-    now,
-  )
-  await insertJobs(
-    db,
-    facts,
-    changed.flatMap(({ rows }) => rows),
-    { isBulk: false },
-  )
-  return checked
+  return decided
+}
+
+const writeDecided = async (db: Queryable, facts: Facts, decided: readonly Decided[], now: string): Promise<void> => {
+  const changed = decided.filter(({ decision }) => decision.steps.length > 0)
+  const times = changed.map(({ state, decision }) => timesAfter(state, decision))
+  await writeBatchTimes(db, facts, times, now)
+  const rows = changed.flatMap((one) => one.rows)
+  await insertJobs(db, facts, rows, { isBulk: false })
 }
 
 const checkOne = async (
@@ -83,7 +137,7 @@ const checkOne = async (
   touched: TouchedBatch | undefined,
   now: string,
   options: CheckOptions,
-): Promise<CheckedBatch & { readonly rows: readonly NewJobRow[] }> => {
+): Promise<Decided> => {
   const brokenAt = touched?.brokenAt
   const found =
     needsProof(state) && brokenAt === undefined
@@ -132,5 +186,13 @@ export const announceChecks = (checked: readonly CheckedBatch[], { told }: Pick<
       events.emit('batch_unproven', { ...batch, reason })
     }
     for (const callback of callbacks) events.emit('batch_callback_enqueued', { ...batch, ...callback })
+  }
+}
+
+/** Tells which callbacks are owed, and why: the sweep tries again. */
+export const announceRefusedChecks = (refused: readonly RefusedCheck[]): void => {
+  for (const { batchId, description, callbacks, error } of refused) {
+    const names = callbacks.map(({ event, jobClass }) => `on_${event} ${jobClass}`)
+    events.emit('batch_check_refused', { batchId, description, callbacks: names, error })
   }
 }

@@ -2,7 +2,7 @@ import { events } from '../events.ts'
 import { sleep } from '../time.ts'
 import type { Blocker } from './blocked-outcomes.ts'
 import type { CompletedAttempt } from './outcome.ts'
-import type { BlockedOutcomes, OutcomeWriter } from './outcome-writer.ts'
+import { type BlockedOutcomes, NOTHING_UNWRITTEN, type OutcomeWriter, type Unwritten } from './outcome-writer.ts'
 
 export interface HeldOutcomesOptions {
   readonly processId: string
@@ -11,6 +11,8 @@ export interface HeldOutcomesOptions {
   /** Outcomes in one write, at most. */
   readonly maxWrite: number
   readonly stopped: AbortSignal
+  /** Takes what is unwritten for another reason than a lock. */
+  readonly passOn: (unwritten: Unwritten) => void
 }
 
 /** After a failure that is nobody's lock. */
@@ -103,8 +105,10 @@ export class HeldOutcomes {
     const { touched, blockers } = this.#take(new Set(chosen))
     this.#writing = chosen.length
     // Nothing may be forgotten, whatever throws: then all of them are still held.
-    const still = await writer.write(chosen).catch((error) => this.#keep(blockers, error))
+    const unwritten = await writer.write(chosen).catch((error) => this.#keep(blockers, error))
+    const still = unwritten.blocked
     this.#writing = 0
+    this.#options.passOn(unwritten)
     for (const [blocker, rest] of touched) {
       this.#groups.delete(blocker)
       if (rest.length > 0 || [...still.values()].includes(blocker)) this.#groups.set(blocker, rest)
@@ -112,10 +116,10 @@ export class HeldOutcomes {
     this.#add(still)
   }
 
-  async #keep(blockers: BlockedOutcomes, error: unknown): Promise<BlockedOutcomes> {
+  async #keep(blocked: BlockedOutcomes, error: unknown): Promise<Unwritten> {
     events.emit('worker_error', { processId: this.#options.processId, part: 'held outcomes', error })
     await sleep(FAILURE_PAUSE_MS, this.#options.stopped)
-    return blockers
+    return { ...NOTHING_UNWRITTEN, blocked }
   }
 
   /** Takes these out of their groups; answers the rest of those groups, and which group each was in. */

@@ -34,7 +34,7 @@ export interface OutcomeContext {
 /** What became of each attempt of a flush. */
 export type Settlement = ReadonlyMap<CompletedAttempt, SettledAs>
 
-interface Written {
+export interface Written {
   readonly settlement: Settlement
   /** Batches that attempts of this flush joined while they ran: their locks were not taken. */
   readonly joined: ReadonlyMap<CompletedAttempt, string>
@@ -96,11 +96,11 @@ const checkJoined = async (db: Queryable, written: Written, context: OutcomeCont
   announceChecks(checked, context.check)
 }
 
-const batchesOf = ({ row }: CompletedAttempt): string[] =>
+export const batchesOf = ({ row }: CompletedAttempt): string[] =>
   [row.batch_id, row.batch_callback_id].filter((id) => id !== null)
 
 /** A callback job that breaks is not a broken member; one that broke its batch before may have been mended since. */
-const touchedBatches = (
+export const touchedBatches = (
   { settlement, repeated }: Written,
   batchIds: ReadonlySet<string>,
   memberOf: (attempt: CompletedAttempt) => string | null,
@@ -116,7 +116,8 @@ const touchedBatches = (
   return [...batchIds].map((id) => ({ id, brokenAt: broken.get(id) }))
 }
 
-const writeRows = async (
+/** Writes the rows of these attempts; the locks of their batches are held. */
+export const writeRows = async (
   db: Queryable,
   attempts: readonly CompletedAttempt[],
   context: OutcomeContext,

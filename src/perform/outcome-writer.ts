@@ -1,12 +1,21 @@
 import type { ClientConfig } from 'pg'
 import type { CheckOptions } from '../batch/completion.ts'
-import { awaitsSchema, endsSession, isRetryable, LOCK_NOT_AVAILABLE, sqlState } from '../errors.ts'
+import {
+  awaitsSchema,
+  endsSession,
+  isCancelled,
+  isRefusal,
+  isRetryable,
+  LOCK_NOT_AVAILABLE,
+  sqlState,
+} from '../errors.ts'
 import { events } from '../events.ts'
 import type { Database } from '../sql/database.ts'
 import { Session } from '../sql/session.ts'
 import { backoffMs, sleep } from '../time.ts'
 import { type Blocker, findBlocked } from './blocked-outcomes.ts'
-import { type CompletedAttempt, refusedOutcome } from './outcome.ts'
+import type { CompletedAttempt } from './outcome.ts'
+import { siftOutcomes } from './outcome-sift.ts'
 import { type OutcomeContext, type Settlement, writeOutcomes } from './outcome-transaction.ts'
 
 export interface OutcomeWriterOptions {
@@ -20,27 +29,51 @@ export interface OutcomeWriterOptions {
 /** Tries in a row after a wait for a lock that nobody seems to hold; then it is a failure like any other, and told. */
 const MAX_FREED = 3
 
+/** Sessions lost in a row under a write, while others can be opened: it may be the outcomes that end them. */
+const MAX_LOSSES = 3
+
 /** Outcomes that wait for somebody's lock, with what is locked. */
 export type BlockedOutcomes = ReadonlyMap<CompletedAttempt, Blocker>
 
+/** What a write left unwritten, and how to go on with it. */
+export interface Unwritten {
+  /** Somebody has locked what they change. */
+  readonly blocked: BlockedOutcomes
+  /** Postgres refused them, or there was no time to find out whether it does. */
+  readonly refused: readonly CompletedAttempt[]
+  /** Others of the same write were written: what is refused must not be in their way. */
+  readonly isRefusedApart: boolean
+  /** The write of these took too long, or ended its session again and again. */
+  readonly failed: readonly CompletedAttempt[]
+}
+
+export interface OutcomeWriterLimits {
+  /** The longest wait for a lock. */
+  readonly lockTimeoutMs: number
+  /** The longest statement, which Postgres gives up then; 0: no limit. */
+  readonly statementTimeoutMs: number
+  /** An answer that takes longer is taken for a lost connection. */
+  readonly answerTimeoutMs: number
+}
+
 /**
- * Writes outcomes through one connection, and does not give up while Postgres is away or refuses some of them. It waits only so
- * long for a lock: what somebody holds longer is handed back.
+ * Writes outcomes through one connection, and does not give up while Postgres is away. What somebody's lock is in the way of, what is refused
+ * and what takes too long is handed back.
  */
 export class OutcomeWriter {
   readonly #options: OutcomeWriterOptions
   readonly #session: Session
   readonly #stopped: AbortSignal
+  /** Writes in a row of which nothing was written. */
+  #failures = 0
+  /** The last write was refused: the next one finds out what. */
+  #sifts = false
 
-  /** `lockTimeoutMs` is the longest wait for a lock; after `stopped` aborts nothing is tried again. */
-  constructor(
-    options: OutcomeWriterOptions,
-    { lockTimeoutMs, stopped }: { readonly lockTimeoutMs: number; readonly stopped: AbortSignal },
-  ) {
+  /** After `stopped` aborts nothing is tried again. */
+  constructor(options: OutcomeWriterOptions, limits: OutcomeWriterLimits, stopped: AbortSignal) {
     this.#options = options
     this.#stopped = stopped
-    const settings = { ...WRITER_SETTINGS, lock_timeout: String(lockTimeoutMs) }
-    this.#session = new Session({ config: writerConfig(options.database), settings })
+    this.#session = new Session({ config: writerConfig(options.database, limits), settings: writerSettings(limits) })
   }
 
   get isConnected(): boolean {
@@ -55,34 +88,59 @@ export class OutcomeWriter {
     return this.#session.close()
   }
 
-  /** Settles these attempts, but for those whose batch or row is locked by somebody: it answers them. */
-  async write(attempts: readonly CompletedAttempt[]): Promise<BlockedOutcomes> {
+  /** Settles these attempts, but for those that it answers. */
+  async write(attempts: readonly CompletedAttempt[]): Promise<Unwritten> {
     const blocked = new Map<CompletedAttempt, Blocker>()
     let ours = attempts
+    let losses = 0
     for (let attempt = 1; !this.#stopped.aborted; attempt++) {
       ours = dropLost(ours.filter((one) => !blocked.has(one)))
       if (ours.length === 0) break
       if (!(await this.#isConnected(ours.length, attempt))) continue
       try {
-        announce(await writeOutcomes(this.#session, ours, await this.#context()))
-        break
+        return { ...NOTHING_UNWRITTEN, blocked, ...(await this.#write(ours)) }
       } catch (error) {
-        // Without a SQLSTATE the server may still be busy with the statement: its answer must not meet the next one.
-        if (sqlState(error) === undefined || endsSession(error)) this.#session.abandon(error as Error)
+        if (this.#abandons(error)) losses += 1
         const found = sqlState(error) === LOCK_NOT_AVAILABLE ? await this.findBlocked(ours) : undefined
         for (const [one, blocker] of found ?? []) blocked.set(one, blocker)
         // None: the lock is free by now.
         if (found !== undefined && (found.size > 0 || attempt <= MAX_FREED)) continue
         // A migration that ran meanwhile makes the statements name the wrong columns once.
         this.#options.database.forgetFacts()
-        if (!isRetryable(error) && !awaitsSchema(error)) {
-          for (const [one, blocker] of await this.#writeOneByOne(ours, error)) blocked.set(one, blocker)
-          break
+        if (isCancelled(error) || losses >= MAX_LOSSES) {
+          this.#tell(ours.length, error, attempt)
+          return { ...NOTHING_UNWRITTEN, blocked, failed: ours }
         }
-        await this.#pause(ours.length, error, attempt)
+        this.#sifts = isRefusal(error)
+        if (!this.#sifts || isRetryable(error) || awaitsSchema(error)) await this.#pause(ours.length, error, attempt)
       }
     }
-    return blocked
+    return { ...NOTHING_UNWRITTEN, blocked }
+  }
+
+  /** One transaction, or several statements of which each is one. */
+  async #write(attempts: readonly CompletedAttempt[]): Promise<Partial<Unwritten>> {
+    if (!this.#sifts) {
+      announce(await writeOutcomes(this.#session, attempts, await this.#context()))
+      this.#failures = 0
+      return NOTHING_UNWRITTEN
+    }
+    const { settlement, refused, untried } = await siftOutcomes(this.#session, attempts, await this.#context())
+    announce(settlement)
+    this.#sifts = settlement.size === 0
+    const isRefusedApart = settlement.size > 0
+    this.#failures = isRefusedApart ? 0 : this.#failures + 1
+    const [error] = refused.values()
+    if (isRefusedApart && refused.size > 0) this.#tell(refused.size, error, 1)
+    if (!isRefusedApart) await this.#pause(attempts.length, error, this.#failures)
+    return { refused: [...untried, ...refused.keys()], isRefusedApart }
+  }
+
+  /** Without a SQLSTATE the server may still be busy with the statement: its answer must not meet the next one. */
+  #abandons(error: unknown): boolean {
+    const isLost = sqlState(error) === undefined || endsSession(error)
+    if (isLost) this.#session.abandon(error as Error)
+    return isLost
   }
 
   /** Those of these attempts for which somebody has a lock now; nothing is waited for or written. Undefined when nobody answers that. */
@@ -92,7 +150,7 @@ export class OutcomeWriter {
       return await findBlocked(this.#session, attempts)
     } catch (error) {
       // Then the next write says what is wrong.
-      if (sqlState(error) === undefined || endsSession(error)) this.#session.abandon(error as Error)
+      this.#abandons(error)
       return undefined
     }
   }
@@ -109,24 +167,12 @@ export class OutcomeWriter {
   }
 
   async #pause(jobs: number, error: unknown, attempt: number): Promise<void> {
-    events.emit('outcome_write_failed', { processId: this.#options.processId, jobs, error, attempt })
+    this.#tell(jobs, error, attempt)
     await sleep(backoffMs(attempt), this.#stopped)
   }
 
-  /** Postgres refuses something in these: find out what, so that it only concerns its own job. */
-  async #writeOneByOne(attempts: readonly CompletedAttempt[], error: unknown): Promise<BlockedOutcomes> {
-    const [only] = attempts
-    if (attempts.length === 1 && only !== undefined) {
-      if (!only.isRefused) return this.write([refusedOutcome(only, error)])
-      events.emit('worker_error', { processId: this.#options.processId, part: 'completer', error })
-      only.settled('lost')
-      return new Map()
-    }
-    const blocked = new Map<CompletedAttempt, Blocker>()
-    for (const attempt of attempts) {
-      for (const [one, blocker] of await this.write([attempt])) blocked.set(one, blocker)
-    }
-    return blocked
+  #tell(jobs: number, error: unknown, attempt: number): void {
+    events.emit('outcome_write_failed', { processId: this.#options.processId, jobs, error, attempt })
   }
 
   async #context(): Promise<OutcomeContext> {
@@ -146,26 +192,31 @@ const announce = (settlement: Settlement): void => {
   for (const [attempt, result] of settlement) attempt.settled(result)
 }
 
-/** No statement waits for a lock that long; an answer that takes longer is taken for a lost connection. */
-const ANSWER_TIMEOUT_MS = 30_000
+export const NOTHING_UNWRITTEN: Unwritten = { blocked: new Map(), refused: [], isRefusedApart: false, failed: [] }
 
-const writerConfig = (database: Database): ClientConfig => ({
+/** A connection that is silently gone is found out by the keepalives, where an answer may take long. */
+const KEEPALIVE_MS = 30_000
+
+const writerConfig = (database: Database, { answerTimeoutMs }: OutcomeWriterLimits): ClientConfig => ({
   ...database.sessionConfig('GoodJob::Completer'),
-  query_timeout: ANSWER_TIMEOUT_MS,
+  query_timeout: answerTimeoutMs,
+  keepAlive: true,
+  keepAliveInitialDelayMillis: KEEPALIVE_MS,
 })
 
 /**
  * Every statement of an outcome finds its rows by key. A plan made while the tables were small would read them whole for the rest
  * of the session, so the other ways are ruled out.
  */
-const WRITER_SETTINGS = {
+const writerSettings = ({ lockTimeoutMs, statementTimeoutMs }: OutcomeWriterLimits) => ({
   TimeZone: 'UTC',
   enable_seqscan: 'off',
   enable_hashjoin: 'off',
   enable_mergejoin: 'off',
   jit: 'off',
-  statement_timeout: '0',
+  lock_timeout: String(lockTimeoutMs),
+  statement_timeout: String(statementTimeoutMs),
   transaction_timeout: '0',
   idle_in_transaction_session_timeout: '0',
   idle_session_timeout: '0',
-}
+})

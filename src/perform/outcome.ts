@@ -24,8 +24,6 @@ export interface CompletedAttempt {
   readonly settled: (as: SettledAs) => void
   /** True once the advisory lock was lost for good: the result must not be written. */
   readonly isLost: () => boolean
-  /** Postgres refused the first form of this outcome. */
-  readonly isRefused?: boolean
 }
 
 /** Takes the outcome of an attempt that has ended. */
@@ -91,18 +89,26 @@ export const outcomeColumns = (
 const startOf = (reenqueue: Reenqueue | null): string | undefined =>
   reenqueue?.scheduledAt ? columnText(reenqueue.scheduledAt) : reenqueue?.createdAt
 
-/** The write of last resort: Postgres refused the columns of an outcome, so the job finishes with that refusal as its error. */
+/** The same outcome without its payload: Postgres refused that, so the job finishes with the refusal as its error. */
 export const refusedOutcome = (attempt: CompletedAttempt, error: unknown): CompletedAttempt => ({
   ...attempt,
   outcome: 'unhandled',
   write: 'finish',
-  isRefused: true,
   columns: {
     ...attempt.columns,
     error: `StandardError: the outcome of this attempt (${attempt.outcome}) could not be stored: ${error instanceof Error ? error.message : String(error)}`,
     errorEvent: 1,
     backtrace: [],
   },
+})
+
+/** The same outcome with its row kept: what points to the row may be in the way of deleting it. */
+export const keptOutcome = (attempt: CompletedAttempt): CompletedAttempt => ({ ...attempt, write: 'finish' })
+
+/** The same outcome without a message to the workers: they find the job at their next poll. */
+export const silentOutcome = (attempt: CompletedAttempt): CompletedAttempt => ({
+  ...attempt,
+  columns: { ...attempt.columns, isNotified: false },
 })
 
 /** When this attempt broke a member of its batch, if it did. */
