@@ -55,6 +55,12 @@ export interface RefusedCheck {
   readonly isPassing: boolean
 }
 
+/** What became of checks that were made apart. */
+export interface ApartChecks {
+  readonly checked: readonly CheckedBatch[]
+  readonly refused: readonly RefusedCheck[]
+}
+
 type Decided = CheckedBatch & { readonly rows: readonly NewJobRow[] }
 
 /**
@@ -82,7 +88,7 @@ export const checkBatchesApart = async (
   facts: Facts,
   touched: readonly TouchedBatch[],
   options: CheckOptions,
-): Promise<{ readonly checked: CheckedBatch[]; readonly refused: RefusedCheck[] }> => {
+): Promise<ApartChecks> => {
   const checked: CheckedBatch[] = []
   const refused: RefusedCheck[] = []
   for (const batch of touched) {

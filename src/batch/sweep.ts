@@ -1,4 +1,4 @@
-import { isRetryable, LOCK_NOT_AVAILABLE, sqlState } from '../errors.ts'
+import { endsSession, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import { batchLockKey } from '../sql/advisory-lock.ts'
 import { findSuspectBatches, type SweptBatch, withSweepLock } from '../sql/batch-check.ts'
@@ -7,7 +7,13 @@ import type { Database, Facts } from '../sql/database.ts'
 import { inTransaction } from '../sql/read-committed.ts'
 import type { Queryable } from '../sql/types.ts'
 import { timeAfter } from '../time.ts'
-import { announceChecks, type CheckedBatch, type CheckOptions, checkBatches } from './completion.ts'
+import {
+  type ApartChecks,
+  announceChecks,
+  announceRefusedChecks,
+  type CheckOptions,
+  checkBatchesApart,
+} from './completion.ts'
 import { needsProof } from './decision.ts'
 
 export interface SweepOptions {
@@ -75,19 +81,22 @@ const sweepBatch = async (
   db: Queryable,
   facts: Facts,
   batch: SweptBatch,
-): Promise<'healed' | 'unproven' | 'healthy'> => {
+): Promise<'healed' | 'unproven' | 'healthy' | 'failed'> => {
   const named = { batchId: batch.id, description: batch.description }
   if (batch.has_false_success && check.told.isNew(`false_success ${batch.id} ${batch.enqueued_at}`)) {
     events.emit('batch_false_success', named)
   }
   const reason = suspicion(facts, batch)
   if (reason === undefined) return 'healthy'
-  const checked = await inTransaction(db, async (): Promise<CheckedBatch[]> => {
+  const { checked, refused } = await inTransaction(db, async (): Promise<ApartChecks> => {
     // Who holds the lock checks the batch itself, or leaves it to the next sweep: the others need not wait for that.
-    if (!(await tryLockBatch(db, batchLockKey(batch.id)))) return []
-    return checkBatches(db, facts, [{ id: batch.id }], check)
+    if (!(await tryLockBatch(db, batchLockKey(batch.id)))) return NONE_CHECKED
+    return checkBatchesApart(db, facts, [{ id: batch.id }], check)
   })
   announceChecks(checked, check)
+  for (const { isPassing, error } of refused) if (isPassing) throw error
+  announceRefusedChecks(refused)
+  if (refused.length > 0) return 'failed'
   const [one] = checked
   if (one !== undefined && one.decision.steps.length > 0) {
     events.emit('batch_healed', { ...named, reason })
@@ -96,11 +105,13 @@ const sweepBatch = async (
   return one?.decision.unproven === undefined ? 'healthy' : 'unproven'
 }
 
-/** What Postgres refuses of one batch, or somebody's lock on its row, is that batch's trouble; a lost connection ends the sweep. */
+const NONE_CHECKED: ApartChecks = { checked: [], refused: [] }
+
+/** What Postgres refuses of one batch, or somebody's lock on its row, is that batch's trouble; a lost connection or a full disk ends the sweep. */
 const reportBatch =
   ({ processId }: SweepOptions, batch: SweptBatch) =>
   (error: unknown): 'failed' => {
-    if (isRetryable(error) && sqlState(error) !== LOCK_NOT_AVAILABLE) throw error
+    if (endsSession(error) || sqlState(error) === undefined || /^(53|57|58)/.test(sqlState(error) ?? '')) throw error
     events.emit('worker_error', { processId, part: `batch sweep, batch ${batch.id}`, error })
     return 'failed'
   }

@@ -1,5 +1,5 @@
 import type { Client, ClientConfig } from 'pg'
-import { endsSession, isRetryable } from '../errors.ts'
+import { endsSession, mayConcernRow, sqlState } from '../errors.ts'
 import type { Database } from '../sql/database.ts'
 import { reacquire, releaseUnknownClaims } from '../sql/jobs-claim.ts'
 import { RoundClient, type RoundEnd } from '../sql/round-client.ts'
@@ -41,7 +41,7 @@ export const closeRound = async (
     try {
       return await onRoundClient(session, (client) => client.close(statements))
     } catch (error) {
-      if (endsSession(error) || !isRetryable(error)) {
+      if (sqlState(error) === undefined || endsSession(error) || mayConcernRow(error)) {
         session.abandon(error as Error)
         break
       }

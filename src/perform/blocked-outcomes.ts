@@ -8,7 +8,7 @@ export type Blocker = string
 
 /**
  * Which of these outcomes cannot be written now, and what is in the way: a caller's open transaction that adds to a batch holds its
- * lock, or the row of a job that joins. Waits for nobody and leaves no lock behind.
+ * lock, or the row of a job that joins; a report or a backup may hold the row of an execution. Waits for nobody and leaves no lock behind.
  */
 export const findBlocked = (
   db: Queryable,
@@ -17,7 +17,7 @@ export const findBlocked = (
   inTransaction(db, async () => {
     const jobs = await findLockedJobs(
       db,
-      attempts.map(({ row }) => row.id),
+      attempts.map(({ row, write }) => ({ id: row.id, executionId: row.execution_id, isDeleted: write === 'delete' })),
     )
     const byId = new Map(jobs.map((job) => [job.id, job]))
     const batchesOf = ({ row }: CompletedAttempt): string[] => {

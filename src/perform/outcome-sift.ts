@@ -1,17 +1,18 @@
 import {
+  type ApartChecks,
   announceChecks,
   announceRefusedChecks,
-  type CheckedBatch,
   checkBatchesApart,
   lockTouchedBatches,
   type RefusedCheck,
   type TouchedBatch,
 } from '../batch/completion.ts'
-import { INSUFFICIENT_PRIVILEGE, mayConcernRow, PROGRAM_LIMIT_EXCEEDED, sqlState } from '../errors.ts'
+import { INSUFFICIENT_PRIVILEGE, isRefusal, mayConcernRow, PROGRAM_LIMIT_EXCEEDED, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import { inTransaction } from '../sql/database.ts'
 import { checkConstraintsAtOnce, inSavepoint, limitLockWaits, rehearse } from '../sql/savepoint.ts'
 import type { Queryable } from '../sql/types.ts'
+import { freePlacesOf } from './freed-places.ts'
 import {
   brokenAt,
   type CompletedAttempt,
@@ -74,6 +75,7 @@ export const siftOutcomes = async (
     }
     sift.announce()
     await sift.checkJoined()
+    await sift.freePlaces()
     return sift.result
   }
 }
@@ -108,14 +110,14 @@ class Sift {
     settlement: new Map<CompletedAttempt, SettledAs>(),
     joined: new Map<CompletedAttempt, string>(),
     repeated: new Set<CompletedAttempt>(),
+    freeing: [] as CompletedAttempt[],
   }
   readonly #refused = new Map<CompletedAttempt, unknown>()
   readonly #blamed = new Map<CompletedAttempt, unknown>()
   readonly #untried: CompletedAttempt[] = []
   /** What was written in place of a form. */
   readonly #replaced = new Map<CompletedAttempt, CompletedAttempt>()
-  #checked: CheckedBatch[] = []
-  #refusedChecks: RefusedCheck[] = []
+  #checks: ApartChecks = { checked: [], refused: [] }
 
   constructor(db: Queryable, attempts: readonly CompletedAttempt[], context: OutcomeContext, terms: Terms) {
     this.#db = db
@@ -161,8 +163,8 @@ class Sift {
 
   /** After the commit. */
   announce(): void {
-    announceChecks(this.#checked, this.#context.check)
-    announceRefusedChecks(this.#refusedChecks)
+    announceChecks(this.#checks.checked, this.#context.check)
+    announceRefusedChecks(this.#checks.refused)
     const { processId } = this.#context
     for (const [form, error] of this.#blamed) {
       const { outcome, row } = this.#original(form)
@@ -185,6 +187,16 @@ class Sift {
     // The outcome is taken for unwritten and comes here once more.
     for (const { isPassing, error } of refused) if (isPassing) throw error
     announceRefusedChecks(refused)
+  }
+
+  /** What keeps a place from being freed must not keep an outcome here. */
+  async freePlaces(): Promise<void> {
+    try {
+      await freePlacesOf(this.#db, this.#written.freeing, this.#context)
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      events.emit('worker_error', { processId: this.#context.processId, part: 'concurrency claims', error })
+    }
   }
 
   /** Halves what is refused until each refusal is about one outcome. */
@@ -211,10 +223,11 @@ class Sift {
     return ![...this.#refused.values()].some(mayConcernRow)
   }
 
-  #add({ settlement, joined, repeated }: Written): void {
+  #add({ settlement, joined, repeated, freeing }: Written): void {
     for (const [form, as] of settlement) this.#written.settlement.set(form, as)
     for (const [form, batchId] of joined) this.#written.joined.set(form, batchId)
     for (const form of repeated) this.#written.repeated.add(form)
+    this.#written.freeing.push(...freeing)
   }
 
   /**
@@ -261,10 +274,9 @@ class Sift {
     const ids = new Set([...settlement.keys()].flatMap(batchesOf).filter((id) => batchIds.has(id)))
     if (ids.size === 0) return
     const touched: readonly TouchedBatch[] = touchedBatches(this.#written, ids, ({ row }) => row.batch_id)
-    const { checked, refused } = await checkBatchesApart(this.#db, this.#context.facts, touched, this.#context.check)
-    this.#assertNoneIsLost(refused)
-    this.#checked = checked
-    this.#refusedChecks = refused
+    const checks = await checkBatchesApart(this.#db, this.#context.facts, touched, this.#context.check)
+    this.#assertNoneIsLost(checks.refused)
+    this.#checks = checks
   }
 
   /**

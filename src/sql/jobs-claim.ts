@@ -1,4 +1,5 @@
 import { jobLockKeySql } from './advisory-lock.ts'
+import { byKey } from './by-key.ts'
 import { type CandidateOptions, candidateOrder, queuePredicate } from './claim-candidates.ts'
 import type { Facts } from './database.ts'
 import { lockedCandidates } from './locked-candidates.ts'
@@ -96,11 +97,18 @@ export const reacquire = async (
 
 /** $1 process uuid · $2 known ids uuid[] · $3 exact claim times timestamp[] · $4 claimed before timestamp */
 const releaseUnknownClaimsText = (facts: Facts) => `
+WITH free AS MATERIALIZED (
+  SELECT id
+  FROM good_jobs
+  WHERE locked_by_id = $1::uuid
+    AND id <> ALL ($2::uuid[])
+    AND (locked_at = ANY ($3::${facts.timestampType}[]) OR locked_at < $4::${facts.timestampType})
+  FOR NO KEY UPDATE SKIP LOCKED
+)
 UPDATE good_jobs
 SET locked_by_id = NULL, locked_at = NULL${facts.hasLockType ? ', lock_type = NULL' : ''}
-WHERE locked_by_id = $1::uuid
-  AND id <> ALL ($2::uuid[])
-  AND (locked_at = ANY ($3::${facts.timestampType}[]) OR locked_at < $4::${facts.timestampType})`
+FROM free
+WHERE ${byKey('good_jobs.id', 'free.id')}`
 
 /**
  * Frees rows that carry our process id although no attempt of this process knows them: a claim was committed, but its answer was

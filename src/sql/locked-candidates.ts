@@ -8,6 +8,18 @@ import type { Parameters } from './parameters.ts'
 import { sinceStatementBegan } from './row-times.ts'
 
 /**
+ * Whether another transaction has locked the execution of an attempt that never reported back. A claim closes it, and must not wait: such a
+ * job stays where it is, and the others are claimed. Those that are free stay locked until the claim is committed.
+ */
+const HAS_LOCKED_ATTEMPT = `(
+      SELECT count(*) FROM good_job_executions WHERE active_job_id = candidate.id AND finished_at IS NULL
+    ) > (
+      SELECT count(*) FROM (
+        SELECT FROM good_job_executions WHERE active_job_id = candidate.id AND finished_at IS NULL FOR NO KEY UPDATE SKIP LOCKED
+      ) AS free
+    )`
+
+/**
  * The CTEs that a claim begins with: `released`, the advisory locks that ended attempts give up on the way, and `locked`, up to `limit`
  * candidates with these columns of good_jobs, whose advisory locks are ours now, with the start and the execution id of each attempt.
  *
@@ -29,6 +41,7 @@ locked AS MATERIALIZED (
   FROM candidate
   WHERE CASE WHEN id = ANY (${parameters.add(plainArray(options.runningIds), 'uuid[]')}) THEN false
     ${unlessClaimIsHeld(facts, 'candidate.id')}
+    WHEN performed_at IS NOT NULL AND ${HAS_LOCKED_ATTEMPT} THEN false
     ELSE pg_try_advisory_lock(${jobLockKeySql('id')}) END
   LIMIT ${parameters.add(options.limit, 'int')}
 )`

@@ -33,18 +33,26 @@ export const inactive = (facts: Facts): string => `
       AND ((classid::bigint << 32) | objid::bigint) = ('x' || substr(md5('good_job_processes-' || good_job_processes.id::text), 1, 16))::bit(64)::bigint
   ))`
 
+// A job whose row somebody has locked is freed by a later look, which needs the row of its process.
 // Whoever cleans up lives, even if its row is old because the whole process was stopped. $1 own process uuid
 const releaseDeadProcessesText = (facts: Facts) => `
 WITH dead AS MATERIALIZED (
   SELECT id FROM good_job_processes WHERE (${inactive(facts)}) AND id <> $1::uuid FOR UPDATE SKIP LOCKED
 ),
+free AS MATERIALIZED (
+  SELECT good_jobs.id FROM good_jobs JOIN dead ON locked_by_id = dead.id FOR NO KEY UPDATE OF good_jobs SKIP LOCKED
+),
 released AS (
-  UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL FROM dead WHERE locked_by_id = dead.id RETURNING good_jobs.id
+  UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL FROM free WHERE good_jobs.id = free.id RETURNING good_jobs.id
 ),
 deleted AS (
-  DELETE FROM good_job_processes USING dead WHERE good_job_processes.id = dead.id
+  DELETE FROM good_job_processes
+  USING dead
+  WHERE good_job_processes.id = dead.id
+    AND NOT EXISTS (SELECT 1 FROM good_jobs WHERE locked_by_id = dead.id AND good_jobs.id NOT IN (SELECT id FROM free))
+  RETURNING good_job_processes.id
 )
-SELECT dead.id, (SELECT count(*) FROM released)::int AS jobs FROM dead`
+SELECT deleted.id, count.jobs FROM (SELECT count(*)::int AS jobs FROM released) AS count LEFT JOIN deleted ON true`
 
 export interface ReleasedProcesses {
   readonly ids: readonly string[]
@@ -61,11 +69,11 @@ export const releaseDeadProcesses = async (
   facts: Facts,
   cleaner: Promoter,
 ): Promise<ReleasedProcesses> => {
-  const rows = await rowsOf<{ id: string; jobs: number }>(db, {
+  const rows = await rowsOf<{ id: string | null; jobs: number }>(db, {
     text: releaseDeadProcessesText(facts),
     values: [cleaner.processId],
   })
-  const ids = rows.map(({ id }) => id)
+  const ids = rows.flatMap(({ id }) => id ?? [])
   await freePlacesOfProcesses(db, facts, ids, cleaner)
   return { ids, jobs: rows[0]?.jobs ?? 0 }
 }

@@ -11,6 +11,7 @@ import {
   upsertProcess,
   upsertProcessText,
 } from '../sql/processes.ts'
+import { limitLockWaits } from '../sql/savepoint.ts'
 import { type Clock, endsWithin, every } from '../time.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { processState } from './process-state.ts'
@@ -36,6 +37,8 @@ export interface CapsuleTrackerOptions {
 const HEARTBEAT_MS = 25_000
 /** A process is dead after minutes without a beat: to look for one every 50 seconds is often enough. */
 const BEATS_PER_CLEANUP = 2
+/** How long a beat waits for a lock of the process row. */
+const BEAT_LOCK_TIMEOUT_MS = 1_000
 /** A claim that no attempt knows after this time was lost with its connection. */
 const UNKNOWN_CLAIM_MS = 60_000
 
@@ -97,7 +100,11 @@ export class CapsuleTracker {
     const { database, processId } = this.#options
     try {
       const facts = await database.facts()
-      await database.statement((db) => upsertProcess(db, facts, { id: processId, state: this.#stateText() }))
+      await database.transaction(async (db) => {
+        // Somebody may have locked the row: cleanups come after this.
+        await limitLockWaits(db, BEAT_LOCK_TIMEOUT_MS)
+        await upsertProcess(db, facts, { id: processId, state: this.#stateText() })
+      })
     } catch (error) {
       events.emit('process_heartbeat_failed', {
         processId,

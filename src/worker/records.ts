@@ -1,5 +1,5 @@
 import { Batch } from '../batch/batch.ts'
-import { isRetryable, RecordNotFoundError } from '../errors.ts'
+import { isRetryable, mayConcernRow, RecordNotFoundError, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import type { Adapter } from '../maintenance/adapter.ts'
 import { locateWith } from '../serialize/locators.ts'
@@ -33,7 +33,8 @@ export const loadBatchesUntil = async (
     } catch (error) {
       events.emit('connection_retry', { processId, part: 'batches', error, attempt })
       // A job must not wait for ever for something that it may not even ask for.
-      if (!isRetryable(error) || signal.aborted) return new Map()
+      const isPassing = isRetryable(error) || (sqlState(error) !== undefined && !mayConcernRow(error))
+      if (!isPassing || signal.aborted) return new Map()
       await sleep(backoffMs(attempt), signal)
     }
   }
