@@ -101,10 +101,8 @@ export const CLAIM_MUTANTS: readonly Mutant[] = [
   {
     name: 'claims that an attempt knows are not given back as unknown',
     file: 'src/sql/jobs-claim.ts',
-    text: `
-  AND id <> ALL ($2::uuid[])`,
-    replacement: `
-  AND $2::uuid[] IS NOT NULL`,
+    text: 'AND id <> ALL ($2::uuid[])\n    AND (locked_at = ANY',
+    replacement: 'AND $2::uuid[] IS NOT NULL\n    AND (locked_at = ANY',
     tests: { 'test/claim/lane.test.ts': [], 'test/worker/process.test.ts': [], 'test/claim/session-loss.test.ts': [] },
   },
   {

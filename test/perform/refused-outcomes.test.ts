@@ -1,0 +1,167 @@
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { Batch } from '../../src/batch/batch.ts'
+import type { Job, JobConstructor } from '../../src/job/base.ts'
+import { refuseUpdates } from '../support/faults.ts'
+import { advisoryLocks, enqueue, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
+
+const world = await openWorld()
+afterAll(() => world.close())
+beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches'))
+
+const EchoJob = jobClass('EchoJob', () => {})
+const make = (made: JobConstructor): Job => new (made as new () => Job)()
+const ENDS = 'NEW.finished_at IS NOT NULL'
+
+test.each([
+  ['08P01', 'the words of a pooler'],
+  ['08007', 'a transaction whose end is unknown'],
+  ['08001', 'a foreign server that cannot be reached'],
+  ['XX000', 'an internal error'],
+  ['53400', 'a configured limit'],
+  ['40003', 'a statement whose end is unknown'],
+  ['57000', 'an operator intervened'],
+  ['57P01', 'a shutdown'],
+  ['57P04', 'a dropped database'],
+  ['55000', 'an object in another state'],
+  ['25P02', 'a failed transaction'],
+  ['54000', 'a limit of the server'],
+  ['P0001', 'a trigger that lets nothing end'],
+  ['23514', 'a constraint that lets nothing end'],
+  ['42501', 'a right that is missing'],
+  ['US001', 'a SQLSTATE that only its author knows'],
+])('an outcome that %s (%s) keeps from being written is written later, as it was', async (code) => {
+  const ran: string[] = []
+  const MemberJob = jobClass('MemberJob', ({ jobId }) => void ran.push(jobId))
+  await using refusal = await refuseUpdates(world, { message: 'not now', code, condition: ENDS })
+  await using _capsule = await world.start({ jobs: [MemberJob, EchoJob] })
+  const failing = next('outcome_write_failed', 2)
+  const member = make(MemberJob)
+  const batch = await Batch.enqueue({}, member)
+  const plain = await enqueue(EchoJob)
+  expect((await failing).map(({ error }) => (error as { code?: string }).code)).toEqual([code, code])
+  expect(await world.job(member.jobId)).toMatchObject({ finished_at: null, error: null })
+  const done = performed(member.jobId, plain)
+  await refusal[Symbol.asyncDispose]()
+  await done
+  expect(await world.job(member.jobId)).toMatchObject({
+    error: null,
+    executions_count: 1,
+    finished_at: expect.any(Date),
+  })
+  expect(await world.job(plain)).toMatchObject({ error: null, executions_count: 1, finished_at: expect.any(Date) })
+  expect(ran).toEqual([member.jobId])
+  expect(await batch.reload()).toMatchObject({ isDiscarded: false, isSucceeded: true })
+})
+
+test.each(['XX000', '57P01', 'US001'])(
+  'outcomes that are refused (%s) keep none of the others from being written, nor the claims',
+  async (code) => {
+    const BadJob = jobClass('BadJob', () => {})
+    await using refusal = await refuseUpdates(world, {
+      message: 'a page is corrupt',
+      code,
+      condition: `${ENDS} AND NEW.job_class = 'BadJob'`,
+    })
+    await using _capsule = await world.start({ jobs: [BadJob, EchoJob], threads: 5 })
+    const bad = await Promise.all(Array.from({ length: 7 }, () => enqueue(BadJob)))
+    const others = next('perform_job', 300, ({ jobClass: name }) => name === 'EchoJob')
+    await world.adapter.enqueueAll(Array.from({ length: 300 }, () => make(EchoJob)))
+    await others
+    for (const id of bad) expect(await world.job(id)).toMatchObject({ finished_at: null, error: null })
+    const done = performed(...bad)
+    await refusal[Symbol.asyncDispose]()
+    await done
+    for (const id of bad) expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
+    await until(async () => (await advisoryLocks(world)).length === 0, 'no lock is left')
+  },
+)
+
+test('a job ends with the refusal of its outcome where the outcome goes through without its payload, and only that job', async () => {
+  const RetryJob = jobClass('RetryJob', (job) => job.retryJob({ queue: 'forbidden' }))
+  await world.sql(`ALTER TABLE good_jobs ADD CONSTRAINT allowed CHECK (queue_name <> 'forbidden')`)
+  try {
+    await using _capsule = await world.start({ jobs: [RetryJob, EchoJob] })
+    const told = next('outcome_refused')
+    const fine = await enqueue(EchoJob)
+    const done = performed(fine)
+    const bad = await enqueue(RetryJob)
+    expect((await told)[0]).toMatchObject({ jobId: bad, outcome: 'retried', error: { code: '23514' } })
+    await done
+    expect(await world.job(bad)).toMatchObject({
+      error: expect.stringMatching(
+        /^StandardError: the outcome of this attempt \(retried\) could not be stored: new row for relation/,
+      ),
+      error_event: 1,
+      queue_name: 'default',
+    })
+    expect(await world.job(fine)).toMatchObject({ error: null })
+  } finally {
+    await world.sql('ALTER TABLE good_jobs DROP CONSTRAINT allowed')
+  }
+})
+
+test('a constraint that is checked by the COMMIT is proven like any other', async () => {
+  const RetryJob = jobClass('RetryJob', (job) => job.retryJob({ queue: 'forbidden' }))
+  await world.sql(`CREATE FUNCTION refuse_late() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      IF NEW.queue_name = 'forbidden' THEN RAISE EXCEPTION 'not there' USING ERRCODE = '23514'; END IF;
+      RETURN NULL;
+    END $$`)
+  await world.sql(`CREATE CONSTRAINT TRIGGER refuse_late AFTER UPDATE ON good_jobs DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION refuse_late()`)
+  try {
+    await using _capsule = await world.start({ jobs: [RetryJob] })
+    const id = await enqueue(RetryJob)
+    await performed(id)
+    expect(await world.job(id)).toMatchObject({ error: expect.stringContaining('could not be stored: not there') })
+  } finally {
+    await world.sql('DROP FUNCTION refuse_late CASCADE')
+  }
+})
+
+test('a job whose row cannot be deleted keeps it, and its success', async () => {
+  await world.sql('CREATE TABLE receipts (job_id uuid REFERENCES good_jobs)')
+  try {
+    await using _capsule = await world.start({ jobs: [EchoJob], preserveJobRecords: false })
+    const id = await enqueue(EchoJob, { wait: 3_600 })
+    await world.sql('INSERT INTO receipts VALUES ($1)', [id])
+    const done = performed(id)
+    await world.adapter.rescheduleJob(id, new Date())
+    await world.sql(`SELECT pg_notify('good_job', '{}')`)
+    expect((await done)[0]).toMatchObject({ outcome: 'succeeded' })
+    expect(await world.job(id)).toMatchObject({ error: null, finished_at: expect.any(Date) })
+  } finally {
+    await world.sql('DROP TABLE receipts')
+  }
+})
+
+test('a policy that forbids what one job becomes is told from a right that nobody has', async () => {
+  const RetryJob = jobClass('RetryJob', (job) => job.retryJob({ queue: 'of another tenant', wait: 3_600 }))
+  const FineJob = jobClass('FineJob', (job) => job.retryJob({ queue: 'ours', wait: 3_600 }))
+  await world.sql(`CREATE ROLE tenant_${process.pid} LOGIN PASSWORD 'x'`)
+  await world.sql(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO tenant_${process.pid}`)
+  await world.sql('ALTER TABLE good_jobs ENABLE ROW LEVEL SECURITY')
+  await world.sql(`CREATE POLICY ours ON good_jobs USING (true) WITH CHECK (queue_name <> 'of another tenant')`)
+  const url = new URL(world.url)
+  url.username = `tenant_${process.pid}`
+  url.password = 'x'
+  try {
+    const ids = [await enqueue(RetryJob), ...(await Promise.all(Array.from({ length: 4 }, () => enqueue(FineJob))))]
+    const failures = record('outcome_write_failed')
+    const done = performed(...ids)
+    await using _capsule = await world.start({ jobs: [RetryJob, FineJob], databaseUrl: url.href })
+    await Promise.race([done, next('outcome_write_failed', 3)])
+    // Alone it would wait: nothing tells whether anybody may write a retry.
+    const late = await enqueue(FineJob)
+    await Promise.all([done, performed(late)])
+    failures.stop()
+    expect(await world.job(ids[0] ?? '')).toMatchObject({ error: expect.stringContaining('row-level security') })
+    for (const id of [...ids.slice(1), late])
+      expect(await world.job(id)).toMatchObject({ error: null, queue_name: 'ours' })
+  } finally {
+    await world.sql('DROP POLICY ours ON good_jobs')
+    await world.sql('ALTER TABLE good_jobs DISABLE ROW LEVEL SECURITY')
+    await world.sql(`DROP OWNED BY tenant_${process.pid}`)
+    await world.sql(`DROP ROLE tenant_${process.pid}`)
+  }
+})
