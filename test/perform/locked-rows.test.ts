@@ -1,0 +1,173 @@
+import type pg from 'pg'
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import type { Job, JobConstructor } from '../../src/job/base.ts'
+import { releaseUnknownClaims } from '../../src/sql/jobs-claim.ts'
+import { releaseDeadProcesses } from '../../src/sql/processes.ts'
+import { ago, enqueue, Gate, jobClass, next, openWorld, performed, record, sendMessage } from '../support/harness.ts'
+
+const world = await openWorld()
+afterAll(() => world.close())
+beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_processes'))
+
+const EchoJob = jobClass('EchoJob', () => {})
+const make = (made: JobConstructor): Job => new (made as new () => Job)()
+
+/** A transaction of somebody's that locks these rows; answers what ends it. */
+const lock = async (rows: string, values: unknown[]) => {
+  const client: pg.Client = await world.database.connect()
+  await client.query('BEGIN')
+  await client.query(`SELECT FROM ${rows} FOR UPDATE`, values)
+  return async () => {
+    await client.query('ROLLBACK')
+    await client.end()
+  }
+}
+
+const othersGoOn = async (count: number): Promise<void> => {
+  const done = next('perform_job', count, ({ jobClass: name }) => name === 'EchoJob')
+  await world.adapter.enqueueAll(Array.from({ length: count }, () => make(EchoJob)))
+  await done
+}
+
+const OPEN_EXECUTION = 'good_job_executions WHERE active_job_id = $1 AND finished_at IS NULL'
+
+test.each([
+  ['kept', true],
+  ['deleted', false],
+])(
+  'an outcome whose execution somebody has locked waits by itself: a job that is %s',
+  async (_name, preserveJobRecords) => {
+    const gate = new Gate()
+    const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+    await using _capsule = await world.start({ jobs: [GateJob, EchoJob], preserveJobRecords, threads: 5 })
+    const id = await enqueue(GateJob)
+    await gate.entered
+    const unlock = await lock(OPEN_EXECUTION, [id])
+    const failures = record('outcome_write_failed')
+    const held = next('outcome_held')
+    gate.open()
+    expect((await held)[0]).toMatchObject({ lockedId: id, jobId: id })
+    await othersGoOn(40)
+    expect(await world.job(id)).toMatchObject({ finished_at: null })
+    const done = performed(id)
+    await unlock()
+    expect((await done)[0]).toMatchObject({ outcome: 'succeeded' })
+    failures.stop()
+    expect(failures.seen).toEqual([])
+  },
+)
+
+test('a job that deletes its records waits for the lock of an earlier attempt, the others do not', async () => {
+  const gate = new Gate()
+  const RetryJob = jobClass('RetryJob', async (job) => {
+    if (job.executions === 1) return job.retryJob({ wait: 0 })
+    await gate.pass(job)
+  })
+  await using _capsule = await world.start({ jobs: [RetryJob, EchoJob], preserveJobRecords: false, threads: 5 })
+  const id = await enqueue(RetryJob)
+  await gate.entered
+  const unlock = await lock('good_job_executions WHERE active_job_id = $1 AND finished_at IS NOT NULL', [id])
+  const held = next('outcome_held')
+  gate.open()
+  await held
+  await othersGoOn(40)
+  const done = performed(id)
+  await unlock()
+  await done
+  expect(await world.executions(id)).toEqual([])
+})
+
+test.each([
+  ['at once', 0],
+  ['in rounds', 60_000],
+])(
+  'a job whose last attempt somebody has locked is not claimed, the others are: starts %s',
+  async (_name, deferStart) => {
+    const id = await world.insert({ job_class: 'EchoJob', performed_at: ago(60), priority: -1 })
+    await world.sql(
+      `INSERT INTO good_job_executions (id, created_at, updated_at, active_job_id) VALUES (gen_random_uuid(), now(), now(), $1)`,
+      [id],
+    )
+    const unlock = await lock(OPEN_EXECUTION, [id])
+    const failures = record('claim_failed')
+    await using _capsule = await world.start({ jobs: [EchoJob], deferStart })
+    await othersGoOn(40)
+    expect(await world.job(id)).toMatchObject({ finished_at: null, locked_by_id: null })
+    const done = performed(id)
+    await unlock()
+    await sendMessage(world.pool, '{}')
+    await done
+    failures.stop()
+    expect(failures.seen).toEqual([])
+    expect((await world.executions(id)).map(({ error_event }) => error_event).toSorted()).toEqual([0, null])
+  },
+)
+
+test('a trigger that waits for a lock nobody knows of keeps one outcome waiting, and no other', async () => {
+  await world.sql('CREATE TABLE accounts (id int PRIMARY KEY)')
+  await world.sql('INSERT INTO accounts VALUES (1)')
+  await world.sql(`CREATE FUNCTION touch_account() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      IF NEW.finished_at IS NOT NULL AND NEW.job_class = 'AccountJob' THEN PERFORM 1 FROM accounts FOR UPDATE; END IF;
+      RETURN NEW;
+    END $$`)
+  await world.sql(
+    'CREATE TRIGGER touch_account BEFORE UPDATE ON good_jobs FOR EACH ROW EXECUTE FUNCTION touch_account()',
+  )
+  const AccountJob = jobClass('AccountJob', () => {})
+  const unlock = await lock('accounts', [])
+  try {
+    await using _capsule = await world.start({ jobs: [AccountJob, EchoJob], threads: 5 })
+    const failing = next('outcome_write_failed')
+    const id = await enqueue(AccountJob)
+    await failing
+    await othersGoOn(40)
+    expect(await world.job(id)).toMatchObject({ finished_at: null })
+    const done = performed(id)
+    await unlock()
+    await done
+    expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
+  } finally {
+    await world.sql('DROP FUNCTION touch_account CASCADE')
+    await world.sql('DROP TABLE accounts')
+  }
+})
+
+test('jobs of a dead process are freed but for the one that somebody has locked, and that one later', async () => {
+  const dead = '00000000-0000-4000-8000-000000000001'
+  await world.sql(
+    `INSERT INTO good_job_processes (id, created_at, updated_at) VALUES ($1, now(), now() - interval '1 hour')`,
+    [dead],
+  )
+  const columns = { locked_by_id: dead, locked_at: ago(3_600) }
+  const [locked, free] = [await world.insert(columns), await world.insert(columns)]
+  const unlock = await lock('good_jobs WHERE id = $1', [locked])
+  const facts = await world.adapter.database.facts()
+  const release = () =>
+    world.adapter.database.transaction((db) => releaseDeadProcesses(db, facts, dead.replace(/1$/, '2')))
+  expect(await release()).toEqual({ ids: [], jobs: 1 })
+  expect(await world.job(free)).toMatchObject({ locked_by_id: null })
+  await unlock()
+  expect(await release()).toEqual({ ids: [dead], jobs: 1 })
+  expect(await world.job(locked)).toMatchObject({ locked_by_id: null })
+})
+
+test('claims that no attempt knows are freed but for the one that somebody has locked', async () => {
+  const processId = '00000000-0000-4000-8000-000000000003'
+  const columns = { locked_by_id: processId, locked_at: ago(3_600) }
+  const [locked, free] = [await world.insert(columns), await world.insert(columns)]
+  const unlock = await lock('good_jobs WHERE id = $1', [locked])
+  const facts = await world.adapter.database.facts()
+  const options = { processId, knownIds: [], claimedAt: [], claimedBefore: ago(60) }
+  expect(await releaseUnknownClaims(world.pool, facts, options)).toBe(1)
+  expect(await world.job(free)).toMatchObject({ locked_by_id: null })
+  await unlock()
+  expect(await releaseUnknownClaims(world.pool, facts, options)).toBe(1)
+})
+
+test('a locked process row keeps no job from running and no outcome from being written', async () => {
+  await using capsule = await world.start({ jobs: [EchoJob] })
+  const unlock = await lock('good_job_processes WHERE id = $1', [capsule.processId])
+  await othersGoOn(40)
+  await unlock()
+})
