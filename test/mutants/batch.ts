@@ -117,7 +117,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
   {
     name: 'the sweep leaves a batch alone that another session holds',
     file: 'src/batch/sweep.ts',
-    text: 'if (!(await tryLockBatch(db, batchLockKey(batch.id)))) return []',
+    text: 'if (!(await tryLockBatch(db, batchLockKey(batch.id)))) return NONE_CHECKED',
     replacement: '',
     tests: { 'test/batch/guarantees.test.ts': [], 'test/batch/sweep.test.ts': [] },
   },

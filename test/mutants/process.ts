@@ -19,9 +19,9 @@ export const PROCESS_MUTANTS: readonly Mutant[] = [
   {
     name: 'jobs of dead processes are freed',
     file: 'src/sql/processes.ts',
-    text: 'UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL FROM dead WHERE locked_by_id = dead.id RETURNING good_jobs.id',
+    text: 'UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL FROM free WHERE good_jobs.id = free.id RETURNING good_jobs.id',
     replacement:
-      'UPDATE good_jobs SET locked_at = locked_at FROM dead WHERE locked_by_id = dead.id RETURNING good_jobs.id',
+      'UPDATE good_jobs SET locked_at = locked_at FROM free WHERE good_jobs.id = free.id RETURNING good_jobs.id',
     tests: { 'test/worker/process.test.ts': [] },
   },
   {

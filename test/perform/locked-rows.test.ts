@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { afterAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
 import type { Job, JobConstructor } from '../../src/job/base.ts'
 import { releaseUnknownClaims } from '../../src/sql/jobs-claim.ts'
 import { releaseDeadProcesses } from '../../src/sql/processes.ts'
@@ -12,15 +12,19 @@ beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_pr
 const EchoJob = jobClass('EchoJob', () => {})
 const make = (made: JobConstructor): Job => new (made as new () => Job)()
 
+const locks = new Set<pg.Client>()
+afterEach(async () => {
+  for (const client of locks) await client.end()
+  locks.clear()
+})
+
 /** A transaction of somebody's that locks these rows; answers what ends it. */
 const lock = async (rows: string, values: unknown[]) => {
-  const client: pg.Client = await world.database.connect()
+  const client = await world.database.connect()
+  locks.add(client)
   await client.query('BEGIN')
   await client.query(`SELECT FROM ${rows} FOR UPDATE`, values)
-  return async () => {
-    await client.query('ROLLBACK')
-    await client.end()
-  }
+  return () => client.query('ROLLBACK')
 }
 
 const othersGoOn = async (count: number): Promise<void> => {
@@ -71,7 +75,7 @@ test('a job that deletes its records waits for the lock of an earlier attempt, t
   gate.open()
   await held
   await othersGoOn(40)
-  const done = performed(id)
+  const done = next('perform_job', 1, ({ executions }) => executions === 2)
   await unlock()
   await done
   expect(await world.executions(id)).toEqual([])
@@ -143,8 +147,8 @@ test('jobs of a dead process are freed but for the one that somebody has locked,
   const [locked, free] = [await world.insert(columns), await world.insert(columns)]
   const unlock = await lock('good_jobs WHERE id = $1', [locked])
   const facts = await world.adapter.database.facts()
-  const release = () =>
-    world.adapter.database.transaction((db) => releaseDeadProcesses(db, facts, dead.replace(/1$/, '2')))
+  const cleaner = { processId: dead.replace(/1$/, '2'), now: ago(0), notifies: false }
+  const release = () => world.adapter.database.transaction((db) => releaseDeadProcesses(db, facts, cleaner))
   expect(await release()).toEqual({ ids: [], jobs: 1 })
   expect(await world.job(free)).toMatchObject({ locked_by_id: null })
   await unlock()

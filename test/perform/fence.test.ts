@@ -1,0 +1,88 @@
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { Batch } from '../../src/batch/batch.ts'
+import { checkOptionsOf } from '../../src/batch/context.ts'
+import type { Job, JobConstructor } from '../../src/job/base.ts'
+import type { CompletedAttempt, OutcomeWrite } from '../../src/perform/outcome.ts'
+import { writeOutcomes } from '../../src/perform/outcome-transaction.ts'
+import { attemptOf, claimAll } from '../batch/attempts.ts'
+import { FaultyNetwork } from '../support/faults.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed } from '../support/harness.ts'
+
+const world = await openWorld()
+afterAll(() => world.close())
+beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches'))
+
+const EchoJob = jobClass('EchoJob', () => {})
+const CallbackJob = jobClass('CallbackJob', () => {})
+const make = (made: JobConstructor): Job => new (made as new () => Job)()
+
+test.each<OutcomeWrite>(['finish', 'delete', 'rerun', 'reenqueue'])(
+  'an outcome (%s) of an earlier claim is not written over a newer one of the same process',
+  async (write) => {
+    const id = await enqueue(EchoJob)
+    const client = await world.database.connect()
+    const { rows, now, processId } = await claimAll(world, client, ['EchoJob'])
+    // The row was released and claimed again, with the stamp of that claim.
+    const [claimedAgain] = await world.sql<{ locked_at: Date }>(
+      `UPDATE good_jobs SET locked_at = locked_at + interval '1 second' WHERE id = $1 RETURNING locked_at`,
+      [id],
+    )
+    const of = rows.map((row) =>
+      attemptOf(row, now, world.adapter.clock.timestamp(), 'StandardError: of the first claim'),
+    )
+    const attempts: CompletedAttempt[] = of.map((attempt) => ({
+      ...attempt,
+      write,
+      columns: { ...attempt.columns, serializedParams: '{}', queueName: 'elsewhere' },
+    }))
+    const context = {
+      facts: await world.adapter.database.facts(),
+      processId,
+      keepsCreatedAt: false,
+      notifies: false,
+      check: checkOptionsOf(world.adapter),
+    }
+    const settlement = await writeOutcomes(client, attempts, context)
+    await client.end()
+    expect([...settlement.values()]).toEqual(['lost'])
+    expect(await world.job(id)).toMatchObject({
+      finished_at: null,
+      error: null,
+      queue_name: 'default',
+      locked_by_id: processId,
+      locked_at: claimedAgain?.locked_at,
+    })
+  },
+)
+
+test('a broken member whose outcome was committed without an answer breaks its batch once, also when it is brought back meanwhile', async () => {
+  await using network = await FaultyNetwork.start(world.url)
+  const secondRun = new Gate()
+  const MemberJob = jobClass('MemberJob', async (job) => {
+    const [attempts] = await world.sql<{ count: number }>(
+      'SELECT count(*)::int AS count FROM good_job_executions WHERE active_job_id = $1',
+      [job.jobId],
+    )
+    if (attempts?.count === 1) throw new Error('once')
+    await secondRun.pass(job)
+  })
+  await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob], databaseUrl: network.url })
+  const committed = network.loseAnswer('GoodJob::Completer', /COMMIT/)
+  const job = make(MemberJob)
+  const batch = await Batch.enqueue({ onDiscard: CallbackJob, onSuccess: CallbackJob }, job)
+  await committed
+  network.refuse()
+  network.cut()
+  expect(await batch.reload()).toMatchObject({ isDiscarded: true })
+  await batch.retry()
+  expect(await batch.reload()).toMatchObject({ isDiscarded: false })
+  const repeated = next('perform_job', 1, ({ jobId, outcome }) => jobId === job.jobId && outcome === 'unhandled')
+  await network.accept()
+  await repeated
+  await secondRun.entered
+  const done = performed(job.jobId)
+  secondRun.open()
+  await done
+  const events = (await batch.status()).callbacks.map(({ event }) => event).toSorted()
+  expect(events).toEqual(['discard', 'success'])
+})
