@@ -5,7 +5,7 @@ import { type BatchState, findBatchStates } from '../sql/batch-check.ts'
 import { lockBatches, writeBatchTimes } from '../sql/batches.ts'
 import type { Facts } from '../sql/database.ts'
 import { insertJobs, type NewJobRow } from '../sql/jobs-insert.ts'
-import { checkConstraintsAtOnce, inSavepoint } from '../sql/savepoint.ts'
+import { inSavepoint, openSavepoint } from '../sql/savepoint.ts'
 import type { Queryable } from '../sql/types.ts'
 import type { Clock } from '../time.ts'
 import { type CallbackOptions, callbackRow } from './callback-job.ts'
@@ -91,7 +91,7 @@ export const checkBatchesApart = async (
 ): Promise<ApartChecks> => {
   const checked: CheckedBatch[] = []
   const refused: RefusedCheck[] = []
-  await checkConstraintsAtOnce(db)
+  await openSavepoint(db)
   for (const batch of touched) {
     let decided: Decided[] = []
     const tried = await inSavepoint(db, async () => {

@@ -74,8 +74,10 @@ export class ApartOutcomes {
 
   #add(batchId: string | undefined, attempts: readonly CompletedAttempt[]): void {
     const group = this.#groups.find((one) => one.batchId === batchId)
-    if (group === undefined) this.#groups.push({ batchId, attempts: [...attempts] })
-    else group.attempts.push(...attempts)
+    if (group !== undefined) group.attempts.push(...attempts)
+    // It is checks that take long: what needs none goes first.
+    else if (batchId === undefined) this.#groups.unshift({ batchId, attempts: [...attempts] })
+    else this.#groups.push({ batchId, attempts: [...attempts] })
   }
 
   #start(): void {

@@ -7,14 +7,24 @@ export type Tried<T> =
   | { readonly isRefused: true; readonly error: unknown }
 
 /**
- * Runs `work` in a savepoint of the transaction that is open on `db`: what it wrote stays, unless Postgres refuses it. @throws whatever
- * leaves the transaction useless: a lost session, a deadlock, a statement that took too long.
+ * Makes the transaction that is open on `db` one in which work may be refused. What is left to the COMMIT otherwise (deferred constraints) is
+ * checked with each statement from here on, so that its refusal is known by then.
+ */
+export const openSavepoint = async (db: Queryable): Promise<void> => {
+  await db.query({ text: 'SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT attempt' })
+}
+
+const KEEP = 'RELEASE SAVEPOINT attempt; SAVEPOINT attempt'
+const UNDO = 'ROLLBACK TO SAVEPOINT attempt'
+
+/**
+ * Runs `work` after `openSavepoint`: what it wrote stays, unless Postgres refuses it. @throws whatever leaves the transaction useless: a lost
+ * session, a deadlock, a statement that took too long.
  */
 export const inSavepoint = async <T>(db: Queryable, work: () => Promise<T>): Promise<Tried<T>> => {
-  await db.query({ text: 'SAVEPOINT attempt' })
   try {
     const value = await work()
-    await db.query({ text: 'RELEASE SAVEPOINT attempt' })
+    await db.query({ text: KEEP })
     return { isRefused: false, value }
   } catch (error) {
     if (!isRefusal(error)) throw error
@@ -23,25 +33,17 @@ export const inSavepoint = async <T>(db: Queryable, work: () => Promise<T>): Pro
   }
 }
 
-/** Runs `work` in a savepoint and undoes it; answers whether Postgres would have taken it. */
+/** Runs `work` after `openSavepoint` and undoes it; answers whether Postgres would have taken it. */
 export const rehearse = async (db: Queryable, work: () => Promise<unknown>): Promise<boolean> => {
-  await db.query({ text: 'SAVEPOINT attempt' })
+  let isTaken = true
   try {
     await work()
-    return true
   } catch (error) {
     if (!isRefusal(error)) throw error
-    return false
-  } finally {
-    await db.query({ text: UNDO })
+    isTaken = false
   }
-}
-
-const UNDO = 'ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt'
-
-/** Checks what is left to the COMMIT otherwise with each statement of this transaction, so that its refusal is known by then. */
-export const checkConstraintsAtOnce = async (db: Queryable): Promise<void> => {
-  await db.query({ text: 'SET CONSTRAINTS ALL IMMEDIATE' })
+  await db.query({ text: UNDO })
+  return isTaken
 }
 
 /** No statement of this transaction waits longer than this for a lock. */

@@ -104,23 +104,23 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a job is to blame only for what may be about its row',
-    file: 'src/perform/outcome-sift.ts',
+    file: 'src/perform/outcome-sifting.ts',
     text: '!== INSUFFICIENT_PRIVILEGE) return mayConcernRow(error)',
     replacement: '!== INSUFFICIENT_PRIVILEGE) return true',
     tests: { 'test/perform/refused-outcomes.test.ts': [] },
   },
   {
     name: 'a missing privilege is not blamed on a job',
-    file: 'src/perform/outcome-sift.ts',
+    file: 'src/perform/outcome-sifting.ts',
     text: 'other.write === write)',
     replacement: 'other.write === write) || true',
     tests: { 'test/perform/refused-outcomes.test.ts': [] },
   },
   {
     name: 'a job is to blame only for what is refused a second time',
-    file: 'src/perform/outcome-sift.ts',
-    text: 'if (!again.isRefused) {',
-    replacement: 'if (false as boolean) {',
+    file: 'src/perform/outcome-sifting.ts',
+    text: 'if (forms.length === 1 && !isFirst) {',
+    replacement: 'if (forms.length === 1) {',
     tests: { 'test/perform/refused-outcomes.test.ts': [] },
   },
   {
@@ -132,7 +132,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a broken member keeps its row while its batch cannot be told of it',
-    file: 'src/perform/outcome-sift.ts',
+    file: 'src/perform/outcome-sifting.ts',
     text: "form.write === 'delete' && brokenAt(form) !== undefined && unchecked",
     replacement: 'false && unchecked',
     tests: { 'test/batch/refused-callbacks.test.ts': [] },
@@ -147,7 +147,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a check that fails for a passing reason holds up its own batch only',
-    file: 'src/perform/outcome-sift.ts',
+    file: 'src/perform/outcome-sifting.ts',
     text: 'const passing = refused.filter(({ isPassing }) => isPassing)',
     replacement: 'const passing = refused.filter(({ isPassing }) => isPassing && false)',
     tests: { 'test/batch/refused-callbacks.test.ts': [] },

@@ -1,0 +1,19 @@
+/** What a sifting takes into account that an earlier one has shown. */
+export interface Terms {
+  /** No messages are sent. */
+  readonly isSilent: boolean
+  /** Batches whose broken members are not deleted. */
+  readonly keptBatches: ReadonlySet<string>
+  /** Batches that cannot be checked for a reason that passes. */
+  readonly excluded: ReadonlyMap<string, unknown>
+}
+
+/** The transaction is undone, and made anew on these terms. */
+export class OnOtherTerms extends Error {
+  readonly terms: Terms
+
+  constructor(terms: Terms) {
+    super('the outcomes have to be written on other terms')
+    this.terms = terms
+  }
+}
