@@ -1,5 +1,5 @@
 import { PROGRAM_LIMIT_EXCEEDED, sqlState } from '../errors.ts'
-import { inTransaction } from '../sql/database.ts'
+import { inTransaction } from '../sql/read-committed.ts'
 import type { Queryable } from '../sql/types.ts'
 import type { CompletedAttempt } from './outcome.ts'
 import { OutcomeSifting, type Sifted } from './outcome-sifting.ts'

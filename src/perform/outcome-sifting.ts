@@ -9,7 +9,7 @@ import {
 } from '../batch/completion.ts'
 import { INSUFFICIENT_PRIVILEGE, isRefusal, mayConcernRow, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
-import { inTransaction } from '../sql/database.ts'
+import { inTransaction } from '../sql/read-committed.ts'
 import { inSavepoint, limitLockWaits, openSavepoint, rehearse, type Tried } from '../sql/savepoint.ts'
 import type { Queryable } from '../sql/types.ts'
 import { freePlacesOf } from './freed-places.ts'
