@@ -13,10 +13,12 @@ const EchoJob = jobClass('EchoJob', () => {})
 const make = (made: JobConstructor): Job => new (made as new () => Job)()
 
 const locks = new Set<pg.Client>()
-afterEach(async () => {
-  for (const client of locks) await client.end()
+const unlockAll = async (): Promise<void> => {
+  const clients = [...locks]
   locks.clear()
-})
+  await Promise.all(clients.map((client) => client.end()))
+}
+afterEach(() => unlockAll())
 
 /** A transaction of somebody's that locks these rows; answers what ends it. */
 const lock = async (rows: string, values: unknown[]) => {
