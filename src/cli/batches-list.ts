@@ -1,25 +1,28 @@
-import { Batch } from '../batch/batch.ts'
+import { findUnprovenBatches, type UnprovenSearch } from '../batch/unproven.ts'
 import { pc } from '../colors.ts'
 import { stateText } from '../observe/batch-bar.ts'
 import { type BatchCursor, type BatchState, type ListedBatch, listBatches } from '../sql/batch-list.ts'
+import { boundedRead } from '../sql/bounded-read.ts'
 import { JOB_STATES } from '../sql/job-states.ts'
-import { agoText, print, printJson, table } from './output.ts'
+import { agoText, print, printJson, table, timeText } from './output.ts'
 import { cursorText, type Session } from './session.ts'
 
 interface ListOptions {
   readonly state?: BatchState
   readonly limit: number
-  readonly after?: BatchCursor
+  readonly after?: { readonly at: string; readonly id: string }
 }
 
 /** One page of batches. */
 export const listBatchPage = async (session: Session, { state, limit, after }: ListOptions): Promise<void> => {
   const { adapter, isJson, now, timestamp } = session
   const { pool } = adapter.database
-  const rows = await listBatches(pool, await adapter.database.facts(), timestamp, { state, limit: limit + 1, after })
+  const start = after && { created_at: after.at, id: after.id }
+  const query = { state, limit: limit + 1, after: start }
+  const rows = await listBatches(pool, await adapter.database.facts(), timestamp, query)
   const page = rows.slice(0, limit)
   const last = rows.length > limit ? page.at(-1) : undefined
-  const next = last ? cursorText(last) : null
+  const next = last ? cursorText({ at: last.created_at, id: last.id }) : null
   if (isJson) {
     printJson({ batches: page, next })
     return
@@ -44,14 +47,6 @@ const drawBatches = (batches: readonly ListedBatch[], now: Date): string =>
     ]),
   )
 
-/** A discarded batch without open or broken members, and why it may not recover. */
-export interface UnprovenBatch {
-  readonly id: string
-  readonly description: string | null
-  readonly discarded_at: string | null
-  readonly reason: string
-}
-
 const PAGE = 100
 
 /** Walks over every discarded batch in which nothing is open or broken. */
@@ -75,26 +70,29 @@ export async function* recoverableBatches(session: Session): AsyncGenerator<List
   } while (after !== undefined)
 }
 
-/** The batches that `recover` refuses, with the reason. */
-export const findUnproven = async (session: Session, limit: number): Promise<UnprovenBatch[]> => {
-  const found: UnprovenBatch[] = []
-  for await (const { id, description, discarded_at } of recoverableBatches(session)) {
-    const { recovery } = await (await Batch.find(id, session.adapter)).status()
-    if (recovery.state === 'unproven') found.push({ id, description, discarded_at, reason: recovery.reason ?? '' })
-    if (found.length === limit) break
-  }
-  return found
-}
+/** A search for few among many batches ends after this time, and says how far it came. */
+const SEARCH_MS = 300
+const READ = { timeoutMs: 5_000 }
+
+/** The youngest batches that `recover` refuses, with the reason. */
+export const findUnproven = ({ adapter }: Session, limit: number): Promise<UnprovenSearch> =>
+  boundedRead(adapter.database, READ, (db) => findUnprovenBatches(adapter, db, { limit, budgetMs: SEARCH_MS }))
+
+/** Where a search ended before its time, or undefined. */
+export const searchedText = ({ stoppedAt }: UnprovenSearch): string | undefined =>
+  stoppedAt && `Searched the batches created since ${timeText(stoppedAt.created_at)}; older ones were not examined.`
 
 /** `batches list --unproven` */
 export const listUnproven = async (session: Session, { limit }: ListOptions): Promise<void> => {
-  const unproven = await findUnproven(session, limit)
+  const search = await findUnproven(session, limit)
+  const { batches: unproven, stoppedAt } = search
   if (session.isJson) {
-    printJson({ batches: unproven, next: null })
+    printJson({ batches: unproven, next: null, searched_until: stoppedAt?.created_at ?? null })
     return
   }
+  const searched = searchedText(search)
   if (unproven.length === 0) {
-    print('No unproven batches.')
+    print(searched === undefined ? 'No unproven batches.' : `No unproven batches found. ${searched}`)
     return
   }
   const rows = unproven.map(({ id, description, discarded_at, reason }) => [
@@ -104,5 +102,6 @@ export const listUnproven = async (session: Session, { limit }: ListOptions): Pr
     reason,
   ])
   print(table(['id', 'discarded', 'description', 'reason'], rows))
+  if (searched !== undefined) print(`\n${searched}`)
   print('\nWhen you know that nothing was lost: good-job batches recover <id> --force')
 }

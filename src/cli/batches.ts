@@ -41,7 +41,7 @@ const addList = (batches: Command): void => {
         state?: BatchState
         unproven?: boolean
         limit: number
-        after?: { created_at: string; id: string }
+        after?: { at: string; id: string }
       }>()
       if (options.unproven === true) await listUnproven(session, options)
       else await listBatchPage(session, options)

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { UnprovenBatch } from '../batch/unproven.ts'
 import { pc } from '../colors.ts'
 import type { Pauses } from '../job/pauses.ts'
 import { type UnservedJobs, unservedJobs, type WorkerProcess, workerProcess } from '../maintenance/worker-processes.ts'
@@ -8,7 +9,7 @@ import { listProcesses, readServer, type ServerFacts } from '../sql/process-list
 import { checkSchema, type SchemaReport } from '../sql/schema.ts'
 import { readTables } from '../sql/schema-catalog.ts'
 import { findWaitingJobs } from '../sql/waiting-jobs.ts'
-import { findUnproven, type UnprovenBatch } from './batches-list.ts'
+import { findUnproven, searchedText } from './batches-list.ts'
 import { abandonedAdvice, abandonedProblems, MAX_ABANDONED } from './doctor-abandoned.ts'
 import { type Advice, MANY_PASSED, passedJobsAdvice } from './doctor-advice.ts'
 import { PartialFailure } from './failure.ts'
@@ -29,6 +30,8 @@ interface Findings {
   readonly unprovenBatches: readonly UnprovenBatch[]
   /** Locked for a process that has no row. */
   readonly abandonedJobs: readonly AbandonedJob[]
+  /** Where the search for them ended before its time. */
+  readonly unprovenSearch: string | undefined
   /** No problems. */
   readonly advice: readonly Advice[]
 }
@@ -68,12 +71,14 @@ const examine = async (session: Session): Promise<Findings> => {
     paused,
     unprovenBatches: [],
     abandonedJobs: [],
+    unprovenSearch: undefined,
     advice: [],
   }
   if (schema.capabilities === undefined) return { server: undefined, schema, ...nothing }
   const server = await readServer(db)
   const rows = await listProcesses(db, await adapter.database.facts(), PROCESSES)
   const processes = rows.map(workerProcess)
+  const unproven = await findUnproven(session, UNPROVEN)
   const waiting = await findWaitingJobs(db, timestamp, MAX_WAITING)
   return {
     server,
@@ -82,7 +87,8 @@ const examine = async (session: Session): Promise<Findings> => {
     unservedJobs: unservedJobs(waiting, processes),
     isCapped: waiting.reduce((total, { jobs }) => total + jobs, 0) === MAX_WAITING,
     paused: await adapter.paused(),
-    unprovenBatches: await findUnproven(session, UNPROVEN),
+    unprovenBatches: unproven.batches,
+    unprovenSearch: searchedText(unproven),
     abandonedJobs: await findAbandonedJobs(db, MAX_ABANDONED),
     advice: server === undefined ? [] : await adviseOn(session, server, processes),
   }
@@ -133,7 +139,7 @@ const pausesAreIgnored = ({ paused, processes }: Findings): boolean =>
   [...paused.queues, ...paused.jobClasses, ...paused.labels].length > 0 && ignoresPauses(processes)
 
 const draw = (findings: Findings, problems: readonly string[], now: Date): void => {
-  const { server, schema, processes, unprovenBatches, abandonedJobs, advice } = findings
+  const { server, schema, processes, unprovenBatches, unprovenSearch, abandonedJobs, advice } = findings
   if (server !== undefined) {
     const { version, database, user, is_standby, may_write } = server
     const isGood = !is_standby && may_write
@@ -152,6 +158,7 @@ const draw = (findings: Findings, problems: readonly string[], now: Date): void 
       unprovenBatches.length === 0 ? 'No unproven batches.' : 'Unproven batches (good-job batches list --unproven):',
     )
     for (const { id, description, reason } of unprovenBatches) print(`    ${id} ${description ?? ''}: ${reason}`)
+    if (unprovenSearch !== undefined) print(`    ${unprovenSearch}`)
     for (const problem of abandonedProblems(abandonedJobs)) {
       line(false, `${problem}.`)
       for (const text of abandonedAdvice(abandonedJobs)) print(`    ${text}`)

@@ -31,7 +31,7 @@ interface Result {
 }
 
 /** Beyond it a count is no longer worth waiting for. */
-const COUNT_LIMIT = 100_000
+const COUNT_LIMIT = 10_000
 const PAGE = 500
 
 /** Does it to each of the ids, or to all that match. Each job is a transaction of its own; one that refuses does not stop the others. */
@@ -76,9 +76,9 @@ const actOnMatching = async (
   await session.progress.suspend(() => confirm(`${verb} ${amount}?`, options.yes === true))
   let after: JobCursor | undefined
   do {
-    const page = await listJobs(db, { filter, now, limit: PAGE, after })
-    await actOnEach(session, action, { ids: page.map(({ id }) => id), of: amount, options, result })
-    after = page.length === PAGE ? page.at(-1) : undefined
+    const { jobs, next } = await listJobs(db, { filter, now, limit: PAGE, after })
+    await actOnEach(session, action, { ids: jobs.map(({ id }) => id), of: amount, options, result })
+    after = next
   } while (after !== undefined)
 }
 

@@ -2,13 +2,14 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { RecordMissingError } from '../errors.ts'
 import { javaScriptNameIn } from '../job/error-names.ts'
 import type { Adapter } from '../maintenance/adapter.ts'
-import { findExecutions, findJob, type JobFilter, listJobs } from '../sql/job-list.ts'
+import { boundedRead } from '../sql/bounded-read.ts'
+import { findExecutions, findJob, type JobCursor, type JobFilter, listJobs } from '../sql/job-list.ts'
 import { JOB_STATES, type JobState } from '../sql/job-states.ts'
 import { findLastBacktraces } from '../sql/last-backtraces.ts'
 import { actOnJobs, type JobAction } from './job-mass-action.ts'
 import { drawJob, drawJobs, jobJson } from './job-view.ts'
 import { addMistakenOptions } from './mistaken-options.ts'
-import { print, printJson } from './output.ts'
+import { print, printJson, timeText } from './output.ts'
 import { addSessionOptions, cursorText, parseCursor, parseId, parseIds, parseLimit, withSession } from './session.ts'
 
 interface FilterOptions {
@@ -68,19 +69,22 @@ const addListCommand = (jobs: Command): void => {
     .action(() => listPage(command))
 }
 
+/** A page of few matches among many jobs ends after this time with what was found, and says how far it came. */
+const SEARCH_MS = 300
+const READ = { timeoutMs: 5_000 }
+
 const listPage = (command: Command): Promise<void> =>
   withSession(command, async ({ adapter, isJson, now, timestamp }) => {
-    const { limit, after, ...options } = command.opts<
-      FilterOptions & { limit: number; after?: { created_at: string; id: string } }
-    >()
+    const { limit, after, ...options } = command.opts<FilterOptions & { limit: number; after?: JobCursor }>()
     const filter = filterOf(options) ?? {}
-    const rows = await listJobs(adapter.database.pool, { filter, now: timestamp, limit: limit + 1, after })
-    const page = await withThrownAs(adapter, rows.slice(0, limit))
-    const last = rows.length > limit ? page.at(-1) : undefined
-    const next = last ? cursorText(last) : null
-    if (isJson) return printJson({ jobs: page.map(jobJson), next })
-    print(page.length > 0 ? drawJobs(page, now) : 'No jobs.')
-    if (next !== null) print(`\nMore: --after ${next}`)
+    const query = { filter, now: timestamp, limit, after, budgetMs: SEARCH_MS }
+    const { jobs, next, isCut } = await boundedRead(adapter.database, READ, (db) => listJobs(db, query))
+    const page = await withThrownAs(adapter, jobs)
+    if (isJson) return printJson({ jobs: page.map(jobJson), next: next ? cursorText(next) : null, is_cut: isCut })
+    if (page.length > 0 || !isCut) print(page.length > 0 ? drawJobs(page, now) : 'No jobs.')
+    if (next === undefined) return
+    const more = isCut ? `Searched back to ${timeText(next.at)}; further back` : 'More'
+    print(`\n${more}: --after ${cursorText(next)}`)
   })
 
 const showJob = (command: Command, id: string): Promise<void> =>

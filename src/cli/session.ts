@@ -56,12 +56,11 @@ export const parseLimit = (text: string): number => {
 }
 
 /** A page's end as one word, for `--after`. */
-export const cursorText = (row: { readonly created_at: string; readonly id: string }): string =>
-  `${row.created_at},${row.id}`
+export const cursorText = ({ at, id }: { readonly at: string; readonly id: string }): string => `${at},${id}`
 
 /** Parses `--after` for commander. */
-export const parseCursor = (text: string): { created_at: string; id: string } => {
-  const [created_at = '', id = ''] = text.split(',')
-  if (!Number.isNaN(Date.parse(created_at)) && isUuid(id)) return { created_at, id }
+export const parseCursor = (text: string): { at: string; id: string } => {
+  const [at = '', id = ''] = text.split(',')
+  if (!Number.isNaN(Date.parse(at)) && isUuid(id)) return { at, id }
   throw new InvalidArgumentError('Expected what an earlier page printed as its next page.')
 }

@@ -79,7 +79,7 @@ export const listBatches = async (
 ): Promise<ListedBatch[]> => {
   const values: unknown[] = [now]
   const parts = state === undefined ? [] : [filterSql(state, facts)]
-  if (after) parts.push(`(created_at, id) < ($${values.push(after.created_at)}, $${values.push(after.id)}::uuid)`)
+  if (after) parts.push(isAfter(after, values))
   const where = parts.length > 0 ? `WHERE ${parts.join(' AND ')}` : ''
   const rows = await rowsOf<ListedBatch & { jobs: string }>(db, {
     text: listBatchesText(facts, where, `$${values.push(limit)}`),
@@ -87,3 +87,30 @@ export const listBatches = async (
   })
   return rows.map((row) => ({ ...row, jobs: JSON.parse(row.jobs) as ListedBatch['jobs'] }))
 }
+
+/** A batch that may recover, or be completed: nothing in it is open, and nothing broken. */
+export interface RecoverableBatch extends BatchCursor {
+  readonly description: string | null
+  readonly discarded_at: string | null
+}
+
+/** A page of the batches of the filter 'recoverable', youngest first, without their jobs. */
+export const findRecoverablePage = (
+  db: Queryable,
+  facts: Facts,
+  { limit, after }: Pick<BatchPage, 'limit' | 'after'>,
+): Promise<RecoverableBatch[]> => {
+  const values: unknown[] = []
+  const parts = [filterSql('recoverable', facts), ...(after ? [isAfter(after, values)] : [])]
+  return rowsOf<RecoverableBatch & Record<string, unknown>>(db, {
+    text: `SELECT id, created_at, description, discarded_at
+FROM good_job_batches
+WHERE ${parts.join(' AND ')}
+ORDER BY created_at DESC, id DESC
+LIMIT $${values.push(limit)}`,
+    values,
+  })
+}
+
+const isAfter = ({ created_at, id }: BatchCursor, values: unknown[]): string =>
+  `(created_at, id) < ($${values.push(created_at)}, $${values.push(id)}::uuid)`

@@ -99,6 +99,29 @@ test('pages of a list hold every job once', async () => {
   expect(seen.length).toBe(7)
 })
 
+test('finished jobs are listed by their end, the last first, in pages of their own', async () => {
+  const made = [new ReportJob(), new ReportJob(), new ReportJob()]
+  await performAllLater(made)
+  const order = [made[1], made[2], made[0]].map((job) => job?.jobId ?? '')
+  for (const id of order) await adapter.discardJob(id)
+  const first = await list('--state', 'discarded', '--limit', '2')
+  expect(first.jobs.map(({ id }) => id)).toEqual([order[2], order[1]])
+  const second = await list('--state', 'discarded', '--limit', '2', '--after', first.next ?? '')
+  expect(second).toMatchObject({ jobs: [{ id: order[0] }], next: null })
+})
+
+test('a list of what runs has the jobs of a process and those that were interrupted', async () => {
+  const [running, interrupted, waiting] = [new ReportJob(), new ReportJob(), new ReportJob()]
+  await performAllLater([running, interrupted, waiting])
+  const pool = database.pool()
+  await pool.query('UPDATE good_jobs SET performed_at = now() WHERE id <> $1', [waiting.jobId])
+  await pool.query('UPDATE good_jobs SET locked_by_id = gen_random_uuid(), locked_at = now() WHERE id = $1', [
+    running.jobId,
+  ])
+  const ids = (await list('--state', 'running')).jobs.map(({ id }) => id)
+  expect(ids.toSorted()).toEqual([running.jobId, interrupted.jobId].toSorted())
+})
+
 test('show tells arguments, attempts and error of one job', async () => {
   const id = idOf(await MailJob.performLater('a@example.com'))
   await adapter.discardJob(id, 'no such address')
@@ -171,10 +194,10 @@ test('a mass action asks first, which without a terminal needs --yes', async () 
 })
 
 test('a mass action that lasts tells how far it is', async () => {
-  await performAllLater(Array.from({ length: 4_000 }, () => new ReportJob()))
+  await performAllLater(Array.from({ length: 2_000 }, () => new ReportJob()))
   const { code, stdout, stderr } = await jobs('discard', '--class', 'ReportJob', '--yes')
-  expect(stdout).toBe('4000 jobs discarded.\n')
-  expect(stderr).toMatch(/\d+ of 4000 jobs …/)
+  expect(stdout).toBe('2000 jobs discarded.\n')
+  expect(stderr).toMatch(/\d+ of 2000 jobs …/)
   expect(code).toBe(0)
 })
 

@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { boundedRead } from '../../src/sql/bounded-read.ts'
+import { type JobFilter, listJobs } from '../../src/sql/job-list.ts'
+import { columnText } from '../../src/time.ts'
+import { openWorld } from '../support/harness.ts'
+
+const world = await openWorld()
+afterAll(() => world.close())
+
+/** More than a page is sorted out of, and more than one step of a walk reads. */
+const COMMON = 10_500
+
+beforeAll(async () => {
+  await world.sql(
+    `INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at, finished_at)
+     SELECT id, id, CASE WHEN n = 1 THEN 'RareJob' ELSE 'CommonJob' END, 'common', 0, '{"executions":1}', at, at, at,
+       CASE WHEN n % 2 = 1 THEN at + interval '1 minute' END
+     FROM (SELECT gen_random_uuid() AS id, n, now() AT TIME ZONE 'UTC' - interval '1 day' + n * interval '1 second' AS at
+       FROM generate_series(1, $1::int) AS n) AS job`,
+    [COMMON],
+  )
+  await world.sql('VACUUM ANALYZE good_jobs')
+})
+
+const now = columnText(new Date())
+const search = (filter: JobFilter, more: { limit?: number; budgetMs?: number } = {}) =>
+  boundedRead(world.adapter.database, { timeoutMs: 5_000 }, (db) => listJobs(db, { filter, now, limit: 25, ...more }))
+
+test('a class of few jobs is found by its index, however many others are younger', async () => {
+  const { jobs, next, isCut } = await search({ jobClass: 'RareJob' }, { budgetMs: 0 })
+  expect(jobs).toMatchObject([{ job_class: 'RareJob', state: 'succeeded' }])
+  expect({ next, isCut }).toEqual({ next: undefined, isCut: false })
+})
+
+test('a search for few among many ends in time, says how far it came, and goes on from there', async () => {
+  const filter: JobFilter = { queueName: 'common', jobClass: 'CommonJob', states: ['retried'] }
+  const cut = await search(filter, { budgetMs: 0 })
+  expect(cut).toMatchObject({ jobs: [], isCut: true, next: { id: expect.any(String) } })
+  expect(await search(filter)).toEqual({ jobs: [], next: undefined, isCut: false })
+})
+
+test('pages of a walk hold every job once, in order', async () => {
+  const seen: string[] = []
+  let after: { at: string; id: string } | undefined
+  do {
+    const { jobs, next } = await boundedRead(world.adapter.database, { timeoutMs: 5_000 }, (db) =>
+      listJobs(db, { filter: { states: ['queued'], jobClass: 'CommonJob' }, now, limit: 2_000, after }),
+    )
+    seen.push(...jobs.map(({ id }) => id))
+    after = next
+  } while (after !== undefined)
+  const rows = await world.sql<{ id: string }>(
+    `SELECT id FROM good_jobs WHERE finished_at IS NULL AND job_class = 'CommonJob' ORDER BY created_at DESC, id DESC`,
+  )
+  expect(seen).toEqual(rows.map(({ id }) => id))
+})
+
+test('what is looked at is read only, and no statement outlasts its time', async () => {
+  const { database } = world.adapter
+  const tooLong = boundedRead(database, { timeoutMs: 50 }, (db) => db.query({ text: 'SELECT pg_sleep(5)' }))
+  await expect(tooLong).rejects.toMatchObject({ code: '57014' })
+  const writing = boundedRead(database, { timeoutMs: 50 }, (db) => db.query({ text: 'DELETE FROM good_jobs' }))
+  await expect(writing).rejects.toMatchObject({ code: '25006' })
+})
