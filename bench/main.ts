@@ -8,6 +8,7 @@ import { type RunOptions, type Suite, shown } from './run.ts'
 import { BenchServer } from './server.ts'
 import { batchSuite } from './suites/batch.ts'
 import { finishedSuite, foreignSuite } from './suites/beside.ts'
+import { commandsSuite } from './suites/commands.ts'
 import { backlogSuite, vacuumSuite } from './suites/depth.ts'
 import { drainSuites } from './suites/drain.ts'
 import { enqueueSuite } from './suites/enqueue.ts'
@@ -34,6 +35,7 @@ const SUITES: readonly Suite[] = [
   batchSuite,
   sweepSuite,
   memorySuite,
+  commandsSuite,
   plansSuite,
 ]
 
