@@ -10,8 +10,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // Where continuous integration counts them.
     reporters: results ? ['default', ['json', { outputFile: `${results}/test.json` }]] : ['default'],
-    // Many tests wait: for a server, for a process, for a timeout. One file at a time would leave two cores idle.
-    maxWorkers: Math.max(2, availableParallelism()),
+    // Many tests wait: for a server, for a process, for a timeout. A file for each core would leave cores idle.
+    maxWorkers: availableParallelism() + 1,
     globalSetup: ['test/support/postgres-setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
