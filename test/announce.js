@@ -1,7 +1,8 @@
 // Before `npm test`: how long it takes, what it leaves to another command, and what cannot run here.
 import { missingTools } from '../compat/support/tools.js'
 
-console.log(`npm test takes about nine minutes on two cores: the unit tests, then a choice of the tests beside the real GoodJob.
+console.log(`npm test takes about eight minutes on two cores: the unit tests, then a choice of the tests beside the real GoodJob, whose
+gems the first run installs.
 All of those: npm run compat. Everything that must be green: .ci/run`)
 const missing = missingTools()
 if (missing !== '') console.log(missing)
