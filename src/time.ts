@@ -37,7 +37,10 @@ export const timeAfter = (epochMs: number, ms: number): Date =>
 export interface Clock {
   /** Wall clock; with nanoseconds when it is a PreciseTime. */
   now(): Date
-  /** Wall clock as ISO 8601 text in UTC with microseconds, each reading later than the one before: what rows are stamped with. */
+  /**
+   * Wall clock as ISO 8601 text in UTC with microseconds, each reading later than the one before: what rows are stamped with. A clock that
+   * was set back by more than a second is followed.
+   */
   timestamp(): string
   /** Milliseconds from an arbitrary start, never going back. */
   monotonic(): number
@@ -61,6 +64,9 @@ export const microsecondText = (microseconds: number): string => {
 export const columnText = (time: Date): string =>
   microsecondText(time.getTime() * 1000 + Math.floor(belowMillisecond(time) / 1000))
 
+/** Readings follow each other while the time of the world is set back by less: adjustments, and clocks that differ by processor. */
+const ADJUSTMENT_US = 1_000_000
+
 /** A clock that is `offsetMs` away from the system's. */
 export const createClock = (offsetMs = 0): Clock => {
   const readWallClock = createWallClock()
@@ -70,8 +76,10 @@ export const createClock = (offsetMs = 0): Clock => {
   const tick = (): number => {
     const { epochMs, nanoseconds } = readWallClock()
     const microseconds = (epochMs + offsetMs) * 1000 + Math.floor(nanoseconds / 1000)
-    belowMicrosecond = microseconds > last ? nanoseconds % 1000 : 0
-    last = Math.max(microseconds, last + 1)
+    // One reading that was an hour ahead must not start the jobs of that hour.
+    const isReading = microseconds > last || last - microseconds >= ADJUSTMENT_US
+    belowMicrosecond = isReading ? nanoseconds % 1000 : 0
+    last = isReading ? microseconds : last + 1
     return last
   }
   return {

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import {
   after,
   backoffMs,
@@ -52,6 +52,30 @@ test('readings of now and stamps follow each other, and are those of the system 
     await new Promise(setImmediate)
   }
   expect(texts).toEqual([...new Set(texts)].sort())
+})
+
+test.each([3_600_000, -3_600_000, 1_500])(
+  'after one reading that was %i ms off, the time is the world’s again',
+  (off) => {
+    const clock = createClock()
+    const before = clock.timestamp()
+    const read = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + off)
+    const wrong = clock.timestamp()
+    read.mockRestore()
+    const after = [clock.now().getTime(), Date.parse(clock.timestamp())]
+    expect(Date.parse(wrong) - Date.parse(before) - off).toBeLessThan(1_000)
+    for (const time of after) expect(Math.abs(Date.now() - time)).toBeLessThan(1_000)
+  },
+)
+
+test('stamps follow each other when the clock is set back by less than a second', () => {
+  const clock = createClock()
+  const stamps = [clock.timestamp()]
+  const read = vi.spyOn(Date, 'now').mockReturnValue(Date.now() - 900)
+  stamps.push(clock.timestamp(), clock.timestamp(), columnText(clock.now()))
+  read.mockRestore()
+  stamps.push(clock.timestamp())
+  expect(stamps).toEqual([...new Set(stamps)].sort())
 })
 
 test('what is below the millisecond is a reading too, not a counter', async () => {

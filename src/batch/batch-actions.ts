@@ -1,5 +1,6 @@
 import { BatchUnprovenError, GoodJobError, RecordAlreadyAdvisoryLockedError, RecordMissingError } from '../errors.ts'
-import { type BatchState, findBatchHistory, findBatchStates } from '../sql/batch-check.ts'
+import { type BatchState, findBatchStates } from '../sql/batch-check.ts'
+import { findBatchHistory } from '../sql/batch-history.ts'
 import { writeBatchTimes } from '../sql/batches.ts'
 import type { Facts } from '../sql/database.ts'
 import {

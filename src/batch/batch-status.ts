@@ -1,5 +1,6 @@
 import { RecordMissingError } from '../errors.ts'
-import { type BatchState, findBatchHistory, findBatchStates } from '../sql/batch-check.ts'
+import { type BatchState, findBatchStates } from '../sql/batch-check.ts'
+import { findBatchHistory } from '../sql/batch-history.ts'
 import {
   type BrokenAttempt,
   type CallbackJob,

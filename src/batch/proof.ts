@@ -1,4 +1,5 @@
-import { type BatchState, findBatchHistory } from '../sql/batch-check.ts'
+import type { BatchState } from '../sql/batch-check.ts'
+import { findBatchHistory } from '../sql/batch-history.ts'
 import type { Facts } from '../sql/database.ts'
 import { findDeletingProcess } from '../sql/processes.ts'
 import type { Queryable } from '../sql/types.ts'
@@ -27,7 +28,7 @@ export const proveRecovery = async (
   const history = await findBatchHistory(db, facts, batch, batch.discarded_at)
   if (!history.has_success_since)
     return unproven('no member succeeded in an attempt that started after the batch was discarded')
-  if (!history.has_breaking_attempt && !history.has_manual_discard) {
+  if (!history.has_mended_member && !history.has_manual_discard) {
     return unproven('the job whose attempt discarded the batch is gone')
   }
   if (policy.deletesFinishedJobs) return unproven('this process deletes finished jobs (preserve_job_records)')

@@ -29,7 +29,7 @@ export interface CapsuleTrackerOptions {
   readonly schedulers: () => readonly Scheduler[]
   /** Ids of every attempt of this process. */
   readonly attemptIds: () => readonly string[]
-  /** Jobs became free: look for work. */
+  /** Jobs became free, or are due by a clock that was changed: look for work. */
   readonly onReleased: () => void
 }
 
@@ -59,7 +59,7 @@ export class CapsuleTracker {
 
   constructor(options: CapsuleTrackerOptions) {
     this.#options = options
-    this.#stalls = new StallWatch(options)
+    this.#stalls = new StallWatch({ ...options, onClockJumped: options.onReleased })
     this.#unserved = new UnservedWatch(options)
   }
 

@@ -48,6 +48,8 @@ export class Maintenance {
   sweep(): void {
     const { database, processId, configuration, check, clock } = this.#options
     const startedAt = clock.now().getTime()
+    // The clock was ahead at the last sweep: nobody knows what ended since.
+    if (this.#sweptUntil > startedAt) this.#sweptUntil = startedAt - FIRST_LOOK_BACK_MS
     this.#sweeping ??= sweepBatches({
       database,
       check,

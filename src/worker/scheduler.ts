@@ -250,7 +250,7 @@ export class Scheduler {
 
   /** Knows the next start within the horizon; what is enqueued later announces itself, or is found by the next poll. */
   async #lookAhead(lane: Lane, now: Date): Promise<void> {
-    if (now.getTime() < this.#lookedUntilMs - this.#options.pollMs) return
+    if (now.getTime() < this.#lookedUntilMs - this.#options.pollMs && !this.#isSetBack(now.getTime())) return
     await answered(lane, this.#findNextStart(now))
   }
 
@@ -270,6 +270,11 @@ export class Scheduler {
   #pauseMs(): number {
     const nextMs = Math.min(this.#nextStartMs, this.#lookedUntilMs || Number.POSITIVE_INFINITY)
     return Math.max(0, nextMs - this.#options.clock.now().getTime())
+  }
+
+  /** The clock was ahead when starts were looked for: those before that time are not known. */
+  #isSetBack(now: number): boolean {
+    return this.#lookedUntilMs - now > this.#options.horizonMs
   }
 
   /** A start time or the horizon has come, or is unknown to a pool that is never idle: there may be work. */

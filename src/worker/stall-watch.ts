@@ -7,6 +7,8 @@ export interface StallWatchOptions {
   readonly clock: Clock
   /** Ids of every attempt of this process. */
   readonly attemptIds: () => readonly string[]
+  /** What is due by the clock may be due now. */
+  readonly onClockJumped: () => void
 }
 
 /** Of a stall as much may be missed. */
@@ -47,12 +49,14 @@ export class StallWatch {
   }
 
   #look(): void {
-    const { clock, processId, attemptIds } = this.#options
+    const { clock, processId, attemptIds, onClockJumped } = this.#options
     const passedMs = clock.monotonic() - this.#lastMs
     const jumpedMs = clock.now().getTime() - this.#lastWallMs - passedMs
     this.#note()
     const stalledMs = passedMs - INTERVAL_MS
     if (stalledMs >= TOLD_MS) events.emit('process_stalled', { processId, stalledMs, activeJobIds: [...attemptIds()] })
-    if (Math.abs(jumpedMs) >= TOLD_MS) events.emit('clock_jumped', { processId, jumpedMs })
+    if (Math.abs(jumpedMs) < TOLD_MS) return
+    events.emit('clock_jumped', { processId, jumpedMs })
+    onClockJumped()
   }
 }

@@ -2,8 +2,20 @@ import { randomUUID } from 'node:crypto'
 import { batchLockKey } from '../../src/sql/advisory-lock.ts'
 import type { World } from '../support/harness.ts'
 
+let aheadMs = 0
+
 /** The time of Ruby's clock; two calls may be equal. */
-const now = (): string => new Date().toISOString()
+const now = (): string => new Date(Date.now() + aheadMs).toISOString()
+
+/** What `work` does as Ruby it does on a host whose clock is so many seconds ahead. */
+export const onHost = async <T>(aheadSeconds: number, work: () => Promise<T>): Promise<T> => {
+  aheadMs = aheadSeconds * 1000
+  try {
+    return await work()
+  } finally {
+    aheadMs = 0
+  }
+}
 
 /**
  * The dashboard's retry button and its mass action: the row, then the message. The batch is not looked at. With `isForRuby` the

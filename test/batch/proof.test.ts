@@ -99,8 +99,10 @@ for (const hasJobsFinishedAt of [true, false]) {
       await scene.settled()
       await rubyRetry(world, scene.id('bad'), { isForRuby: true })
       await rubyPerform(world, scene.id('bad'))
+      // As one that ran beside it, which has the count of before the retry.
       await world.sql(
-        `UPDATE good_job_executions SET created_at = created_at - interval '1 hour' WHERE active_job_id = $1 AND error IS NULL`,
+        `UPDATE good_job_executions SET created_at = created_at - interval '1 hour', serialized_params = serialized_params || '{"executions":0}'
+         WHERE active_job_id = $1 AND error IS NULL`,
         [scene.id('bad')],
       )
       await refused(scene, /no member succeeded/)

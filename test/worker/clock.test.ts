@@ -1,0 +1,38 @@
+import { afterAll, afterEach, expect, test, vi } from 'vitest'
+import { inTurn } from '../support/clean-up.ts'
+import { ago, enqueue, jobClass, next, openWorld, performed } from '../support/harness.ts'
+
+const world = await openWorld()
+afterAll(inTurn(() => world.close()))
+afterEach(() => vi.restoreAllMocks())
+
+const HOUR_MS = 3_600_000
+const Good = jobClass('Good', () => undefined)
+
+/** Sets the clock of this machine, as far as this process can see. */
+const setClock = (aheadMs: number) => {
+  const real = performance.timeOrigin
+  vi.spyOn(Date, 'now').mockImplementation(() => Math.floor(real + performance.now() + aheadMs))
+}
+
+test('a clock that is set an hour ahead and back is told both ways, starts what is due by it, and stamps the time of the world', async () => {
+  await using _capsule = await world.start({ jobs: [Good], pollInterval: -1 })
+  await performed(await enqueue(Good))
+  const id = await world.insert({ job_class: 'Good', scheduled_at: ago(-HOUR_MS / 2000), created_at: ago(0) })
+  const ahead = next('clock_jumped')
+  const done = performed(id)
+  setClock(HOUR_MS)
+  expect((await ahead)[0]?.jumpedMs).toBeGreaterThan(HOUR_MS - 5_000)
+  // Nobody announced it and nobody polls: the jump alone makes the pool look.
+  await done
+  const back = next('clock_jumped')
+  vi.restoreAllMocks()
+  // The pool has looked for the starts of the wrong hour: it must look again to know of this one.
+  const onTime = performed(await world.insert({ job_class: 'Good', scheduled_at: ago(-3), created_at: ago(0) }))
+  expect((await back)[0]?.jumpedMs).toBeLessThan(5_000 - HOUR_MS)
+  await onTime
+  const later = await enqueue(Good)
+  await performed(later)
+  const { performed_at: start, finished_at: end } = await world.job(later)
+  for (const at of [start, end]) expect(Math.abs((at as Date).getTime() - Date.now())).toBeLessThan(60_000)
+})
