@@ -14,13 +14,14 @@ const UNLOCKED = { locked_by_id: null, locked_at: null, lock_type: null }
 /** A body that ends when its signal fires, and what it was told. */
 const patient = (name: string) => {
   const gate = new Gate()
-  const made = jobClass(name, (job: Job) => {
+  const reasons: unknown[] = []
+  const made = jobClass(name, async (job: Job) => {
     void gate.pass(job)
-    return new Promise((_, reject) =>
-      job.signal.addEventListener('abort', () => reject(job.signal.reason), { once: true }),
-    )
+    await new Promise((resolve) => job.signal.addEventListener('abort', resolve, { once: true }))
+    reasons.push(await job.stoppingReason())
+    throw job.signal.reason
   })
-  return { made, entered: gate.entered }
+  return { made, entered: gate.entered, reasons }
 }
 
 test('a force-discard fires the signal of the running body within two seconds, and stays [GJ-092]', async () => {
@@ -67,24 +68,29 @@ test('a job that runs again after its force-discard is not ended by the attempt 
 })
 
 test.each([
-  ['deleted', 'DELETE FROM good_jobs WHERE id = $1'],
-  ['released', 'UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL WHERE id = $1'],
-] as const)('a job whose row is %s while it runs is told, and its result dropped', async (lostBy, statement) => {
-  const { made, entered } = patient(`Job${lostBy}`)
-  await using worker = await world.start({ jobs: [made] })
-  const id = await enqueue(made)
-  await entered
-  const told = next('job_withdrawn')
-  const dropped = next('outcome_lost')
-  await world.sql(statement, [id])
-  expect(await told).toMatchObject([{ jobId: id, lostBy }])
-  await dropped
-  expect(await world.sql('SELECT finished_at FROM good_jobs WHERE id = $1', [id])).toEqual(
-    lostBy === 'deleted' ? [] : [{ finished_at: null }],
-  )
-  expect(worker.state).toBe('running')
-  await world.sql('DELETE FROM good_jobs WHERE id = $1', [id])
-})
+  ['deleted', 'DELETE FROM good_jobs WHERE id = $1', 'force_discarded'],
+  ['released', 'UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL WHERE id = $1', 'stopping'],
+] as const)(
+  'a job whose row is %s while it runs is told, and its result dropped',
+  async (lostBy, statement, reason) => {
+    const { made, entered, reasons } = patient(`Job${lostBy}`)
+    await using worker = await world.start({ jobs: [made] })
+    const id = await enqueue(made)
+    await entered
+    const told = next('job_withdrawn')
+    const dropped = next('outcome_lost')
+    await world.sql(statement, [id])
+    expect(await told).toMatchObject([{ jobId: id, lostBy }])
+    expect(await dropped).toMatchObject([{ jobId: id, reason: 'the job was no longer ours' }])
+    // What was released may run elsewhere by now: it is not discarded.
+    expect(reasons).toEqual([reason])
+    expect(await world.sql('SELECT finished_at FROM good_jobs WHERE id = $1', [id])).toEqual(
+      lostBy === 'deleted' ? [] : [{ finished_at: null }],
+    )
+    expect(worker.state).toBe('running')
+    await world.sql('DELETE FROM good_jobs WHERE id = $1', [id])
+  },
+)
 
 /** A pool of the user's; how many claims each look of the watch asked about. */
 class ListeningPool extends Pool {

@@ -1,6 +1,7 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { Batch } from '../../src/index.ts'
-import { enqueue, Gate, jobClass, next, noLocks, openWorld, performed, until } from '../support/harness.ts'
+import type { Job } from '../../src/job/base.ts'
+import { enqueue, Gate, jobClass, next, noLocks, openWorld, performed, type Row, until } from '../support/harness.ts'
 import { type LockStrategy, RubyWorker } from '../support/ruby-worker.ts'
 
 const world = await openWorld()
@@ -134,15 +135,19 @@ test.each<[string, (made: ReturnType<typeof jobClass>) => void]>([
   expect(seen).toEqual([expect.any(Date)])
 })
 
-test('a job with a concurrency key, or one that was interrupted before, is started before its body begins', async () => {
+// Each in a worker of its own: after a round that had to start its jobs the next claim starts them in any case.
+test.each<[string, Row]>([
+  ['has a concurrency key', { concurrency_key: 'one' }],
+  ['was interrupted before', { performed_at: new Date().toISOString() }],
+  ['has labels in its row alone', { labels: ['red'] }],
+])('a job that %s is started before its body begins', async (_what, columns) => {
   const seen: unknown[] = []
   const EagerJob = jobClass('EagerJob', async (job) => seen.push((await world.job(job.jobId)).locked_by_id))
-  const keyed = await world.insert({ job_class: 'EagerJob', concurrency_key: 'one' })
-  const interrupted = await world.insert({ job_class: 'EagerJob', performed_at: new Date().toISOString() })
-  const done = performed(keyed, interrupted)
-  await using capsule = await world.start({ jobs: [EagerJob], threads: 1, ...LONG_ROUND })
+  const id = await world.insert({ job_class: 'EagerJob', ...columns })
+  const done = performed(id)
+  await using capsule = await world.start({ jobs: [EagerJob], ...LONG_ROUND })
   await done
-  expect(seen).toEqual([capsule.processId, capsule.processId])
+  expect(seen).toEqual([capsule.processId])
 })
 
 test('a body that changes its own row waits for the end of the round at most', async () => {
@@ -174,19 +179,40 @@ test('a job that retries within its round runs again, and counts both attempts [
   ])
 })
 
-test('members of a batch that end in one round complete it once [GJ-065]', async () => {
-  const calls: string[] = []
-  const DoneJob = jobClass('DoneJob', (job) => calls.push(job.jobId))
-  await using _capsule = await world.start({ jobs: [EchoJob, DoneJob], ...LONG_ROUND })
-  const isCalled = next('perform_job', 1, ({ jobClass: name }) => name === 'DoneJob')
-  const batch = await Batch.enqueue({ onSuccess: DoneJob }, async () => {
-    for (let member = 0; member < 5; member++) await EchoJob.performLater()
+/** Whether rounds have left all these rows as they were. */
+const areUntouched = async (ids: readonly string[]): Promise<boolean> =>
+  (await world.sql('SELECT FROM good_jobs WHERE id = ANY ($1) AND performed_at IS NULL', [ids])).length === ids.length
+
+test('members of a batch that end in one round complete it once, and its callbacks, which end in one, finish it [GJ-065]', async () => {
+  const inside: string[] = []
+  const gate = new Gate()
+  const together = (job: Job) => {
+    inside.push(job.jobId)
+    return gate.pass(job)
+  }
+  const MemberJob = jobClass('MemberJob', together)
+  const DoneJob = jobClass('DoneJob', () => undefined)
+  const batch = await Batch.enqueue({ onSuccess: DoneJob, onFinish: DoneJob }, async () => {
+    for (let member = 0; member < 5; member++) await MemberJob.performLater()
   })
-  await isCalled
-  expect(calls).toHaveLength(1)
+  {
+    const ended = next('perform_job', 5)
+    await using _capsule = await world.start({ jobs: [MemberJob], ...LONG_ROUND })
+    await until(async () => inside.length === 5, 'all members run')
+    expect(await areUntouched(inside)).toBe(true)
+    gate.open()
+    await ended
+  }
+  const callbacks = await world.sql<{ id: string }>('SELECT id FROM good_jobs WHERE batch_callback_id = $1', [batch.id])
+  expect(callbacks).toHaveLength(2)
+  expect((await Batch.find(batch.id)).finishedAt).toBeNull()
+  const done = performed(...callbacks.map(({ id }) => id))
+  await using _capsule = await world.start({ jobs: [DoneJob], ...LONG_ROUND })
+  await done
   await batch.reload()
   expect(batch.discardedAt).toBeNull()
-  expect(batch.jobsFinishedAt).not.toBeNull()
+  expect(batch.finishedAt).not.toBeNull()
+  expect(await world.sql('SELECT id FROM good_jobs WHERE batch_callback_id = $1', [batch.id])).toHaveLength(2)
 })
 
 test('jobs that are not preserved are deleted by their round, with the executions of earlier attempts [GJ-055]', async () => {

@@ -1,0 +1,145 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { Lane } from '../../src/claim/lane.ts'
+import { jobLockKey } from '../../src/sql/advisory-lock.ts'
+import { Database } from '../../src/sql/database.ts'
+import { createClock } from '../../src/time.ts'
+import { inTurn } from '../support/clean-up.ts'
+import { advisoryLocks, next, noLocks, openWorld, terminate, until } from '../support/harness.ts'
+
+const world = await openWorld()
+const database = new Database({ databaseUrl: world.url })
+afterAll(
+  inTurn(
+    () => database.close(),
+    () => world.close(),
+  ),
+)
+beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
+
+const clock = createClock()
+
+/** A lane that a test asks by itself, what it said of lost claims, and the request of its claims. */
+const openLane = async ({ deferStartMs = 0 } = {}) => {
+  const processId = randomUUID()
+  const lost: string[] = []
+  const lane = new Lane({
+    database,
+    processId,
+    sort: 'created_at',
+    deferStartMs,
+    onClaimsLost: (ids) => lost.push(...ids),
+    onReady: () => {},
+  })
+  await lane.connect()
+  const request = () => {
+    const now = clock.timestamp()
+    const selector = { kind: 'all' } as const
+    return {
+      selector,
+      jobClasses: ['EchoJob'],
+      sort: 'created_at',
+      selectLimit: 10,
+      limit: 10,
+      now,
+      dueUntil: now,
+    } as const
+  }
+  return { lane, lost, processId, request, [Symbol.asyncDispose]: () => lane.close() }
+}
+
+const takeJobs = async ({ lane, request }: Awaited<ReturnType<typeof openLane>>) => {
+  const { rows, now } = await lane.claim(request)
+  return { ids: rows.map(({ id }) => id), now }
+}
+
+/** Ends the session of the lane, and waits until it has another one. */
+const loseSession = async () => {
+  const restored = next('lane_restored')
+  await terminate(world, 'GoodJob::Lane')
+  return (await restored)[0]
+}
+
+const release = (id: string) =>
+  world.sql('UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL WHERE id = $1', [id])
+
+test('of a claim whose answer was lost only what no attempt knows is given back', async () => {
+  const [known, unknown] = [await world.insert(), await world.insert()]
+  await using opened = await openLane()
+  const { ids, now } = await takeJobs(opened)
+  expect(ids.toSorted()).toEqual([known, unknown].toSorted())
+  opened.lane.disown([unknown], now)
+  await loseSession()
+  expect(await world.job(known)).toMatchObject({ locked_by_id: opened.processId })
+  expect(await world.job(unknown)).toMatchObject({ locked_by_id: null, locked_at: null })
+})
+
+test('the end of an attempt leaves the lock of a newer one of the same job alone', async () => {
+  const id = await world.insert()
+  await using opened = await openLane()
+  const { now: first } = await takeJobs(opened)
+  await release(id)
+  await loseSession()
+  expect(opened.lost).toEqual([id])
+  const { ids, now: second } = await takeJobs(opened)
+  expect(ids).toEqual([id])
+  await opened.lane.release({ id, lockedAt: first })
+  expect(await advisoryLocks(world)).toEqual([jobLockKey(id)])
+  await opened.lane.release({ id, lockedAt: second })
+  await noLocks(world)
+})
+
+test('a lock that is taken back for an attempt that has ended meanwhile is given up', async () => {
+  const id = await world.insert()
+  await using opened = await openLane()
+  const { now } = await takeJobs(opened)
+  const rival = await world.database.connect()
+  await rival.query('BEGIN')
+  await rival.query('LOCK TABLE good_jobs IN ACCESS EXCLUSIVE MODE')
+  const restored = next('lane_restored')
+  await terminate(world, 'GoodJob::Lane')
+  const isWaiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`
+  await until(async () => (await world.sql(isWaiting)).length > 0, 'the lane is about to ask for its locks')
+  await opened.lane.release({ id, lockedAt: now })
+  await rival.query('ROLLBACK')
+  expect((await restored)[0]).toMatchObject({ keptLocks: 1, lostLocks: 0 })
+  expect(await advisoryLocks(world)).toEqual([jobLockKey(id)])
+  // Whatever is asked next carries the key.
+  await takeJobs(opened)
+  await noLocks(world)
+})
+
+test('a job that somebody took while its round could not be written is known as lost, the others are started', async () => {
+  const [taken, ours] = [await world.insert(), await world.insert()]
+  const owner = randomUUID()
+  await using opened = await openLane({ deferStartMs: 60_000 })
+  const rival = await world.database.connect()
+  await rival.query('BEGIN')
+  let locking: Promise<unknown> = Promise.resolve()
+  const perform = async () => {
+    // In line behind the open transaction of the round, before the statement that would start the jobs.
+    locking = rival.query('LOCK TABLE good_jobs IN EXCLUSIVE MODE').then(async () => {
+      await rival.query('UPDATE good_jobs SET locked_by_id = $2 WHERE id = $1', [taken, owner])
+      await rival.query('COMMIT')
+    })
+    const waits = `SELECT FROM pg_locks WHERE locktype = 'relation' AND mode = 'ExclusiveLock' AND NOT granted`
+    await until(async () => (await world.sql(waits)).length > 0, 'the rival is in line')
+    return [{ text: 'SELECT 1 / 0' }]
+  }
+  const end = await opened.lane.round(opened.request, perform, () => {})
+  await locking
+  expect(end).toMatchObject({ isOver: true, startedIds: [ours], error: { code: '22012' } })
+  expect(opened.lost).toEqual([taken])
+  expect(await world.job(taken)).toMatchObject({ locked_by_id: owner, performed_at: null })
+  expect(await world.job(ours)).toMatchObject({ locked_by_id: opened.processId })
+  // The round behind one that could not be written is undone; the next one carries the key.
+  const nextRound = () =>
+    opened.lane.round(
+      opened.request,
+      async () => [],
+      () => {},
+    )
+  await expect(nextRound()).rejects.toThrow('the round before could not be written')
+  await nextRound()
+  expect(await advisoryLocks(world)).toEqual([jobLockKey(ours)])
+})
