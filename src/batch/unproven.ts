@@ -1,5 +1,6 @@
 import type { Adapter } from '../enqueue/adapter.ts'
-import { findBatchHistory, findBatchStates } from '../sql/batch-check.ts'
+import { findBatchStates } from '../sql/batch-check.ts'
+import { findBatchHistory } from '../sql/batch-history.ts'
 import { type BatchCursor, findRecoverablePage } from '../sql/batch-list.ts'
 import type { Facts } from '../sql/database.ts'
 import type { Queryable } from '../sql/types.ts'
