@@ -24,7 +24,7 @@ beforeAll(async () => {
   built.Job.queueAdapter = own
   adapter = own
 })
-afterAll(() =>
+afterAll(
   inTurn(
     () => adapter.close(),
     () => rm(folder, { recursive: true }),
