@@ -1,3 +1,6 @@
+// First, as an older Node would name an export that it does not know.
+import './assert-node.ts'
+
 export { Batch, type BatchJobs, type BatchOptions, type Callback, type EnqueueBatchOptions } from './batch/batch.ts'
 export type { BatchStatus, RecoveryState, TimelineEntry } from './batch/batch-status.ts'
 export type { CallbackEvent } from './batch/decision.ts'

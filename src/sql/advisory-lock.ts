@@ -1,4 +1,5 @@
-import { hash } from 'node:crypto'
+// Not by name: Node 18 does not have it, and would say that instead of which Node is needed.
+import * as crypto from 'node:crypto'
 import { type Queryable, rowsOf } from './types.ts'
 
 /**
@@ -6,7 +7,7 @@ import { type Queryable, rowsOf } from './types.ts'
  * GoodJob advisory_lockable.rb: the first 16 hex digits of the MD5, read as a signed number.
  */
 export const advisoryKey = (name: string): string =>
-  BigInt.asIntN(64, BigInt(`0x${hash('md5', name).slice(0, 16)}`)).toString()
+  BigInt.asIntN(64, BigInt(`0x${crypto.hash('md5', name).slice(0, 16)}`)).toString()
 
 export const jobLockKey = (jobId: string): string => advisoryKey(`good_jobs-${jobId}`)
 export const batchLockKey = (batchId: string): string => advisoryKey(`good_job_batches-${batchId}`)
