@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -38,6 +39,7 @@ describe('TypeScript in the pages', () => {
     folder = await mkdtemp(join(tmpdir(), 'good-job-readme-'))
     await mkdir(join(folder, 'node_modules/@types'), { recursive: true })
     await symlink(ROOT, join(folder, 'node_modules/good-job-node'))
+    await symlink(join(ROOT, 'node_modules/pino'), join(folder, 'node_modules/pino'))
     await symlink(join(ROOT, 'node_modules/@types/node'), join(folder, 'node_modules/@types/node'))
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
     const compilerOptions = {
@@ -93,6 +95,15 @@ describe('TypeScript in the pages', () => {
       .query('SELECT count(*)::int AS jobs FROM good_jobs WHERE finished_at IS NULL')
     expect(rows).toEqual([{ jobs: 1 }])
     await run(process.execPath, ['inside.js'], { cwd: folder, env })
+    const host = spawn(process.execPath, ['host.js'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
+    const ended = once(host, 'close')
+    let log = ''
+    for await (const text of host.stdout.setEncoding('utf8')) {
+      log += text
+      if (text.includes('"msg":"Started a pool"')) host.kill('SIGTERM')
+    }
+    expect(await ended).toEqual([0, null])
+    expect(log).toContain('"msg":"Shut down"')
   })
 
   test('is all named and tried', () => {

@@ -4,6 +4,7 @@ import { CLAIM_MUTANTS } from './claim.ts'
 import { ISOLATION_MUTANTS } from './isolation.ts'
 import { LAUNCHER_MUTANTS } from './launcher.ts'
 import type { Mutant } from './mutant.ts'
+import { NAMES_MUTANTS } from './names.ts'
 import { OUTCOME_MUTANTS } from './outcome.ts'
 import { PROCESS_MUTANTS } from './process.ts'
 import { WORKER_MUTANTS } from './worker.ts'
@@ -18,4 +19,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...WORKER_MUTANTS,
   ...ISOLATION_MUTANTS,
   ...LAUNCHER_MUTANTS,
+  ...NAMES_MUTANTS,
 ]

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ConfigurationError, ConnectionTimeoutError, QueueStringError, SchemaError } from '../../src/errors.ts'
+import { Job } from '../../src/job/base.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
 import { Capsule } from '../../src/worker/capsule.ts'
 import { FaultyNetwork } from '../support/faults.ts'
@@ -45,6 +46,24 @@ describe('a worker refuses', () => {
   test('no job classes, and two with one name', () => {
     expect(refuse({ jobs: [] })).toThrow(/no job classes/)
     expect(refuse({ jobs: [Echo, jobClass('Echo', () => undefined)] })).toThrow(/Two job classes have the name "Echo"/)
+  })
+  test('what is no list of job classes, by what it is', () => {
+    const { url: databaseUrl } = world
+    const make = (options?: unknown) => () => new Capsule(options as never)
+    const list = /^jobs is the list of the job classes to run, such as jobs: \[MailJob\]; /
+    for (const options of [undefined, {}, { databaseUrl }, 'postgres://localhost/app']) {
+      expect(make(options)).toThrow(list)
+      expect(make(options)).toThrow(/it is missing$/)
+    }
+    expect(refuse({ jobs: {} })).toThrow(/got \{\}$/)
+    expect(refuse({ jobs: Echo })).toThrow(/got \[class /)
+  })
+  abstract class EmptyJob extends Job {}
+  test('what is no job class in the list, by its place and what it is', () => {
+    expect(refuse({ jobs: [Echo, new (Echo as never as new () => object)()] })).toThrow(/^jobs\[1\] is an instance of/)
+    expect(refuse({ jobs: [() => {}] })).toThrow(/^jobs\[0\] is no job class: the function/)
+    expect(refuse({ jobs: [undefined] })).toThrow(/^jobs\[0\] is undefined: .*do two modules import each other\?/)
+    expect(refuse({ jobs: [EmptyJob] })).toThrow(/EmptyJob cannot be run: it has no perform method/)
   })
   test('no database, and text that is no URL, without repeating a password', () => {
     expect(() => new Adapter({ databaseUrl: '' })).toThrow(/DATABASE_URL/)

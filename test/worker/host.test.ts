@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
+import { Batch } from '../../src/batch/batch.ts'
 import { type Logger, silentLogger } from '../../src/job/logger.ts'
-import { jobClass, openWorld, performed } from '../support/harness.ts'
+import { jobClass, next, openWorld, performed } from '../support/harness.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
@@ -69,12 +70,21 @@ describe('the logger of a capsule', () => {
     const done = performed(...jobs.map(({ jobId }) => jobId))
     for (const job of jobs) await job.enqueue()
     await done
+    const completed = next('batch_completed')
+    await Batch.enqueue({}, async () => void (await TwoJob.performLater()))
+    await completed
     await first.shutdown()
     await second.shutdown()
     const of = (lines: string[], event: string) => lines.filter((line) => line.startsWith(`${event} `))
     expect(of(one.lines, 'perform')).toEqual(['perform OneJob'])
-    expect(of(two.lines, 'perform')).toEqual(['perform TwoJob'])
-    expect(of(one.lines, 'enqueue').sort()).toEqual(['enqueue InnerJob', 'enqueue OneJob', 'enqueue TwoJob'])
+    expect(of(two.lines, 'perform')).toEqual(['perform TwoJob', 'perform TwoJob'])
+    expect([of(one.lines, 'batch_completed').length, of(two.lines, 'batch_completed').length]).toEqual([0, 1])
+    expect(of(one.lines, 'enqueue').sort()).toEqual([
+      'enqueue InnerJob',
+      'enqueue OneJob',
+      'enqueue TwoJob',
+      'enqueue TwoJob',
+    ])
     expect(of(two.lines, 'enqueue')).toEqual([])
   })
 })

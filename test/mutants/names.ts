@@ -1,0 +1,122 @@
+import type { Mutant } from './mutant.ts'
+
+/** Whose jobs a name stands for, and what is told of an error. */
+export const NAMES_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'a class whose name a build tool made is refused',
+    file: 'src/job/class-name.ts',
+    text: "if (typeof name !== 'string' || !isLastingName(name)) throw",
+    replacement: "if (typeof name !== 'string' || name === '') throw",
+    tests: {
+      'test/cli/bundles.test.ts': ['give one name to two classes, so that neither is enqueued nor run under it'],
+      'test/job/names.test.ts': [],
+    },
+  },
+  {
+    name: 'jobs under a former name are claimed',
+    file: 'src/job/registry.ts',
+    text: 'for (const each of [name, ...formerNames]) this.#classes.set(each, jobClass)',
+    replacement: 'this.#classes.set(name, jobClass)',
+    tests: {
+      'test/job/names.test.ts': ['belong to the class, and to none that extends it'],
+    },
+  },
+  {
+    name: 'a former name is refused when another class has it',
+    file: 'src/job/registry.ts',
+    text: 'for (const former of formerNames) this.#assertFree(former, jobClass)',
+    replacement: '',
+    tests: { 'test/job/names.test.ts': ['are refused when they are the name of another class'] },
+  },
+  {
+    name: 'a subclass does not inherit former names',
+    file: 'src/job/class-name.ts',
+    text: "if (!Object.hasOwn(jobClass, 'formerNames')) return []",
+    replacement: "if (!('formerNames' in jobClass)) return []",
+    tests: { 'test/job/names.test.ts': ['belong to the class, and to none that extends it'] },
+  },
+  {
+    name: 'failures are not counted under the name of a build tool',
+    file: 'src/job/exceptions.ts',
+    text: 'if (options.key === undefined) assertLastingCounter(matchers)',
+    replacement: '',
+    tests: { 'test/job/names.test.ts': ['a counter under the name of a build tool is refused'] },
+  },
+  {
+    name: 'classes of another copy of the package are refused by the command line',
+    file: 'src/cli/load-jobs.ts',
+    text: 'if (foreign !== undefined) throw',
+    replacement: 'if ((false as boolean) && foreign !== undefined) throw',
+    tests: { 'test/cli/bundles.test.ts': ['start refuses its classes by that reason'] },
+  },
+  {
+    name: 'a capsule without the files of its threads does not start',
+    file: 'src/worker/capsule.ts',
+    text: '    assertThreadFiles()\n',
+    replacement: '    void assertThreadFiles\n',
+    tests: { 'test/cli/bundles.test.ts': ['a capsule inside of it refuses to start'] },
+  },
+  {
+    name: 'a rejection of an attempt fails that attempt',
+    file: 'src/worker/rejections.ts',
+    text: 'if (failCurrentAttempt(error)) return true',
+    replacement: '',
+    tests: { 'test/worker/host.test.ts': ['fails the job and leaves the host alone'] },
+  },
+  {
+    name: 'a rejection that an ended job left behind is no rejection of the host',
+    file: 'src/worker/rejections.ts',
+    text: 'if (attempt === undefined) return false',
+    replacement: 'if ((true as boolean) || attempt === undefined) return false',
+    tests: { 'test/worker/host.test.ts': ['is told, and leaves the host alone'] },
+  },
+  {
+    name: 'a rejection of the host ends it, also beside a capsule',
+    file: 'src/worker/rejections.ts',
+    text: "if (mode === 'throw') throw asThrown(reason)",
+    replacement: '',
+    tests: { 'test/worker/host.test.ts': ['by default does what it does without one'] },
+  },
+  {
+    name: 'a capsule that has ended listens no more',
+    file: 'src/worker/rejections.ts',
+    text: "if (watchers === 0) process.off('unhandledRejection', onRejection)",
+    replacement: '',
+    tests: { 'test/worker/host.test.ts': ['fails the job and leaves the host alone'] },
+  },
+  {
+    name: 'no handler takes a job that a shutdown aborted for failed',
+    file: 'src/job/performing.ts',
+    text: "if (job[STATE].run.isStopped) return { kind: 'failed', error }",
+    replacement: '',
+    tests: { 'test/worker/host.test.ts': ['a job that a shutdown aborts is one line of information'] },
+  },
+  {
+    name: 'events of none are written by one worker only',
+    file: 'src/observe/log-subscriber.ts',
+    text: 'return rivals.find((each) => each.processId !== undefined) === subscriber',
+    replacement: 'return rivals.length > 0',
+    tests: { 'test/observe/log-subscriber.test.ts': ['of two workers each writes its own events'] },
+  },
+  {
+    name: 'a capsule works in a context of its own',
+    file: 'src/worker/capsule.ts',
+    text: 'withProcess(this.processId, () => this.#start())',
+    replacement: '((withProcess) => withProcess())(() => this.#start())',
+    tests: { 'test/worker/host.test.ts': [] },
+  },
+  {
+    name: 'an async listener that is rejected blames no job',
+    file: 'src/events.ts',
+    text: 'if (isPromise(answer)) answer.then',
+    replacement: 'if ((false as boolean) && isPromise(answer)) answer.then',
+    tests: { 'test/worker/host.test.ts': ['an async listener that is rejected blames no job'] },
+  },
+  {
+    name: 'a ring of causes ends',
+    file: 'src/job/error-reasons.ts',
+    text: "if (this.#seen.has(cause) || this.#left === 0) return ''",
+    replacement: "if (this.#left === 0) return ''",
+    tests: { 'test/job/error-names.test.ts': ['a ring'] },
+  },
+]
