@@ -13,7 +13,8 @@ export default defineConfig({
     // Many tests wait: for a server, for a process, for a timeout. A file for each core would leave cores idle.
     maxWorkers: availableParallelism() + 1,
     globalSetup: ['test/support/postgres-setup.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // What a busy machine may take.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 })

@@ -192,8 +192,8 @@ const resolvable = <T>(): { readonly promise: Promise<T>; resolve(value: T): voi
   return { promise, resolve: (value) => resolve(value) }
 }
 
-/** Waits until a condition on the database holds; for what announces itself by no event. Fails after `timeoutMs`. @default 10000 */
-export const until = async (holds: () => Promise<boolean>, what: string, timeoutMs = 10_000): Promise<void> => {
+/** Waits until a condition on the database holds; for what announces itself by no event. Fails after `timeoutMs`. @default 30000 */
+export const until = async (holds: () => Promise<boolean>, what: string, timeoutMs = 30_000): Promise<void> => {
   const deadline = performance.now() + timeoutMs
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`still not: ${what}`)

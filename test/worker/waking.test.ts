@@ -59,7 +59,8 @@ test.each([
       const { scheduled_at: scheduledAt, performed_at: performedAt } = await world.job(id)
       const lateMs = (performedAt as Date).getTime() - (scheduledAt as Date).getTime()
       expect(lateMs).toBeGreaterThanOrEqual(0)
-      expect(lateMs).toBeLessThan(250)
+      // A start that was missed would wait for an hour.
+      expect(lateMs).toBeLessThan(10_000)
     }
   },
 )
