@@ -1,5 +1,6 @@
 import type { BatchState } from './batch-check.ts'
 import type { Facts } from './database.ts'
+import { integerIn } from './stored-hash.ts'
 import { type Queryable, rowsOf } from './types.ts'
 
 /** What the history says about a discarded batch in which nothing is open or broken. */
@@ -43,8 +44,7 @@ export const successCallback = (batch: {
   )`
 
 /** How often a job had been counted when an attempt began. Only retries raise it: an order of attempts that no clock decides. */
-const countOf = (attempt: string) =>
-  `CASE WHEN ${attempt}.serialized_params->>'executions' ~ '^[0-9]{1,9}$' THEN (${attempt}.serialized_params->>'executions')::int END`
+const countOf = (attempt: string) => integerIn(`${attempt}.serialized_params`, 'executions')
 
 /**
  * The attempt of a member that is there which discarded the batch: the last one that broke its job before. Whoever stamps a batch does so

@@ -1,3 +1,5 @@
+import { integerIn } from './stored-hash.ts'
+
 /** The state badge of a job, as GoodJob's dashboard shows it. */
 export type JobState = 'scheduled' | 'retried' | 'queued' | 'running' | 'succeeded' | 'discarded'
 
@@ -13,11 +15,13 @@ export const jobStateSql = (now: string): string => `CASE
     ELSE 'scheduled'
   END`
 
+const EXECUTIONS = integerIn('serialized_params', 'executions')
+
 /** The rows of one of the dashboard's tabs; tabs may overlap. GoodJob job.rb, scopes. `now` is a placeholder. */
 export const jobStateFilterSql = (state: JobState, now: string): string =>
   ({
-    scheduled: `finished_at IS NULL AND scheduled_at > ${now} AND (serialized_params->>'executions')::integer < 2`,
-    retried: `finished_at IS NULL AND scheduled_at > ${now} AND (serialized_params->>'executions')::integer > 1`,
+    scheduled: `finished_at IS NULL AND scheduled_at > ${now} AND ${EXECUTIONS} < 2`,
+    retried: `finished_at IS NULL AND scheduled_at > ${now} AND ${EXECUTIONS} > 1`,
     queued: `performed_at IS NULL AND finished_at IS NULL AND scheduled_at <= ${now}`,
     running: 'performed_at IS NOT NULL AND finished_at IS NULL',
     succeeded: 'finished_at IS NOT NULL AND error IS NULL',

@@ -3,6 +3,7 @@ import { jobLockKeySql } from './advisory-lock.ts'
 import type { Facts } from './database.ts'
 import { notifyWaiting } from './notify.ts'
 import { sinceStatementBegan } from './row-times.ts'
+import { integerIn, priorityIn } from './stored-hash.ts'
 import { countOf, type Queryable, rowsOf } from './types.ts'
 
 /** What a manual action must know of a job. */
@@ -74,11 +75,14 @@ export const findBatchIdsOfJobs = async (db: Queryable, ids: readonly string[]):
 const retryJobsText = (facts: Facts, keepsCreatedAt: boolean) => `
 WITH waiting AS (
   UPDATE good_jobs
-  SET serialized_params = serialized_params || $3::jsonb || jsonb_build_object(
-        'executions', coalesce((serialized_params->>'executions')::int, 0) + 1,
-        'provider_job_id', id::text),
+  SET serialized_params = CASE WHEN jsonb_typeof(serialized_params) = 'object'
+        THEN serialized_params || $3::jsonb || jsonb_build_object(
+          'executions', coalesce(${integerIn('serialized_params', 'executions')}, 0) + 1,
+          'provider_job_id', id::text)
+        ELSE serialized_params
+      END,
       queue_name = coalesce(nullif(serialized_params->>'queue_name', ''), 'default'),
-      priority = coalesce((serialized_params->>'priority')::int, 0),
+      priority = ${priorityIn('serialized_params', 'coalesce(priority, 0)')},
       scheduled_at = $5::${facts.timestampType},
       ${keepsCreatedAt ? '' : `created_at = $2::${facts.timestampType},`}
       performed_at = NULL,

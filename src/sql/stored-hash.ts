@@ -1,0 +1,16 @@
+/**
+ * The integer under a key of a stored hash, as an expression; null for anything else. Anybody may have written the hash: a cast that fails
+ * would fail the whole statement, for every other row as well.
+ */
+export const integerIn = (hash: string, key: 'executions'): string =>
+  `CASE WHEN ${hash}->>'${key}' ~ '^[0-9]{1,9}$' THEN (${hash}->>'${key}')::int END`
+
+/**
+ * The priority in a stored hash, as Ruby's column makes an integer of it: text by its leading digits, "high" is 0. `otherwise` stands for
+ * one that no integer column holds.
+ */
+export const priorityIn = (hash: string, otherwise: string): string => `CASE
+        WHEN coalesce(${hash}->>'priority', '') !~ '^\\s*[-+]?[0-9]' THEN 0
+        WHEN ${hash}->>'priority' ~ '^\\s*[-+]?0*[0-9]{1,9}(?![0-9])' THEN substring(${hash}->>'priority' FROM '^\\s*([-+]?[0-9]+)')::int
+        ELSE ${otherwise}
+      END`
