@@ -3,7 +3,8 @@ const FALSE_WORDS = new Set(['0', 'f', 'false', 'off', 'F', 'FALSE', 'OFF'])
 /** GoodJob's (Active Model's) reading of a boolean in the environment: 0, f, false and off are false, the rest is true. */
 export const parseBoolean = (value: string): boolean => !FALSE_WORDS.has(value)
 
-const distance = (a: string, b: string): number => {
+/** Letters to change, add or leave out until both are the same. */
+export const distance = (a: string, b: string): number => {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]

@@ -1,4 +1,5 @@
 import { nearest, parseBoolean } from './configuration-values.ts'
+import { warnOfMisspelt } from './environment.ts'
 import { ConfigurationError } from './errors.ts'
 
 /** How finished jobs are kept: always, never, only after an unhandled error, or as a function decides. */
@@ -177,10 +178,25 @@ const fromEnvironment = (rule: OptionRule, env: Environment): unknown => {
   return undefined
 }
 
+/** What other libraries call options of here. */
+const SYNONYMS: Readonly<Record<string, keyof Options>> = {
+  connectionstring: 'databaseUrl',
+  connectionurl: 'databaseUrl',
+  connection: 'databaseUrl',
+  database: 'databaseUrl',
+  db: 'databaseUrl',
+  url: 'databaseUrl',
+  uri: 'databaseUrl',
+  concurrency: 'threads',
+  workers: 'threads',
+  teamsize: 'threads',
+  maxconcurrency: 'threads',
+}
+
 const refuseUnknown = (options: object): void => {
   for (const key of Object.keys(options)) {
-    if (key in OPTION_RULES) continue
-    const hint = nearest(key, Object.keys(OPTION_RULES))
+    if (Object.hasOwn(OPTION_RULES, key)) continue
+    const hint = SYNONYMS[key.toLowerCase().replaceAll('_', '')] ?? nearest(key, Object.keys(OPTION_RULES))
     throw new ConfigurationError(`unknown option ${key}${hint ? `; did you mean ${hint}?` : ''}`)
   }
 }
@@ -191,6 +207,10 @@ const refuseUnknown = (options: object): void => {
  */
 export const resolveConfiguration = (options: Options = {}, env: Environment = process.env): Configuration => {
   refuseUnknown(options)
+  warnOfMisspelt(
+    env,
+    Object.values(OPTION_RULES).flatMap((rule) => rule.env),
+  )
   const resolved: Record<string, unknown> = {}
   for (const [key, rule] of Object.entries(OPTION_RULES)) {
     const explicit = options[key as keyof Options]

@@ -10,7 +10,7 @@ export type Properties = Record<string, unknown>
  * `batch.properties[:user]`; a hash that came from Ruby keeps the kind of its keys.
  */
 export const serializeProperties = (properties: Properties): string => {
-  const [hash] = serializeArguments([properties], { hashKeys: 'symbol' })
+  const [hash] = serializeArguments([properties], { hashKeys: 'symbol', root: 'batch properties ' })
   if (!isObject(hash)) throw new SerializationError('the properties of a batch must be an object')
   return stringifyJson(hash)
 }

@@ -3,7 +3,7 @@ import { type Configuration, type Options, resolveConfiguration } from '../confi
 import { ConfigurationError, EnqueueError } from '../errors.ts'
 import type { Job } from '../job/base.ts'
 import { currentEnqueueContext } from '../job/context.ts'
-import { assertEnqueueable } from '../job/enqueueable.ts'
+import { assertEnqueueable, kindOf } from '../job/enqueueable.ts'
 import type { AdapterOptions, QueueAdapter } from '../job/queue-adapter.ts'
 import { Database, type Facts } from '../sql/database.ts'
 import { type InsertedJobs, insertJob, type NewJobRow } from '../sql/jobs-insert.ts'
@@ -29,7 +29,9 @@ export class Adapter implements QueueAdapter {
   readonly #ownsDatabase: boolean
 
   /** @throws ConfigurationError for an unknown option or without a database. */
-  constructor({ pool, database, clock, ...options }: AdapterConfig = {}) {
+  constructor(config: AdapterConfig = {}) {
+    assertConfig(config)
+    const { pool, database, clock, ...options } = config
     this.configuration = resolveConfiguration(options)
     this.clock = clock ?? systemClock
     this.#ownsDatabase = database === undefined
@@ -104,6 +106,21 @@ export class Adapter implements QueueAdapter {
   get #rowOptions(): JobRowOptions {
     const { railsVersion, enableListenNotify } = this.configuration
     return { clock: this.clock, railsVersion, enableListenNotify }
+  }
+}
+
+const assertConfig = (config: unknown): void => {
+  if (typeof config === 'string') {
+    // The URL may hold a password, so it is not repeated.
+    throw new ConfigurationError("new Adapter takes options, not a text: new Adapter({ databaseUrl: 'postgres://…' })")
+  }
+  if (typeof config !== 'object' || config === null) {
+    throw new ConfigurationError(
+      `new Adapter takes options, got ${kindOf(config)}: new Adapter({ databaseUrl: 'postgres://…' }) or new Adapter({ pool })`,
+    )
+  }
+  if ('totalCount' in config || 'query' in config) {
+    throw new ConfigurationError('new Adapter takes options, got a pool or client itself: new Adapter({ pool })')
   }
 }
 

@@ -1,6 +1,6 @@
 import { serializeArguments } from '../serialize/arguments.ts'
 import { formatTimestamp, type JobData, parseJobData, parseTimestamp, stringifyJobData } from '../serialize/job-data.ts'
-import type { JsonObject } from '../serialize/json.ts'
+import type { JsonObject, JsonValue } from '../serialize/json.ts'
 import type { RailsVersion } from '../serialize/rails-version.ts'
 import type { Job, JobConstructor } from './base.ts'
 import { continuationKeys } from './continuation-keys.ts'
@@ -20,8 +20,7 @@ export const jobToData = (job: Job, { now, railsVersion }: SerializeJobOptions):
   queueName: job.queueName,
   priority: job.priority,
   // Arguments that were never read, or could not be, go back exactly as they came.
-  serializedArguments:
-    job[STATE].wire ?? serializeArguments(job.arguments, { ...job.jobConstructor.argumentOptions, railsVersion }),
+  serializedArguments: job[STATE].wire ?? argumentsToWire(job, railsVersion),
   executions: job.executions,
   exceptionExecutions: job.exceptionExecutions as JsonObject | null,
   locale: job.locale,
@@ -30,6 +29,19 @@ export const jobToData = (job: Job, { now, railsVersion }: SerializeJobOptions):
   scheduledAt: job.scheduledAt && formatTimestamp(job.scheduledAt, railsVersion),
   extra: extraKeys(job, railsVersion),
 })
+
+const argumentsToWire = (job: Job, railsVersion: RailsVersion): JsonValue[] => {
+  const { argumentOptions } = job.jobConstructor
+  const given = argumentOptions.undefinedAsNull ? job.arguments : withoutTrailingUndefined(job.arguments)
+  return serializeArguments(given, { ...argumentOptions, railsVersion, root: `${job.jobClass}, argument ` })
+}
+
+/** An optional argument that is left out, or passed on as undefined: `perform` gets the same. */
+const withoutTrailingUndefined = (args: readonly unknown[]): readonly unknown[] => {
+  let { length } = args
+  while (length > 0 && args[length - 1] === undefined) length--
+  return length === args.length ? args : args.slice(0, length)
+}
 
 const extraKeys = (job: Job, railsVersion: RailsVersion): JsonObject => {
   const extra = job[STATE].extra

@@ -5,6 +5,7 @@ import { encodeList } from './encode-arguments.ts'
 import type { Encoding } from './encoding.ts'
 import { INDIFFERENT, STRING_KEYS, SYMBOL_KEYS } from './hash-kind.ts'
 import type { JsonValue } from './json.ts'
+import { placed } from './places.ts'
 import { DEFAULT_RAILS_VERSION, type RailsVersion } from './rails-version.ts'
 import { temporalApi } from './temporal.ts'
 
@@ -19,6 +20,8 @@ export interface SerializeOptions {
   readonly hashKeys?: 'string' | 'symbol' | 'indifferent'
   /** Write `undefined` arguments and array elements as null instead of refusing them. @default false */
   readonly undefinedAsNull?: boolean
+  /** @internal What a message puts before the place of a value. */
+  readonly root?: string
   /** For a Rails before 7.1: refuse a BigDecimal, or write its text, which Ruby reads as a String. @default 'error' */
   readonly bigDecimals?: 'error' | 'text'
 }
@@ -28,11 +31,13 @@ export interface SerializeOptions {
  * Throws SerializationError for anything that Ruby would read back as another value, or not at all.
  */
 export const serializeArguments = (args: readonly unknown[], options: SerializeOptions = {}): JsonValue[] => {
+  const encoding = encodingFor(options)
   try {
-    return encodeList(args, encodingFor(options))
+    return encodeList(args, encoding)
   } catch (error) {
     if (error instanceof RangeError)
       throw new SerializationError('The arguments are nested too deeply', { cause: error })
+    if (error instanceof SerializationError) throw placed(error, encoding.path, options.root ?? '')
     throw error
   }
 }

@@ -1,10 +1,10 @@
-import { SerializationError } from '../errors.ts'
 import { encodeHash, encodeMap } from './encode-hashes.ts'
 import { encodeRubyValue } from './encode-ruby-values.ts'
 import { checkedNumber, checkedText, className, type Encoding, enter, serializedForm, unsupported } from './encoding.ts'
 import { hashKind, isPlainObject } from './hash-kind.ts'
 import type { JsonValue } from './json.ts'
 import { globalIdOf } from './located-records.ts'
+import { refusalOf } from './places.ts'
 import { GlobalID, RubySymbol } from './ruby-values.ts'
 import { serializerFor } from './serializers.ts'
 import { rubyValueOfTemporal } from './temporal.ts'
@@ -17,7 +17,7 @@ export const encodeList = (list: readonly unknown[], encoding: Encoding): JsonVa
   for (let index = 0; index < list.length; index++) {
     const element = list[index]
     if (!isKeywordsWrapper(element)) wire.push(encode(element, encoding))
-    else if (index < list.length - 1) throw misplacedKeywords()
+    else if (index < list.length - 1) throw misplacedKeywords(element)
     else if (Object.values(element).some((value) => value !== undefined))
       wire.push(encodeHash(element, encoding, encode))
   }
@@ -28,7 +28,7 @@ export const encodeList = (list: readonly unknown[], encoding: Encoding): JsonVa
 const isKeywordsWrapper = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && hashKind(value)?.isWrapper === true
 
-const misplacedKeywords = () => new SerializationError('Keywords must be the last argument')
+const misplacedKeywords = (value: object) => refusalOf(value, 'Keywords must be the last argument')
 
 /** The wire form of one value. Throws SerializationError. */
 const encode = (value: unknown, encoding: Encoding): JsonValue => {
@@ -46,7 +46,10 @@ const encode = (value: unknown, encoding: Encoding): JsonValue => {
       return encodeSymbol(value, encoding)
     case 'undefined':
       if (encoding.isUndefinedNull) return null
-      throw new SerializationError('undefined has no Active Job form; pass null, or set undefinedAsNull')
+      throw refusalOf(
+        value,
+        'undefined has no Active Job form; pass null, or let it become null: static override argumentOptions = { undefinedAsNull: true } in the job class',
+      )
     default:
       throw unsupported(value)
   }
@@ -55,7 +58,7 @@ const encode = (value: unknown, encoding: Encoding): JsonValue => {
 const encodeSymbol = (value: symbol, encoding: Encoding): JsonValue => {
   const name = Symbol.keyFor(value)
   if (name !== undefined) return encode(RubySymbol.for(name), encoding)
-  throw new SerializationError(`Unsupported argument type: ${String(value)}; use Symbol.for(name)`)
+  throw refusalOf(value, `${String(value)} has no Active Job form; use Symbol.for(name), which is a symbol in Ruby`)
 }
 
 // Active Job arguments.rb#serialize_argument: GlobalID before hashes, serializers last.
@@ -63,11 +66,20 @@ const encodeObject = (value: object, encoding: Encoding): JsonValue => {
   if (Array.isArray(value)) return encodeList(value, encoding)
   const gid = gidOf(value)
   if (gid !== undefined) return { [GLOBALID_KEY]: checkedText(gid) }
-  if (hashKind(value)?.isWrapper) throw misplacedKeywords()
+  if (hashKind(value)?.isWrapper) throw misplacedKeywords(value)
   if (value instanceof Map) return encodeMap(value, encoding, encode)
-  if (isPlainObject(value)) return encodeHash(value, encoding, encode)
+  if (isPlainObject(value)) {
+    if (typeof (value as { toJSON?: unknown }).toJSON === 'function') throw objectWithToJson(value)
+    return encodeHash(value, encoding, encode)
+  }
   return encodeRubyValue(value, encoding, encode) ?? encodeInstance(value, encoding)
 }
+
+const objectWithToJson = (value: object) =>
+  refusalOf(
+    value,
+    'an object with its own toJSON() has no Active Job form: its toJSON() is not called; pass what it returns',
+  )
 
 const gidOf = (value: object): string | undefined => {
   if (value instanceof GlobalID) return String(value)
@@ -75,7 +87,7 @@ const gidOf = (value: object): string | undefined => {
   if (typeof toGlobalID !== 'function') return globalIdOf(value)?.toString()
   const gid = String((toGlobalID as () => unknown).call(value))
   if (GlobalID.parse(gid)) return gid
-  throw new SerializationError(`toGlobalID() of ${className(value)} returned ${JSON.stringify(gid)}, not a GlobalID`)
+  throw refusalOf(value, `toGlobalID() of ${className(value)} returned ${JSON.stringify(gid)}, not a GlobalID`)
 }
 
 const BOXES: ReadonlySet<unknown> = new Set([Number, String, Boolean, BigInt])

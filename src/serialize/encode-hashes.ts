@@ -1,7 +1,7 @@
-import { SerializationError } from '../errors.ts'
 import { checkedText, type Encode, type Encoding, enter } from './encoding.ts'
 import { type HashKind, hashKind, INDIFFERENT, isSymbolKey, namesListed, STRING_KEYS } from './hash-kind.ts'
 import type { JsonObject, JsonValue } from './json.ts'
+import { refusalOf } from './places.ts'
 import { RubySymbol } from './ruby-values.ts'
 import { GLOBALID_KEY, INDIFFERENT_KEY, isReservedKey, KEYWORDS_KEY, SYMBOL_KEYS_KEY } from './wire-names.ts'
 
@@ -36,7 +36,7 @@ export const encodeMap = (map: ReadonlyMap<unknown, unknown>, encoding: Encoding
     const symbol = symbolName(key)
     const name = symbol ?? stringKey(key)
     assertKey(name, kind)
-    if (Object.hasOwn(wire, name)) throw new SerializationError(`A hash cannot hold ${name} as string and as symbol`)
+    if (Object.hasOwn(wire, name)) throw refusalOf(key, `a hash cannot hold ${name} as string and as symbol`)
     wire[name] = encode(value, inner)
     if (symbol !== undefined) symbols.push(symbol)
   }
@@ -47,7 +47,7 @@ export const encodeMap = (map: ReadonlyMap<unknown, unknown>, encoding: Encoding
 const assertNoSymbolProperties = (hash: object): void => {
   for (const symbol of Object.getOwnPropertySymbols(hash)) {
     if (!Object.prototype.propertyIsEnumerable.call(hash, symbol)) continue
-    throw new SerializationError(`The key ${String(symbol)} would be lost; use a Map with RubySymbol keys`)
+    throw refusalOf(symbol, `the key ${String(symbol)} would be lost; use a Map with RubySymbol keys`)
   }
 }
 
@@ -62,8 +62,7 @@ const assertKey = (key: string, kind: HashKind): void => {
   if (isReservedKey(key) && !kind.carried?.has(key)) throw reservedKey(key)
 }
 
-const reservedKey = (key: string) =>
-  new SerializationError(`Can't serialize a Hash with reserved key ${JSON.stringify(key)}`)
+const reservedKey = (key: string) => refusalOf(key, `Can't serialize a Hash with reserved key ${JSON.stringify(key)}`)
 
 const symbolName = (key: unknown): string | undefined => {
   if (key instanceof RubySymbol) return key.name
@@ -72,7 +71,8 @@ const symbolName = (key: unknown): string | undefined => {
 
 const stringKey = (key: unknown): string => {
   if (typeof key === 'string') return key
-  throw new SerializationError(
+  throw refusalOf(
+    key,
     `Only string and symbol hash keys may be serialized as job arguments, but ${String(key)} is a ${typeof key}`,
   )
 }

@@ -2,6 +2,7 @@ import { SerializationError } from '../errors.ts'
 import { checkedFloat, checkedText, type Encode, type Encoding, serializedForm } from './encoding.ts'
 import { formatTime } from './iso8601.ts'
 import type { JsonObject, JsonValue } from './json.ts'
+import { refusalOf } from './places.ts'
 import { atLeast } from './rails-version.ts'
 import {
   RubyBigDecimal,
@@ -36,7 +37,8 @@ const named = (name: string, fields: JsonObject): JsonObject => ({ [SERIALIZED_K
 const symbol = (name: string): JsonObject => named(SERIALIZERS.symbol, { value: checkedText(name) })
 
 const encodeTime = (time: Date): JsonObject => {
-  if (Number.isNaN(time.getTime())) throw new SerializationError('An invalid Date has no Active Job form')
+  if (Number.isNaN(time.getTime()))
+    throw refusalOf(time, 'an invalid Date has no Active Job form; pass null or a valid one')
   const value = formatTime(time)
   if (time instanceof RubyDateTime) return named(SERIALIZERS.dateTime, { value })
   if (!(time instanceof RubyTimeWithZone)) return named(SERIALIZERS.time, { value })

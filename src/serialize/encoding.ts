@@ -1,6 +1,7 @@
 import { SerializationError } from '../errors.ts'
 import { type HashKind, isPlainObject } from './hash-kind.ts'
 import { assertFinite, assertUnambiguous, type JsonObject, type JsonValue } from './json.ts'
+import { refusalOf } from './places.ts'
 import type { RailsVersion } from './rails-version.ts'
 import { RubyFloat } from './ruby-values.ts'
 import { SERIALIZED_KEY } from './wire-names.ts'
@@ -21,15 +22,16 @@ export type Encode = (value: unknown, encoding: Encoding) => JsonValue
 
 /** Throws SerializationError when `container` is inside itself; the caller pops the path when it is done. */
 export const enter = (container: object, { path }: Encoding): void => {
-  if (path.includes(container)) throw new SerializationError('A cyclic structure has no Active Job form')
+  if (path.includes(container)) throw refusalOf(container, 'a cyclic structure has no Active Job form')
   path.push(container)
 }
 
 /** Throws SerializationError for text that jsonb cannot hold. */
 export const checkedText = (text: string): string => {
-  if (text.includes('\0')) throw new SerializationError('Text with U+0000 cannot be stored in jsonb')
+  if (text.includes('\0'))
+    throw refusalOf(text, 'text with U+0000 cannot be stored in jsonb; take it out, or encode it as base64')
   if (UNPAIRED_SURROGATE.test(text)) {
-    throw new SerializationError('Text with an unpaired surrogate cannot be stored in jsonb')
+    throw refusalOf(text, 'text with an unpaired surrogate cannot be stored in jsonb; toWellFormed() of it can')
   }
   return text
 }
@@ -39,7 +41,11 @@ const UNPAIRED_SURROGATE = /\p{Surrogate}/u
 /** An integral number is an Integer, except -0. Throws SerializationError for NaN, Infinity and anything beyond 2^53-1. */
 export const checkedNumber = (value: number): number | RubyFloat => {
   if (Number.isSafeInteger(value)) return Object.is(value, -0) ? new RubyFloat(value) : value
-  assertUnambiguous(value)
+  try {
+    assertUnambiguous(value)
+  } catch (error) {
+    throw refusalOf(value, (error as Error).message)
+  }
   return value
 }
 
@@ -67,10 +73,22 @@ const checkedJson = (value: unknown): JsonValue => {
   return wire
 }
 
-export const unsupported = (value: unknown): SerializationError => {
-  const isBinary = ArrayBuffer.isView(value) || value instanceof ArrayBuffer
-  const wayOut = isBinary ? 'encode it as base64 yourself' : 'pass plain data, or register a serializer'
-  return new SerializationError(`Unsupported argument type: ${className(value)}; ${wayOut}`)
+export const unsupported = (value: unknown): SerializationError =>
+  refusalOf(value, `${nameOf(value)} has no Active Job form; ${wayOut(value)}`)
+
+const nameOf = (value: unknown): string => {
+  if (typeof value === 'function') return isClass(value) ? `the class ${value.name}` : 'a function'
+  return `a value of type ${className(value)}`
+}
+
+const isClass = (value: object): boolean => /^class\b/.test(Function.prototype.toString.call(value))
+
+const wayOut = (value: unknown): string => {
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return 'encode it as base64 yourself'
+  if (typeof value === 'function') return 'pass plain data, such as the name of what is to be done'
+  if (typeof (value as { toJSON?: unknown } | null)?.toJSON === 'function')
+    return 'its toJSON() is not called, as it could not be read back as what it was: pass what toJSON() returns, or register a serializer'
+  return 'pass plain data, or register a serializer'
 }
 
 export const className = (value: unknown): string => {

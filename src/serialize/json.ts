@@ -91,7 +91,8 @@ export const assertUnambiguous = (value: number): void => {
   assertFinite(value)
   if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
     throw new SerializationError(
-      `${value} is beyond 2^53-1, so it may be an Integer or a Float; pass a bigint or new RubyFloat(${value})`,
+      `${value} is beyond 2^53-1 (Number.MAX_SAFE_INTEGER), so a JavaScript number does not hold it exactly; pass a bigint (${BigInt(value)}n) ` +
+        `or text; where Ruby should read a floating-point number, new RubyFloat(${value})`,
     )
   }
 }

@@ -108,7 +108,7 @@ describe('JavaScript values', () => {
   })
 
   test('binary data names the way out', () => {
-    expect(() => wireOf(Buffer.from('a'))).toThrow(/Buffer; encode it as base64 yourself/)
+    expect(() => wireOf(Buffer.from('a'))).toThrow(/Buffer has no Active Job form; encode it as base64 yourself/)
   })
 
   test('a cyclic structure is refused, a shared one is not [AJ-043]', () => {

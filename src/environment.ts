@@ -1,0 +1,36 @@
+import { distance } from './configuration-values.ts'
+
+const PREFIX = 'GOOD_JOB_'
+
+/** What Ruby, the command line and the tests of both read beside the options. */
+const READ_ELSEWHERE = [
+  'LOG_LEVEL',
+  'ENABLE_CRON',
+  'CRON',
+  'EXECUTION_MODE',
+  'PIDFILE',
+  'PROBE_PORT',
+  'PROBE_HANDLER',
+  'PROBE_APP',
+]
+
+const warned = new Set<string>()
+
+/**
+ * Warns once of variables that nobody reads and whose name is a letter or two from one that is read: GOOD_JOB_THREAD. Others may be
+ * for Ruby, or for code of the user's.
+ */
+export const warnOfMisspelt = (env: Readonly<Record<string, string | undefined>>, known: readonly string[]): void => {
+  const all = [...known, ...READ_ELSEWHERE.map((name) => `${PREFIX}${name}`)]
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith(PREFIX) || all.includes(name) || warned.has(name)) continue
+    const meant = all.find((candidate) => distance(name, candidate) <= MISSPELT)
+    if (meant === undefined) continue
+    warned.add(name)
+    process.emitWarning(`nobody reads ${name} in the environment; did you mean ${meant}?`, {
+      code: 'GOOD_JOB_ENVIRONMENT',
+    })
+  }
+}
+
+const MISSPELT = 2
