@@ -1,6 +1,7 @@
 import { ACTION_MUTANTS } from './action.ts'
 import { BATCH_MUTANTS } from './batch.ts'
 import { CLAIM_MUTANTS } from './claim.ts'
+import { ENQUEUE_MUTANTS } from './enqueue.ts'
 import { ISOLATION_MUTANTS } from './isolation.ts'
 import { LAUNCHER_MUTANTS } from './launcher.ts'
 import type { Mutant } from './mutant.ts'
@@ -18,6 +19,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...ACTION_MUTANTS,
   ...WORKER_MUTANTS,
   ...ISOLATION_MUTANTS,
+  ...ENQUEUE_MUTANTS,
   ...LAUNCHER_MUTANTS,
   ...NAMES_MUTANTS,
 ]

@@ -1,0 +1,146 @@
+import type { Mutant } from './mutant.ts'
+
+const COMMIT = 'test/enqueue/commit.test.ts'
+const CLIENT = 'test/enqueue/callers-client.test.ts'
+const ROWS = 'test/enqueue/existing-rows.test.ts'
+
+/** Nothing is claimed done that was not committed, and nothing is stored outside of the transaction that was given. */
+export const ENQUEUE_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'a job of a transaction that was rolled back is new again',
+    file: 'src/batch/members.ts',
+    text: "return end !== 'committed'",
+    replacement: 'return false',
+    tests: { [COMMIT]: ['a job that was added is added again, with its batch'] },
+  },
+  {
+    name: 'a job of a transaction that was committed is not inserted a second time',
+    file: 'src/batch/members.ts',
+    text: "return end !== 'committed'",
+    replacement: 'return true',
+    tests: { [COMMIT]: ['a job that has run since and whose row was deleted is not run a second time'] },
+  },
+  {
+    name: 'a job of a transaction that is open elsewhere is refused',
+    file: 'src/batch/members.ts',
+    text: "if (end === 'in progress') {",
+    replacement: "if (end === 'in progress' && false) {",
+    tests: { [COMMIT]: ['a job of a transaction that is still open cannot join a batch outside of it'] },
+  },
+  {
+    name: 'a member without a row refuses the batch',
+    file: 'src/batch/members.ts',
+    text: 'if (missing) {',
+    replacement: 'if (missing && false) {',
+    tests: { [ROWS]: ['and are gone meanwhile refuse the batch, by name'] },
+  },
+  {
+    name: 'a job is a member of one batch',
+    file: 'src/batch/members.ts',
+    text: 'if (other !== undefined && other !== batch.id) {',
+    replacement: 'if (other !== undefined && false) {',
+    tests: { [ROWS]: ['a job that is given to two batches is refused'] },
+  },
+  {
+    name: "nothing is told of a batch in the caller's transaction",
+    file: 'src/batch/batch-enqueue.ts',
+    text: '    const { stored } = await work(db, await database.factsFor(db))\n',
+    replacement:
+      '    const { stored, checked } = await work(db, await database.factsFor(db))\n    announceChecks(checked, checkOptionsOf(adapter))\n',
+    tests: {
+      [COMMIT]: ["of a batch in the caller's transaction: its jobs, as in a transaction, and nothing of the batch"],
+    },
+  },
+  {
+    name: 'a batch with no row takes no members',
+    file: 'src/batch/batch-enqueue.ts',
+    text: 'for (const batch of batches) if (!found.has(batch.id)) gone(batch)',
+    replacement: '',
+    tests: { [ROWS]: ['a batch whose row is gone takes no members'] },
+  },
+  {
+    name: 'jobs of a block that failed are not enqueued',
+    file: 'src/job/enqueue-buffer.ts',
+    text: 'if (error !== undefined) for',
+    replacement: 'if (false) for',
+    tests: { [COMMIT]: ['of jobs of a block that throws: that they failed'] },
+  },
+  {
+    name: 'a transaction is for one enqueue',
+    file: 'src/job/enqueuing.ts',
+    text: '    job[STATE].transaction = undefined\n    const { buffer }',
+    replacement: '    const { buffer }',
+    tests: { [COMMIT]: ['a transaction that was given to a job is not used again'] },
+  },
+  {
+    name: 'a client without an open transaction is refused',
+    file: 'src/job/transaction.ts',
+    text: "if (client.getTransactionStatus() !== 'I') return",
+    replacement: 'return',
+    tests: { [CLIENT]: ['refuses a client whose transaction is over, or never began'] },
+  },
+  {
+    name: 'a BEGIN that waits for its turn counts',
+    file: 'src/job/transaction.ts',
+    text: ' || client.readyForQuery !== true) return',
+    replacement: ') return',
+    tests: { [CLIENT]: ['a BEGIN that is on its way counts'] },
+  },
+  {
+    name: 'a pool is refused as a transaction',
+    file: 'src/job/transaction.ts',
+    text: 'if (isPool(transaction)) {',
+    replacement: 'if (false) {',
+    tests: { [CLIENT]: ['refuses a pool, which has no open transaction'] },
+  },
+  {
+    name: 'a job with another transaction is refused in the block of a batch',
+    file: 'src/enqueue/adapter.ts',
+    text: 'if (transaction && transaction !== buffer.transaction) {',
+    replacement: 'if (false) {',
+    tests: { [CLIENT]: ['a job with a transaction of its own is refused in a batch that is not part of it'] },
+  },
+  {
+    name: "the schema is asked on the pool, not in the caller's transaction",
+    file: 'src/sql/facts.ts',
+    text: 'if (!isOwnPool && !canLend(pool)) return readInside(transaction)',
+    replacement: 'return readInside(transaction)',
+    tests: { [CLIENT]: ['inside a transaction with another search_path does not decide for the others'] },
+  },
+  {
+    name: 'a pool that can lend no connection is not waited for',
+    file: 'src/sql/facts.ts',
+    text: 'if (!isOwnPool && !canLend(pool)) return',
+    replacement: 'if (false) return',
+    tests: { [CLIENT]: ['inside a transaction that has the only connection of the pool needs no other one'] },
+  },
+  {
+    name: 'a server without room for another connection still serves the transaction',
+    file: 'src/sql/facts.ts',
+    text: '    return readInside(transaction).catch(() => {\n      throw error\n    })',
+    replacement: '    throw error',
+    tests: { [CLIENT]: ['inside a transaction needs no further connection where the server has none'] },
+  },
+  {
+    name: 'a priority that is no integer is not cast',
+    file: 'src/sql/jobs-actions.ts',
+    text: "priority = ${priorityIn('serialized_params', 'coalesce(priority, 0)')},",
+    replacement: "priority = coalesce((serialized_params->>'priority')::int, 0),",
+    tests: {
+      'test/batch/hostile-hashes.test.ts': [
+        'one member whose hash holds no integers keeps none of the others from a retry',
+      ],
+    },
+  },
+  {
+    name: 'a count that is no integer is not cast',
+    file: 'src/sql/stored-hash.ts',
+    text: "CASE WHEN ${hash}->>'${key}' ~ '^[0-9]{1,9}$' THEN (${hash}->>'${key}')::int END",
+    replacement: "(${hash}->>'${key}')::int",
+    tests: {
+      'test/batch/hostile-hashes.test.ts': [
+        'one member whose hash holds no integers keeps none of the others from a retry',
+      ],
+    },
+  },
+]
