@@ -6,6 +6,8 @@ const USELESS =
 const ENDING = 'a lane whose sessions end as soon as they have their locks back waits longer each time, too'
 const OUTAGE = 'after an outage that nobody announced, no connection of the pool that died in it is waited for'
 const LOOKING = 'an outage that begins while a pool looks ahead keeps nothing up when it is over'
+const STARTS = 'test/worker/start-steps.test.ts'
+const STOPS = 'test/worker/shutdown-deadline.test.ts'
 
 /** How a worker starts, stops, and comes back. */
 export const WORKER_MUTANTS: readonly Mutant[] = [
@@ -71,5 +73,102 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
     text: 'await endsWithin(answer, PATIENCE_MS, lane.sessionEnd)',
     replacement: 'await endsWithin(answer, 60_000)',
     tests: { [RECOVERY]: [LOOKING] },
+  },
+  {
+    name: 'the connect timeout counts in the middle of a try',
+    file: 'src/sql/reach.ts',
+    text: 'if (await deadline.allows(ask(), { signal })) return',
+    replacement: 'await ask()\n      return',
+    tests: { [STARTS]: ['a server that says nothing', 'a server that lets everybody in and answers nothing'] },
+  },
+  {
+    name: 'a signal ends a try under way',
+    file: 'src/sql/reach.ts',
+    text: 'deadline.allows(ask(), { signal })',
+    replacement: 'deadline.allows(ask())',
+    tests: { [STARTS]: ['a pool of the caller that has no connection to lend, now or later'] },
+  },
+  {
+    name: 'what a pooler says of a server that it cannot reach is tried again at the start',
+    file: 'src/sql/reach.ts',
+    text: 'isRetryable(error) || sqlState(error) === PROTOCOL_VIOLATION',
+    replacement: 'isRetryable(error) && sqlState(error) !== PROTOCOL_VIOLATION',
+    tests: { [STARTS]: ['a pooler that cannot reach its server is asked again'] },
+  },
+  {
+    name: 'a connection that is being opened is dropped at the end',
+    file: 'src/sql/session.ts',
+    text: 'this.#closing.abort()\n',
+    replacement: '',
+    tests: { [STARTS]: ['a server that answers everybody but the listener: the worker starts without it'] },
+  },
+  {
+    name: 'a worker that polls starts without LISTEN',
+    file: 'src/worker/capsule.ts',
+    text: 'if (this.configuration.pollInterval > 0)',
+    replacement: 'if (false as boolean)',
+    tests: { [STARTS]: ['a server that answers everybody but the listener: the worker starts without it'] },
+  },
+  {
+    name: 'a worker that finds jobs by LISTEN alone does not start without it',
+    file: 'src/worker/notifier.ts',
+    text: 'if (!isPolling) return this.#listen()',
+    replacement: '',
+    tests: { [STARTS]: ['a worker that finds jobs by LISTEN alone does not start without it, and leaves nothing'] },
+  },
+  {
+    name: 'a worker that does not listen goes on trying',
+    file: 'src/worker/notifier.ts',
+    text: 'first.catch((error) => this.#tryAgain(error))',
+    replacement: 'first.catch(() => undefined)',
+    tests: {
+      [STARTS]: ['a worker without a connection for it starts, says so, works by polls, and listens once there is one'],
+    },
+  },
+  {
+    name: 'a start that was given up takes its process row back',
+    file: 'src/worker/capsule.ts',
+    text: '      parts?.tracker.stop(),\n',
+    replacement: '',
+    tests: { [STARTS]: ['a worker that finds jobs by LISTEN alone does not start without it, and leaves nothing'] },
+  },
+  {
+    name: 'outcomes that cannot be written are given up in time',
+    file: 'src/worker/shutdown.ts',
+    text: 'deadline.allows(performer.drained(), { graceMs: GRACE_MS.outcomes })',
+    replacement: 'performer.drained().then(() => true)',
+    tests: { [STOPS]: ['beside a lock on good_jobs ends two seconds after it, and tells which outcomes it gave up'] },
+  },
+  {
+    name: 'outcomes that are on their way get time after the deadline',
+    file: 'src/worker/shutdown.ts',
+    text: '{ graceMs: GRACE_MS.outcomes }',
+    replacement: '{ graceMs: 0 }',
+    tests: {
+      'test/cli/shutdown.test.ts': [
+        'a Postgres that is slow gets time to write what ended, also with a timeout of 0, and the exit code is 0',
+      ],
+    },
+  },
+  {
+    name: 'a process row that cannot be removed is given up in time',
+    file: 'src/worker/shutdown.ts',
+    text: '{ graceMs: STOP_GRACE_MS, patienceMs: rowPatienceMs }',
+    replacement: '{}',
+    tests: { [STOPS]: ['a pool of the caller that has no connection to lend holds up no shutdown'] },
+  },
+  {
+    name: 'an abort is the deadline',
+    file: 'src/deadline.ts',
+    text: "else cut?.addEventListener('abort', () => this.#come(), { once: true })",
+    replacement: '',
+    tests: { [STOPS]: ['an abort is the deadline of a shutdown without one'] },
+  },
+  {
+    name: 'a cleanup that waits for a lock does not keep the process row',
+    file: 'src/worker/capsule-tracker.ts',
+    text: 'endsWithin(this.#cleaning, CLEANING_MS)',
+    replacement: 'this.#cleaning',
+    tests: { [STOPS]: ['a cleanup that waits for a lock of somebody keeps the process row of nobody'] },
   },
 ]

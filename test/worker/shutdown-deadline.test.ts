@@ -1,6 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import { Pool } from 'pg'
 import { afterAll, describe, expect, test } from 'vitest'
+import { resolveConfiguration } from '../../src/configuration.ts'
+import { JobRegistry } from '../../src/job/registry.ts'
 import { Capsule } from '../../src/worker/capsule.ts'
+import { CapsuleTracker } from '../../src/worker/capsule-tracker.ts'
 import { enqueue, Gate, jobClass, next, openWorld, performed, until } from '../support/harness.ts'
 
 const world = await openWorld()
@@ -113,4 +117,33 @@ test('a pool of the caller that has no connection to lend holds up no shutdown',
   for (const client of lent) client.release()
   await until(async () => (await world.sql('SELECT FROM good_job_processes')).length === 0, 'no process row is left')
   await pool.end()
+})
+
+test('a cleanup that waits for a lock of somebody keeps the process row of nobody', async () => {
+  const { database, clock } = world.adapter
+  const processId = randomUUID()
+  const tracker = new CapsuleTracker({
+    database,
+    processId,
+    configuration: resolveConfiguration({ databaseUrl: world.url }),
+    clock,
+    registry: new JobRegistry(),
+    schedulers: () => [],
+    attemptIds: () => [],
+    onReleased: () => undefined,
+  })
+  await tracker.start()
+  const rows = () => world.sql('SELECT FROM good_job_processes WHERE id = $1', [processId])
+  expect(await rows()).toHaveLength(1)
+  // A cleanup asks about it, the end of a process does not.
+  const lock = await lockTable('good_job_concurrency_claims')
+  tracker.cleanUp()
+  const waits = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`
+  await until(async () => (await world.sql(waits)).length === 1, 'the cleanup waits')
+  const since = performance.now()
+  await tracker.stop()
+  expect(performance.now() - since).toBeLessThan(LATE_MS)
+  expect(await rows()).toEqual([])
+  await lock.unlock()
+  await until(async () => (await world.sql(waits)).length === 0, 'nobody waits')
 })
