@@ -1,8 +1,9 @@
 import { Pool } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { SessionRequiredError } from '../src/errors.ts'
+import { SessionRequiredError, sqlState } from '../src/errors.ts'
 import { Capsule } from '../src/worker/capsule.ts'
 import { runCli } from '../test/support/cli.ts'
+import { FaultyNetwork } from '../test/support/faults.ts'
 import { enqueue, jobClass, next, openWorld, performed, type World } from '../test/support/harness.ts'
 import { createDatabase } from '../test/support/postgres.ts'
 import { PgBouncer, type PoolerOptions } from './support/pgbouncer.ts'
@@ -77,6 +78,25 @@ describeWithPgBouncer('without a session', () => {
       await other.drop()
     }
   })
+
+  test.each(['transaction', 'session'] as const)(
+    'a worker waits for a server that its pooler (pool_mode=%s) cannot reach at the start',
+    async (mode) => {
+      await using network = await FaultyNetwork.start(world.url)
+      await using pooler = await PgBouncer.start(network.url, { mode, size: 20 })
+      network.refuse()
+      network.cut()
+      const told = next('connection_retry', 2, ({ error }) => sqlState(error) === '08P01')
+      const direct = mode === 'transaction' ? { directDatabaseUrl: world.url } : {}
+      const starting = world.start({ jobs: [Plain], databaseUrl: pooler.url, connectTimeout: 60, ...direct })
+      await told
+      await network.accept()
+      await using _worker = await starting
+      const done = next('perform_job')
+      await enqueue(Plain)
+      await done
+    },
+  )
 
   test('a pooler that keeps sessions is as good as none, until it no longer does', async () => {
     await using pooler = await PgBouncer.start(world.url, { mode: 'session', size: 20 })

@@ -105,6 +105,7 @@ pool_mode = ${mode}
 default_pool_size = ${size}
 server_round_robin = ${isRoundRobin ? 1 : 0}
 max_client_conn = 200
+server_login_retry = 1
 `,
   )
   // It holds a password, and another user reads it.

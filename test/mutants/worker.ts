@@ -171,4 +171,11 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
     replacement: 'this.#cleaning',
     tests: { [STOPS]: ['a cleanup that waits for a lock of somebody keeps the process row of nobody'] },
   },
+  {
+    name: 'a lane hears of a job that runs again when another one has given up its lock',
+    file: 'src/worker/capsule-parts.ts',
+    text: 'if (configuration.lanes > 1) void unlocked.then',
+    replacement: 'if (false as boolean) void unlocked.then',
+    tests: { 'test/worker/lanes.test.ts': [] },
+  },
 ]
