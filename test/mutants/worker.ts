@@ -153,8 +153,8 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a process row that cannot be removed is given up in time',
     file: 'src/worker/shutdown.ts',
-    text: '{ graceMs: STOP_GRACE_MS, patienceMs: rowPatienceMs }',
-    replacement: '{}',
+    text: 'deadline.allows(tracker.stop(), { graceMs: STOP_GRACE_MS, patienceMs: rowPatienceMs })',
+    replacement: 'tracker.stop().then(() => true)',
     tests: { [STOPS]: ['a pool of the caller that has no connection to lend holds up no shutdown'] },
   },
   {
