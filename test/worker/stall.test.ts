@@ -1,8 +1,7 @@
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { type Clock, microsecondText } from '../../src/time.ts'
 import { Cli } from '../support/cli.ts'
-import { enqueue, Gate, jobClass, next, openWorld, performed, until } from '../support/harness.ts'
+import { enqueue, Gate, jobClass, openWorld, until } from '../support/harness.ts'
 import { RubyWorker } from '../support/ruby-worker.ts'
 
 const MODULE = join(import.meta.dirname, '../fixtures/jobs/timed-jobs.mjs')
@@ -116,48 +115,36 @@ const endLaneOf = async (processId: string, jobId: string): Promise<void> => {
   await until(async () => (await world.sql(`SELECT ${lock}`, [jobId])).length === 0, 'the lock is free')
 }
 
-describe.sequential('a clock', () => {
-  /** A clock that tests set. */
-  const settableClock = (): Clock & { jump(ms: number): void } => {
-    let [offsetMs, last] = [0, 0]
-    return {
-      jump: (ms) => {
-        offsetMs += ms
-      },
-      now: () => new Date(Date.now() + offsetMs),
-      timestamp: () => {
-        last = Math.max((Date.now() + offsetMs) * 1000, last + 1)
-        return microsecondText(last)
-      },
-      monotonic: () => performance.now(),
-    }
-  }
-
+describe('the clock of a machine', () => {
   test.each([10, -10])(
     'that jumps by %i minutes while a job runs costs it neither its owner nor its outcome, and the operator is told',
     async (minutes) => {
-      const clock = settableClock()
-      const gate = new Gate()
-      const GateJob = jobClass('GateJob', (job) => gate.pass(job))
-      const capsule = await world.start({ jobs: [GateJob], queues: 'clock', clock, pollInterval: 0.2 })
-      const ruby = await RubyWorker.connect(world, 'skiplocked', 'clock')
-      const id = await enqueue(GateJob, { queue: 'clock' })
-      await gate.entered
-      const told = next('clock_jumped')
-      clock.jump(minutes * 60_000)
-      const [jump] = await told
-      expect(Math.round((jump?.jumpedMs ?? 0) / 60_000)).toBe(minutes)
-      expect(await ruby.cleanUp()).not.toContain(capsule.processId)
-      await using _other = await world.start({ jobs: [jobClass('Nobodys', () => undefined)], queues: 'nobodys' })
+      const queue = `clock ${minutes}`
+      const jumpMs = minutes * 60_000
+      const clock = new URL('../fixtures/machine-clock.mjs', import.meta.url).href
+      await using worker = new Cli(['start', MODULE, '--queues', queue, '--poll-interval', '0.5'], {
+        env: { DATABASE_URL: world.url, NODE_OPTIONS: `--import=${clock}`, CLOCK_JUMP_MS: String(jumpMs) },
+      })
+      const [, processId] = await worker.says(/process ([\w-]+)/)
+      const ruby = await RubyWorker.connect(world, 'skiplocked', queue)
+      const id = await enqueue(TimedJob, { queue }, 5_000)
+      await worker.says(new RegExp(`started ${id}`))
+      worker.signal('SIGUSR2')
+      const [, told] = await worker.says(/"jumpedMs":(-?[\d.]+)/)
+      expect(Math.round(Number(told) / 60_000)).toBe(minutes)
+      expect(await ruby.cleanUp()).not.toContain(processId)
+      await cleanUpInNode()
       expect(await ruby.claim()).toBeUndefined()
-      expect(await world.job(id)).toMatchObject({ locked_by_id: capsule.processId })
-      const done = performed(id)
-      gate.open()
-      await done
-      const { error, executions_count, finished_at, performed_at } = await world.job(id)
+      expect(await world.job(id)).toMatchObject({ locked_by_id: processId })
+      await worker.says(new RegExp(`ended ${id}`))
+      await until(async () => (await world.job(id)).finished_at !== null, 'its outcome is written')
+      const { error, executions_count, finished_at } = await world.job(id)
       expect({ error, executions_count }).toEqual({ error: null, executions_count: 1 })
-      expect((finished_at as Date).getTime()).toBeGreaterThanOrEqual((performed_at as Date).getTime())
-      await capsule.shutdown()
+      // The machine's time is followed, both ways.
+      const offMs = (finished_at as Date).getTime() - Date.now() - jumpMs
+      expect(Math.abs(offMs)).toBeLessThan(60_000)
+      worker.signal('SIGTERM')
+      expect((await worker.ended()).code).toBe(0)
     },
   )
 })
