@@ -121,7 +121,7 @@ export interface EventMap {
   }
   /** A batch was armed in a transaction that may see an old state of its members: the next sweep checks it. */
   batch_check_left: BatchEvent
-  /** The callbacks of a batch (`on_success NotifyJob`) could not be enqueued: the batch stays as it was, and its sweep tries again. */
+  /** The next step of a batch, with its callbacks (`on_success NotifyJob`), was refused: the batch stays as it was, and the sweep tries again. */
   batch_check_refused: BatchEvent & { readonly callbacks: readonly string[]; readonly error: unknown }
   batch_discarded: BatchEvent
   batch_completed: BatchEvent

@@ -78,7 +78,10 @@ const LINES: Lines = {
   processes_released: ['warn', 'Released the jobs of dead processes'],
   batch_callback_enqueued: ['info', 'Enqueued a callback of a batch'],
   batch_check_left: ['info', 'Left the check of a batch to the sweep, its transaction is not READ COMMITTED'],
-  batch_check_refused: ['error', 'Could not enqueue the callbacks of a batch, the next sweep tries again'],
+  batch_check_refused: [
+    'error',
+    'Could not write the next step of a batch and its callbacks, the next sweep tries again',
+  ],
   batch_discarded: ['warn', 'A batch is discarded'],
   batch_completed: ['info', 'All jobs of a batch have ended'],
   batch_recovered: ['info', 'A discarded batch is good again'],

@@ -54,12 +54,10 @@ test('a batch that Postgres refuses to change is told by name, and the others ar
   await world.sql(
     `CREATE TRIGGER refuse BEFORE UPDATE ON good_job_batches FOR EACH ROW WHEN (OLD.id = '${refused.batch.id}') EXECUTE FUNCTION refuse()`,
   )
-  const errors = record('worker_error')
+  const errors = record('batch_check_refused')
   expect(await sweep()).toMatchObject({ healed: 1, isDone: true })
   errors.stop()
-  expect(errors.seen).toMatchObject([
-    { part: `batch sweep, batch ${refused.batch.id}`, error: { message: 'not this batch' } },
-  ])
+  expect(errors.seen).toMatchObject([{ batchId: refused.batch.id, error: { message: 'not this batch' } }])
   expect((await healthy.seen()).isEnded).toBe(true)
   await world.sql('DROP TRIGGER refuse ON good_job_batches')
   await sweep()

@@ -147,14 +147,14 @@ describe('a schema that breaks under a running worker', () => {
     await using _capsule = await world.start({ jobs: [GateJob, EchoJob] })
     const id = await enqueue(GateJob)
     await gate.entered
-    await world.sql('ALTER TABLE good_jobs RENAME COLUMN labels TO labels_away')
+    await world.sql('ALTER TABLE good_jobs RENAME COLUMN cron_key TO cron_key_away')
     const failed = next('claim_failed', 2)
     const done = performed(id)
     gate.open()
     await world.sql(`NOTIFY good_job, '{}'`)
     await done
     await failed
-    await world.sql('ALTER TABLE good_jobs RENAME COLUMN labels_away TO labels')
+    await world.sql('ALTER TABLE good_jobs RENAME COLUMN cron_key_away TO cron_key')
     await performed(await enqueue(EchoJob))
     await until(async () => (await advisoryLocks(world)).length === 0, 'no lock left')
     failures.stop()

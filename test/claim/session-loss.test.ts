@@ -1,9 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'
 import { Session } from '../../src/sql/session.ts'
 import {
   advisoryLocks,
-  ago,
   backends,
   enqueue,
   Gate,
@@ -147,17 +147,20 @@ test('a claim that is cancelled half-way keeps no advisory lock of what it did n
   await using capsule = await world.start({ jobs: [GateJob, EchoJob] })
   const running = await enqueue(GateJob)
   await gate.entered
+  // A trigger waits for a lock that no claim can know of.
+  const id = randomUUID()
+  await world.sql('CREATE TABLE accounts AS SELECT 1 AS id')
+  await world.sql(`CREATE FUNCTION touch_account() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM FROM accounts FOR UPDATE; RETURN NEW; END $$`)
+  await world.sql(`CREATE TRIGGER touch_account BEFORE UPDATE ON good_jobs FOR EACH ROW
+    WHEN (OLD.id = '${id}') EXECUTE FUNCTION touch_account()`)
   const holder = await world.database.connect()
   await holder.query('BEGIN')
-  const id = await world.insert({ performed_at: ago(60) })
-  await world.sql(
-    `INSERT INTO good_job_executions (active_job_id, created_at, updated_at) VALUES ($1, now() - interval '1 minute', now())`,
-    [id],
-  )
-  await holder.query('SELECT FROM good_job_executions WHERE active_job_id = $1 FOR UPDATE', [id])
+  await holder.query('SELECT FROM accounts FOR UPDATE')
+  await world.insert({ id })
   await sendMessage(world.pool, '{}')
   const isWaiting = async () => (await advisoryLocks(world)).includes(jobLockKey(id))
-  await until(isWaiting, 'the claim has the advisory lock and waits for the execution')
+  await until(isWaiting, 'the claim has the advisory lock and waits for the trigger')
   const failed = next('claim_failed')
   await world.sql('SELECT pg_cancel_backend(pid) FROM unnest($1::int[]) AS pid', [
     (await backends(world, 'GoodJob::Lane')).map(({ pid }) => pid),
@@ -170,6 +173,8 @@ test('a claim that is cancelled half-way keeps no advisory lock of what it did n
   await until(async () => !(await advisoryLocks(world)).includes(jobLockKey(id)), 'its lock is gone')
   expect(await advisoryLocks(world)).toEqual([jobLockKey(running)])
   expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
+  await world.sql('DROP FUNCTION touch_account CASCADE')
+  await world.sql('DROP TABLE accounts')
   gate.open()
   await capsule.shutdown()
 })
