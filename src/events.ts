@@ -139,6 +139,20 @@ export interface EventMap {
     readonly unproven: number
     readonly durationMs: number
   }
+  /**
+   * So many intervals in a row had no sweep: the same transaction of another session held its lock each time, each try failed, or
+   * one that was begun does not end. Batches that Ruby left are not healed meanwhile.
+   */
+  batch_sweep_missed: ProcessEvent & { readonly intervals: number } & (
+      | {
+          readonly reason: 'held'
+          readonly holder:
+            | { readonly pid: number; readonly application: string | null; readonly since: string | null }
+            | undefined
+        }
+      | { readonly reason: 'failed'; readonly error: unknown }
+      | { readonly reason: 'running' }
+    )
   cleanup_preserved_jobs: {
     readonly timestamp: Date
     readonly destroyedJobsCount: number

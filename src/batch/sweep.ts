@@ -1,10 +1,11 @@
 import { endsSession, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import { batchLockKey } from '../sql/advisory-lock.ts'
-import { findSuspectBatches, type SweptBatch, withSweepLock } from '../sql/batch-check.ts'
+import { findSuspectBatches, type SweepPage, type SweptBatch } from '../sql/batch-check.ts'
 import { tryLockBatch } from '../sql/batches.ts'
 import type { Database, Facts } from '../sql/database.ts'
 import { inTransaction } from '../sql/read-committed.ts'
+import { findSweepHolder, lockSweep, type SweepHolder, tryLockSweep } from '../sql/sweep-lock.ts'
 import type { Queryable } from '../sql/types.ts'
 import { timeAfter } from '../time.ts'
 import {
@@ -35,22 +36,24 @@ export interface SweepResult {
   readonly unproven: number
   /** False when another process was sweeping. */
   readonly isDone: boolean
+  /** That other process, unless it had ended when it was looked for. */
+  readonly heldBy?: SweepHolder
 }
 
 const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 
 /**
- * Heals batches whose last step happened in Ruby: success that is owed, batches that hang, batches that never finish. One process
- * at a time; each heal is a transaction of its own under the batch lock, by the same check that outcomes run.
+ * Heals batches whose last step happened in Ruby: success that is owed, batches that hang, batches that never finish. Pages are read by one
+ * process at a time, because they are what a sweep costs; each heal is a transaction of its own under the batch lock, by the same check that
+ * outcomes run, whoever else sweeps. No lock lasts longer than its transaction: behind a pooler it would stay when we are gone.
  */
 export const sweepBatches = async (options: SweepOptions): Promise<SweepResult> => {
   const { database, processId } = options
   const startedMs = performance.now()
   const facts = await database.facts()
   // One connection for all of it: the pool may have no other.
-  const swept = await database.connection((db) => withSweepLock(db, () => sweepPages(options, db, facts)))
-  const result = swept ?? { checked: 0, healed: 0, unproven: 0, isDone: false }
-  const { isDone, ...counts } = result
+  const result = await database.connection((db) => sweepPages(options, db, facts))
+  const { isDone, heldBy: _, ...counts } = result
   if (isDone) events.emit('batch_sweep', { processId, ...counts, durationMs: performance.now() - startedMs })
   return result
 }
@@ -62,8 +65,9 @@ const sweepPages = async (options: SweepOptions, db: Queryable, facts: Facts): P
   const quietSince = timeAfter(now, -graceSeconds * 1000).toISOString()
   let before = { createdAt: new Date(now + 86_400_000).toISOString(), id: LAST_ID }
   const result = { checked: 0, healed: 0, unproven: 0, isDone: true }
-  while (!signal?.aborted) {
-    const page = await findSuspectBatches(db, facts, { createdAfter, before, quietSince, endedSince })
+  for (let isFirst = true; !signal?.aborted; isFirst = false) {
+    const page = await readPage(db, facts, { createdAfter, before, quietSince, endedSince }, { isFirst })
+    if ('heldBy' in page) return { ...result, isDone: false, ...(page.heldBy && { heldBy: page.heldBy }) }
     for (const batch of page.batches) {
       const outcome = await sweepBatch(options, db, facts, batch).catch(reportBatch(options, batch))
       result.checked += 1
@@ -75,6 +79,19 @@ const sweepPages = async (options: SweepOptions, db: Queryable, facts: Facts): P
   }
   return result
 }
+
+/** Where another process is at it the first page is left to that one; between two pages it is waited for. */
+const readPage = (
+  db: Queryable,
+  facts: Facts,
+  page: Parameters<typeof findSuspectBatches>[2],
+  { isFirst }: { readonly isFirst: boolean },
+): Promise<SweepPage | { readonly heldBy: SweepHolder | undefined }> =>
+  inTransaction(db, async () => {
+    if (!isFirst) await lockSweep(db)
+    else if (!(await tryLockSweep(db))) return { heldBy: await findSweepHolder(db) }
+    return findSuspectBatches(db, facts, page)
+  })
 
 const sweepBatch = async (
   { check }: SweepOptions,

@@ -89,6 +89,7 @@ const LINES: Lines = {
   batch_unproven: ['warn', 'A discarded batch may be good again, but that cannot be proven'],
   batch_false_success: ['warn', 'A batch is discarded and yet its success callback was fired'],
   batch_sweep: ({ healed, unproven }) => [healed + unproven > 0 ? 'info' : 'debug', 'Looked for batches to heal'],
+  batch_sweep_missed: ['warn', 'No sweep for several intervals, batches that Ruby left are not healed'],
   cleanup_preserved_jobs: ['info', 'Deleted old records'],
 }
 

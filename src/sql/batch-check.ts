@@ -147,18 +147,3 @@ export const findSuspectBatches = async (
     next: end && { createdAt: end.page_created_at, id: end.page_id },
   }
 }
-
-const SWEEP_KEY = "hashtextextended('good-job-node batch sweep', 0)"
-const TRY_SWEEP_LOCK = `SELECT pg_try_advisory_lock(${SWEEP_KEY}) AS is_locked`
-const RELEASE_SWEEP_LOCK = `SELECT pg_advisory_unlock(${SWEEP_KEY})`
-
-/** One sweeper at a time over all processes: runs `work` under the lock of this session, or answers undefined. */
-export const withSweepLock = async <T>(db: Queryable, work: () => Promise<T>): Promise<T | undefined> => {
-  const rows = await rowsOf<{ is_locked: boolean }>(db, { text: TRY_SWEEP_LOCK })
-  if (!rows[0]?.is_locked) return undefined
-  try {
-    return await work()
-  } finally {
-    await rowsOf(db, { text: RELEASE_SWEEP_LOCK })
-  }
-}

@@ -6,6 +6,7 @@ import { guarded } from '../guarded.ts'
 import { cleanupPreservedJobs } from '../maintenance/cleanup.ts'
 import type { Database } from '../sql/database.ts'
 import { type Clock, every } from '../time.ts'
+import { SweepWatch } from './sweep-watch.ts'
 
 export interface MaintenanceOptions {
   readonly database: Database
@@ -25,14 +26,18 @@ const COMMIT_DELAY_MS = 10_000
 export class Maintenance {
   readonly #options: MaintenanceOptions
   readonly #stopped = new AbortController()
+  readonly #watch: SweepWatch
   /** From when on batches that ended are still to be looked at; milliseconds. */
   #sweptUntil: number
   #timer: NodeJS.Timeout | undefined
   #sweeping: Promise<void> | undefined
+  /** The sweep under way has been counted as missed for going on too long. */
+  #isLate = false
   #cleaning: Promise<void> | undefined
 
   constructor(options: MaintenanceOptions) {
     this.#options = options
+    this.#watch = new SweepWatch(options.processId)
     this.#sweptUntil = options.clock.now().getTime() - FIRST_LOOK_BACK_MS
   }
 
@@ -46,11 +51,17 @@ export class Maintenance {
 
   /** Begins a sweep, unless one runs. */
   sweep(): void {
+    if (this.#sweeping) {
+      this.#isLate = true
+      this.#watch.missed({ reason: 'running' })
+      return
+    }
+    this.#isLate = false
     const { database, processId, configuration, check, clock } = this.#options
     const startedAt = clock.now().getTime()
     // The clock was ahead at the last sweep: nobody knows what ended since.
     if (this.#sweptUntil > startedAt) this.#sweptUntil = startedAt - FIRST_LOOK_BACK_MS
-    this.#sweeping ??= sweepBatches({
+    this.#sweeping = sweepBatches({
       database,
       check,
       processId,
@@ -59,9 +70,18 @@ export class Maintenance {
       endedSince: new Date(this.#sweptUntil).toISOString(),
       signal: this.#stopped.signal,
     })
-      .then(({ isDone }) => {
-        if (isDone) this.#sweptUntil = startedAt - COMMIT_DELAY_MS
-      }, this.#report('batch sweep'))
+      .then(
+        ({ isDone, heldBy }) => {
+          if (isDone) {
+            this.#sweptUntil = startedAt - COMMIT_DELAY_MS
+            this.#watch.done()
+          } else if (!this.#isLate) this.#watch.missed({ reason: 'held', holder: heldBy })
+        },
+        (error) => {
+          this.#report('batch sweep')(error)
+          if (!this.#isLate) this.#watch.missed({ reason: 'failed', error })
+        },
+      )
       .finally(() => {
         this.#sweeping = undefined
       })

@@ -4,8 +4,9 @@ import { checkOptionsOf } from '../../src/batch/context.ts'
 import { type SweepOptions, sweepBatches } from '../../src/batch/sweep.ts'
 import { findBatchStates, findSuspectBatches } from '../../src/sql/batch-check.ts'
 import { findBatchHistory } from '../../src/sql/batch-history.ts'
+import { tryLockSweep } from '../../src/sql/sweep-lock.ts'
 import type { Queryable } from '../../src/sql/types.ts'
-import { record, type World } from '../support/harness.ts'
+import { record, until, type World } from '../support/harness.ts'
 import { rubyPerform, rubyRetry } from './as-ruby.ts'
 import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
 
@@ -69,10 +70,41 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.seen()).toMatchObject({ isDiscarded: true, isEnded: true, callbacks: ['discard', 'finish'] })
     })
 
-    test('a batch that ended a moment ago is left to whoever is about to look at it', async () => {
+    /** Moves the last change of the batch and the end of its members into the past. */
+    const quietFor = async (scene: Scene, minutes: { batch: number; members: number }): Promise<void> => {
+      const ago = (time: number) => new Date(Date.now() - time * 60_000).toISOString()
+      await world.sql('UPDATE good_job_batches SET updated_at = $2 WHERE id = $1', [scene.batch.id, ago(minutes.batch)])
+      await world.sql('UPDATE good_jobs SET finished_at = $2 WHERE batch_id = $1', [
+        scene.batch.id,
+        ago(minutes.members),
+      ])
+    }
+
+    test.each([
+      { batch: 1, members: 1 },
+      { batch: 10, members: 1 },
+      { batch: 1, members: 10 },
+    ])(
+      'a batch that is quiet for $batch minutes, its members for $members, is left to whoever is about to check it',
+      async (minutes) => {
+        const scene = await hung()
+        await quietFor(scene, minutes)
+        expect(await sweep({ graceSeconds: 300 })).toMatchObject({ healed: 0 })
+        expect(await scene.seen()).toMatchObject({ isEnded: false, callbacks: [] })
+        await quietFor(scene, { batch: 10, members: 10 })
+        expect(await sweep({ graceSeconds: 300 })).toMatchObject({ healed: 1 })
+        expect(await scene.seen()).toMatchObject({ isEnded: true, callbacks: ['success', 'finish'] })
+      },
+    )
+
+    test.runIf(hasJobsFinishedAt)('a batch whose callbacks have ended is finished when it has been quiet', async () => {
       const scene = await hung()
-      expect(await sweep({ graceSeconds: 60 })).toMatchObject({ healed: 0 })
-      expect(await scene.seen()).toMatchObject({ isEnded: false, callbacks: [] })
+      await world.sql(`UPDATE good_job_batches SET jobs_finished_at = now() AT TIME ZONE 'UTC'`)
+      await quietFor(scene, { batch: 1, members: 10 })
+      expect(await sweep({ graceSeconds: 300 })).toMatchObject({ healed: 0 })
+      await quietFor(scene, { batch: 10, members: 10 })
+      expect(await sweep({ graceSeconds: 300 })).toMatchObject({ healed: 1 })
+      expect(await scene.seen()).toMatchObject({ isFinished: true, callbacks: [] })
     })
 
     test('a batch older than the window is left alone', async () => {
@@ -135,8 +167,10 @@ for (const hasJobsFinishedAt of [true, false]) {
       await owedSuccess()
       const other = await world.pool.connect()
       await other.query('BEGIN')
-      await other.query(`SELECT pg_advisory_xact_lock(hashtextextended('good-job-node batch sweep', 0))`)
-      expect(await sweep()).toMatchObject({ isDone: false, healed: 0 })
+      expect(await tryLockSweep(other)).toBe(true)
+      const { rows } = await other.query('SELECT pg_backend_pid() AS pid')
+      const heldBy = { pid: rows[0].pid, application: '', since: expect.any(String) }
+      expect(await sweep()).toEqual({ checked: 0, healed: 0, unproven: 0, isDone: false, heldBy })
       await other.query('ROLLBACK')
       other.release()
       expect(await sweep()).toMatchObject({ isDone: true, healed: 1 })
@@ -195,6 +229,34 @@ describe('over many batches', () => {
       oldest?.id,
     ])
     expect(await sweepBatches(options())).toMatchObject({ checked: 1, healed: 1 })
+  })
+
+  test('no lock outlasts a page, and of two sweeps that meet between pages each gets on', async () => {
+    const [young] = await world.sql<{ id: string }>('SELECT id FROM good_job_batches ORDER BY created_at DESC LIMIT 1')
+    const [old] = await world.sql<{ id: string }>('SELECT id FROM good_job_batches ORDER BY created_at LIMIT 1')
+    await world.sql(
+      `UPDATE good_job_batches SET jobs_finished_at = NULL, finished_at = NULL, updated_at = updated_at - interval '1 hour'
+       WHERE id IN ($1, $2)`,
+      [young?.id, old?.id],
+    )
+    const waits = (text: RegExp) => async () =>
+      (
+        await world.sql<{ query: string }>(
+          `SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`,
+        )
+      ).some(({ query }) => text.test(query))
+    const [row, page] = [await world.database.connect(), await world.database.connect()]
+    await row.query('BEGIN')
+    await row.query('UPDATE good_job_batches SET description = description WHERE id = $1', [young?.id])
+    const swept = sweepBatches(options())
+    await until(waits(/UPDATE good_job_batches/), 'the sweep writes the young batch')
+    await page.query('BEGIN')
+    expect(await tryLockSweep(page)).toBe(true)
+    await row.query('ROLLBACK')
+    await until(waits(/pg_advisory_xact_lock/), 'the sweep waits for its next page')
+    await page.query('COMMIT')
+    expect(await swept).toMatchObject({ healed: 2, isDone: true })
+    await Promise.all([row.end(), page.end()])
   })
 
   test('no statement of a sweep reads all of good_jobs', async () => {
