@@ -226,7 +226,7 @@ describeWithPgBouncer('behind PgBouncer in transaction mode', () => {
     const env = { DATABASE_URL: pooler.url }
     // Jobs that nobody runs, and the absence of a worker, are what the doctor calls ill.
     await world.sql('DELETE FROM good_jobs')
-    await using _worker = await start({ jobs: [Plain] })
+    await using _worker = await start({ jobs: [Failing] })
     const id = await enqueue(Plain, { wait: 3600 })
     for (const args of [
       ['jobs', 'discard', id],
