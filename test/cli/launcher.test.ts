@@ -27,10 +27,17 @@ beforeAll(async () => {
 })
 afterAll(
   inTurn(
+    () => killWorkers(),
     () => app[Symbol.asyncDispose](),
     () => world.close(),
   ),
 )
+
+/** Those that a failed test has left: nobody else would end them. */
+const killWorkers = async (): Promise<void> => {
+  const rows = await world.sql<{ pid: number }>(`SELECT (state ->> 'pid')::int AS pid FROM good_job_processes`)
+  for (const { pid } of rows) if (isAlive(pid)) process.kill(pid, 'SIGKILL')
+}
 
 /** Starts a worker of one queue in this way; resolves when it has begun a job that lasts so long. */
 const begin = async (queue: string, command: readonly string[], ms: number) => {
