@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
 import { type Logger, silentLogger } from '../../src/job/logger.ts'
-import { jobClass, next, openWorld, performed } from '../support/harness.ts'
+import { jobClass, next, openWorld } from '../support/harness.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
@@ -64,10 +64,10 @@ describe('the logger of a capsule', () => {
     const InnerJob = jobClass('InnerJob', () => {})
     const OneJob = jobClass('OneJob', () => InnerJob.performLater())
     const TwoJob = jobClass('TwoJob', () => {})
-    const first = await world.start({ jobs: [OneJob], logger: one.logger })
+    const first = await world.start({ jobs: [OneJob, InnerJob], logger: one.logger })
     const second = await world.start({ jobs: [TwoJob], logger: two.logger })
     const jobs = [new OneJob(), new TwoJob()]
-    const done = performed(...jobs.map(({ jobId }) => jobId))
+    const done = next('perform_job', 3)
     for (const job of jobs) await job.enqueue()
     await done
     const completed = next('batch_completed')
@@ -76,7 +76,7 @@ describe('the logger of a capsule', () => {
     await first.shutdown()
     await second.shutdown()
     const of = (lines: string[], event: string) => lines.filter((line) => line.startsWith(`${event} `))
-    expect(of(one.lines, 'perform')).toEqual(['perform OneJob'])
+    expect(of(one.lines, 'perform').sort()).toEqual(['perform InnerJob', 'perform OneJob'])
     expect(of(two.lines, 'perform')).toEqual(['perform TwoJob', 'perform TwoJob'])
     expect([of(one.lines, 'batch_completed').length, of(two.lines, 'batch_completed').length]).toEqual([0, 1])
     expect(of(one.lines, 'enqueue').sort()).toEqual([
