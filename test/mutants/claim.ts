@@ -103,7 +103,7 @@ export const CLAIM_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/jobs-claim.ts',
     text: 'AND id <> ALL ($2::uuid[])\n    AND (locked_at = ANY',
     replacement: 'AND $2::uuid[] IS NOT NULL\n    AND (locked_at = ANY',
-    tests: { 'test/claim/lane.test.ts': [], 'test/worker/process.test.ts': [], 'test/claim/session-loss.test.ts': [] },
+    tests: { 'test/claim/lane-held.test.ts': ['of a claim whose answer was lost only what no attempt knows'] },
   },
   {
     name: 'claims whose answer was lost are given back',
@@ -117,7 +117,7 @@ export const CLAIM_MUTANTS: readonly Mutant[] = [
     file: 'src/claim/lane.ts',
     text: 'if (this.#held.get(id)?.lockedAt === lockedAt) {',
     replacement: 'if (this.#held.has(id)) {',
-    tests: { 'test/claim/lane.test.ts': [], 'test/claim/session-loss.test.ts': [] },
+    tests: { 'test/claim/lane-held.test.ts': ['the end of an attempt leaves the lock of a newer one'] },
   },
   {
     name: 'locks that a cancelled statement took are released',
@@ -146,7 +146,7 @@ export const CLAIM_MUTANTS: readonly Mutant[] = [
     file: 'src/claim/lane.ts',
     text: 'for (const id of kept) if (!this.#held.has(id)) this.#releasable.push(jobLockKey(id))',
     replacement: '',
-    tests: { 'test/claim/lane.test.ts': [] },
+    tests: { 'test/claim/lane-held.test.ts': ['a lock that is taken back for an attempt that has ended'] },
   },
   {
     name: 'every execution that was interrupted is closed by the next claim',

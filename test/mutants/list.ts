@@ -1,5 +1,6 @@
 import { ACTION_MUTANTS } from './action.ts'
 import { BATCH_MUTANTS } from './batch.ts'
+import { BODY_MUTANTS } from './body.ts'
 import { CLAIM_MUTANTS } from './claim.ts'
 import { ENQUEUE_MUTANTS } from './enqueue.ts'
 import { ISOLATION_MUTANTS } from './isolation.ts'
@@ -22,4 +23,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...ENQUEUE_MUTANTS,
   ...LAUNCHER_MUTANTS,
   ...NAMES_MUTANTS,
+  ...BODY_MUTANTS,
 ]

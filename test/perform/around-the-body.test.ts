@@ -132,7 +132,11 @@ class FaultyClock implements Clock {
   }
 }
 const clock = new FaultyClock()
-const Armed = jobClass('Armed', (_job, readings: number) => clock.failAfter(readings))
+let armings = 0
+const Armed = jobClass('Armed', (_job, readings: number) => {
+  armings += 1
+  clock.failAfter(readings)
+})
 
 describe.each([0, 20])('with starts deferred by %i ms', (deferStart) => {
   const { run } = openWorker({ deferStart, clock })
@@ -143,7 +147,9 @@ describe.each([0, 20])('with starts deferred by %i ms', (deferStart) => {
   })
 
   test('an outcome that the round cannot write is written by the completer', async () => {
+    armings = 0
     expect(await run(Armed, deferStart > 0 ? 1 : 9)).toMatchObject({ error: null, locked_by_id: null })
+    expect(armings).toBe(1)
     expect(await run(Good)).toMatchObject({ error: null })
   })
 

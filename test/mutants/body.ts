@@ -1,0 +1,159 @@
+import type { Mutant } from './mutant.ts'
+
+/** Around a body: what throws, what a thread may have, what the clock says, and what a lane holds. */
+export const BODY_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'what throws before a body is the failure of its attempt',
+    file: 'src/perform/job-performer.ts',
+    text: `      completed = this.#outcomeOf(attempt, result, this.#options.clock)
+    } catch (error) {
+      result = failureOf(error)`,
+    replacement: `      completed = this.#outcomeOf(attempt, result, this.#options.clock)
+    } catch (error) {
+      throw error`,
+    tests: {
+      'test/perform/around-the-body.test.ts': ['what throws between body and outcome is the failure of its job'],
+    },
+  },
+  {
+    name: 'a retry at an invalid time is refused inside the job',
+    file: 'src/perform/attempt-run.ts',
+    text: 'if (scheduledAt !== null && !isTime(scheduledAt)) {',
+    replacement: 'if (false as boolean) {',
+    tests: { 'test/perform/around-the-body.test.ts': ['a retry at an invalid time is the failure of its job'] },
+  },
+  {
+    name: 'an outcome that a round cannot put into a statement is the completer’s',
+    file: 'src/perform/deferred-round.ts',
+    text: '      onFailed(error)\n',
+    replacement: '      throw error\n',
+    tests: {
+      'test/perform/around-the-body.test.ts': ['with starts deferred by 20 ms an outcome that the round cannot write'],
+    },
+  },
+  {
+    name: 'the loop of a pool goes on after it threw',
+    file: 'src/worker/scheduler.ts',
+    text: `        failures += 1
+        this.#mayHaveWork = true
+        this.#report(error)`,
+    replacement: `        this.#report(error)
+        return`,
+    tests: { 'test/worker/loops.test.ts': ['a pool whose loop throws is told'] },
+  },
+  {
+    name: 'timers and listeners report what throws',
+    file: 'src/guarded.ts',
+    text: "      events.emit('worker_error', { processId, part, error })",
+    replacement: '      throw error',
+    tests: { 'test/worker/loops.test.ts': ['a message and a poll that cannot be taken'] },
+  },
+  {
+    name: 'a completer around which something throws writes on',
+    file: 'src/perform/completer.ts',
+    text: '        failures += 1\n',
+    replacement: '        throw error\n',
+    tests: { 'test/perform/held-outcomes.test.ts': ['a completer around which something throws'] },
+  },
+  {
+    name: 'a dead thread of the heartbeat is replaced',
+    file: 'src/worker/heartbeat.ts',
+    text: 'this.#restartTimer = after(backoffMs(this.#failures), restart).unref()',
+    replacement: 'void restart',
+    tests: { 'test/worker/heartbeat.test.ts': ['a thread that dies is told'] },
+  },
+  {
+    name: 'a thread asks for the password of a function',
+    file: 'src/sql/thread-password.js',
+    text: '  asksPassword\n',
+    replacement: '  asksPassword && false\n',
+    tests: { 'test/worker/pool-config.test.ts': ['the thread of the heartbeat asks for its password'] },
+  },
+  {
+    name: 'a thread has no connection that would be unchecked',
+    file: 'src/sql/thread-config.ts',
+    text: "const DECISIVE = ['ssl', 'stream', 'connection']",
+    replacement: 'const DECISIVE: string[] = []',
+    tests: { 'test/worker/pool-config.test.ts': ['is nothing when it would be another connection'] },
+  },
+  {
+    name: 'a thread has the private key that pg hides',
+    file: 'src/sql/thread-config.ts',
+    text: 'Object.getOwnPropertyNames(value)',
+    replacement: 'Object.keys(value)',
+    tests: { 'test/worker/pool-config.test.ts': ['is all that is plain, also what pg hides'] },
+  },
+  {
+    name: 'the clock follows the world when it is set back',
+    file: 'src/time.ts',
+    text: ' || last - microseconds >= ADJUSTMENT_US',
+    replacement: '',
+    tests: { 'test/time.test.ts': ['after one reading that was 3600000 ms off'], 'test/worker/clock.test.ts': [] },
+  },
+  {
+    name: 'stamps follow each other within a second',
+    file: 'src/time.ts',
+    text: 'const ADJUSTMENT_US = 1_000_000',
+    replacement: 'const ADJUSTMENT_US = 0',
+    tests: { 'test/time.test.ts': ['stamps follow each other when the clock is set back'] },
+  },
+  {
+    name: 'a clock that was changed makes the pools look',
+    file: 'src/worker/stall-watch.ts',
+    text: '    onClockJumped()\n',
+    replacement: '',
+    tests: { 'test/worker/clock.test.ts': [] },
+  },
+  {
+    name: 'starts are looked for again after the clock was set back',
+    file: 'src/worker/scheduler.ts',
+    text: ' && !this.#isSetBack(now.getTime())) return',
+    replacement: ') return',
+    tests: { 'test/worker/clock.test.ts': [] },
+  },
+  {
+    name: 'a step that nobody can run does not begin',
+    file: 'src/job/continuation.ts',
+    text: '    const run = body ?? (this.completed.includes(name) ? undefined : methodOf(this.#job, name))\n    if (this.isAdvanced) this.checkpoint()\n',
+    replacement:
+      '    if (this.isAdvanced) this.checkpoint()\n    const run = body ?? (this.completed.includes(name) ? undefined : methodOf(this.#job, name))\n',
+    tests: { 'test/job/continuation-steps.test.ts': ['a step that nobody can run'] },
+  },
+  {
+    name: 'a cursor that cannot be stored leaves the one before',
+    file: 'src/job/continuation-step.ts',
+    text: `    this.#assertStorable(cursor)
+    this.#cursor = cursor`,
+    replacement: `    this.#cursor = cursor
+    this.#assertStorable(cursor)`,
+    tests: { 'test/job/continuation.test.ts': ['a cursor that cannot be stored leaves the one before'] },
+  },
+  {
+    name: 'few limits make prepared statements',
+    file: 'src/sql/claim-candidates.ts',
+    text: '2 ** Math.ceil(Math.log2(limit))',
+    replacement: 'limit',
+    tests: { 'test/claim/candidates.test.ts': ['limits above queueSelectLimit make few prepared statements'] },
+  },
+  {
+    name: 'a job that was taken while its round could not be written is lost',
+    file: 'src/claim/lane.ts',
+    text: '    if (lost.length > 0) this.#options.onClaimsLost(lost)',
+    replacement: '',
+    tests: { 'test/claim/lane-held.test.ts': ['a job that somebody took while its round could not be written'] },
+  },
+  {
+    name: 'the end of a callback is checked, not written by its round',
+    file: 'src/perform/deferred-round.ts',
+    text: ' && row.batch_callback_id === null',
+    replacement: '',
+    tests: { 'test/perform/deferred-start.test.ts': ['members of a batch that end in one round'] },
+  },
+  {
+    name: 'a released job is lost, not discarded',
+    file: 'src/perform/attempt-watch.ts',
+    text: "    if (lostBy === 'released') attempt.lose(reason)",
+    replacement: '    if (false as boolean) attempt.lose(reason)',
+    tests: { 'test/operations/force-discard.test.ts': ['a job whose row is released while it runs'] },
+  },
+]
