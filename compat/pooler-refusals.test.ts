@@ -83,7 +83,7 @@ describeWithPgBouncer('without a session', () => {
     'a worker waits for a server that its pooler (pool_mode=%s) cannot reach at the start',
     async (mode) => {
       await using network = await FaultyNetwork.start(world.url)
-      await using pooler = await PgBouncer.start(network.url, { mode, size: 20 })
+      await using pooler = await PgBouncer.start(network.url, { mode, size: 20, waitSeconds: 1 })
       network.refuse()
       network.cut()
       const told = next('connection_retry', 2, ({ error }) => sqlState(error) === '08P01')

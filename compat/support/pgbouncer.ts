@@ -16,6 +16,8 @@ export interface PoolerOptions {
   readonly size?: number
   /** Lends the connection that has been idle for longest, not the one given back last. @default false */
   readonly isRoundRobin?: boolean
+  /** For which a client may wait for a server connection. @default 120 */
+  readonly waitSeconds?: number
 }
 
 /** A PgBouncer of our own in front of one database, as an unprivileged user; disposing of it ends it. */
@@ -85,7 +87,7 @@ const writeSettings = async (
   directory: string,
   databaseUrl: string,
   port: number,
-  { mode = 'transaction', size = 4, isRoundRobin = false }: PoolerOptions,
+  { mode = 'transaction', size = 4, isRoundRobin = false, waitSeconds = 120 }: PoolerOptions,
 ): Promise<void> => {
   const { hostname, port: serverPort, username, password } = new URL(databaseUrl)
   const server = [`host=${hostname}`, `port=${serverPort}`, `user=${decodeURIComponent(username)}`]
@@ -106,6 +108,7 @@ default_pool_size = ${size}
 server_round_robin = ${isRoundRobin ? 1 : 0}
 max_client_conn = 200
 server_login_retry = 1
+query_wait_timeout = ${waitSeconds}
 `,
   )
   // It holds a password, and another user reads it.
