@@ -24,7 +24,8 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
     name: 'a job of a transaction that is open elsewhere is refused',
     file: 'src/batch/members.ts',
     text: "if (end === 'in progress') {",
-    replacement: "if (end === 'in progress' && false) {",
+    // As a new job its insert would wait for that transaction, and the test for its time limit.
+    replacement: "if (end === 'in progress') return false\n    if (false) {",
     tests: { [COMMIT]: ['a job of a transaction that is still open cannot join a batch outside of it'] },
   },
   {
