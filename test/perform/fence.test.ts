@@ -6,7 +6,7 @@ import type { CompletedAttempt, OutcomeWrite } from '../../src/perform/outcome.t
 import { writeOutcomes } from '../../src/perform/outcome-transaction.ts'
 import { attemptOf, claimAll } from '../batch/attempts.ts'
 import { FaultyNetwork } from '../support/faults.ts'
-import { enqueue, Gate, jobClass, next, openWorld, performed } from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, noLocks, openWorld, performed } from '../support/harness.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
@@ -66,13 +66,19 @@ test('a broken member whose outcome was committed without an answer breaks its b
     if (attempts?.count === 1) throw new Error('once')
     await secondRun.pass(job)
   })
-  await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob], databaseUrl: network.url })
-  const committed = network.loseAnswer('GoodJob::Completer', /COMMIT/)
+  await using _capsule = await world.start({
+    jobs: [MemberJob, CallbackJob],
+    databaseUrl: network.url,
+    shutdownTimeout: 1,
+  })
+  const committed = network.loseAnswer('GoodJob::Completer', /COMMIT(?!TED)/)
   const job = make(MemberJob)
   const batch = await Batch.enqueue({ onDiscard: CallbackJob, onSuccess: CallbackJob }, job)
   await committed
   network.refuse()
   network.cut()
+  // The server has noticed by then that the lane is gone.
+  await noLocks(world)
   expect(await batch.reload()).toMatchObject({ isDiscarded: true })
   await batch.retry()
   expect(await batch.reload()).toMatchObject({ isDiscarded: false })
