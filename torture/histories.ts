@@ -10,7 +10,7 @@ const withCallbacks = (event: string, areThere: boolean) => `
   )`
 
 /** Whose enqueue made the job in this row: ids made here begin with the time (UUID version 7), those of Rails are random. */
-const MADE_IN_NODE = (id: string) => `substr(${id}::text, 15, 1) = '7'`
+export const MADE_IN_NODE = (id: string) => `substr(${id}::text, 15, 1) = '7'`
 
 /** Batches that were given a callback for one event more than once. */
 const WITH_TOO_MANY = `

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg'
 import { EXCUSES_OVERLAP, EXCUSES_REPEATED, IS_OVERLAP, IS_REPEATED } from './excuses.ts'
-import { CALLBACK_EVENT, DISCARDING_ATTEMPT, HISTORIES } from './histories.ts'
+import { CALLBACK_EVENT, DISCARDING_ATTEMPT, HISTORIES, MADE_IN_NODE } from './histories.ts'
 import { LEDGER_TABLES } from './ledger.ts'
 
 /** Two attempts of one job, counted by the sides of the earlier and the later one. */
@@ -56,6 +56,8 @@ export interface CallbackCount {
   /** A process in Ruby stamped the batch long after the failure: docs/batches.md says that such a batch waits for a person. */
   readonly unproven: number
   readonly duplicated: number
+  /** A process in Ruby that was held up discarded a batch that had come back: compat/batch-late-stamp.test.ts. */
+  readonly late_in_ruby: number
   readonly invented: number
 }
 
@@ -182,6 +184,26 @@ const IN_FAULTY_RUBY = `
       AND greatest(death.at, fault.over_at) AT TIME ZONE 'UTC' > attempt.at - interval '1 second'`
 
 /**
+ * Of a `late` callback of a `batch`: Ruby made it after an on_discard and the on_success that followed, and no member has broken since that
+ * success. So it is for a failure from before, which only Ruby has in memory; Node asks the rows.
+ */
+const LATE_IN_RUBY = `NOT ${MADE_IN_NODE('late.id')} AND EXISTS (
+        SELECT FROM good_jobs success
+        JOIN good_jobs earlier ON earlier.batch_callback_id = batch.id AND earlier.${CALLBACK_EVENT} = 'discard'
+        WHERE success.batch_callback_id = batch.id AND success.${CALLBACK_EVENT} = 'success'
+        AND earlier.created_at < success.created_at AND success.created_at < late.created_at
+        AND NOT EXISTS (
+          SELECT FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
+          WHERE member.batch_id = batch.id AND e.error_event IN (1, 5) AND e.finished_at BETWEEN success.created_at AND late.created_at
+        )
+        AND NOT EXISTS (
+          SELECT FROM fleet_actions JOIN good_jobs member ON member.id = job_id
+          WHERE member.batch_id = batch.id AND action = 'force discard' AND is_done IS NOT FALSE
+          AND at AT TIME ZONE 'UTC' BETWEEN success.created_at - interval '1 second' AND late.created_at
+        )
+      )`
+
+/**
  * Beside Rails 7.2 Ruby enqueues callbacks after the commit that makes them owed: a fault of its process in between loses them. So is it
  * told apart when a Ruby process that had just run a member met one about when the last member was seen to have ended (whichever process
  * looks first does so), or for on_discard the one that broke.
@@ -228,14 +250,18 @@ owed AS (
     (
       SELECT count(*) FROM good_jobs
       WHERE batch_callback_id = batch.id AND ${CALLBACK_EVENT} = event
-    ) AS given
+    ) AS given,
+    (
+      SELECT count(*) FROM good_jobs late
+      WHERE event = 'discard' AND late.batch_callback_id = batch.id AND late.${CALLBACK_EVENT} = 'discard' AND ${LATE_IN_RUBY}
+    ) AS late
   FROM batch, unnest(ARRAY['success', 'finish', 'discard']) AS event
 )
 SELECT description AS batches, event, count(*) FILTER (WHERE is_owed)::integer AS owed, sum(given)::integer AS given,
   count(*) FILTER (WHERE is_owed AND given = 0 AND NOT is_lost_by_ruby AND NOT is_unproven)::integer AS missing,
   count(*) FILTER (WHERE is_owed AND given = 0 AND is_lost_by_ruby AND NOT is_unproven)::integer AS lost_by_ruby,
   count(*) FILTER (WHERE is_owed AND given = 0 AND is_unproven)::integer AS unproven,
-  coalesce(sum(given - 1) FILTER (WHERE given > 1), 0)::integer AS duplicated,
+  coalesce(sum(given - late - 1) FILTER (WHERE given - late > 1), 0)::integer AS duplicated, sum(late)::integer AS late_in_ruby,
   count(*) FILTER (WHERE NOT is_owed AND NOT may_be_owed AND given > 0)::integer AS invented
 FROM owed GROUP BY 1, 2 ORDER BY 1, 2`
 

@@ -134,17 +134,19 @@ export const recoverBatch = (
 
 const recoveryOf = (state: BatchState, { decision, callbacks, proof }: CheckedBatch): RecoverBatchResult => {
   if (decision.steps.includes('recover')) {
-    const reason =
-      proof?.kind === 'already_succeeded'
-        ? 'its success callback had been enqueued before'
-        : 'every member has succeeded'
-    return { outcome: 'recovered', reason, callbacks }
+    return { outcome: 'recovered', reason: whyRecovered(proof), callbacks }
   }
   if (decision.steps.includes('complete') || decision.steps.includes('finish')) {
     return { outcome: 'completed', reason: 'every job has ended, and nobody had noticed', callbacks }
   }
   if (decision.unproven !== undefined) return { outcome: 'unproven', reason: decision.unproven, callbacks }
   return { outcome: 'nothing', reason: whyNothing(state), callbacks }
+}
+
+const whyRecovered = (proof: CheckedBatch['proof']): string => {
+  if (proof?.kind === 'already_succeeded') return 'its success callback had been enqueued before'
+  if (proof?.kind === 'discarded_late') return 'it was discarded after its success, for a failure from before'
+  return 'every member has succeeded'
 }
 
 const whyNothing = (state: BatchState): string => {

@@ -10,6 +10,7 @@ import {
 } from '../sql/batch-status.ts'
 import type { Facts } from '../sql/database.ts'
 import { JOB_STATES, type JobState } from '../sql/job-states.ts'
+import { isDiscardedLate } from '../sql/late-discard.ts'
 import type { Batch } from './batch.ts'
 import { checkOptionsOf } from './context.ts'
 import { needsProof } from './decision.ts'
@@ -103,7 +104,7 @@ const recoveryState = async (
     return { state: wasBroken ? 'recovered' : 'none', reason: null }
   }
   const history = await findBatchHistory(db, facts, state, brokenSince)
-  if (history.has_success_callback) {
+  if (history.has_success_callback && !(needsProof(state) && (await isDiscardedLate(db, facts, state)))) {
     return { state: 'false_success', reason: 'a success callback was enqueued although a member was discarded' }
   }
   if (state.discarded_at === null) return { state: 'none', reason: null }

@@ -7,6 +7,8 @@ export type Proof =
   | { readonly kind: 'proven' }
   /** Another process fired the success callback of this arming too early: it is not fired again. */
   | { readonly kind: 'already_succeeded' }
+  /** A process in Ruby that was held up discarded the batch after it had come back: its callbacks have been fired. */
+  | { readonly kind: 'discarded_late' }
   | { readonly kind: 'unproven'; readonly reason: string }
 
 /** What one check does to a batch. */
@@ -96,7 +98,7 @@ const recover = (draft: Draft, { state, brokenAt, now, proof, refireFinish }: De
   draft.discardedAt = null
   draft.steps.push('recover')
   // Members are still being waited for in the eyes of the batch: the complete step fires the callbacks.
-  if (draft.jobsFinishedAt === null || proof.kind === 'already_succeeded') return
+  if (draft.jobsFinishedAt === null || proof.kind !== 'proven') return
   draft.jobsFinishedAt = now
   draft.finishedAt = null
   fire(draft, state, 'success')

@@ -1,6 +1,7 @@
 import type { BatchState } from '../sql/batch-check.ts'
 import { findBatchHistory } from '../sql/batch-history.ts'
 import type { Facts } from '../sql/database.ts'
+import { isDiscardedLate } from '../sql/late-discard.ts'
 import { findDeletingProcess } from '../sql/processes.ts'
 import type { Queryable } from '../sql/types.ts'
 import type { Proof } from './decision.ts'
@@ -15,7 +16,7 @@ export interface ProofPolicy {
 /**
  * Whether a discarded batch in which nothing is open or broken really lost nothing. Deleted rows leave no trace, so "nothing
  * broken is left" proves nothing by itself: the history must show the attempt that broke the batch and a later success, and
- * nobody may be deleting finished jobs.
+ * nobody may be deleting finished jobs. A discard that came later than the success needs no attempt: none broke the batch since.
  */
 export const proveRecovery = async (
   db: Queryable,
@@ -26,11 +27,11 @@ export const proveRecovery = async (
 ): Promise<Proof> => {
   if (batch.discarded_at === null) return { kind: 'proven' }
   const history = await findBatchHistory(db, facts, batch, batch.discarded_at)
-  if (!history.has_success_since)
+  const isMended = history.has_mended_member || history.has_manual_discard
+  const isLate = !(history.has_success_since && isMended) && (await isDiscardedLate(db, facts, batch))
+  if (!history.has_success_since && !isLate)
     return unproven('no member succeeded in an attempt that started after the batch was discarded')
-  if (!history.has_mended_member && !history.has_manual_discard) {
-    return unproven('the job whose attempt discarded the batch is gone')
-  }
+  if (!isMended && !isLate) return unproven('the job whose attempt discarded the batch is gone')
   if (policy.deletesFinishedJobs) return unproven('this process deletes finished jobs (preserve_job_records)')
   const age = policy.cleanupAgeSeconds
   if (age !== undefined && now.getTime() - Date.parse(batch.created_at) > age * 1000) {
@@ -42,6 +43,7 @@ export const proveRecovery = async (
       `process ${deleting.hostname}:${deleting.pid} (${deleting.id}) deletes finished jobs (preserve_job_records)`,
     )
   }
+  if (isLate) return { kind: 'discarded_late' }
   return history.has_success_callback ? { kind: 'already_succeeded' } : { kind: 'proven' }
 }
 

@@ -100,21 +100,28 @@ const sweepBatch = async (
   batch: SweptBatch,
 ): Promise<'healed' | 'unproven' | 'healthy' | 'failed'> => {
   const named = { batchId: batch.id, description: batch.description }
-  if (batch.has_false_success && check.told.isNew(`false_success ${batch.id} ${batch.enqueued_at}`)) {
-    events.emit('batch_false_success', named)
+  const tellFalseSuccess = () => {
+    if (batch.has_false_success && check.told.isNew(`false_success ${batch.id} ${batch.enqueued_at}`)) {
+      events.emit('batch_false_success', named)
+    }
   }
   const reason = suspicion(facts, batch)
-  if (reason === undefined) return 'healthy'
+  if (reason === undefined) {
+    tellFalseSuccess()
+    return 'healthy'
+  }
   const { checked, refused } = await inTransaction(db, async (): Promise<ApartChecks> => {
     // Who holds the lock checks the batch itself, or leaves it to the next sweep: the others need not wait for that.
     if (!(await tryLockBatch(db, batchLockKey(batch.id)))) return NONE_CHECKED
     return checkBatchesApart(db, facts, [{ id: batch.id }], check)
   })
+  const [one] = checked
+  // A success before a discard that came late was a true one.
+  if (one?.proof?.kind !== 'discarded_late') tellFalseSuccess()
   announceChecks(checked, check)
   for (const { isPassing, error } of refused) if (isPassing) throw error
   announceRefusedChecks(refused)
   if (refused.length > 0) return 'failed'
-  const [one] = checked
   if (one !== undefined && one.decision.steps.length > 0) {
     events.emit('batch_healed', { ...named, reason })
     return 'healed'

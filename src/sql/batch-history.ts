@@ -23,7 +23,7 @@ export interface BatchHistory {
 }
 
 /** A retry by hand moves the time in the row. */
-const CALLBACK_CREATED_AT = `least(callback.created_at,
+export const CALLBACK_CREATED_AT = `least(callback.created_at,
         (SELECT min(attempt.created_at) FROM good_job_executions AS attempt WHERE attempt.active_job_id = callback.id))`
 
 /**

@@ -5,15 +5,15 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
   {
     name: 'success needs a member that succeeded since',
     file: 'src/batch/proof.ts',
-    text: 'if (!history.has_success_since)',
+    text: 'if (!history.has_success_since && !isLate)',
     replacement: 'if (false)',
     tests: { 'test/batch/proof.test.ts': [] },
   },
   {
     name: 'success needs the attempt that broke the batch, and a later success of its job',
     file: 'src/batch/proof.ts',
-    text: 'if (!history.has_mended_member && !history.has_manual_discard) {',
-    replacement: 'if (false) {',
+    text: 'if (!isMended && !isLate)',
+    replacement: 'if (false)',
     tests: { 'test/batch/proof.test.ts': [], 'test/batch/skew.test.ts': [] },
   },
   {
@@ -61,7 +61,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
   {
     name: 'success that Ruby fired too early is not fired again',
     file: 'src/batch/decision.ts',
-    text: "if (draft.jobsFinishedAt === null || proof.kind === 'already_succeeded') return",
+    text: "if (draft.jobsFinishedAt === null || proof.kind !== 'proven') return",
     replacement: 'if (draft.jobsFinishedAt === null) return',
     tests: { 'test/batch/proof.test.ts': [], 'test/batch/decision-table.test.ts': [] },
   },

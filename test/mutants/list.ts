@@ -3,6 +3,7 @@ import { BATCH_MUTANTS } from './batch.ts'
 import { BODY_MUTANTS } from './body.ts'
 import { CLAIM_MUTANTS } from './claim.ts'
 import { ENQUEUE_MUTANTS } from './enqueue.ts'
+import { FLEET_MUTANTS } from './fleet.ts'
 import { ISOLATION_MUTANTS } from './isolation.ts'
 import { LAUNCHER_MUTANTS } from './launcher.ts'
 import type { Mutant } from './mutant.ts'
@@ -24,4 +25,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...LAUNCHER_MUTANTS,
   ...NAMES_MUTANTS,
   ...BODY_MUTANTS,
+  ...FLEET_MUTANTS,
 ]

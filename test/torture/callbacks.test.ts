@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { addJob, at, violations, world } from './scene.ts'
 
-const addCallback = async (event: string, batchId: string): Promise<void> => {
+const addCallback = async (event: string, batchId: string, columns: Record<string, unknown> = {}): Promise<void> => {
   const params = { job_class: 'EchoJob', arguments: [{}, { event: { value: event } }] }
   await addJob([{ worker: 'node-1', from: 5, to: 6 }], {
     batch_callback_id: batchId,
     serialized_params: JSON.stringify(params),
+    ...columns,
   })
 }
 
@@ -105,4 +106,35 @@ test('an on_discard is owed for a job that was force-discarded while it waited, 
   expect(await told(false, false)).toEqual([])
   expect(await told(null, true)).toEqual([])
   expect(await told(null, false)).toEqual([])
+})
+
+/** As Node makes them: they begin with the time. */
+const nodeId = () => randomUUID().replace(/^(.{14})4/, '$17')
+
+test('a second on_discard of Ruby, for a failure from before the success, is counted apart; any other is told', async () => {
+  const told = async (late: Record<string, unknown>, meanwhile?: (memberId: string) => Promise<unknown>) => {
+    const { batchId, memberId } = await addDiscardedBatch('skiplocked-1', 2.1)
+    await addCallback('discard', batchId, { id: nodeId(), created_at: at(3) })
+    await addCallback('success', batchId, { id: nodeId(), created_at: at(10) })
+    await addCallback('discard', batchId, late)
+    await meanwhile?.(memberId)
+    return (await violations()).filter((line) => line.includes('discard'))
+  }
+  const twice = ['1 discard callbacks of shared batches given twice']
+  expect(await told({ created_at: at(12) })).toEqual([])
+  expect(await told({ created_at: at(12), id: nodeId() })).toEqual(twice)
+  expect(await told({ created_at: at(9) })).toEqual(twice)
+  expect(
+    await told({ created_at: at(12) }, (id) =>
+      world.sql('UPDATE good_job_executions SET finished_at = $2 WHERE active_job_id = $1', [id, at(11)]),
+    ),
+  ).toEqual(twice)
+  expect(
+    await told({ created_at: at(12) }, (id) =>
+      world.sql(`INSERT INTO fleet_actions (job_id, action, at, is_done) VALUES ($1, 'force discard', $2, true)`, [
+        id,
+        at(11),
+      ]),
+    ),
+  ).toEqual(twice)
 })

@@ -1,0 +1,78 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { Batch } from '../../src/batch/batch.ts'
+import { checkOptionsOf } from '../../src/batch/context.ts'
+import { sweepBatches } from '../../src/batch/sweep.ts'
+import { record, type World } from '../support/harness.ts'
+import { rubyBookkeeping } from './as-ruby.ts'
+import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
+
+// compat/batch-late-stamp.test.ts has the same from a real Ruby process that is held up.
+for (const hasJobsFinishedAt of [true, false]) {
+  describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at, a batch that came back and that Ruby then discards for its old failure`, () => {
+    let world: World
+    beforeAll(async () => {
+      world = await openBatchWorld({ hasJobsFinishedAt })
+    })
+    afterAll(() => world.close())
+    beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches'))
+
+    const discardedLate = async (): Promise<Scene> => {
+      const scene = await Scene.enqueue(world, { bad: ['fail'] })
+      const capsule = await world.start({ jobs: [MemberJob, CallbackJob] })
+      await scene.settled()
+      await world.adapter.retryJob(scene.id('bad'))
+      expect(await scene.settled()).toMatchObject({ isDiscarded: false, callbacks: ['discard', 'finish', 'success'] })
+      await capsule.shutdown()
+      await rubyBookkeeping(world, scene.batch.id, { isDiscarded: true, hasJobsFinishedAt })
+      expect(await scene.seen()).toMatchObject({ isDiscarded: true })
+      return scene
+    }
+    const sweep = () =>
+      sweepBatches({
+        database: world.adapter.database,
+        check: checkOptionsOf(world.adapter),
+        processId: randomUUID(),
+        windowSeconds: 3600,
+        graceSeconds: -1,
+        endedSince: new Date(0).toISOString(),
+      })
+    const status = async (scene: Scene) => (await Batch.find(scene.batch.id, world.adapter)).status()
+
+    test('comes back without a callback, and nobody calls its success false', async () => {
+      const scene = await discardedLate()
+      expect((await status(scene)).recovery).toMatchObject({ state: 'recoverable' })
+      const [accused, recovered] = [record('batch_false_success'), record('batch_recovered')]
+      expect(await sweep()).toMatchObject({ healed: 1, unproven: 0 })
+      accused.stop()
+      recovered.stop()
+      expect(accused.seen).toEqual([])
+      expect(recovered.seen).toMatchObject([{ batchId: scene.batch.id, isFalseSuccess: false }])
+      const callbacks = ['discard', 'discard', 'finish', 'success']
+      const seen = await scene.seen()
+      expect({ ...seen, callbacks: seen.callbacks.toSorted() }).toMatchObject({ isDiscarded: false, callbacks })
+    })
+
+    test('stays as it is when a member ended after the success callback: another may have broken it and be gone', async () => {
+      const scene = await discardedLate()
+      await world.sql(
+        `UPDATE good_jobs SET finished_at = (SELECT max(created_at) + interval '1 second' FROM good_jobs WHERE batch_callback_id = $2) WHERE id = $1`,
+        [scene.id('bad'), scene.batch.id],
+      )
+      expect(await sweep()).toMatchObject({ healed: 0, unproven: 1 })
+      expect(await scene.seen()).toMatchObject({ isDiscarded: true })
+    })
+
+    test('stays as it is when the success callback came after the discard', async () => {
+      const scene = await discardedLate()
+      await world.sql(
+        `UPDATE good_job_batches SET discarded_at = (
+           SELECT min(created_at) - interval '1 millisecond' FROM good_jobs
+           WHERE batch_callback_id = $1 AND serialized_params #>> '{arguments,1,event,value}' = 'success'
+         ) WHERE id = $1`,
+        [scene.batch.id],
+      )
+      expect(await sweep()).toMatchObject({ healed: 0, unproven: 1 })
+    })
+  })
+}
