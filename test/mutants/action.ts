@@ -7,14 +7,14 @@ export const ACTION_MUTANTS: readonly Mutant[] = [
     file: 'src/maintenance/job-actions.ts',
     text: 'if (needsLock && !job.is_lock_free) {',
     replacement: 'if (false as boolean) {',
-    tests: { 'test/maintenance/job-actions.test.ts': [] },
+    tests: { 'test/maintenance/job-actions.test.ts': ['while a job runs only a force-discard is let through'] },
   },
   {
     name: 'only discarded jobs are retried',
     file: 'src/maintenance/job-actions.ts',
     text: "if (job.finished_at === null || job.error === null) refuse(job, 'retry', 'discarded')",
     replacement: '',
-    tests: { 'test/maintenance/job-actions.test.ts': [] },
+    tests: { 'test/maintenance/job-actions.test.ts': ['a waiting job and'] },
   },
   {
     name: 'only unfinished jobs are discarded',
@@ -28,7 +28,7 @@ export const ACTION_MUTANTS: readonly Mutant[] = [
     file: 'src/maintenance/job-actions.ts',
     text: 'return { brokenAt: now }',
     replacement: 'return {}',
-    tests: { 'test/maintenance/job-actions.test.ts': [], 'test/batch/recovery.test.ts': [] },
+    tests: { 'test/batch/recovery.test.ts': ['row a: the last unfinished job is discarded'] },
   },
   {
     name: 'only finished jobs are deleted',

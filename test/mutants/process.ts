@@ -7,14 +7,14 @@ export const PROCESS_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/processes.ts',
     text: "interval '5 minutes'",
     replacement: "interval '5 seconds'",
-    tests: { 'test/worker/process.test.ts': [] },
+    tests: { 'test/worker/process.test.ts': ['dead processes go and their jobs are free'] },
   },
   {
     name: 'a process with an advisory lock lives as long as that is held',
     file: 'src/sql/processes.ts',
     text: '(lock_type IS NOT DISTINCT FROM 0 AND NOT EXISTS (',
     replacement: '(lock_type IS NOT DISTINCT FROM 0 AND EXISTS (SELECT 1) OR EXISTS (',
-    tests: { 'test/worker/process.test.ts': [] },
+    tests: { 'test/worker/process.test.ts': ['dead processes go and their jobs are free'] },
   },
   {
     name: 'jobs of dead processes are freed',
@@ -22,14 +22,14 @@ export const PROCESS_MUTANTS: readonly Mutant[] = [
     text: 'UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL FROM free WHERE good_jobs.id = free.id RETURNING good_jobs.id',
     replacement:
       'UPDATE good_jobs SET locked_at = locked_at FROM free WHERE good_jobs.id = free.id RETURNING good_jobs.id',
-    tests: { 'test/worker/process.test.ts': [] },
+    tests: { 'test/worker/process.test.ts': ['dead processes go and their jobs are free'] },
   },
   {
     name: 'an orphan is freed only without its advisory lock',
     file: 'src/sql/processes.ts',
     text: "WHERE pg_try_advisory_xact_lock(${jobLockKeySql('id')})",
     replacement: '',
-    tests: { 'test/worker/process.test.ts': [] },
+    tests: { 'test/worker/process.test.ts': ['jobs of an owner that has no row are freed'] },
   },
   {
     name: 'a class that no worker of its queue has is a problem',
@@ -60,13 +60,13 @@ export const PROCESS_MUTANTS: readonly Mutant[] = [
     file: 'src/worker/capsule-tracker.ts',
     text: 'this.#heartbeat?.start()',
     replacement: '',
-    tests: { 'test/worker/process.test.ts': [] },
+    tests: { 'test/worker/process.test.ts': ['the heartbeat comes from a thread'] },
   },
   {
     name: 'a process that ends frees its jobs',
     file: 'src/sql/processes.ts',
     text: 'UPDATE good_jobs SET locked_by_id = NULL WHERE locked_by_id = $1::uuid',
     replacement: 'SELECT 1',
-    tests: { 'test/worker/shutdown.test.ts': [] },
+    tests: { 'test/worker/shutdown.test.ts': ['a process that must end with a deaf body frees its rows'] },
   },
 ]
