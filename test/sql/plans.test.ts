@@ -17,6 +17,7 @@ interface Plan {
   readonly Alias?: string
   readonly 'Relation Name'?: string
   readonly 'Index Cond'?: string
+  readonly 'Parent Relationship'?: string
   readonly Plans?: readonly Plan[]
 }
 
@@ -25,6 +26,10 @@ const scansOf = (plan: Plan): Plan[] => [
   ...(plan['Node Type'].endsWith('Scan') && plan['Relation Name'] !== undefined ? [plan] : []),
   ...(plan.Plans ?? []).flatMap(scansOf),
 ]
+
+/** An EXISTS over all of a table ends at its first row. */
+const asksWhetherEmpty = (scan: Plan): boolean =>
+  scan['Relation Name'] === 'good_job_concurrency_claims' && scan['Parent Relationship'] === 'InitPlan'
 
 test('statements that are prepared over empty tables look rows up by their keys', async () => {
   const database = new Database({ databaseUrl: world.url })
@@ -61,7 +66,9 @@ test('statements that are prepared over empty tables look rows up by their keys'
     const { rows } = await session.query({ text: `EXPLAIN (FORMAT JSON) EXECUTE "${name}"(${nulls})` })
     const scans = scansOf(rows[0]?.['QUERY PLAN'][0].Plan)
     // The candidates of a claim are read in order, from the head of the queue on.
-    const unkeyed = scans.filter((scan) => scan['Index Cond'] === undefined).map(({ Alias }) => Alias)
+    const unkeyed = scans
+      .filter((scan) => scan['Index Cond'] === undefined && !asksWhetherEmpty(scan))
+      .map(({ Alias }) => Alias)
     expect({ name, unkeyed }).toEqual({ name, unkeyed: name.startsWith('claim') ? ['good_jobs'] : [] })
     expect(scans).not.toEqual([])
   }

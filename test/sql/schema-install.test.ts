@@ -13,8 +13,8 @@ const TABLES = Object.keys(GOOD_JOB_TABLES)
 describe('installSchema', () => {
   test('creates all tables in an empty schema and nothing when it runs again', async () => {
     await inSchema(database, 'public', async (client) => {
-      expect(await installSchema(client)).toEqual({ installed: TABLES, existing: [] })
-      expect(await installSchema(client)).toEqual({ installed: [], existing: TABLES })
+      expect(await installSchema(client)).toEqual({ schema: 'public', installed: TABLES, existing: [] })
+      expect(await installSchema(client)).toEqual({ schema: 'public', installed: [], existing: TABLES })
       expect(await readTables(client)).toEqual(readVectorTables('4.23.1'))
     })
   })
@@ -22,7 +22,7 @@ describe('installSchema', () => {
   test('works in the schema that search_path names first, also when its name needs quotes', async () => {
     await inSchema(database, '"Jobs of $ours"', async (client) => {
       await installSchema(client)
-      expect(await installSchema(client)).toEqual({ installed: [], existing: TABLES })
+      expect(await installSchema(client)).toEqual({ schema: 'Jobs of $ours', installed: [], existing: TABLES })
       expect((await probeCapabilities(client)).schema).toBe('Jobs of $ours')
       expect((await checkSchema(client)).isCurrent).toBe(true)
     })
@@ -33,7 +33,7 @@ describe('installSchema', () => {
       await installSchema(client)
       await client.query('CREATE SCHEMA app')
       await client.query('SET LOCAL search_path TO app, public')
-      expect(await installSchema(client)).toEqual({ installed: [], existing: TABLES })
+      expect(await installSchema(client)).toEqual({ schema: 'public', installed: [], existing: TABLES })
       expect((await probeCapabilities(client)).schema).toBe('public')
     })
   })
@@ -100,7 +100,7 @@ describe('installSchema', () => {
       await client.query('ALTER TABLE good_jobs ALTER COLUMN performed_at TYPE timestamp')
       await client.query('ALTER TABLE good_jobs ADD COLUMN tenant_id bigint')
       await client.query('CREATE INDEX by_tenant ON good_jobs (tenant_id)')
-      expect(await installSchema(client)).toEqual({ installed: [], existing: TABLES })
+      expect(await installSchema(client)).toEqual({ schema: 'public', installed: [], existing: TABLES })
     })
   })
 
