@@ -102,11 +102,11 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
     tests: { [CLIENT]: ['a job with a transaction of its own is refused in a batch that is not part of it'] },
   },
   {
-    name: "the schema is asked on the pool, not in the caller's transaction",
-    file: 'src/sql/facts.ts',
-    text: 'if (!isOwnPool && !canLend(pool)) return readInside(transaction)',
-    replacement: 'return readInside(transaction)',
-    tests: { [CLIENT]: ['inside a transaction with another search_path does not decide for the others'] },
+    name: "what a transaction of the caller's says of the schema is not said to others",
+    file: 'src/sql/database.ts',
+    text: '    return callersFacts(transaction, {',
+    replacement: '    if (transaction) return this.facts(transaction)\n    return callersFacts(transaction, {',
+    tests: { [CLIENT]: ['inside an aborted transaction fails alone'] },
   },
   {
     name: 'a pool that can lend no connection is not waited for',
