@@ -7,6 +7,7 @@ import {
   jobClass,
   messagesDuring,
   next,
+  noLocks,
   openWorld,
   performed,
   type Row,
@@ -177,6 +178,8 @@ test('an outcome waits for no row of a waiting job and for no claim', async () =
   const done = performed(id)
   gate.open()
   await done
+  // The lock of the job goes when its outcome is settled.
+  await noLocks(world)
   expect(await stateOf(locked)).toBe(WAITING)
   expect(await stateOf(id)).toBe(GRANTED)
   await person.query('COMMIT')
