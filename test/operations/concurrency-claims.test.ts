@@ -10,6 +10,7 @@ import {
   noLocks,
   openWorld,
   performed,
+  record,
   type Row,
   until,
   type World,
@@ -175,11 +176,14 @@ test('an outcome waits for no row of a waiting job and for no claim', async () =
   await person.query('BEGIN')
   await person.query('SELECT FROM good_jobs WHERE id = $1 FOR UPDATE', [locked])
   await person.query('SELECT FROM good_job_concurrency_claims WHERE job_id = $1 FOR UPDATE', [id])
+  const errors = record('worker_error')
   const done = performed(id)
   gate.open()
   await done
   // The lock of the job goes when its outcome is settled.
   await noLocks(world)
+  errors.stop()
+  expect(errors.seen).toEqual([])
   expect(await stateOf(locked)).toBe(WAITING)
   expect(await stateOf(id)).toBe(GRANTED)
   await person.query('COMMIT')
