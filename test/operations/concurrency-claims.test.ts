@@ -10,8 +10,8 @@ import {
   noLocks,
   openWorld,
   performed,
-  record,
   type Row,
+  record,
   until,
   type World,
 } from '../support/harness.ts'
