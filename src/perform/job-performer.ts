@@ -27,6 +27,7 @@ export interface JobPerformerOptions extends WorkerContext {
 
 /** An attempt whose outcome is committed or dropped. */
 export interface SettledAttempt {
+  readonly as: SettledAs
   readonly result: ExecutionResult
   readonly write: OutcomeWrite
   /** Resolves when the job's advisory lock is free. */
@@ -181,7 +182,7 @@ export class JobPerformer {
     } else {
       events.emit('outcome_lost', { ...job, outcome: result.outcome, ...whyLost(attempt, { as, result, write }) })
     }
-    this.#options.onSettled({ result, write, unlocked })
+    this.#options.onSettled({ as, result, write, unlocked })
   }
 
   #jobEvent(row: ClaimedRow) {

@@ -10,9 +10,7 @@ import type { Adapter } from '../maintenance/adapter.ts'
 import { CleanupTracker } from '../maintenance/cleanup.ts'
 import { AttemptWatch } from '../perform/attempt-watch.ts'
 import { Completer } from '../perform/completer.ts'
-import type { ExecutionResult } from '../perform/execution.ts'
-import { JobPerformer } from '../perform/job-performer.ts'
-import type { OutcomeWrite } from '../perform/outcome.ts'
+import { JobPerformer, type SettledAttempt } from '../perform/job-performer.ts'
 import type { Database } from '../sql/database.ts'
 import { threadConfig } from '../sql/thread-config.ts'
 import type { Clock } from '../time.ts'
@@ -139,22 +137,25 @@ const buildPerformer = (
     loadBatches: (ids, signal) => loadBatchesUntil(ids, adapter, processId, signal),
     isShuttingDown: () => stopping.aborted,
     paused: () => adapter.paused(),
-    onSettled: ({ result, write, unlocked }) => {
+    onSettled: (settled) => {
       onActivity()
-      wakeForNextRun(parts.schedulers, result, write)
+      wakeForNextRun(parts.schedulers, settled)
       // The lane that holds the lock may claim at once; any other finds the job locked until then.
-      if (configuration.lanes > 1) void unlocked.then(() => wakeForNextRun(parts.schedulers, result, write))
+      if (configuration.lanes > 1) void settled.unlocked.then(() => wakeForNextRun(parts.schedulers, settled))
       if (cleanup.increment()) parts.maintenance.cleanUp()
     },
   })
 }
 
-/** A job that runs again is known here without a notification; any other end may free a pool that waited for the backlog. */
-const wakeForNextRun = (schedulers: readonly Scheduler[], result: ExecutionResult, write: OutcomeWrite): void => {
+/**
+ * A job that runs again is known here without a notification; any other end may free a pool that waited for the backlog. What somebody else
+ * made of a job while we held its lock may be that it waits again: a claim that was woken for it found it locked, so there has to be another.
+ */
+const wakeForNextRun = (schedulers: readonly Scheduler[], { as, result, write }: SettledAttempt): void => {
   const { reenqueue } = result
   for (const scheduler of schedulers) {
-    if (write === 'reenqueue') scheduler.notify(reenqueue?.queueName, reenqueue?.scheduledAt?.getTime() ?? 0)
-    else if (write === 'rerun') scheduler.wake()
+    if (as !== 'written' || write === 'rerun') scheduler.wake()
+    else if (write === 'reenqueue') scheduler.notify(reenqueue?.queueName, reenqueue?.scheduledAt?.getTime() ?? 0)
     else scheduler.resume()
   }
 }

@@ -174,8 +174,19 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a lane hears of a job that runs again when another one has given up its lock',
     file: 'src/worker/capsule-parts.ts',
-    text: 'if (configuration.lanes > 1) void unlocked.then',
-    replacement: 'if (false as boolean) void unlocked.then',
+    text: 'if (configuration.lanes > 1) void settled.unlocked.then',
+    replacement: 'if (false as boolean) void settled.unlocked.then',
     tests: { 'test/worker/lanes.test.ts': [] },
+  },
+  {
+    name: 'a job that somebody lets wait again is claimed when its former attempt has given up its lock',
+    file: 'src/worker/capsule-parts.ts',
+    text: "if (as !== 'written' || write === 'rerun') scheduler.wake()",
+    replacement: "if (write === 'rerun') scheduler.wake()",
+    tests: {
+      'test/operations/force-discard.test.ts': [
+        'a job that somebody lets wait again while it runs starts when its lock is free, without a poll: lanes 1',
+      ],
+    },
   },
 ]

@@ -67,6 +67,35 @@ test('a job that runs again after its force-discard is not ended by the attempt 
   expect(await world.job(id)).toMatchObject({ error: null, executions_count: 2, ...UNLOCKED })
 })
 
+test.each([1, 3])(
+  'a job that somebody lets wait again while it runs starts when its lock is free, without a poll: lanes %i',
+  async (lanes) => {
+    const gate = new Gate()
+    let runs = 0
+    const Held = jobClass(`Held${lanes}`, async (job) => {
+      runs += 1
+      if (runs === 1) await gate.pass(job)
+    })
+    const Other = jobClass(`Other${lanes}`, () => undefined)
+    await using _worker = await world.start({ jobs: [Held, Other], threads: 3, lanes, pollInterval: -1 })
+    const id = await enqueue(Held)
+    await gate.entered
+    await world.sql('UPDATE good_jobs SET performed_at = NULL, locked_by_id = NULL, locked_at = NULL WHERE id = $1', [
+      id,
+    ])
+    // A claim that was woken since, as by the message of a retry, has met the lock of the attempt that still runs.
+    await performed(await enqueue(Other))
+    const dropped = next('outcome_lost')
+    const again = performed(id)
+    gate.open()
+    expect(await dropped).toMatchObject([{ jobId: id, reason: 'the job was no longer ours' }])
+    await again
+    expect(runs).toBe(2)
+    expect(await world.job(id)).toMatchObject({ error: null, ...UNLOCKED })
+  },
+  30_000,
+)
+
 test.each([
   ['deleted', 'DELETE FROM good_jobs WHERE id = $1', 'force_discarded'],
   ['released', 'UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL WHERE id = $1', 'stopping'],
