@@ -128,7 +128,7 @@ export interface EventMap {
   /** A discarded batch is good again. */
   batch_recovered: BatchEvent & { readonly isFalseSuccess: boolean }
   /** The sweep did a step that another process left undone. */
-  batch_healed: BatchEvent & { readonly reason: 'owed_success' | 'hung' | 'unfinished' }
+  batch_healed: BatchEvent & { readonly reason: 'owed_success' | 'owed_discard' | 'hung' | 'unfinished' }
   /** A discarded batch in which nothing is broken any more, but whose success cannot be proven. */
   batch_unproven: BatchEvent & { readonly reason: string }
   /** A batch is discarded and yet its success callback was fired, by a process that checked too early. */

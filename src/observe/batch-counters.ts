@@ -21,7 +21,7 @@ export class BatchCounters {
     discarded: 0,
     completed: 0,
     recovered: 0,
-    healed: { owed_success: 0, hung: 0, unfinished: 0 },
+    healed: { owed_success: 0, owed_discard: 0, hung: 0, unfinished: 0 },
     unproven: 0,
     falseSuccesses: 0,
   }

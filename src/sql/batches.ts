@@ -122,15 +122,18 @@ export const lockBatches = async (db: Queryable, keys: readonly string[]): Promi
   await rowsOf(db, { text: LOCK_BATCHES, values: [plainArray(keys)] })
 }
 
-/** $1 advisory key bigint */
-const TRY_LOCK_BATCH = `SELECT pg_try_advisory_xact_lock($1::bigint) AS is_locked, set_config('lock_timeout', '1s', true)`
+/** $1 advisory key bigint · $2 milliseconds; a stricter limit that a DBA has set stays */
+const TRY_LOCK_BATCH = `
+SELECT pg_try_advisory_xact_lock($1::bigint) AS is_locked, set_config('lock_timeout', '1s', true),
+  set_config('statement_timeout', least($2::bigint, nullif(setting::bigint, 0))::text, true)
+FROM pg_settings WHERE name = 'statement_timeout'`
 
 /**
  * Takes GoodJob's lock of a batch until the end of the transaction, unless somebody holds it. Nothing in that transaction waits for
- * any other lock longer than a second.
+ * any other lock longer than a second, and no statement of it takes longer than `statementTimeoutMs`.
  */
-export const tryLockBatch = async (db: Queryable, key: string): Promise<boolean> => {
-  const rows = await rowsOf<{ is_locked: boolean }>(db, { text: TRY_LOCK_BATCH, values: [key] })
+export const tryLockBatch = async (db: Queryable, key: string, statementTimeoutMs: number): Promise<boolean> => {
+  const rows = await rowsOf<{ is_locked: boolean }>(db, { text: TRY_LOCK_BATCH, values: [key, statementTimeoutMs] })
   return rows[0]?.is_locked ?? false
 }
 

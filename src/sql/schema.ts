@@ -20,6 +20,8 @@ export interface Capabilities {
   readonly hasConcurrencyClaims: boolean
   /** index_good_jobs_dequeue_by_queue (GoodJob 4.20.0). */
   readonly hasQueueDequeueIndex: boolean
+  /** index_good_jobs_on_discarded (GoodJob 4.18.2). */
+  readonly hasDiscardedIndex: boolean
   /** The schema in which search_path finds good_jobs. */
   readonly schema: string
 }
@@ -67,6 +69,7 @@ const capabilitiesOf = (tables: Tables, jobs: LiveTable): Capabilities => ({
   hasJobsFinishedAt: tables.get('good_job_batches')?.columns.has('jobs_finished_at') ?? false,
   hasConcurrencyClaims: tables.has('good_job_concurrency_claims'),
   hasQueueDequeueIndex: jobs.indexes.has('index_good_jobs_dequeue_by_queue'),
+  hasDiscardedIndex: jobs.indexes.has('index_good_jobs_on_discarded'),
   schema: jobs.schema,
 })
 

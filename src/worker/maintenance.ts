@@ -1,4 +1,5 @@
 import type { CheckOptions } from '../batch/completion.ts'
+import { SlowChecks } from '../batch/slow-checks.ts'
 import { sweepBatches } from '../batch/sweep.ts'
 import type { Configuration } from '../configuration.ts'
 import { events } from '../events.ts'
@@ -27,6 +28,7 @@ export class Maintenance {
   readonly #options: MaintenanceOptions
   readonly #stopped = new AbortController()
   readonly #watch: SweepWatch
+  readonly #slow = new SlowChecks()
   /** From when on batches that ended are still to be looked at; milliseconds. */
   #sweptUntil: number
   #timer: NodeJS.Timeout | undefined
@@ -68,6 +70,7 @@ export class Maintenance {
       windowSeconds: configuration.batchSweepWindow,
       graceSeconds: configuration.batchSweepGrace,
       endedSince: new Date(this.#sweptUntil).toISOString(),
+      slow: this.#slow,
       signal: this.#stopped.signal,
     })
       .then(

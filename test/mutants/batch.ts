@@ -138,7 +138,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
   {
     name: 'the sweep leaves a batch alone that another session holds',
     file: 'src/batch/sweep.ts',
-    text: 'if (!(await tryLockBatch(db, batchLockKey(batch.id)))) return NONE_CHECKED',
+    text: 'if (!(await tryLockBatch(db, batchLockKey(batch.id), checkTimeoutMs(options)))) return NONE_CHECKED',
     replacement: '',
     tests: { 'test/batch/guarantees.test.ts': ['a batch that somebody else holds does not keep the sweep'] },
   },
@@ -171,6 +171,87 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     text: 'batch.finished_at IS NULL AND batch.updated_at < $4::${facts.timestampType})',
     replacement: 'batch.finished_at IS NULL)',
     tests: { 'test/batch/sweep.test.ts': ['a batch whose callbacks have ended is finished when it has been quiet'] },
+  },
+  {
+    name: 'a check of the sweep that takes too long is given up by Postgres',
+    file: 'src/sql/batches.ts',
+    text: "set_config('statement_timeout', least(",
+    replacement: "set_config('application_name', least(",
+    tests: {
+      'test/batch/sweep.test.ts': [
+        'a batch whose check takes too long is told by name, put off, and keeps no other from being healed',
+        'Postgres gives a check up before the pool gives its connection up',
+      ],
+    },
+  },
+  {
+    name: 'a check of the sweep is given up before the pool gives up',
+    file: 'src/batch/sweep.ts',
+    text: 'return patienceMs > 0 ?',
+    replacement: 'return patienceMs < 0 ?',
+    tests: { 'test/batch/sweep.test.ts': ['Postgres gives a check up before the pool gives its connection up'] },
+  },
+  {
+    name: 'a cancelled check does not end the sweep',
+    file: 'src/batch/sweep.ts',
+    text: 'if (isCancelled(error)) slow.putOff(batch.id)\n    else if (endsSession',
+    replacement: 'if (isCancelled(error)) slow.putOff(batch.id)\n    if (endsSession',
+    tests: {
+      'test/batch/sweep.test.ts': [
+        'a batch whose check takes too long is told by name, put off, and keeps no other from being healed',
+      ],
+    },
+  },
+  {
+    name: 'a batch whose check takes too long is put off',
+    file: 'src/batch/sweep.ts',
+    text: "if (slow.isPutOff(batch.id)) return 'failed'",
+    replacement: '',
+    tests: {
+      'test/batch/sweep.test.ts': [
+        'a batch whose check takes too long is told by name, put off, and keeps no other from being healed',
+      ],
+    },
+  },
+  {
+    name: 'a discard that is owed is read again under the lock of the batch',
+    file: 'src/sql/owed-discards.ts',
+    text: 'WHERE broken.id = $1::uuid AND batch.id = $2::uuid AND broken.finished_at IS NOT NULL AND broken.error IS NOT NULL\n  AND ${isOwed(',
+    replacement: 'WHERE broken.id = $1::uuid AND batch.id = $2::uuid OR NOT ${isOwed(',
+    tests: { 'test/batch/owed-discards.test.ts': ['what changed between the look and the lock is seen under the lock'] },
+  },
+  {
+    name: 'an owed discard waits until its member has been broken for a while',
+    file: 'src/sql/owed-discards.ts',
+    text: 'AND finished_at < $2::${facts.timestampType}\n',
+    replacement: '\n',
+    tests: {
+      'test/batch/owed-discards.test.ts': [
+        'a batch with a broken member is left to whoever is about to discard it until it has been quiet',
+      ],
+    },
+  },
+  {
+    name: 'a batch that was written since its member broke is not discarded by the sweep',
+    file: 'src/sql/owed-discards.ts',
+    text: 'IS NULL THEN broken.finished_at >= batch.updated_at',
+    replacement: 'IS NULL THEN true',
+    tests: {
+      'test/batch/owed-discards.test.ts': [
+        'a batch whose discard was taken back by a retry keeps it back while its members are retried',
+      ],
+    },
+  },
+  {
+    name: 'a batch that ended beside a broken member is not discarded by the sweep',
+    file: 'src/sql/owed-discards.ts',
+    text: 'ELSE broken.finished_at > ${jobsFinishedAt} END',
+    replacement: 'ELSE true END',
+    tests: {
+      'test/batch/owed-discards.test.ts': [
+        'a batch that Ruby ended in success beside a broken member is not discarded afterwards',
+      ],
+    },
   },
   {
     name: 'a sweep that does not come is told',

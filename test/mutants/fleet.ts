@@ -184,8 +184,8 @@ export const FLEET_MUTANTS: readonly Mutant[] = [
   {
     name: 'a success before a late discard is not called false',
     file: 'src/batch/sweep.ts',
-    text: "if (one?.proof?.kind !== 'discarded_late') tellFalseSuccess()",
-    replacement: 'tellFalseSuccess()',
+    text: "one?.proof?.kind !== 'discarded_late' && tellFalseSuccess()",
+    replacement: 'one !== undefined && tellFalseSuccess()',
     tests: { [LATE]: ['comes back without a callback'] },
   },
 ]

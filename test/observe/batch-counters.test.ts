@@ -25,7 +25,7 @@ test('counters add up callbacks, heals and refusals, until they are closed', () 
     discarded: 2,
     completed: 2,
     recovered: 2,
-    healed: { owed_success: 0, hung: 2, unfinished: 0 },
+    healed: { owed_success: 0, owed_discard: 0, hung: 2, unfinished: 0 },
     unproven: 2,
     falseSuccesses: 2,
   })

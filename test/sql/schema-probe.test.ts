@@ -10,15 +10,15 @@ afterAll(() => database.drop())
 
 describe('probeCapabilities', () => {
   test.each([
-    ['4.0.0', false, false, false, false],
-    ['4.9.3', false, true, false, false],
-    ['4.14.2', false, true, false, false],
-    ['4.19.2', true, true, false, false],
-    ['4.20.0', true, true, false, true],
-    ['4.23.1', true, true, true, true],
+    ['4.0.0', false, false, false, false, false],
+    ['4.9.3', false, true, false, false, false],
+    ['4.14.2', false, true, false, false, false],
+    ['4.19.2', true, true, false, false, true],
+    ['4.20.0', true, true, false, true, true],
+    ['4.23.1', true, true, true, true, true],
   ] as const)(
     'knows what the tables of GoodJob %s offer [GJ-001]',
-    async (version, hasLockType, hasJobsFinishedAt, hasConcurrencyClaims, hasQueueDequeueIndex) => {
+    async (version, hasLockType, hasJobsFinishedAt, hasConcurrencyClaims, hasQueueDequeueIndex, hasDiscardedIndex) => {
       await inSchema(database, 'public', async (client) => {
         await installVectorSchema(client, version)
         expect(await probeCapabilities(client)).toEqual({
@@ -26,6 +26,7 @@ describe('probeCapabilities', () => {
           hasJobsFinishedAt,
           hasConcurrencyClaims,
           hasQueueDequeueIndex,
+          hasDiscardedIndex,
           schema: 'public',
         })
       })

@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { checkOptionsOf } from '../../src/batch/context.ts'
+import { type SweepOptions, sweepBatches } from '../../src/batch/sweep.ts'
+import { findBrokenAt, findOwedDiscards } from '../../src/sql/owed-discards.ts'
+import { next, record, type World } from '../support/harness.ts'
+import { rubyBookkeeping, rubyDiscard, rubyPerform, rubyRetry } from './as-ruby.ts'
+import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
+
+const REFUSE = 'ALTER TABLE good_jobs ADD CONSTRAINT no_callbacks CHECK (batch_callback_id IS NULL) NOT VALID'
+const ALLOW = 'ALTER TABLE good_jobs DROP CONSTRAINT no_callbacks'
+
+for (const hasJobsFinishedAt of [true, false]) {
+  describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at`, () => {
+    let world: World
+    beforeAll(async () => {
+      world = await openBatchWorld({ hasJobsFinishedAt })
+    })
+    afterAll(() => world.close())
+    beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches'))
+
+    const sweep = (options: Partial<SweepOptions> = {}) =>
+      sweepBatches({
+        database: world.adapter.database,
+        check: checkOptionsOf(world.adapter),
+        processId: randomUUID(),
+        windowSeconds: 3600,
+        graceSeconds: -1,
+        ...options,
+      })
+
+    /** Runs `work` while no callback can be inserted, until the check of a batch has been refused. */
+    const refused = async (work: () => Promise<unknown>): Promise<void> => {
+      const told = next('batch_check_refused')
+      await world.sql(REFUSE)
+      try {
+        await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob] })
+        await work()
+        await told
+      } finally {
+        await world.sql(ALLOW)
+      }
+    }
+
+    test('a discard that was refused is made up for while the batch runs, once', async () => {
+      let scene: Scene | undefined
+      await refused(async () => {
+        scene = await Scene.enqueue(world, { bad: ['fail'], waits: { startsIn: 3600 } })
+      })
+      expect(await scene?.seen()).toMatchObject({ isDiscarded: false, callbacks: [] })
+      const healed = record('batch_healed')
+      const sweeps = await Promise.all([sweep(), sweep()])
+      sweeps.push(await sweep())
+      healed.stop()
+      expect(healed.seen).toEqual([{ batchId: scene?.batch.id, description: null, reason: 'owed_discard' }])
+      expect(sweeps.reduce((sum, one) => sum + one.healed, 0)).toBe(1)
+      expect(await scene?.seen()).toMatchObject({ isDiscarded: true, isEnded: false, callbacks: ['discard'] })
+    })
+
+    test('a discard that was refused after the end of the batch is made up for, once', async () => {
+      const scene = await Scene.enqueue(world, { good: [] })
+      {
+        await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob] })
+        await scene.settled()
+      }
+      await refused(() => scene.batch.add(scene.member('late', 'fail')))
+      expect(await scene.seen()).toMatchObject({ isDiscarded: false, callbacks: ['success', 'finish'] })
+      expect(await sweep()).toMatchObject({ healed: 1 })
+      expect(await sweep()).toMatchObject({ healed: 0 })
+      expect(await scene.seen()).toMatchObject({ isDiscarded: true, callbacks: ['success', 'finish', 'discard'] })
+    })
+
+    test('a batch with a broken member is left to whoever is about to discard it until it has been quiet', async () => {
+      const scene = await Scene.enqueue(world, { bad: { startsIn: 3600 }, waits: { startsIn: 3600 } })
+      await rubyPerform(world, scene.id('bad'), 'RuntimeError: no')
+      const minutesAgo = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString()
+      await world.sql('UPDATE good_job_batches SET updated_at = $1', [minutesAgo(20)])
+      expect(await sweep({ graceSeconds: 300 })).toMatchObject({ healed: 0 })
+      await world.sql('UPDATE good_jobs SET finished_at = $1 WHERE finished_at IS NOT NULL', [minutesAgo(10)])
+      expect(await sweep({ graceSeconds: 300 })).toMatchObject({ healed: 1 })
+      // The Ruby process that was held up finds the batch discarded.
+      await rubyBookkeeping(world, scene.batch.id, { isDiscarded: true, hasJobsFinishedAt })
+      expect(await scene.seen()).toMatchObject({ isDiscarded: true, callbacks: ['discard'] })
+    })
+
+    test('a batch whose discard was taken back by a retry keeps it back while its members are retried', async () => {
+      const scene = await Scene.enqueue(world, { bad: { startsIn: 3600 }, waits: { startsIn: 3600 } })
+      await rubyPerform(world, scene.id('bad'), 'RuntimeError: no')
+      await rubyBookkeeping(world, scene.batch.id, { isDiscarded: true, hasJobsFinishedAt })
+      await world.sql('UPDATE good_job_batches SET discarded_at = NULL, updated_at = $1', [new Date().toISOString()])
+      expect(await sweep()).toMatchObject({ healed: 0 })
+      expect(await scene.seen()).toMatchObject({ isDiscarded: false, callbacks: ['discard'] })
+    })
+
+    test('a batch that Ruby ended in success beside a broken member is not discarded afterwards', async () => {
+      const scene = await Scene.enqueue(world, { good: { startsIn: 3600 }, bad: { startsIn: 3600 } })
+      await rubyDiscard(world, scene.id('bad'))
+      await rubyPerform(world, scene.id('good'))
+      await rubyBookkeeping(world, scene.batch.id, { hasJobsFinishedAt })
+      await sweep()
+      const { isDiscarded, callbacks } = await scene.seen()
+      expect({ isDiscarded, callbacks: callbacks.toSorted() }).toEqual({
+        isDiscarded: false,
+        callbacks: ['finish', 'success'],
+      })
+    })
+
+    test('what changed between the look and the lock is seen under the lock', async () => {
+      const scene = await Scene.enqueue(world, { bad: { startsIn: 3600 }, waits: { startsIn: 3600 } })
+      await rubyPerform(world, scene.id('bad'), 'RuntimeError: no')
+      const facts = await world.adapter.database.facts()
+      const quietSince = new Date(Date.now() + 1_000).toISOString()
+      const createdAfter = new Date(Date.now() - 3_600_000).toISOString()
+      const found = await findOwedDiscards(world.pool, facts, { createdAfter, quietSince })
+      expect(found).toEqual([{ id: scene.batch.id, description: null, memberId: scene.id('bad') }])
+      const [owed] = found
+      if (owed === undefined) throw new Error('nothing was found')
+      expect(await findBrokenAt(world.pool, facts, owed, quietSince)).toMatch(/^\d{4}-.*Z$/)
+      await rubyRetry(world, scene.id('bad'), { isForRuby: true })
+      expect(await findBrokenAt(world.pool, facts, owed, quietSince)).toBeUndefined()
+    })
+  })
+}
