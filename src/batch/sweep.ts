@@ -138,7 +138,7 @@ const sweepBatch = async (sweep: Sweep, batch: SweptBatch): Promise<Outcome> => 
   })
 }
 
-/** The discard was refused when the member broke, or was somebody's by hand in Ruby, which tells no batch of it. */
+/** The discard was refused when the member broke, or a process died before it. */
 const sweepDiscard = (sweep: Sweep, batch: OwedDiscard): Promise<Outcome> =>
   heal(sweep, batch, 'owed_discard', {
     touched: async () => {

@@ -12,12 +12,15 @@ export interface OwedDiscard {
 /**
  * Of a batch that runs, the member broke since the batch was last written: a retry of the batch in Ruby takes the discard back first and each
  * broken member later. Of one whose jobs have ended, it broke after that end: a member that broke before it stands beside a success that
- * Ruby fired too early, which a discard would not take back.
+ * Ruby fired too early, which a discard would not take back. What a person discarded in Ruby counts when the batch ends, and not before.
  */
 const isOwed = ({ hasJobsFinishedAt }: Facts, quietSince: string) => {
   const jobsFinishedAt = hasJobsFinishedAt ? 'batch.jobs_finished_at' : 'batch.finished_at'
   return `batch.discarded_at IS NULL AND batch.updated_at < ${quietSince}
-    AND CASE WHEN ${jobsFinishedAt} IS NULL THEN broken.finished_at >= batch.updated_at ELSE broken.finished_at > ${jobsFinishedAt} END`
+    AND CASE WHEN ${jobsFinishedAt} IS NULL THEN broken.finished_at >= batch.updated_at ELSE broken.finished_at > ${jobsFinishedAt} END
+    AND EXISTS (
+      SELECT 1 FROM good_jobs WHERE id = broken.id AND batch_id = batch.id AND error NOT LIKE 'GoodJob::Job::DiscardJobError: %'
+    )`
 }
 
 /**

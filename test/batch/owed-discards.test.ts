@@ -94,7 +94,7 @@ for (const hasJobsFinishedAt of [true, false]) {
 
     test('a batch that Ruby ended in success beside a broken member is not discarded afterwards', async () => {
       const scene = await Scene.enqueue(world, { good: { startsIn: 3600 }, bad: { startsIn: 3600 } })
-      await rubyDiscard(world, scene.id('bad'))
+      await rubyPerform(world, scene.id('bad'), 'RuntimeError: no')
       await rubyPerform(world, scene.id('good'))
       await rubyBookkeeping(world, scene.batch.id, { hasJobsFinishedAt })
       await sweep()
@@ -103,6 +103,15 @@ for (const hasJobsFinishedAt of [true, false]) {
         isDiscarded: false,
         callbacks: ['finish', 'success'],
       })
+    })
+
+    test('what a person discarded in Ruby counts when the batch ends, and not before', async () => {
+      const scene = await Scene.enqueue(world, { bad: { startsIn: 3600 }, waits: { startsIn: 3600 } })
+      await rubyDiscard(world, scene.id('bad'))
+      expect(await sweep()).toMatchObject({ healed: 0 })
+      await rubyPerform(world, scene.id('waits'))
+      expect(await sweep()).toMatchObject({ healed: 1 })
+      expect(await scene.seen()).toMatchObject({ isDiscarded: true, callbacks: ['discard', 'finish'] })
     })
 
     test('what changed between the look and the lock is seen under the lock', async () => {

@@ -254,6 +254,16 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     },
   },
   {
+    name: 'what a person discarded in Ruby is left until the batch ends',
+    file: 'src/sql/owed-discards.ts',
+    text: "AND error NOT LIKE 'GoodJob::Job::DiscardJobError: %'",
+    replacement: '',
+    tests: {
+      'test/batch/owed-discards.test.ts': ['what a person discarded in Ruby counts when the batch ends, and not before'],
+      'test/batch/model.test.ts': [],
+    },
+  },
+  {
     name: 'a sweep that does not come is told',
     file: 'src/worker/sweep-watch.ts',
     text: 'this.#missed = othersSweep ?',
