@@ -197,7 +197,8 @@ const reportBatch =
   ({ processId, slow }: Sweep, batch: { readonly id: string }) =>
   (error: unknown): 'failed' => {
     if (isCancelled(error)) slow.putOff(batch.id)
-    else if (endsSession(error) || sqlState(error) === undefined || /^(53|57|58)/.test(sqlState(error) ?? '')) throw error
+    else if (endsSession(error) || sqlState(error) === undefined || /^(53|57|58)/.test(sqlState(error) ?? ''))
+      throw error
     events.emit('worker_error', { processId, part: `batch sweep, batch ${batch.id}`, error })
     return 'failed'
   }

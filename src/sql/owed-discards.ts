@@ -72,6 +72,9 @@ export const findBrokenAt = async (
   { id, memberId }: OwedDiscard,
   quietSince: string,
 ): Promise<string | undefined> => {
-  const [row] = await rowsOf<{ brokenAt: string }>(db, { text: readBrokenAt(facts), values: [memberId, id, quietSince] })
+  const [row] = await rowsOf<{ brokenAt: string }>(db, {
+    text: readBrokenAt(facts),
+    values: [memberId, id, quietSince],
+  })
   return row && isoText(row.brokenAt)
 }

@@ -218,7 +218,9 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/owed-discards.ts',
     text: 'WHERE broken.id = $1::uuid AND batch.id = $2::uuid AND broken.finished_at IS NOT NULL AND broken.error IS NOT NULL\n  AND ${isOwed(',
     replacement: 'WHERE broken.id = $1::uuid AND batch.id = $2::uuid OR NOT ${isOwed(',
-    tests: { 'test/batch/owed-discards.test.ts': ['what changed between the look and the lock is seen under the lock'] },
+    tests: {
+      'test/batch/owed-discards.test.ts': ['what changed between the look and the lock is seen under the lock'],
+    },
   },
   {
     name: 'an owed discard waits until its member has been broken for a while',
@@ -259,7 +261,9 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     text: "AND error NOT LIKE 'GoodJob::Job::DiscardJobError: %'",
     replacement: '',
     tests: {
-      'test/batch/owed-discards.test.ts': ['what a person discarded in Ruby counts when the batch ends, and not before'],
+      'test/batch/owed-discards.test.ts': [
+        'what a person discarded in Ruby counts when the batch ends, and not before',
+      ],
       'test/batch/model.test.ts': [],
     },
   },
