@@ -1,12 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { checkOptionsOf } from '../../src/batch/context.ts'
-import { SlowChecks } from '../../src/batch/slow-checks.ts'
 import { type SweepOptions, sweepBatches } from '../../src/batch/sweep.ts'
 import { findBatchStates, findSuspectBatches } from '../../src/sql/batch-check.ts'
 import { findBatchHistory } from '../../src/sql/batch-history.ts'
-import { Database } from '../../src/sql/database.ts'
 import { findOwedDiscards } from '../../src/sql/owed-discards.ts'
 import { tryLockSweep } from '../../src/sql/sweep-lock.ts'
 import type { Queryable } from '../../src/sql/types.ts'
@@ -167,51 +164,6 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await free.seen()).toMatchObject({ isEnded: true, callbacks: ['success', 'finish'] })
       expect(await sweep()).toMatchObject({ healed: 1 })
       expect(await locked.seen()).toMatchObject({ isEnded: true, callbacks: ['success', 'finish'] })
-    })
-
-    /** While `work` runs, no check of this batch comes to an end. */
-    const whileSlow = async (scene: Scene, work: () => Promise<void>): Promise<void> => {
-      await world.sql(
-        'CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(30); RETURN NEW; END $$',
-      )
-      await world.sql(
-        `CREATE TRIGGER be_slow BEFORE UPDATE ON good_job_batches FOR EACH ROW WHEN (OLD.id = '${scene.batch.id}') EXECUTE FUNCTION be_slow()`,
-      )
-      try {
-        await work()
-      } finally {
-        await world.sql('DROP FUNCTION be_slow CASCADE')
-      }
-    }
-
-    test('a batch whose check takes too long is told by name, put off, and keeps no other from being healed', async () => {
-      const [healthy, slow] = [await hung(), await hung()]
-      const errors = record('worker_error')
-      await whileSlow(slow, async () => {
-        const options = { slow: new SlowChecks(), checkTimeoutMs: 200 }
-        expect(await sweep(options)).toMatchObject({ checked: 2, healed: 1, isDone: true })
-        // Put off: the next sweep is for the others.
-        expect(await sweep(options)).toMatchObject({ healed: 0, isDone: true })
-      })
-      errors.stop()
-      expect(errors.seen).toMatchObject([{ part: `batch sweep, batch ${slow.batch.id}`, error: { code: '57014' } }])
-      expect(await healthy.seen()).toMatchObject({ isEnded: true, callbacks: ['success', 'finish'] })
-      expect(await sweep()).toMatchObject({ healed: 1 })
-      expect(await slow.seen()).toMatchObject({ isEnded: true, callbacks: ['success', 'finish'] })
-    })
-
-    test('Postgres gives a check up before the pool gives its connection up', async () => {
-      const [healthy, slow] = [await hung(), await hung()]
-      const { host, port, database, user, password } = new pg.Client({ connectionString: world.database.url })
-      const pool = new pg.Pool({ host, port, database, user, password, query_timeout: 2_000 } as pg.PoolConfig)
-      const errors = record('worker_error')
-      await whileSlow(slow, async () => {
-        expect(await sweep({ database: new Database({ pool }) })).toMatchObject({ healed: 1, isDone: true })
-      })
-      errors.stop()
-      await pool.end()
-      expect(errors.seen).toMatchObject([{ part: `batch sweep, batch ${slow.batch.id}`, error: { code: '57014' } }])
-      expect(await healthy.seen()).toMatchObject({ isEnded: true })
     })
 
     test('one process sweeps at a time', async () => {

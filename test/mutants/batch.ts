@@ -178,7 +178,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     text: "set_config('statement_timeout', least(",
     replacement: "set_config('application_name', least(",
     tests: {
-      'test/batch/sweep.test.ts': [
+      'test/batch/slow-checks.test.ts': [
         'a batch whose check takes too long is told by name, put off, and keeps no other from being healed',
         'Postgres gives a check up before the pool gives its connection up',
       ],
@@ -189,7 +189,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     file: 'src/batch/sweep.ts',
     text: 'return patienceMs > 0 ?',
     replacement: 'return patienceMs < 0 ?',
-    tests: { 'test/batch/sweep.test.ts': ['Postgres gives a check up before the pool gives its connection up'] },
+    tests: { 'test/batch/slow-checks.test.ts': ['Postgres gives a check up before the pool gives its connection up'] },
   },
   {
     name: 'a cancelled check does not end the sweep',
@@ -197,7 +197,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     text: 'if (isCancelled(error)) slow.putOff(batch.id)\n    else if (endsSession',
     replacement: 'if (isCancelled(error)) slow.putOff(batch.id)\n    if (endsSession',
     tests: {
-      'test/batch/sweep.test.ts': [
+      'test/batch/slow-checks.test.ts': [
         'a batch whose check takes too long is told by name, put off, and keeps no other from being healed',
       ],
     },
@@ -208,7 +208,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     text: "if (slow.isPutOff(batch.id)) return 'failed'",
     replacement: '',
     tests: {
-      'test/batch/sweep.test.ts': [
+      'test/batch/slow-checks.test.ts': [
         'a batch whose check takes too long is told by name, put off, and keeps no other from being healed',
       ],
     },
