@@ -73,6 +73,8 @@ export interface EventMap {
   notifier_notify_error: ProcessEvent & { readonly error: unknown }
   /** The session that holds advisory locks is gone; it is being opened again. */
   lane_lost: ProcessEvent & { readonly heldLocks: number; readonly error: Error | undefined }
+  /** Locks of jobs that had ended were no longer there to be released: others may be gone, too. The session is given up, another takes them back. */
+  lane_lock_missing: ProcessEvent & { readonly missingLocks: number; readonly heldLocks: number }
   lane_restored: ProcessEvent & { readonly keptLocks: number; readonly lostLocks: number }
   /** Postgres did not answer; try `attempt` follows after a pause. */
   connection_retry: ProcessEvent & { readonly part: string; readonly error: unknown; readonly attempt: number }

@@ -1,11 +1,14 @@
 import type { Client, ClientConfig } from 'pg'
 import { endsSession, mayConcernRow, sqlState } from '../errors.ts'
-import type { Database } from '../sql/database.ts'
-import { reacquire, releaseUnknownClaims } from '../sql/jobs-claim.ts'
+import type { Released } from '../sql/advisory-lock.ts'
+import type { Database, Facts } from '../sql/database.ts'
+import { type ClaimOptions, reacquire, releaseUnknownClaims } from '../sql/jobs-claim.ts'
+import { type LockedRow, lockJobs, startLockedJobs } from '../sql/jobs-deferred.ts'
 import { RoundClient, type RoundEnd } from '../sql/round-client.ts'
 import { Session } from '../sql/session.ts'
 import type { Statement } from '../sql/types.ts'
 import { backoffMs, sleep } from '../time.ts'
+import { LANE_LIMITS } from './lane-limits.ts'
 import type { HeldClaim, LaneOptions } from './lane-options.ts'
 
 /** The session of a lane; one that holds rounds of deferred starts has its connection in a thread. */
@@ -24,8 +27,20 @@ export const laneSession = (
   })
 
 /** Asks the client of a session that holds rounds. */
-export const onRoundClient = <T>(session: Session, work: (client: RoundClient) => Promise<T>): Promise<T> =>
+const onRoundClient = <T>(session: Session, work: (client: RoundClient) => Promise<T>): Promise<T> =>
   session.use((client) => work(client as unknown as RoundClient))
+
+/** Locks jobs in a transaction that stays open; the thread ends it when the event loop is blocked for too long. */
+export const openRound = (
+  session: Session,
+  facts: Facts,
+  options: ClaimOptions,
+  deferStartMs: number,
+): Promise<(LockedRow & Released)[]> =>
+  onRoundClient(session, (client) => {
+    const limitMs = Math.max(LANE_LIMITS.minRoundMs, LANE_LIMITS.roundFactor * deferStartMs)
+    return client.open(lockJobs(facts, options), startLockedJobs(facts, options), limitMs)
+  })
 
 /**
  * Writes what a round has brought. Jobs that can be neither written nor started (a full disk) are started as soon as they can be: the
@@ -60,6 +75,13 @@ export const orAbandon = async <T>(session: Session, work: () => Promise<T>): Pr
     session.abandon(error as Error)
     throw error
   }
+}
+
+/** Gives up the session that ends with `sessionEnd`, as its locks are in doubt; first the answer comes for what it may be writing. */
+export const leave = async (session: Session, sessionEnd: AbortSignal): Promise<void> => {
+  if (sessionEnd.aborted) return
+  await session.proveAlive(LANE_LIMITS.aliveAnswerMs).catch(() => undefined)
+  if (!sessionEnd.aborted) session.abandon(new Error('advisory locks of this session were missing'))
 }
 
 /**

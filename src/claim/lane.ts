@@ -1,17 +1,17 @@
 import { setImmediate } from 'node:timers/promises'
 import { endsSession, READ_ONLY_TRANSACTION, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
-import { jobLockKey, releaseOtherAdvisoryLocks } from '../sql/advisory-lock.ts'
+import { jobLockKey, type Released, releaseAdvisoryLocks, releaseOtherAdvisoryLocks } from '../sql/advisory-lock.ts'
 import type { Facts } from '../sql/database.ts'
-import { type ClaimedRow, type ClaimOptions, claim, releaseAdvisoryLocks } from '../sql/jobs-claim.ts'
-import { type LockedRow, lockJobs, startLockedJobs } from '../sql/jobs-deferred.ts'
+import { type ClaimedRow, type ClaimOptions, claim } from '../sql/jobs-claim.ts'
 import type { RoundEnd } from '../sql/round-client.ts'
 import type { Session } from '../sql/session.ts'
 import type { Statement } from '../sql/types.ts'
 import { backoffMs, every, sleep } from '../time.ts'
 import { LANE_LIMITS } from './lane-limits.ts'
 import type { ClaimRequest, HeldClaim, LaneOptions, LockedRound } from './lane-options.ts'
-import { closeRound, laneSession, onRoundClient, orAbandon, takeBack, type Unstarted } from './lane-session.ts'
+import { closeRound, laneSession, leave, openRound, orAbandon, takeBack, type Unstarted } from './lane-session.ts'
+import { Turns } from './turns.ts'
 
 type LaneState = 'created' | 'ready' | 'recovering' | 'closed'
 
@@ -33,7 +33,7 @@ export class Lane {
   #uncertainClaims: string[] = []
   #mayHoldStrayLocks = false
   #state: LaneState = 'created'
-  #queue: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
   #recovery: Promise<void> = Promise.resolve()
   readonly #closing = new AbortController()
   #aliveTimer: NodeJS.Timeout | undefined
@@ -73,7 +73,7 @@ export class Lane {
    * @throws what Postgres says about the statement itself
    */
   claim(request: () => ClaimRequest): Promise<{ readonly rows: readonly ClaimedRow[]; readonly now: string }> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       const { facts, options } = await this.#prepare(request)
       const { now } = options
       if (this.#state !== 'ready' || options.limit <= 0) return { rows: [], now }
@@ -95,19 +95,12 @@ export class Lane {
     perform: (round: LockedRound) => Promise<readonly Statement[]>,
     onUnstarted: Unstarted,
   ): Promise<RoundEnd | undefined> {
-    const round = await this.#inTurn(async () => {
+    const round = await this.#turns.take(async () => {
       const { facts, options } = await this.#prepare(request)
       const { now, processId } = options
       if (this.#state !== 'ready' || options.limit <= 0) return undefined
-      const limitMs = Math.max(LANE_LIMITS.minRoundMs, LANE_LIMITS.roundFactor * this.#options.deferStartMs)
       const rows = await this.#takeLocks(options, (keys) =>
-        onRoundClient(this.#session, (client) =>
-          client.open<LockedRow>(
-            lockJobs(facts, { ...options, releaseKeys: keys }),
-            startLockedJobs(facts, { now, processId }),
-            limitMs,
-          ),
-        ),
+        openRound(this.#session, facts, { ...options, releaseKeys: keys }, this.#options.deferStartMs),
       )
       if (rows.length === 0) return undefined
       const sessionEnd = this.#session.end
@@ -135,13 +128,14 @@ export class Lane {
 
   /** The slots of ended jobs are claimed for within this turn of the event loop; that claim carries the keys. */
   async #releaseSoon(): Promise<void> {
-    await this.#queue
+    await this.#turns.end
     await setImmediate()
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       this.#releasing = undefined
+      if (this.#mayHoldStrayLocks && this.isReady) return this.#releaseStrayLocks()
       const keys = this.#takeReleasable()
-      if (keys.length === 0 || this.#state !== 'ready') return
-      await this.#guard(releaseAdvisoryLocks(this.#session, keys), keys)
+      if (keys.length === 0 || !this.isReady) return
+      this.#doubtLocks(await this.#guard(releaseAdvisoryLocks(this.#session, keys)))
     })
   }
 
@@ -157,30 +151,25 @@ export class Lane {
     clearInterval(this.#aliveTimer)
     this.#closing.abort()
     // A statement that nobody answers ends when its connection does.
-    await Promise.race([this.#queue, sleep(LANE_LIMITS.closeGraceMs)])
+    await Promise.race([this.#turns.end, sleep(LANE_LIMITS.closeGraceMs)])
     await this.#session.close()
-    await this.#queue
+    await this.#turns.end
     await this.#recovery
   }
 
   /** A cut that nobody announced: the server may have given our locks to others long before the socket says anything. */
   #proveAlive(): void {
-    void this.#inTurn(async () => {
-      if (this.#state !== 'ready' || this.#isProven()) return
-      await this.#guard(this.#session.proveAlive(LANE_LIMITS.aliveAnswerMs), [])
-    }).catch((error) => this.#session.abandon(error as Error))
+    void this.#turns
+      .take(async () => {
+        if (this.#state !== 'ready' || this.#isProven()) return
+        await this.#guard(this.#session.proveAlive(LANE_LIMITS.aliveAnswerMs))
+      })
+      .catch((error) => this.#session.abandon(error as Error))
   }
 
   /** A lane that holds no lock has none to lose; its claims, one at each poll, tell whether it lives. */
   #isProven(): boolean {
     return this.#held.size === 0 && performance.now() - this.#answeredMs < LANE_LIMITS.idleAliveCheckMs
-  }
-
-  /** One statement at a time on the session, in the order asked for. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#queue.then(work, work)
-    this.#queue = turn.catch(() => undefined)
-    return turn
   }
 
   async #prepare(request: () => ClaimRequest): Promise<{ facts: Facts; options: ClaimOptions }> {
@@ -192,14 +181,14 @@ export class Lane {
   /** The rows of a statement that takes advisory locks, which are held from now on. */
   async #takeLocks<R extends ClaimedRow>(
     { now }: ClaimOptions,
-    take: (releaseKeys: readonly string[]) => Promise<readonly R[]>,
+    take: (releaseKeys: readonly string[]) => Promise<readonly (R & Released)[]>,
   ): Promise<readonly R[]> {
     if (this.#mayHoldStrayLocks) await this.#releaseStrayLocks()
-    const releaseKeys = this.#takeReleasable()
-    const rows = await this.#guard(take(releaseKeys), releaseKeys)
+    const rows = await this.#guard(take(this.#takeReleasable()))
     if (rows === undefined) this.#uncertainClaims.push(now)
     const claimed = (rows ?? []).filter(({ id }) => id !== null)
     for (const { id } of claimed) this.#held.set(id, { id, lockedAt: now })
+    this.#doubtLocks(rows?.[0]?.missing)
     return claimed
   }
 
@@ -216,15 +205,26 @@ export class Lane {
     return keys
   }
 
-  /** A lost connection is not the caller's error: the recovery under way answers it. A refused statement released nothing. */
-  async #guard<T>(statement: Promise<T>, releaseKeys: readonly string[]): Promise<T | undefined> {
+  /** A lock that was gone when it was to be released was not ours all the time, and what else is gone nobody knows. */
+  #doubtLocks(missing = 0): void {
+    if (missing === 0) return
+    const { processId } = this.#options
+    const { sessionEnd } = this
+    events.emit('lane_lock_missing', { processId, missingLocks: missing, heldLocks: this.#held.size })
+    void this.#turns.take(() => leave(this.#session, sessionEnd))
+  }
+
+  /**
+   * A lost connection is not the caller's error: the recovery under way answers it. Locks that a failed statement was to release may be
+   * released or not, as no rollback brings them back: they count as stray.
+   */
+  async #guard<T>(statement: Promise<T>): Promise<T | undefined> {
     try {
       const answer = await statement
       this.#answeredMs = performance.now()
       this.#failures = 0
       return answer
     } catch (error) {
-      this.#releasable.push(...releaseKeys)
       this.#options.database.forgetFacts()
       if (!endsSession(error)) {
         this.#mayHoldStrayLocks = true
@@ -240,7 +240,8 @@ export class Lane {
   /** A statement that was cancelled half-way has started nothing, but keeps the advisory locks that it had taken until then. */
   async #releaseStrayLocks(): Promise<void> {
     this.#releasable = []
-    await this.#guard(releaseOtherAdvisoryLocks(this.#session, [...this.#held.keys()].map(jobLockKey)), [])
+    const heldKeys = [...this.#held.keys()].map(jobLockKey)
+    this.#doubtLocks(await this.#guard(releaseOtherAdvisoryLocks(this.#session, heldKeys)))
     this.#mayHoldStrayLocks = false
   }
 

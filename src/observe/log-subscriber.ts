@@ -53,6 +53,7 @@ const LINES: Lines = {
   notifier_listen_failed: ['warn', 'Does not listen for notifications, trying again'],
   notifier_notify_error: ['error', 'Trouble with notifications'],
   lane_lost: ['error', 'Lost the connection that holds the locks of jobs'],
+  lane_lock_missing: ['error', 'Locks of jobs were taken from their connection, getting the others anew'],
   lane_restored: ({ lostLocks }) => [lostLocks > 0 ? 'warn' : 'info', 'Restored the locks of jobs'],
   connection_retry: ['warn', 'Postgres does not answer, trying again'],
   job_withdrawn: ['warn', 'Asked a job to stop that somebody discarded, deleted or released while it ran'],

@@ -16,6 +16,9 @@ export const batchLockKey = (batchId: string): string => advisoryKey(`good_job_b
 export const jobLockKeySql = (id: string): string =>
   `('x' || substr(md5('good_jobs-' || ${id}::text), 1, 16))::bit(64)::bigint`
 
+/** In place of `pg_advisory_unlock`, whose answer false is easily overlooked: how many of these locks the session did not have. */
+export const UNLOCK_AND_COUNT_MISSING = 'count(*) FILTER (WHERE NOT pg_advisory_unlock(key))::int'
+
 /** $1 keys to keep bigint[] */
 const RELEASE_OTHER_ADVISORY_LOCKS = `
 WITH stray AS MATERIALIZED (
@@ -24,11 +27,27 @@ WITH stray AS MATERIALIZED (
   WHERE pid = pg_backend_pid()
     AND locktype = 'advisory'
     AND objsubid = 1
+    AND mode = 'ExclusiveLock'
     AND (classid::bigint << 32) | objid::bigint <> ALL ($1::bigint[])
 )
-SELECT count(pg_advisory_unlock(key)) FROM stray`
+SELECT ${UNLOCK_AND_COUNT_MISSING} AS missing FROM stray`
 
-/** Releases every advisory lock of this session but these. */
-export const releaseOtherAdvisoryLocks = async (db: Queryable, keptKeys: readonly string[]): Promise<void> => {
-  await rowsOf(db, { text: RELEASE_OTHER_ADVISORY_LOCKS, values: [keptKeys] })
+/** Releases every advisory lock of this session but these; answers how many of them were missing. */
+export const releaseOtherAdvisoryLocks = async (db: Queryable, keptKeys: readonly string[]): Promise<number> =>
+  missingIn(await rowsOf<Released>(db, { text: RELEASE_OTHER_ADVISORY_LOCKS, values: [keptKeys] }))
+
+/** $1 keys bigint[] */
+const RELEASE_ADVISORY_LOCKS = `SELECT ${UNLOCK_AND_COUNT_MISSING} AS missing FROM unnest($1::bigint[]) AS key`
+
+/** Releases advisory locks of this session, each as often as it is named; answers how many of them were missing. */
+export const releaseAdvisoryLocks = async (db: Queryable, keys: readonly string[]): Promise<number> =>
+  missingIn(
+    await rowsOf<Released>(db, { name: 'release_advisory_locks', text: RELEASE_ADVISORY_LOCKS, values: [keys] }),
+  )
+
+/** Part of each row of a statement that releases advisory locks: how many of these the session did not have. */
+export interface Released {
+  readonly missing: number
 }
+
+const missingIn = ([row]: readonly Released[]): number => row?.missing ?? 0

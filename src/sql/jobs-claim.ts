@@ -1,4 +1,4 @@
-import { jobLockKeySql } from './advisory-lock.ts'
+import { jobLockKeySql, type Released } from './advisory-lock.ts'
 import { byKey } from './by-key.ts'
 import { type CandidateOptions, candidateOrder, queuePredicate } from './claim-candidates.ts'
 import type { Facts } from './database.ts'
@@ -45,30 +45,24 @@ const claimJobs = (facts: Facts, options: ClaimOptions, parameters: Parameters):
 WITH ${lockedCandidates(facts, options, parameters, { columns: ['id', 'performed_at'], now })},
 ${startJobs(facts, now, processId)}
 SELECT started.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
-  batch_callback_id, created_at, scheduled_at, executions_count, interrupted_at, execution_id
+  batch_callback_id, created_at, scheduled_at, executions_count, interrupted_at, execution_id, missing
 FROM released
 LEFT JOIN started ON true
 ORDER BY ${candidateOrder(options, parameters, 'started')}`
 }
 
-/** Claims and starts up to `limit` jobs on the session that will hold their advisory locks. */
-export const claim = async (lane: Queryable, facts: Facts, options: ClaimOptions): Promise<ClaimedRow[]> => {
+/**
+ * Claims and starts up to `limit` jobs on the session that will hold their advisory locks. A row without an id stands for none: it says
+ * what became of the released locks.
+ */
+export const claim = async (
+  lane: Queryable,
+  facts: Facts,
+  options: ClaimOptions,
+): Promise<(ClaimedRow & Released)[]> => {
   const parameters = new Parameters()
   const text = claimJobs(facts, options, parameters)
-  const rows = await rowsOf<ClaimedRow & { id: string | null }>(lane, {
-    name: statementName('claim', text),
-    text,
-    values: parameters.values,
-  })
-  return rows.filter((row) => row.id !== null)
-}
-
-/** $1 keys bigint[] */
-const RELEASE_ADVISORY_LOCKS = 'SELECT count(pg_advisory_unlock(key)) FROM unnest($1::bigint[]) AS key'
-
-/** Releases advisory locks of this session, each as often as it is named. */
-export const releaseAdvisoryLocks = async (lane: Queryable, keys: readonly string[]): Promise<void> => {
-  await rowsOf(lane, { name: 'release_advisory_locks', text: RELEASE_ADVISORY_LOCKS, values: [keys] })
+  return rowsOf(lane, { name: statementName('claim', text), text, values: parameters.values })
 }
 
 /** $1 ids uuid[] · $2 locked_at timestamp[] · $3 process uuid */

@@ -26,7 +26,7 @@ const lockJobsText = (facts: Facts, options: ClaimOptions, parameters: Parameter
 WITH ${lockedCandidates(facts, options, parameters, { columns: COLUMNS, now })}
 SELECT id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id, batch_callback_id,
   created_at, scheduled_at, ${NEXT_EXECUTIONS_COUNT} AS executions_count, performed_at AS interrupted_at, execution_id, starts_at,
-  ${isClaimed(facts, 'locked.id')} AS is_claimed
+  ${isClaimed(facts, 'locked.id')} AS is_claimed, missing
 FROM released
 LEFT JOIN locked ON true
 ORDER BY ${candidateOrder(options, parameters, 'locked')}`

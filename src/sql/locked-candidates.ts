@@ -1,4 +1,4 @@
-import { jobLockKeySql } from './advisory-lock.ts'
+import { jobLockKeySql, UNLOCK_AND_COUNT_MISSING } from './advisory-lock.ts'
 import { plainArray } from './array-text.ts'
 import { candidates } from './claim-candidates.ts'
 import { unlessClaimIsHeld } from './concurrency-claims.ts'
@@ -20,7 +20,7 @@ const HAS_LOCKED_ATTEMPT = `(
     )`
 
 /**
- * The CTEs that a claim begins with: `released`, the advisory locks that ended attempts give up on the way, and `locked`, up to `limit`
+ * The CTEs that a claim begins with: `released`, the advisory locks that ended attempts give up on the way, of which so many were `missing`, and `locked`, up to `limit`
  * candidates with these columns of good_jobs, whose advisory locks are ours now, with the start and the execution id of each attempt.
  *
  * `locked` pulls candidates one by one until it has enough: one that another process holds costs a look at the next. A CTE is
@@ -32,7 +32,7 @@ export const lockedCandidates = (
   parameters: Parameters,
   { columns, now }: { readonly columns: readonly string[]; readonly now: string },
 ): string => `released AS MATERIALIZED (
-  SELECT count(pg_advisory_unlock(key)) AS keys FROM unnest(${parameters.add(plainArray(options.releaseKeys), 'bigint[]')}) AS key
+  SELECT ${UNLOCK_AND_COUNT_MISSING} AS missing FROM unnest(${parameters.add(plainArray(options.releaseKeys), 'bigint[]')}) AS key
 ),
 candidate AS MATERIALIZED (${candidates(facts, options, parameters, columns)}
 ),

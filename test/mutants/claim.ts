@@ -3,6 +3,50 @@ import type { Mutant } from './mutant.ts'
 /** Who may start a job, and who still owns it. */
 export const CLAIM_MUTANTS: readonly Mutant[] = [
   {
+    name: 'a claim looks at the answers of the unlocks that ride on it',
+    file: 'src/claim/lane.ts',
+    text: 'this.#doubtLocks(rows?.[0]?.missing)',
+    replacement: 'this.#doubtLocks(0)',
+    tests: { 'test/claim/missing-locks.test.ts': ['takes them back, with { deferStart: +0 }'] },
+  },
+  {
+    name: 'a release of its own looks at the answers of its unlocks',
+    file: 'src/claim/lane.ts',
+    text: 'this.#doubtLocks(await this.#guard(releaseAdvisoryLocks(this.#session, keys)))',
+    replacement: 'await this.#guard(releaseAdvisoryLocks(this.#session, keys))',
+    tests: { 'test/claim/missing-locks.test.ts': ['a worker that shuts down looks at its locks, too'] },
+  },
+  {
+    name: 'a session whose locks are in doubt is given up',
+    file: 'src/claim/lane-session.ts',
+    text: 'if (!sessionEnd.aborted) session.abandon(',
+    replacement: 'if (!sessionEnd.aborted) void (',
+    tests: {
+      'test/claim/missing-locks.test.ts': [
+        'takes them back, with { deferStart: 5 }',
+        'a job that somebody took while its lock was missing is told to stop',
+      ],
+    },
+  },
+  {
+    name: 'a release after a claim that failed releases what that left',
+    file: 'src/claim/lane.ts',
+    text: 'if (this.#mayHoldStrayLocks && this.isReady) return this.#releaseStrayLocks()',
+    replacement: '',
+    tests: {
+      'test/claim/missing-locks.test.ts': ['the lock of a job that ended is released, although the claim'],
+    },
+  },
+  {
+    name: 'a lock of a trigger is no stray lock',
+    file: 'src/sql/advisory-lock.ts',
+    text: "    AND mode = 'ExclusiveLock'\n",
+    replacement: '',
+    tests: {
+      'test/claim/missing-locks.test.ts': ['a claim that failed when it had released locks is no reason to doubt'],
+    },
+  },
+  {
     name: 'a claim takes the advisory lock of each job',
     file: 'src/sql/locked-candidates.ts',
     text: "ELSE pg_try_advisory_lock(${jobLockKeySql('id')}) END",
