@@ -5,7 +5,7 @@ import { jobLockKey } from '../../src/sql/advisory-lock.ts'
 import { Database } from '../../src/sql/database.ts'
 import { createClock } from '../../src/time.ts'
 import { inTurn } from '../support/clean-up.ts'
-import { advisoryLocks, next, noLocks, openWorld, terminate, until } from '../support/harness.ts'
+import { advisoryLocks, next, noLocks, openWorld, record, terminate, until } from '../support/harness.ts'
 
 const world = await openWorld()
 const database = new Database({ databaseUrl: world.url })
@@ -143,3 +143,50 @@ test('a job that somebody took while its round could not be written is known as 
   await nextRound()
   expect(await advisoryLocks(world)).toEqual([jobLockKey(ours)])
 })
+
+const LOCK_OF_A_TRIGGER = '42'
+
+/** How a claim fails: before it has released any lock, or when it has released them and taken others. */
+const FAILURES = [
+  {
+    when: 'before',
+    fail: 'ALTER TABLE good_jobs RENAME COLUMN cron_key TO cron_key_away',
+    mend: 'ALTER TABLE good_jobs RENAME COLUMN cron_key_away TO cron_key',
+    othersLocks: [],
+  },
+  {
+    when: 'after',
+    fail: `
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM pg_advisory_lock_shared(${LOCK_OF_A_TRIGGER});
+        RAISE 'not now' USING ERRCODE = 'query_canceled';
+      END $$;
+      CREATE TRIGGER refuse BEFORE UPDATE ON good_jobs FOR EACH ROW EXECUTE FUNCTION refuse()`,
+    mend: 'DROP TRIGGER refuse ON good_jobs; DROP FUNCTION refuse',
+    // A lock that is none of ours stays.
+    othersLocks: [LOCK_OF_A_TRIGGER],
+  },
+]
+
+test.each(FAILURES.map((failure) => [failure.when, failure] as const))(
+  'a claim that fails %s its releases leaves the locks of running jobs, no other, and no doubt',
+  async (_when, { fail, mend, othersLocks }) => {
+    await using opened = await openLane()
+    const [staying, ending] = [await world.insert(), await world.insert()]
+    const { now } = await takeJobs(opened)
+    await world.insert()
+    await world.sql(fail)
+    const [doubts, losses] = [record('lane_lock_missing'), record('lane_lost')]
+    // The claim is before the release of its own in line, and carries the key.
+    const released = opened.lane.release({ id: ending, lockedAt: now })
+    await expect(opened.lane.claim(opened.request)).rejects.toThrow(/not now|cron_key/)
+    await released
+    expect((await advisoryLocks(world)).sort()).toEqual([jobLockKey(staying), ...othersLocks].sort())
+    await world.sql(mend)
+    expect((await takeJobs(opened)).ids).toHaveLength(1)
+    expect(doubts.seen).toEqual([])
+    expect(losses.seen).toEqual([])
+    doubts.stop()
+    losses.stop()
+  },
+)

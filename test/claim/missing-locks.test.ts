@@ -1,18 +1,7 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'
 import { systemClock } from '../../src/time.ts'
-import {
-  advisoryLocks,
-  enqueue,
-  Gate,
-  jobClass,
-  next,
-  noLocks,
-  openWorld,
-  performed,
-  record,
-  until,
-} from '../support/harness.ts'
+import { advisoryLocks, enqueue, Gate, jobClass, next, noLocks, openWorld, performed } from '../support/harness.ts'
 import { RubyWorker } from '../support/ruby-worker.ts'
 
 const world = await openWorld()
@@ -108,61 +97,6 @@ test('a worker that shuts down looks at its locks, too', async () => {
   thiefGate.open()
   expect((await restored)[0]).toMatchObject({ keptLocks: 1, lostLocks: 0 })
   expect(await advisoryLocks(world)).toEqual([jobLockKey(id)])
-  gate.open()
-  await stopped
-})
-
-const LOCK_OF_A_TRIGGER = '42'
-
-test('a claim that failed when it had released locks is no reason to doubt the others', async () => {
-  const [gate, endingGate] = [new Gate(), new Gate()]
-  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
-  const EndingJob = jobClass('EndingJob', (job) => endingGate.pass(job))
-  const RefusedJob = jobClass('RefusedJob', () => undefined)
-  const jobs = [GateJob, EndingJob, RefusedJob]
-  await using _capsule = await world.start({ jobs, threads: 2, pollInterval: 0.2, deferStart: 0 })
-  const id = await enqueue(GateJob)
-  await gate.entered
-  const ending = await enqueue(EndingJob)
-  await endingGate.entered
-  const [doubts, losses] = [record('lane_lock_missing'), record('lane_lost')]
-  {
-    // Its own lock is none of ours, and stays.
-    const refusal = `PERFORM pg_advisory_lock_shared(${LOCK_OF_A_TRIGGER}); RAISE 'not now' USING ERRCODE = 'query_canceled'`
-    await using _trigger = await atStartOf('RefusedJob', refusal)
-    await enqueue(RefusedJob)
-    const failed = next('claim_failed', 2)
-    const ended = performed(ending)
-    endingGate.open()
-    await Promise.all([ended, failed])
-  }
-  await next('perform_job')
-  const done = performed(id)
-  gate.open()
-  await done
-  await until(async () => String(await advisoryLocks(world)) === LOCK_OF_A_TRIGGER, 'no other lock left')
-  expect(doubts.seen).toEqual([])
-  expect(losses.seen).toEqual([])
-  doubts.stop()
-  losses.stop()
-})
-
-test('the lock of a job that ended is released, although the claim that was to do so failed and none follows', async () => {
-  const [gate, endingGate] = [new Gate(), new Gate()]
-  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
-  const EndingJob = jobClass('EndingJob', (job) => endingGate.pass(job))
-  const capsule = await world.start({ jobs: [GateJob, EndingJob], threads: 2, pollInterval: -1, deferStart: 0 })
-  const id = await enqueue(GateJob)
-  await gate.entered
-  await enqueue(EndingJob)
-  await endingGate.entered
-  await world.sql('ALTER TABLE good_jobs RENAME COLUMN cron_key TO cron_key_away')
-  const failed = next('claim_failed')
-  endingGate.open()
-  await failed
-  const stopped = capsule.shutdown()
-  await until(async () => String(await advisoryLocks(world)) === jobLockKey(id), 'one lock left', 10_000)
-  await world.sql('ALTER TABLE good_jobs RENAME COLUMN cron_key_away TO cron_key')
   gate.open()
   await stopped
 })

@@ -34,7 +34,10 @@ export const CLAIM_MUTANTS: readonly Mutant[] = [
     text: 'if (this.#mayHoldStrayLocks && this.isReady) return this.#releaseStrayLocks()',
     replacement: '',
     tests: {
-      'test/claim/missing-locks.test.ts': ['the lock of a job that ended is released, although the claim'],
+      'test/claim/lane-held.test.ts': [
+        'a claim that fails before its releases',
+        'a claim that fails after its releases',
+      ],
     },
   },
   {
@@ -43,7 +46,7 @@ export const CLAIM_MUTANTS: readonly Mutant[] = [
     text: "    AND mode = 'ExclusiveLock'\n",
     replacement: '',
     tests: {
-      'test/claim/missing-locks.test.ts': ['a claim that failed when it had released locks is no reason to doubt'],
+      'test/claim/lane-held.test.ts': ['a claim that fails after its releases'],
     },
   },
   {
