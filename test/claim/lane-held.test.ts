@@ -190,3 +190,30 @@ test.each(FAILURES.map((failure) => [failure.when, failure] as const))(
     losses.stop()
   },
 )
+
+test.each([0, 5])(
+  'a claim that finds a lock missing has the others taken back, deferred by %i',
+  async (deferStartMs) => {
+    await using opened = await openLane({ deferStartMs })
+    const { lane, request } = opened
+    await world.sql(`
+    CREATE FUNCTION take_locks() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_unlock_all(); RETURN NEW; END $$;
+    CREATE TRIGGER take_locks BEFORE UPDATE ON good_jobs FOR EACH ROW EXECUTE FUNCTION take_locks()`)
+    const [staying, ending] = [await world.insert(), await world.insert()]
+    const { now } = await takeJobs(opened)
+    await world.sql('DROP TRIGGER take_locks ON good_jobs; DROP FUNCTION take_locks')
+    const [missing, restored] = [next('lane_lock_missing'), next('lane_restored')]
+    const released = lane.release({ id: ending, lockedAt: now })
+    if (deferStartMs === 0) await lane.claim(request)
+    else
+      await lane.round(
+        request,
+        async () => [],
+        () => {},
+      )
+    await released
+    expect((await missing)[0]).toMatchObject({ missingLocks: 1, heldLocks: 1 })
+    expect((await restored)[0]).toMatchObject({ keptLocks: 1, lostLocks: 0 })
+    expect(await advisoryLocks(world)).toEqual([jobLockKey(staying)])
+  },
+)

@@ -7,7 +7,12 @@ export const CLAIM_MUTANTS: readonly Mutant[] = [
     file: 'src/claim/lane.ts',
     text: 'this.#doubtLocks(rows?.[0]?.missing)',
     replacement: 'this.#doubtLocks(0)',
-    tests: { 'test/claim/missing-locks.test.ts': ['takes them back, with { deferStart: +0 }'] },
+    tests: {
+      'test/claim/lane-held.test.ts': [
+        'a claim that finds a lock missing has the others taken back, deferred by 0',
+        'a claim that finds a lock missing has the others taken back, deferred by 5',
+      ],
+    },
   },
   {
     name: 'a release of its own looks at the answers of its unlocks',
