@@ -72,7 +72,7 @@ export async function* recoverableBatches(session: Session): AsyncGenerator<List
 
 /** A search for few among many batches ends after this time, and says how far it came. */
 const SEARCH_MS = 300
-const READ = { timeoutMs: 5_000 }
+const READ = { timeoutMs: 60_000 }
 
 /** The youngest batches that `recover` refuses, with the reason. */
 export const findUnproven = ({ adapter }: Session, limit: number): Promise<UnprovenSearch> =>

@@ -71,7 +71,7 @@ const addListCommand = (jobs: Command): void => {
 
 /** A page of few matches among many jobs ends after this time with what was found, and says how far it came. */
 const SEARCH_MS = 300
-const READ = { timeoutMs: 5_000 }
+const READ = { timeoutMs: 60_000 }
 
 const listPage = (command: Command): Promise<void> =>
   withSession(command, async ({ adapter, isJson, now, timestamp }) => {

@@ -94,8 +94,14 @@ export class Completer {
 
   complete(attempt: CompletedAttempt): void {
     this.#pending.push(attempt)
+    this.#start()
+  }
+
+  #start(): void {
     this.#loop ??= this.#run().finally(() => {
       this.#loop = undefined
+      // One that came between the last look at the list and this would be written with the next one only, and there may be none.
+      if (this.#pending.length > 0 && !this.#stopped.signal.aborted) this.#start()
     })
   }
 

@@ -98,7 +98,7 @@ export class OutcomeWriter {
       if (ours.length === 0) break
       if (!(await this.#isConnected(ours.length, attempt))) continue
       try {
-        return { ...NOTHING_UNWRITTEN, blocked, ...(await this.#write(ours)) }
+        return { ...(await this.#write(ours)), blocked }
       } catch (error) {
         if (this.#abandons(error)) losses += 1
         const found = sqlState(error) === LOCK_NOT_AVAILABLE ? await this.findBlocked(ours) : undefined
@@ -119,7 +119,7 @@ export class OutcomeWriter {
   }
 
   /** One transaction, or several statements of which each is one. */
-  async #write(attempts: readonly CompletedAttempt[]): Promise<Partial<Unwritten>> {
+  async #write(attempts: readonly CompletedAttempt[]): Promise<Omit<Unwritten, 'blocked'>> {
     if (!this.#sifts) {
       announce(await writeOutcomes(this.#session, attempts, await this.#context()))
       this.#failures = 0
@@ -133,7 +133,7 @@ export class OutcomeWriter {
     const [error] = refused.values()
     if (isRefusedApart && refused.size > 0) this.#tell(refused.size, error, 1)
     if (!isRefusedApart) await this.#pause(attempts.length, error, this.#failures)
-    return { refused: [...untried, ...refused.keys()], isRefusedApart }
+    return { refused: [...untried, ...refused.keys()], isRefusedApart, failed: [] }
   }
 
   /** Without a SQLSTATE the server may still be busy with the statement: its answer must not meet the next one. */

@@ -22,8 +22,16 @@ const addForeign = (jobs: number) =>
     [jobs],
   )
 
+/** A worker of Ruby, which is taken to run them. */
+const addRubyWorker = () =>
+  world.sql(
+    `INSERT INTO good_job_processes (id, state, created_at, updated_at)
+     VALUES (gen_random_uuid(), '{"hostname":"ruby","pid":1,"schedulers":[{"queues":"shared"}]}', now(), now() AT TIME ZONE 'UTC')`,
+  )
+
 test('doctor proposes an index where workers pass by thousands of jobs that they do not run, until it is there', async () => {
   await using _capsule = await world.start({ jobs: [OursJob], queues: 'shared;*' })
+  await addRubyWorker()
   await addForeign(9_999)
   expect(await doctor()).toMatchObject({ is_healthy: true, advice: [] })
 

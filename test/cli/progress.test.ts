@@ -45,7 +45,8 @@ test.concurrent.each([
     await cli.says(/^Waiting for Postgres … \d+ s$/m)
     await holder.query('ROLLBACK')
     const { stdout, stderr } = await cli.ended()
-    expect(stdout).toMatch(answer)
-    expect(stderr).toMatch(/^(Waiting for Postgres … \d+ s\n)+$/)
+    expect({ stdout, stderr }).toMatchObject({ stdout: expect.stringMatching(answer) })
+    // Two of them lock the same table: who has waited for one lock may wait for the next, and say what was done before.
+    expect(stderr).toMatch(/^((Waiting for Postgres|0 jobs deleted) … \d+ s\n)+$/)
   },
 )

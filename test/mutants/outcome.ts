@@ -96,6 +96,20 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     tests: { 'test/claim/lane.test.ts': ['a job that somebody else took while the lane was away'] },
   },
   {
+    name: 'outcomes that wait for a lock are handed back with the others of their write',
+    file: 'src/perform/outcome-writer.ts',
+    text: 'return { ...(await this.#write(ours)), blocked }',
+    replacement: 'return { ...(await this.#write(ours)), blocked: new Map() }',
+    tests: { 'test/perform/held-outcomes.test.ts': ['of outcomes that are written together the locked ones wait'] },
+  },
+  {
+    name: 'an outcome that comes while the completer comes to rest starts it again',
+    file: 'src/perform/completer.ts',
+    text: 'if (this.#pending.length > 0 && !this.#stopped.signal.aborted) this.#start()',
+    replacement: '',
+    tests: { 'test/perform/held-outcomes.test.ts': ['an outcome that comes while the completer comes to rest'] },
+  },
+  {
     name: 'an outcome is written over its own claim only',
     file: 'src/sql/jobs-outcome.ts',
     text: '    AND good_jobs.locked_at = outcome.locked_at\n    AND num_nulls',

@@ -196,6 +196,64 @@ test('a worker that stops gives up what is held: the jobs run again', async () =
   expect(await world.job(member.jobId)).toMatchObject({ error: null, executions_count: 2 })
 })
 
+const completerOf = (processId: string): Completer =>
+  new Completer({
+    database: world.adapter.database,
+    processId,
+    keepsCreatedAt: false,
+    notifies: false,
+    check: checkOptionsOf(world.adapter, new JobRegistry()),
+    onHeld: () => {},
+  })
+
+test('of outcomes that are written together the locked ones wait, the others are written, and none is forgotten', async () => {
+  for (let priority = 1; priority <= 4; priority++) await world.insert({ priority })
+  const lane = await world.database.connect()
+  const { rows, now, processId } = await claimAll(world, lane, ['EchoJob'])
+  const completer = completerOf(processId)
+  const attempts = rows.map((row) => attemptOf(row, now, world.adapter.clock.timestamp()))
+  const lockedId = attempts[2]?.row.id ?? ''
+  const release = await openTransaction((client) =>
+    client.query('SELECT FROM good_jobs WHERE id = $1 FOR UPDATE', [lockedId]),
+  )
+  const held = next('outcome_held')
+  // The first is written alone, those that come meanwhile are written together.
+  for (const attempt of attempts) completer.complete(attempt)
+  expect(await held).toMatchObject([{ lockedId }])
+  for (const { row } of attempts)
+    if (row.id !== lockedId) await until(() => isFinished(row.id), 'the others are written')
+  expect(await isFinished(lockedId)).toBe(false)
+  await release()
+  await completer.drained()
+  expect(await isFinished(lockedId)).toBe(true)
+  await completer.close()
+  await lane.end()
+})
+
+test('an outcome that comes while the completer comes to rest is written, in whichever moment that is', async () => {
+  const MOMENTS = 12
+  for (let priority = 0; priority <= MOMENTS; priority++) await world.insert({ priority })
+  const lane = await world.database.connect()
+  const { rows, now, processId } = await claimAll(world, lane, ['EchoJob'])
+  const completer = completerOf(processId)
+  const attempts = rows.map((row) => attemptOf(row, now, world.adapter.clock.timestamp()))
+  for (const [moment, attempt] of attempts.entries()) {
+    const following = attempts[moment + 1]
+    if (following === undefined) continue
+    // One microtask later each time.
+    const completeLater = async () => {
+      for (let turn = 0; turn < moment; turn++) await undefined
+      completer.complete(following)
+    }
+    Object.assign(attempt, { settled: () => void completeLater() })
+  }
+  const [first] = attempts
+  if (first) completer.complete(first)
+  for (const { row } of attempts) await until(() => isFinished(row.id), `priority ${row.priority} is written`)
+  await completer.close()
+  await lane.end()
+})
+
 test('a completer around which something throws is told, forgets no outcome, and writes on', async () => {
   const ids = [await world.insert({ priority: 1 }), await world.insert({ priority: 2 })]
   const lane = await world.database.connect()
