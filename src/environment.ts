@@ -17,7 +17,7 @@ const READ_ELSEWHERE = [
 const warned = new Set<string>()
 
 /**
- * Warns once of variables that nobody reads and whose name is a letter or two from one that is read: GOOD_JOB_THREAD. Others may be
+ * Warns once of unknown variables whose name is a letter or two from one that is read: GOOD_JOB_THREAD. Others may be
  * for Ruby, or for code of the user's.
  */
 export const warnOfMisspelt = (env: Readonly<Record<string, string | undefined>>, known: readonly string[]): void => {
@@ -27,7 +27,7 @@ export const warnOfMisspelt = (env: Readonly<Record<string, string | undefined>>
     const meant = all.find((candidate) => distance(name, candidate) <= MISSPELT)
     if (meant === undefined) continue
     warned.add(name)
-    process.emitWarning(`nobody reads ${name} in the environment; did you mean ${meant}?`, {
+    process.emitWarning(`${name} is not a known variable; did you mean ${meant}?`, {
       code: 'GOOD_JOB_ENVIRONMENT',
     })
   }

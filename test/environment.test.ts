@@ -27,7 +27,7 @@ test('a variable that nobody reads and that looks like one of ours is told once,
   })
   process.off('warning', listener)
   expect(seen).toEqual([
-    'nobody reads GOOD_JOB_THREAD in the environment; did you mean GOOD_JOB_THREADS?',
-    'nobody reads GOOD_JOB_QUEUE in the environment; did you mean GOOD_JOB_QUEUES?',
+    'GOOD_JOB_THREAD is not a known variable; did you mean GOOD_JOB_THREADS?',
+    'GOOD_JOB_QUEUE is not a known variable; did you mean GOOD_JOB_QUEUES?',
   ])
 })

@@ -6,6 +6,7 @@ import type { Job } from '../job/base.ts'
 import { currentJob, withEnqueueContext } from '../job/context.ts'
 import { EnqueueBuffer } from '../job/enqueue-buffer.ts'
 import { assertEnqueueable, jobsOf } from '../job/enqueueable.ts'
+import { asError } from '../job/error-names.ts'
 import type { Queryable as Transaction } from '../job/queue-adapter.ts'
 import { STATE } from '../job/state.ts'
 import { joinBatches } from '../sql/batches.ts'
@@ -65,7 +66,7 @@ const capture = async (
   try {
     await withEnqueueContext(context, async () => block(batch))
   } catch (error) {
-    buffer.settle(error)
+    buffer.settle(asError(error))
     throw error
   } finally {
     // Nobody empties the buffer any more: what the block left running enqueues by itself, into the batch.
@@ -110,7 +111,9 @@ export const storeMembers = async (
   return {
     insertedIds: inserted.ids,
     mark: () => {
-      for (const job of fresh) markInserted(job, inserted.ids.has(job.jobId) ? transaction : undefined)
+      // One that joined by its row may have been inserted earlier in the caller's transaction, and go with it.
+      const before = (job: Job) => (isCallers ? job[STATE].insertedIn : undefined)
+      for (const job of fresh) markInserted(job, inserted.ids.has(job.jobId) ? transaction : before(job))
     },
   }
 }

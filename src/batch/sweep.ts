@@ -164,7 +164,7 @@ const heal = async (
     const touched = await how.touched()
     return touched === undefined ? NONE_CHECKED : checkBatchesApart(db, facts, [touched], check)
   })
-  slow.forget(batch.id)
+  if (checked.length + refused.length > 0) slow.forget(batch.id)
   const [one] = checked
   how.onChecked?.(one)
   announceChecks(checked, check)

@@ -54,7 +54,7 @@ const warnOfUnknownName = (declaration: string, name: string): void => {
     'ReferenceError',
   ])
   process.emitWarning(
-    `${declaration}('${name}'): nothing tells whether an error of this name exists${meant ? ` (did you mean ${meant}?)` : ''}; pass the class itself where you can`,
+    `${declaration}('${name}'): no known error has this name${meant ? ` (did you mean ${meant}?)` : ''}; pass the class itself where you can`,
     { code: 'GOOD_JOB_ERROR_NAME' },
   )
 }

@@ -25,7 +25,7 @@ const READ = new Set(['queueAs', 'jobClass', 'formerNames'])
 const isMethod = (owner: object, name: string): boolean =>
   typeof Object.getOwnPropertyDescriptor(owner, name)?.value === 'function'
 
-/** Throws ConfigurationError for a static field that looks like an option, and that nobody reads. Methods are left alone. */
+/** Throws ConfigurationError for a static field that looks like an option and is none. Methods are left alone. */
 export const assertNoMistakenStatics = (jobClass: object): void => {
   // The last of the line is Function.prototype, before it Job and its base, which have none of these names.
   for (let owner: unknown = jobClass; typeof owner === 'function'; owner = Object.getPrototypeOf(owner)) {
@@ -33,7 +33,7 @@ export const assertNoMistakenStatics = (jobClass: object): void => {
       if (READ.has(name)) continue
       const advice = MISTAKEN[name.toLowerCase().replaceAll('_', '')]
       if (advice === undefined || isMethod(owner, name)) continue
-      throw new ConfigurationError(`${owner.name}: nobody reads static ${name}; ${advice}`)
+      throw new ConfigurationError(`${owner.name}: static ${name} is not an option of Job; ${advice}`)
     }
   }
 }

@@ -56,12 +56,12 @@ const LINES: Lines = {
   lane_lock_missing: ['error', 'Locks of jobs were taken from their connection, getting the others anew'],
   lane_restored: ({ lostLocks }) => [lostLocks > 0 ? 'warn' : 'info', 'Restored the locks of jobs'],
   connection_retry: ['warn', 'Postgres does not answer, trying again'],
-  job_withdrawn: ['warn', 'Asked a job to stop that somebody discarded, deleted or released while it ran'],
+  job_withdrawn: ['warn', 'Asked a running job to stop: another session discarded, deleted or released it'],
   outcome_lost: ({ isInterrupted }) => {
     if (isInterrupted === true) return ['info', 'The shutdown interrupted a job, it runs again']
     return ['warn', 'Dropped the outcome of a job that is no longer ours']
   },
-  outcome_held: ['warn', 'Somebody holds a lock that outcomes wait for, others go on'],
+  outcome_held: ['warn', 'Outcomes are waiting for a lock held by another session, other outcomes continue'],
   outcome_write_failed: ['error', 'Could not write outcomes yet, keeping them'],
   outcome_refused: ['error', 'Postgres refused what a job ended with, the job ended with that error'],
   claim_failed: ['error', 'Could not claim jobs'],

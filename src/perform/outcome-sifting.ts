@@ -102,16 +102,21 @@ export class OutcomeSifting {
     if (batchIds.size > 0) await lockTouchedBatches(this.#db, batchIds)
     await limitLockWaits(this.#db, LOCK_TIMEOUT_MS)
     await openSavepoint(this.#db)
-    await this.#write(forms.filter((form) => !this.#isExcluded(form)))
+    await this.#write(forms.filter((form) => this.#exclusion(form) === undefined))
+    // After the others: what is set aside beforehand says nothing of what Postgres takes.
+    for (const form of forms) {
+      const exclusion = this.#exclusion(form)
+      if (exclusion !== undefined) this.#refused.set(form, exclusion.error)
+    }
     await this.#judge()
     await this.#check(batchIds)
   }
 
-  #isExcluded(form: CompletedAttempt): boolean {
+  /** Why the batch of this outcome, and with it the outcome, has to wait; undefined where it has not. */
+  #exclusion(form: CompletedAttempt): { readonly error: unknown } | undefined {
     const { excluded } = this.#terms
     const batchId = batchesOf(form).find((id) => excluded.has(id))
-    if (batchId !== undefined) this.#refused.set(form, excluded.get(batchId))
-    return batchId !== undefined
+    return batchId === undefined ? undefined : { error: excluded.get(batchId) }
   }
 
   /** After the commit. */
@@ -137,9 +142,17 @@ export class OutcomeSifting {
       return checkBatchesApart(this.#db, facts, touched, check)
     })
     announceChecks(checked, check)
-    // The outcome is taken for unwritten and comes here once more.
-    for (const { isPassing, error } of refused) if (isPassing) throw error
-    announceRefusedChecks(refused)
+    const passing = new Map(
+      refused.flatMap(({ batchId, isPassing, error }) => (isPassing ? [[batchId, { error }]] : [])),
+    )
+    // Those outcomes are taken for unwritten and come here once more; the others of this transaction need not wait for them.
+    for (const [form, batchId] of joined) {
+      const wait = passing.get(batchId)
+      if (wait === undefined) continue
+      this.#written.settlement.delete(form)
+      this.#refused.set(form, wait.error)
+    }
+    announceRefusedChecks(refused.filter(({ isPassing }) => !isPassing))
   }
 
   /** What keeps a place from being freed must not keep an outcome here. */
@@ -183,7 +196,9 @@ export class OutcomeSifting {
   }
 
   get #isOver(): boolean {
-    if (performance.now() > this.#deadline) return true
+    // A transaction that has learned nothing would learn nothing the next time either.
+    const hasLearned = this.#written.settlement.size > 0 || this.#refused.size > 0
+    if (hasLearned && performance.now() > this.#deadline) return true
     if (this.#written.settlement.size > 0 || this.#refused.size < MAX_REFUSED) return false
     return !this.#endsWithout || ![...this.#refused.values()].some(mayConcernRow)
   }
@@ -209,7 +224,7 @@ export class OutcomeSifting {
    */
   async #judge(): Promise<void> {
     const accused = [...this.#refused].filter(
-      ([form, error]) => !this.#isExcluded(form) && this.#canConcern(form, error),
+      ([form, error]) => this.#exclusion(form) === undefined && this.#canConcern(form, error),
     )
     for (const [form] of accused) if (form.write === 'delete') await this.#replace(new Map([[keptOutcome(form), form]]))
     const guilty = new Map<CompletedAttempt, unknown>()

@@ -111,8 +111,11 @@ export class OutcomeWriter {
           this.#tell(ours.length, error, attempt)
           return { ...NOTHING_UNWRITTEN, blocked, failed: ours }
         }
+        const hasSifted = this.#sifts
         this.#sifts = isRefusal(error)
-        if (!this.#sifts || isRetryable(error) || awaitsSchema(error)) await this.#pause(ours.length, error, attempt)
+        // A refusal is sifted at once, but not for ever without a pause: the sifting itself may be what is refused.
+        const isNew = this.#sifts && !hasSifted && !isRetryable(error) && !awaitsSchema(error)
+        if (!isNew) await this.#pause(ours.length, error, attempt)
       }
     }
     return { ...NOTHING_UNWRITTEN, blocked }

@@ -173,7 +173,7 @@ export const writeBatchTimes = async (
   ]
   if (facts.hasJobsFinishedAt) values.push(textArray(batches.map((batch) => batch.jobs_finished_at)))
   await countOf(db, {
-    ...preparedName(facts, `write_batch_times_${facts.hasJobsFinishedAt}`),
+    ...preparedName(facts, `write_batch_times_${facts.hasJobsFinishedAt}_${facts.timestampType}`),
     text: writeBatchTimesText(facts),
     values,
   })

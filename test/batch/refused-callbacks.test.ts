@@ -95,6 +95,81 @@ test.each(TROUBLES)(
   },
 )
 
+/** A table that the trigger of somebody's needs is away: every outcome that is refused for it waits until it is back. */
+const PASSING = `
+  CREATE FUNCTION no_callbacks() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'away' USING ERRCODE = '42P01'; END $$;
+  CREATE TRIGGER no_callbacks BEFORE INSERT ON good_jobs FOR EACH ROW WHEN (NEW.batch_callback_id IS NOT NULL) EXECUTE FUNCTION no_callbacks()`
+const PASSED = 'DROP FUNCTION no_callbacks CASCADE'
+
+/** A class whose bodies wait for `open`. */
+const gated = (name: string) => {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  let entered = 0
+  const GateJob = jobClass(name, async () => {
+    entered += 1
+    await opened
+  })
+  return {
+    GateJob,
+    open: () => open(),
+    entered: (count: number) => until(async () => entered >= count, `${count} run`),
+  }
+}
+
+test('many members of a batch whose check has to wait keep no outcome of other jobs waiting', async () => {
+  const { GateJob, open, entered } = gated('GateJob')
+  const { MemberJob } = member()
+  await using _capsule = await world.start({ jobs: [GateJob, MemberJob, CallbackJob], threads: 20 })
+  const members = Array.from({ length: 12 }, () => make(GateJob))
+  const batch = await Batch.enqueue(CALLBACKS, members)
+  await entered(members.length)
+  await world.sql(PASSING)
+  try {
+    const failed = next('outcome_write_failed')
+    open()
+    await failed
+    for (let count = 0; count < 3; count++) {
+      const job = make(MemberJob)
+      const done = performed(job.jobId)
+      await world.adapter.enqueue(job)
+      await done
+    }
+  } finally {
+    await world.sql(PASSED)
+  }
+  await until(async () => (await batch.reload()).isSucceeded, 'the batch has succeeded')
+  expect(await callbacksOf(batch)).toEqual(['finish', 'success'])
+})
+
+test('a job that joined, while it ran, a batch whose check has to wait keeps no other outcome waiting', async () => {
+  const { GateJob, open, entered } = gated('GateJob')
+  const { MemberJob } = member()
+  await using _capsule = await world.start({ jobs: [GateJob, MemberJob, CallbackJob], threads: 5 })
+  const joining = make(GateJob)
+  await world.adapter.enqueue(joining)
+  await entered(1)
+  const batch = await Batch.enqueue(CALLBACKS, joining)
+  await world.sql(PASSING)
+  try {
+    const failed = next('outcome_write_failed')
+    open()
+    await failed
+    for (let count = 0; count < 3; count++) {
+      const job = make(MemberJob)
+      const done = performed(job.jobId)
+      await world.adapter.enqueue(job)
+      await done
+    }
+  } finally {
+    await world.sql(PASSED)
+  }
+  await until(async () => (await batch.reload()).isSucceeded, 'the batch has succeeded')
+  expect(await callbacksOf(batch)).toEqual(['finish', 'success'])
+})
+
 test('a callback queue that no message can name keeps no member running', async () => {
   const { MemberJob, ran } = member()
   const told = next('batch_check_refused')

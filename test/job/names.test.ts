@@ -90,7 +90,7 @@ describe('former names', () => {
 
 describe('static fields that look like options and are read by nobody', () => {
   test.each<[string, RegExp]>([
-    ['queue', /nobody reads static queue; write static queueAs = 'mail'/],
+    ['queue', /static queue is not an option of Job; write static queueAs = 'mail'/],
     ['queue_as', /static queue_as; write static queueAs/],
     ['maxAttempts', /static maxAttempts; write this\.retryOn\(SomeError, \{ attempts: 5 \}\)/],
     ['retries', /this\.retryOn/],
