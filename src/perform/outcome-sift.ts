@@ -2,9 +2,9 @@ import { PROGRAM_LIMIT_EXCEEDED, sqlState } from '../errors.ts'
 import { inTransaction } from '../sql/read-committed.ts'
 import type { Queryable } from '../sql/types.ts'
 import type { CompletedAttempt } from './outcome.ts'
-import { OutcomeSifting, type Sifted } from './outcome-sifting.ts'
+import { OutcomeSifting } from './outcome-sifting.ts'
 import type { OutcomeContext } from './outcome-transaction.ts'
-import { OnOtherTerms, type Terms } from './sifting-terms.ts'
+import { OnOtherTerms, type Sifted, type Terms } from './sifting-terms.ts'
 
 /**
  * Writes, in one transaction, what Postgres takes of outcomes that it refused together. A batch whose check is refused keeps its state: the

@@ -21,25 +21,8 @@ import {
   type SettledAs,
   silentOutcome,
 } from './outcome.ts'
-import {
-  batchesOf,
-  type OutcomeContext,
-  type Settlement,
-  touchedBatches,
-  type Written,
-  writeRows,
-} from './outcome-transaction.ts'
-import { OnOtherTerms, type Terms } from './sifting-terms.ts'
-
-/** What became of outcomes that Postgres refused together. */
-export interface Sifted {
-  /** What was committed. */
-  readonly settlement: Settlement
-  /** What was not, and why: nothing proves that the job is to blame. */
-  readonly refused: ReadonlyMap<CompletedAttempt, unknown>
-  /** For which there was no time. */
-  readonly untried: readonly CompletedAttempt[]
-}
+import { batchesOf, type OutcomeContext, touchedBatches, type Written, writeRows } from './outcome-transaction.ts'
+import { OnOtherTerms, type Reason, type Sifted, type Terms } from './sifting-terms.ts'
 
 /** Batch locks are held while outcomes are sifted. */
 const TIME_LIMIT_MS = 5_000
@@ -68,7 +51,6 @@ export class OutcomeSifting {
   /** Whether all of them go through without their payload; asked at the first refusal. */
   #endsWithout: boolean | undefined
   #refusedInRow = 0
-  /** What was written in place of a form. */
   readonly #replaced = new Map<CompletedAttempt, CompletedAttempt>()
   #checks: ApartChecks = { checked: [], refused: [] }
 
@@ -104,16 +86,17 @@ export class OutcomeSifting {
     await openSavepoint(this.#db)
     await this.#write(forms.filter((form) => this.#exclusion(form) === undefined))
     // After the others: what is set aside beforehand says nothing of what Postgres takes.
-    for (const form of forms) {
-      const exclusion = this.#exclusion(form)
-      if (exclusion !== undefined) this.#refused.set(form, exclusion.error)
-    }
+    for (const form of forms) this.#refuse(form, this.#exclusion(form))
     await this.#judge()
     await this.#check(batchIds)
   }
 
+  #refuse(form: CompletedAttempt, reason: Reason | undefined): void {
+    if (reason !== undefined) this.#refused.set(form, reason.error)
+  }
+
   /** Why the batch of this outcome, and with it the outcome, has to wait; undefined where it has not. */
-  #exclusion(form: CompletedAttempt): { readonly error: unknown } | undefined {
+  #exclusion(form: CompletedAttempt): Reason | undefined {
     const { excluded } = this.#terms
     const batchId = batchesOf(form).find((id) => excluded.has(id))
     return batchId === undefined ? undefined : { error: excluded.get(batchId) }
@@ -147,10 +130,8 @@ export class OutcomeSifting {
     )
     // Those outcomes are taken for unwritten and come here once more; the others of this transaction need not wait for them.
     for (const [form, batchId] of joined) {
-      const wait = passing.get(batchId)
-      if (wait === undefined) continue
-      this.#written.settlement.delete(form)
-      this.#refused.set(form, wait.error)
+      if (passing.has(batchId)) this.#written.settlement.delete(form)
+      this.#refuse(form, passing.get(batchId))
     }
     announceRefusedChecks(refused.filter(({ isPassing }) => !isPassing))
   }

@@ -1,3 +1,6 @@
+import type { CompletedAttempt } from './outcome.ts'
+import type { Settlement } from './outcome-transaction.ts'
+
 /** What a sifting takes into account that an earlier one has shown. */
 export interface Terms {
   /** No messages are sent. */
@@ -16,4 +19,18 @@ export class OnOtherTerms extends Error {
     super('the outcomes have to be written on other terms')
     this.terms = terms
   }
+}
+
+/** What became of outcomes that Postgres refused together. */
+export interface Sifted {
+  /** What was committed. */
+  readonly settlement: Settlement
+  /** What was not, and why: nothing proves that the job is to blame. */
+  readonly refused: ReadonlyMap<CompletedAttempt, unknown>
+  /** For which there was no time. */
+  readonly untried: readonly CompletedAttempt[]
+}
+
+export interface Reason {
+  readonly error: unknown
 }

@@ -4,6 +4,9 @@ import { ConfigurationError } from '../errors.ts'
 /** A partition answers nothing at all, and the kernel takes many minutes to tell; `?query_timeout=…` in the URL wins. */
 export const SILENCE_MS = 60_000
 
+/** A server that accepts a connection and says nothing is waited for no longer. */
+export const CONNECT_MS = 10_000
+
 /** `?schema=tenant_b`, as other libraries write it, is the search_path of each connection. */
 const schemaOption = (databaseUrl: string): pg.ClientConfig => {
   const parameters = new URLSearchParams(databaseUrl.split('?')[1] ?? '')
@@ -30,7 +33,7 @@ export const urlConfig = (
     connectionString: databaseUrl,
     application_name: applicationName,
     keepAlive: true,
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: CONNECT_MS,
     query_timeout: SILENCE_MS,
   }
   try {

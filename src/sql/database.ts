@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import { isRetryable, SERIALIZATION_FAILURE, sqlState } from '../errors.ts'
-import { SILENCE_MS, urlConfig } from './connection-url.ts'
+import { CONNECT_MS, SILENCE_MS, urlConfig } from './connection-url.ts'
 import { callersFacts, readFacts } from './facts.ts'
-import { borrow, dropDead, OwnPool } from './pool.ts'
+import { borrow, dropDead, ignoreIdleError, OwnPool } from './pool.ts'
 import { assertSameTables } from './pooler.ts'
 import { inTransaction } from './read-committed.ts'
 import type { Capabilities } from './schema.ts'
@@ -61,7 +61,7 @@ export class Database {
     }
     if (options.pool === undefined) this.#own = new OwnPool(own)
     this.#pool = options.pool ?? (this.#own as OwnPool).pool
-    this.#pool.on('error', ignoreIdleError)
+    options.pool?.on('error', ignoreIdleError)
   }
 
   get pool(): pg.Pool {
@@ -181,20 +181,25 @@ export class Database {
     else this.#pool.off('error', ignoreIdleError)
   }
 
-  /** Makes a new pool after `close()`. */
+  /** After `close()`: makes a new pool, or listens to the caller's again. */
   reopen(): void {
+    if (this.#own === undefined) this.#pool.off('error', ignoreIdleError).on('error', ignoreIdleError)
     if (!this.#own?.isEnding) return
     this.#own = this.#own.again()
     this.#pool = this.#own.pool
   }
 }
 
-/** An idle connection that the server closes is replaced by the next query; without a listener Node would exit. */
-const ignoreIdleError = (): void => undefined
-
 const poolConfig = (pool: pg.Pool): pg.ClientConfig => {
   const { max: _max, min: _min, idleTimeoutMillis: _idle, ...config } = pool.options as pg.PoolConfig
   // The pool hides the password from spreads and logs.
   const { password } = pool.options as pg.PoolConfig
-  return { query_timeout: SILENCE_MS, ...config, ...(password === undefined ? {} : { password }) }
+  // Without a limit a proxy that accepts and says nothing would be waited for in vain.
+  const connectionTimeoutMillis = config.connectionTimeoutMillis || CONNECT_MS
+  return {
+    query_timeout: SILENCE_MS,
+    ...config,
+    connectionTimeoutMillis,
+    ...(password === undefined ? {} : { password }),
+  }
 }

@@ -37,6 +37,9 @@ const proveOne = async (pool: pg.Pool): Promise<void> => {
   }
 }
 
+/** An idle connection that the server closes is replaced by the next query; without a listener Node would exit. */
+export const ignoreIdleError = (): void => undefined
+
 /** How long dropped connections take to be gone. */
 const DROP_MS = 500
 
@@ -57,6 +60,7 @@ export class OwnPool {
       }
     }
     this.pool = new pg.Pool({ ...config, Client: OwnClient } as pg.PoolConfig)
+    this.pool.on('error', ignoreIdleError)
   }
 
   get isEnding(): boolean {

@@ -109,7 +109,7 @@ export class Session implements Queryable {
   async use<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
     const client = this.#client
     if (client === undefined || this.#state !== 'connected') {
-      throw Object.assign(new Error('the session is not connected'), { code: '08003' })
+      throw notConnected()
     }
     return inTime(work(client), this.#answerTimeoutMs)
   }
@@ -119,7 +119,7 @@ export class Session implements Queryable {
    * configuration if that is shorter.
    */
   async proveAlive(limitMs: number): Promise<void> {
-    if (this.#client === undefined || this.#backend === undefined) return
+    if (this.#client === undefined || this.#backend === undefined) throw notConnected()
     await inTime(assertSameBackend(this.#client, this.#backend), Math.min(limitMs, this.#answerTimeoutMs))
   }
 
@@ -162,6 +162,8 @@ export class Session implements Queryable {
     this.#options.onLost?.(error)
   }
 }
+
+const notConnected = (): Error => Object.assign(new Error('the session is not connected'), { code: '08003' })
 
 /**
  * A host that is gone without a goodbye loses its sessions, and with them its locks, when its process row expires too: after five

@@ -69,6 +69,11 @@ export class CapsuleTracker {
     this.#state = 'started'
     const facts = await database.facts()
     await database.statement((db) => upsertProcess(db, facts, { id: processId, state: this.#stateText() }))
+    if (this.#isStopped) {
+      // The start was given up while this was unanswered.
+      await database.statement((db) => removeProcess(db, processId))
+      return
+    }
     this.#heartbeat = new Heartbeat({
       config: database.clientConfig('GoodJob::Process'),
       statement: upsertProcessText(facts),
@@ -123,7 +128,7 @@ export class CapsuleTracker {
 
   #inTurn(work: () => Promise<void>): void {
     this.#cleaning = this.#cleaning
-      .then(() => (this.#state === 'stopped' ? undefined : work()))
+      .then(() => (this.#isStopped ? undefined : work()))
       .catch((error) => {
         events.emit('worker_error', { processId: this.#options.processId, part: 'process cleanup', error })
       })
@@ -163,6 +168,10 @@ export class CapsuleTracker {
     })
     if (ids.length > 0 || jobs > 0) events.emit('processes_released', { processId, ids, jobs })
     if (jobs > 0) onReleased()
+  }
+
+  get #isStopped(): boolean {
+    return this.#state === 'stopped'
   }
 
   #stateText(): string {

@@ -92,6 +92,8 @@ export class Notifier {
     await this.#session.connect()
     try {
       await listen(this.#session)
+      // Lost in the moment of the answer: that was told while nobody was listening yet.
+      if (!this.#session.isConnected) throw new Error('the connection was lost as it began to listen')
     } catch (error) {
       this.#session.abandon(error as Error)
       throw error

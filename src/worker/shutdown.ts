@@ -54,8 +54,9 @@ export const shutDown = async (parts: CapsuleParts, options: ShutdownOptions): P
   const isEnded = isIdle || (await deadline.allows(bodiesOf(parts), { graceMs: GRACE_MS.bodies }))
   const silenced = Promise.allSettled([unlistened, maintenance.stop()])
   if (isEnded) return closeAll(parts, options, silenced)
-  const late = { ...options, deadline: new Deadline(LATE_MS) }
-  const remaining = bodiesOf(parts).then(() => closeAll(parts, late, silenced))
+  // The time for what comes after the bodies begins when they have ended.
+  const closeLate = () => closeAll(parts, { ...options, deadline: new Deadline(LATE_MS) }, silenced)
+  const remaining = bodiesOf(parts).then(closeLate)
   remaining.catch((error) => events.emit('worker_error', { processId, part: 'shutdown', error }))
   return outcomesWritten(parts, deadline)
 }

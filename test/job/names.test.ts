@@ -91,11 +91,11 @@ describe('former names', () => {
 describe('static fields that look like options and are read by nobody', () => {
   test.each<[string, RegExp]>([
     ['queue', /static queue is not an option of Job; write static queueAs = 'mail'/],
-    ['queue_as', /static queue_as; write static queueAs/],
-    ['maxAttempts', /static maxAttempts; write this\.retryOn\(SomeError, \{ attempts: 5 \}\)/],
+    ['queue_as', /static queue_as is not an option of Job; write static queueAs/],
+    ['maxAttempts', /static maxAttempts is not an option of Job; write this\.retryOn\(SomeError, \{ attempts: 5 \}\)/],
     ['retries', /this\.retryOn/],
-    ['concurrency', /static concurrency; the number of jobs at a time is the worker's/],
-    ['job_class', /static job_class; write static jobClass/],
+    ['concurrency', /static concurrency is not an option of Job; the number of jobs at a time is the worker's/],
+    ['job_class', /static job_class is not an option of Job; write static jobClass/],
   ])('%s is refused where the class is registered and enqueued', async (name, refusal) => {
     const Mistaken = built('MailJob', { [name]: 'mail' })
     Mistaken.queueAdapter = new TestAdapter()
@@ -211,7 +211,7 @@ describe('error classes of retryOn, discardOn and rescueFrom', () => {
       await afterWarnings()
       expect(warnings).toMatchObject(
         [
-          { code: 'GOOD_JOB_ERROR_NAME', message: /^retryOn\('NetwrokError'\): nothing tells whether/ },
+          { code: 'GOOD_JOB_ERROR_NAME', message: /^retryOn\('NetwrokError'\): no known error has this name/ },
           { message: /^discardOn\('TimeuotError'\): .* \(did you mean TimeoutError\?\); pass the class itself/ },
         ].map((each) => ({ ...each, message: expect.stringMatching(each.message) })),
       )

@@ -144,4 +144,13 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
       ],
     },
   },
+  {
+    name: 'a job that joined in the transaction that inserted it stays of that transaction',
+    file: 'src/batch/members.ts',
+    text: '(isCallers ? job[STATE].insertedIn : undefined)',
+    replacement: '(isCallers && false ? job[STATE].insertedIn : undefined)',
+    tests: {
+      'test/enqueue/commit.test.ts': ['a job that was enqueued and then put into a batch, all of it rolled back'],
+    },
+  },
 ]

@@ -201,4 +201,21 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     replacement: 'if (false as boolean) {',
     tests: { 'test/perform/slow-check.test.ts': [] },
   },
+  {
+    name: 'what is set aside beforehand is no refusal of the others',
+    file: 'src/perform/outcome-sifting.ts',
+    text: 'await this.#write(forms.filter((form) => this.#exclusion(form) === undefined))',
+    replacement:
+      'for (const form of forms) this.#refuse(form, this.#exclusion(form))\n    await this.#write(forms.filter((form) => this.#exclusion(form) === undefined))',
+    tests: { 'test/batch/refused-callbacks.test.ts': ['many members of a batch whose check has to wait'] },
+  },
+  {
+    name: 'a job that joined a batch whose check has to wait waits alone',
+    file: 'src/perform/outcome-sifting.ts',
+    text: 'if (passing.has(batchId)) this.#written.settlement.delete(form)',
+    replacement: 'if (passing.has(batchId)) throw passing.get(batchId)?.error',
+    tests: {
+      'test/batch/refused-callbacks.test.ts': ['a job that joined, while it ran, a batch whose check has to wait'],
+    },
+  },
 ]

@@ -3,6 +3,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import type { PoolClient } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Database } from '../../src/sql/database.ts'
+import { Session } from '../../src/sql/session.ts'
 import { openWorld, type World } from '../support/harness.ts'
 
 let world: World
@@ -49,4 +50,25 @@ test('a connection lost with the answer that opened it is an error of the next s
   await expect(database.connection((client) => client.query('SELECT 1'))).rejects.toThrow(/not queryable|terminated/)
   await database.close()
   server.close()
+})
+
+test("a pool that is made anew, or is the caller's again, listens to its idle connections as the first one did", async () => {
+  const callers = world.database.pool()
+  for (const database of [new Database({ databaseUrl: world.url }), new Database({ pool: callers })]) {
+    const before = database.pool.listenerCount('error')
+    expect(before).toBeGreaterThan(0)
+    await database.close()
+    database.reopen()
+    expect(database.pool.listenerCount('error')).toBe(before)
+    await database.close()
+  }
+})
+
+test('a session that is not connected is not taken for one that answers', async () => {
+  const session = new Session({ config: { connectionString: world.url }, settings: {} })
+  await expect(session.proveAlive(1_000)).rejects.toMatchObject({ code: '08003' })
+  await session.connect()
+  await session.proveAlive(1_000)
+  await session.close()
+  await expect(session.proveAlive(1_000)).rejects.toMatchObject({ code: '08003' })
 })

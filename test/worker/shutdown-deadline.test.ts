@@ -147,3 +147,22 @@ test('a cleanup that waits for a lock of somebody keeps the process row of nobod
   await lock.unlock()
   await until(async () => (await world.sql(waits)).length === 0, 'nobody waits')
 })
+
+test('a body that ends long after the shutdown has time for its outcome, and its process row goes with it', async () => {
+  const gate = new Gate()
+  const DeafJob = jobClass('DeafJob', (job) => gate.pass(job))
+  const capsule = await world.start({ jobs: [DeafJob] })
+  const id = await enqueue(DeafJob)
+  await gate.entered
+  await capsule.shutdown({ timeout: 0 })
+  // Longer than what comes after the bodies may take.
+  await new Promise((resolve) => setTimeout(resolve, 5_500))
+  const done = performed(id)
+  gate.open()
+  await done
+  await until(
+    async () => (await world.sql('SELECT FROM good_job_processes WHERE id = $1', [capsule.processId])).length === 0,
+    'the process row is gone',
+  )
+  expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
+})
