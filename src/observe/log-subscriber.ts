@@ -56,7 +56,7 @@ const LINES: Lines = {
   lane_lock_missing: ['error', 'Locks of jobs were taken from their connection, getting the others anew'],
   lane_restored: ({ lostLocks }) => [lostLocks > 0 ? 'warn' : 'info', 'Restored the locks of jobs'],
   connection_retry: ['warn', 'Postgres does not answer, trying again'],
-  job_withdrawn: ['warn', 'Asked a running job to stop: another session discarded, deleted or released it'],
+  job_withdrawn: ['warn', 'Asked a running job to stop, another session discarded, deleted or released it'],
   outcome_lost: ({ isInterrupted }) => {
     if (isInterrupted === true) return ['info', 'The shutdown interrupted a job, it runs again']
     return ['warn', 'Dropped the outcome of a job that is no longer ours']
