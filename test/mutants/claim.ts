@@ -120,13 +120,6 @@ export const CLAIM_MUTANTS: readonly Mutant[] = [
     tests: { 'test/claim/order.test.ts': ['jobs run by priority, none last, then by creation'] },
   },
   {
-    name: 'a queue that is named twice is read once',
-    file: 'src/sql/claim-candidates.ts',
-    text: 'const [queue, ...others] = new Set(selector.queues)',
-    replacement: 'const [queue, ...others] = selector.queues',
-    tests: { 'test/claim/candidates.test.ts': ['a lane claims exactly what a plain query finds'] },
-  },
-  {
     name: 'locks are taken again for claims of this process only',
     file: 'src/sql/jobs-claim.ts',
     text: 'WHERE locked_by_id IS NOT DISTINCT FROM $3::uuid',

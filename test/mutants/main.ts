@@ -8,7 +8,7 @@ import { type TestRun, Workshop } from './workshop.ts'
 
 const USAGE = `npm run mutants -- [options]
   --only <text>      mutants whose name or file contains the text (all)
-  --tenth <number>   every tenth mutant, beginning with this one modulo ten (all)
+  --tenth <number>   the mutants of this tenth, modulo ten (all)
   --jobs <number>    copies of the project that work side by side (2)
   --list             names them and runs nothing
   --verbose          names the tests that turned red`
@@ -43,9 +43,14 @@ const tenth = options.tenth === undefined ? undefined : Number(options.tenth)
 const jobs = Number(options.jobs)
 if (!(tenth === undefined || Number.isInteger(tenth)) || !(Number.isInteger(jobs) && jobs > 0)) usage()
 
+/** By its words, so that a new guard moves no other one to another day. */
+const tenthOf = ({ file, name }: Mutant): number =>
+  [...`${file} ${name}`].reduce((sum, letter) => (sum * 31 + (letter.codePointAt(0) ?? 0)) % 9_973, 0) % 10
+
 const chosen = MUTANTS.filter(
-  ({ name, file }, index) =>
-    (tenth === undefined || index % 10 === ((tenth % 10) + 10) % 10) && `${file} ${name}`.includes(only),
+  (mutant) =>
+    (tenth === undefined || tenthOf(mutant) === ((tenth % 10) + 10) % 10) &&
+    `${mutant.file} ${mutant.name}`.includes(only),
 )
 
 const describe = (mutant: Mutant, { kind, reason, red }: Verdict, seconds: number): string => {

@@ -56,13 +56,6 @@ export const PROCESS_MUTANTS: readonly Mutant[] = [
     tests: { 'test/cli/operations.test.ts': ['a process that has been silent for two minutes'] },
   },
   {
-    name: 'a heartbeat comes from a thread',
-    file: 'src/worker/capsule-tracker.ts',
-    text: 'this.#heartbeat?.start()',
-    replacement: '',
-    tests: { 'test/worker/process.test.ts': ['the heartbeat comes from a thread'] },
-  },
-  {
     name: 'a process that ends frees its jobs',
     file: 'src/sql/processes.ts',
     text: 'UPDATE good_jobs SET locked_by_id = NULL WHERE locked_by_id = $1::uuid',
