@@ -150,15 +150,6 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     tests: { 'test/batch/sweep.test.ts': ['one process sweeps at a time'] },
   },
   {
-    name: 'a sweep waits for its next page while another process reads one',
-    file: 'src/batch/sweep.ts',
-    text: 'if (!isFirst) await lockSweep(db)',
-    replacement: 'if (!isFirst) void lockSweep',
-    tests: {
-      'test/batch/sweep.test.ts': ['no lock outlasts a page, and of two sweeps that meet between pages each gets on'],
-    },
-  },
-  {
     name: 'the sweep leaves a batch alone that changed a moment ago',
     file: 'src/sql/batch-check.ts',
     text: '${jobsFinished} IS NULL AND batch.updated_at < $4::${facts.timestampType})',
