@@ -1,5 +1,5 @@
 import type { Adapter } from '../enqueue/adapter.ts'
-import { findBatchStates } from '../sql/batch-check.ts'
+import { type BatchState, findBatchStates } from '../sql/batch-check.ts'
 import { findBatchHistory } from '../sql/batch-history.ts'
 import { type BatchCursor, findRecoverablePage } from '../sql/batch-list.ts'
 import type { Facts } from '../sql/database.ts'
@@ -56,7 +56,7 @@ const unprovenReason = async (
   adapter: Adapter,
   db: Queryable,
   facts: Facts,
-  state: Awaited<ReturnType<typeof findBatchStates>>[number],
+  state: BatchState,
 ): Promise<string | undefined> => {
   const proof = await proveRecovery(db, facts, state, checkOptionsOf(adapter), adapter.clock.now())
   if (proof.kind !== 'unproven') return undefined

@@ -1,7 +1,14 @@
 import { findUnprovenBatches, type UnprovenSearch } from '../batch/unproven.ts'
 import { pc } from '../colors.ts'
 import { stateText } from '../observe/batch-bar.ts'
-import { type BatchCursor, type BatchState, type ListedBatch, listBatches } from '../sql/batch-list.ts'
+import {
+  type BatchCursor,
+  type BatchState,
+  findRecoverablePage,
+  type ListedBatch,
+  listBatches,
+  type RecoverableBatch,
+} from '../sql/batch-list.ts'
 import { boundedRead } from '../sql/bounded-read.ts'
 import { JOB_STATES } from '../sql/job-states.ts'
 import { agoText, print, printJson, table, timeText } from './output.ts'
@@ -50,17 +57,12 @@ const drawBatches = (batches: readonly ListedBatch[], now: Date): string =>
 const PAGE = 100
 
 /** Walks over every discarded batch in which nothing is open or broken. */
-export async function* recoverableBatches(session: Session): AsyncGenerator<ListedBatch> {
-  const { adapter, timestamp, progress } = session
+export async function* recoverableBatches({ adapter, progress }: Session): AsyncGenerator<RecoverableBatch> {
   let after: BatchCursor | undefined
   let seen = 0
   do {
     const facts = await adapter.database.facts()
-    const page = await listBatches(adapter.database.pool, facts, timestamp, {
-      state: 'recoverable',
-      limit: PAGE,
-      after,
-    })
+    const page = await findRecoverablePage(adapter.database.pool, facts, { limit: PAGE, after })
     for (const batch of page) {
       seen += 1
       progress.tell(`${seen} batches looked at …`)

@@ -1,11 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { checkOptionsOf } from '../../src/batch/context.ts'
-import { type SweepOptions, sweepBatches } from '../../src/batch/sweep.ts'
+import type { SweepOptions } from '../../src/batch/sweep.ts'
 import { findBrokenAt, findOwedDiscards } from '../../src/sql/owed-discards.ts'
 import { next, record, type World } from '../support/harness.ts'
 import { rubyBookkeeping, rubyDiscard, rubyPerform, rubyRetry } from './as-ruby.ts'
-import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
+import { CallbackJob, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'
 
 const REFUSE = 'ALTER TABLE good_jobs ADD CONSTRAINT no_callbacks CHECK (batch_callback_id IS NULL) NOT VALID'
 const ALLOW = 'ALTER TABLE good_jobs DROP CONSTRAINT no_callbacks'
@@ -19,15 +17,7 @@ for (const hasJobsFinishedAt of [true, false]) {
     afterAll(() => world.close())
     beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches'))
 
-    const sweep = (options: Partial<SweepOptions> = {}) =>
-      sweepBatches({
-        database: world.adapter.database,
-        check: checkOptionsOf(world.adapter),
-        processId: randomUUID(),
-        windowSeconds: 3600,
-        graceSeconds: -1,
-        ...options,
-      })
+    const sweep = (options: Partial<SweepOptions> = {}) => sweepOf(world, options)
 
     /** Runs `work` while no callback can be inserted, until the check of a batch has been refused. */
     const refused = async (work: () => Promise<unknown>): Promise<void> => {

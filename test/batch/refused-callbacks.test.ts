@@ -119,6 +119,16 @@ const gated = (name: string) => {
   }
 }
 
+/** Three jobs, each enqueued when the one before has ended. */
+const runOneByOne = async (made: JobConstructor): Promise<void> => {
+  for (let count = 0; count < 3; count++) {
+    const job = make(made)
+    const done = performed(job.jobId)
+    await world.adapter.enqueue(job)
+    await done
+  }
+}
+
 test('many members of a batch whose check has to wait keep no outcome of other jobs waiting', async () => {
   const { GateJob, open, entered } = gated('GateJob')
   const { MemberJob } = member()
@@ -131,12 +141,7 @@ test('many members of a batch whose check has to wait keep no outcome of other j
     const failed = next('outcome_write_failed')
     open()
     await failed
-    for (let count = 0; count < 3; count++) {
-      const job = make(MemberJob)
-      const done = performed(job.jobId)
-      await world.adapter.enqueue(job)
-      await done
-    }
+    await runOneByOne(MemberJob)
   } finally {
     await world.sql(PASSED)
   }
@@ -157,12 +162,7 @@ test('a job that joined, while it ran, a batch whose check has to wait keeps no 
     const failed = next('outcome_write_failed')
     open()
     await failed
-    for (let count = 0; count < 3; count++) {
-      const job = make(MemberJob)
-      const done = performed(job.jobId)
-      await world.adapter.enqueue(job)
-      await done
-    }
+    await runOneByOne(MemberJob)
   } finally {
     await world.sql(PASSED)
   }

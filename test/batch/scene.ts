@@ -1,4 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import { Batch, type BatchOptions } from '../../src/batch/batch.ts'
+import { checkOptionsOf } from '../../src/batch/context.ts'
+import { type SweepOptions, type SweepResult, sweepBatches } from '../../src/batch/sweep.ts'
 import { events } from '../../src/events.ts'
 import { Job } from '../../src/job/base.ts'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'
@@ -189,3 +192,14 @@ const untilAttempts = async (holds: () => Promise<boolean>): Promise<void> => {
     }
   }
 }
+
+/** A sweep of everything, also of what ended just now. */
+export const sweepOf = (world: World, options: Partial<SweepOptions> = {}): Promise<SweepResult> =>
+  sweepBatches({
+    database: world.adapter.database,
+    check: checkOptionsOf(world.adapter),
+    processId: randomUUID(),
+    windowSeconds: 3600,
+    graceSeconds: -1,
+    ...options,
+  })

@@ -1,13 +1,11 @@
-import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { checkOptionsOf } from '../../src/batch/context.ts'
 import { SlowChecks } from '../../src/batch/slow-checks.ts'
-import { type SweepOptions, sweepBatches } from '../../src/batch/sweep.ts'
+import type { SweepOptions } from '../../src/batch/sweep.ts'
 import { Database } from '../../src/sql/database.ts'
 import { record, type World } from '../support/harness.ts'
 import { rubyPerform } from './as-ruby.ts'
-import { openBatchWorld, Scene } from './scene.ts'
+import { openBatchWorld, Scene, sweepOf } from './scene.ts'
 
 describe('in a sweep', () => {
   let world: World
@@ -17,15 +15,7 @@ describe('in a sweep', () => {
   afterAll(() => world.close())
   beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches'))
 
-  const sweep = (options: Partial<SweepOptions> = {}) =>
-    sweepBatches({
-      database: world.adapter.database,
-      check: checkOptionsOf(world.adapter),
-      processId: randomUUID(),
-      windowSeconds: 3600,
-      graceSeconds: -1,
-      ...options,
-    })
+  const sweep = (options: Partial<SweepOptions> = {}) => sweepOf(world, options)
 
   /** A batch whose last member ended in a process that died before its bookkeeping. */
   const hung = async (): Promise<Scene> => {

@@ -9,7 +9,7 @@ import { tryLockSweep } from '../../src/sql/sweep-lock.ts'
 import type { Queryable } from '../../src/sql/types.ts'
 import { record, until, type World } from '../support/harness.ts'
 import { rubyPerform, rubyRetry } from './as-ruby.ts'
-import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
+import { CallbackJob, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'
 
 for (const hasJobsFinishedAt of [true, false]) {
   describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at`, () => {
@@ -20,15 +20,7 @@ for (const hasJobsFinishedAt of [true, false]) {
     afterAll(() => world.close())
     beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches'))
 
-    const sweep = (options: Partial<SweepOptions> = {}) =>
-      sweepBatches({
-        database: world.adapter.database,
-        check: checkOptionsOf(world.adapter),
-        processId: randomUUID(),
-        windowSeconds: 3600,
-        graceSeconds: -1,
-        ...options,
-      })
+    const sweep = (options: Partial<SweepOptions> = {}) => sweepOf(world, options)
 
     /** A discarded, finished batch whose broken member Ruby retried and performed. */
     const owedSuccess = async (): Promise<Scene> => {
