@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import { type ClassIndex, createClassIndex } from '../src/sql/class-indexes.ts'
+import { type ClassIndex, createClassIndex } from '../src/sql/schema/class-indexes.ts'
 import { installSchema } from './server.ts'
 import { sharedNow } from './workers/spec.ts'
 

@@ -18,7 +18,7 @@ export const isAtLeast = (version: GoodJobVersion, other: string): boolean =>
   version.localeCompare(other, 'en', { numeric: true }) >= 0
 
 /** The folder of the Rails application. */
-export const RAILS = new URL('./rails/', import.meta.url).pathname
+export const RAILS = new URL('./rails', import.meta.url).pathname
 
 /** How long Rails may take to boot on a busy machine. */
 const BOOT_TIMEOUT_MS = 90_000

@@ -2,8 +2,8 @@
 import './assert-node.ts'
 
 export { Batch, type BatchJobs, type BatchOptions, type Callback, type EnqueueBatchOptions } from './batch/batch.ts'
-export type { BatchStatus, RecoveryState, TimelineEntry } from './batch/batch-status.ts'
-export type { CallbackEvent } from './batch/decision.ts'
+export type { CallbackEvent } from './batch/completion/decision.ts'
+export type { BatchStatus, RecoveryState, TimelineEntry } from './batch/status.ts'
 export type { Configuration, Options, PreserveJobRecords } from './configuration.ts'
 export type { AdapterConfig } from './enqueue/adapter.ts'
 export {
@@ -27,16 +27,16 @@ export {
   UnknownJobClassError,
 } from './errors.ts'
 export { type EventMap, type EventName, Events, events } from './events.ts'
+export { InlineAdapter } from './job/adapters/inline-adapter.ts'
+export type { QueueAdapter } from './job/adapters/queue-adapter.ts'
+export { TestAdapter } from './job/adapters/test-adapter.ts'
 export { Job, type JobConstructor } from './job/base.ts'
 export { throwAbort } from './job/callbacks.ts'
 export { currentJob } from './job/context.ts'
 export { performAllLater } from './job/enqueuing.ts'
-export { InlineAdapter } from './job/inline-adapter.ts'
 export type { Logger } from './job/logger.ts'
 export type { EnqueueOptions, RetryOptions } from './job/options.ts'
 export type { Pauses, StoppingReason } from './job/pauses.ts'
-export type { QueueAdapter } from './job/queue-adapter.ts'
-export { TestAdapter } from './job/test-adapter.ts'
 export { Adapter } from './maintenance/adapter.ts'
 export { cleanupPreservedJobs } from './maintenance/cleanup.ts'
 export { attachLogSubscriber, type LogSubscriberOptions } from './observe/log-subscriber.ts'
@@ -47,8 +47,8 @@ export {
   registerSerializer,
   type Serializer,
   symbolKeys,
-} from './serialize/arguments.ts'
-export { type Locator, registerLocator } from './serialize/locators.ts'
+} from './serialize/arguments/arguments.ts'
+export { type Locator, registerLocator } from './serialize/values/locators.ts'
 export {
   GlobalID,
   RubyBigDecimal,
@@ -63,5 +63,5 @@ export {
   RubyTime,
   RubyTimeWithZone,
   sym,
-} from './serialize/ruby-values.ts'
+} from './serialize/values/ruby-values.ts'
 export { Capsule, type CapsuleOptions, type CapsuleState } from './worker/capsule.ts'

@@ -28,6 +28,8 @@ const LAYERS: readonly (readonly string[])[] = [
 /** Data in the form of code; the limit of lines is for what somebody has to follow. */
 const VALUE_TABLES = new Set<string>([])
 const MAX_LINES = 300
+/** More than this and a folder is searched, not read. */
+const MAX_FILES = 16
 
 /** Every file of the repository, also those that are not committed yet. */
 const files = execFileSync(
@@ -97,16 +99,16 @@ describe('layers', () => {
     ])
   })
 
-  test('nothing that perform/execution.ts reaches is in sql/, since it also runs where there is no database', () => {
-    expect(pathToSql('src/perform/execution.ts')).toBeUndefined()
+  test('nothing that perform/attempt/execution.ts reaches is in sql/, since it also runs where there is no database', () => {
+    expect(pathToSql('src/perform/attempt/execution.ts')).toBeUndefined()
   })
 })
 
-test('every transaction begins with the level of isolation that sql/read-committed.ts pins', () => {
+test('every transaction begins with the level of isolation that sql/transaction/read-committed.ts pins', () => {
   const begins = files.filter(
     ({ path, code }) => /^src\/.*\.(ts|js)$/.test(path) && /['"`]\s*(BEGIN|START TRANSACTION)\b/i.test(code),
   )
-  expect(begins.map(({ path }) => path)).toEqual(['src/sql/read-committed.ts'])
+  expect(begins.map(({ path }) => path)).toEqual(['src/sql/transaction/read-committed.ts'])
 })
 
 const isAllowed = (from: string, to: string, exists = sourcePaths.has(to)): boolean => {
@@ -133,6 +135,15 @@ const pathToSql = (start: string): string | undefined => {
   }
   return undefined
 }
+
+test(`no folder of src/ holds more than ${MAX_FILES} files`, () => {
+  const folders = new Map<string, number>()
+  for (const { path } of files.filter(({ path }) => path.startsWith('src/'))) {
+    folders.set(dirname(path), (folders.get(dirname(path)) ?? 0) + 1)
+  }
+  expect(folders.size).toBeGreaterThan(10)
+  expect([...folders].filter(([, count]) => count > MAX_FILES)).toEqual([])
+})
 
 describe('code', () => {
   const outsideSql = sources.filter(({ path }) => !/^src\/(sql|demo)\//.test(path))

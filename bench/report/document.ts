@@ -7,7 +7,7 @@ import type { Results } from './results.ts'
 import { drawSummary, summaryTable } from './summary.ts'
 import { drawFigure } from './svg.ts'
 
-const DOCS = new URL('../../docs/', import.meta.url)
+const DOCS = new URL('../../docs', import.meta.url)
 
 /** Fills what stands between `<!-- bench: name -->` and `<!-- /bench -->` in the documents, and draws the pictures. */
 export const writeDocuments = async (results: Results): Promise<void> => {

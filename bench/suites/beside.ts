@@ -1,4 +1,4 @@
-import { CLASS_INDEXES } from '../../src/sql/class-indexes.ts'
+import { CLASS_INDEXES } from '../../src/sql/schema/class-indexes.ts'
 import { floor, goodJobNode } from '../contenders.ts'
 import type { Suite } from '../run.ts'
 import {

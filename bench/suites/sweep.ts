@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Client } from 'pg'
+import { sweepBatches } from '../../src/batch/completion/sweep.ts'
 import { checkOptionsOf } from '../../src/batch/context.ts'
-import { sweepBatches } from '../../src/batch/sweep.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
 import { alternate, type Suite } from '../run.ts'
 import { settle } from '../seed.ts'

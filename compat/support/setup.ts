@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import type { TestProject } from 'vitest/node'
 import { missingTools } from './tools.js'
 
-const ROOT = new URL('../../', import.meta.url).pathname
+const ROOT = new URL('../..', import.meta.url).pathname
 
 declare module 'vitest' {
   interface ProvidedContext {

@@ -1,10 +1,10 @@
 import type { Adapter } from '../enqueue/adapter.ts'
 import type { Job, JobConstructor } from '../job/base.ts'
-import { jobClassName } from '../job/class-name.ts'
-import { isJobClass } from '../job/job-class.ts'
-import type { JobRegistry } from '../job/registry.ts'
-import type { CheckOptions } from './completion.ts'
-import { ToldOnce } from './told-once.ts'
+import { isJobClass } from '../job/definition/job-class.ts'
+import { jobClassName } from '../job/definition/naming.ts'
+import type { JobRegistry } from '../job/definition/registry.ts'
+import type { CheckOptions } from './completion/completion.ts'
+import { ToldOnce } from './completion/told-once.ts'
 
 /** Classes that batches of this process name as callbacks: a client registers none, and knows them all the same. */
 const callbackClasses = new Map<string, JobConstructor>()

@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../errors.ts'
+import { assertTransaction } from '../job/adapters/transaction.ts'
 import { isJob, kindOf } from '../job/enqueueable.ts'
 import { assertKnownOptions } from '../job/options.ts'
-import { assertTransaction } from '../job/transaction.ts'
 import type { BatchOptions, EnqueueBatchOptions } from './batch.ts'
 
 const BATCH_OPTIONS: readonly (keyof BatchOptions)[] = [

@@ -1,5 +1,5 @@
 import { SerializationError } from '../errors.ts'
-import { deserializeArguments, serializeArguments } from '../serialize/arguments.ts'
+import { deserializeArguments, serializeArguments } from '../serialize/arguments/arguments.ts'
 import { type JsonValue, parseJson, stringifyJson } from '../serialize/json.ts'
 
 /** What a batch carries for its callbacks. */

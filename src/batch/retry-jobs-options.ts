@@ -1,7 +1,7 @@
 import type { Adapter } from '../enqueue/adapter.ts'
 import { formatTimestamp } from '../serialize/job-data.ts'
 import { atLeast } from '../serialize/rails-version.ts'
-import type { RetryJobsOptions } from '../sql/jobs-actions.ts'
+import type { RetryJobsOptions } from '../sql/jobs/actions.ts'
 import { columnText } from '../time.ts'
 
 /**

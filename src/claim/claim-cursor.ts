@@ -1,5 +1,5 @@
-import type { CandidateOptions, Position } from '../sql/claim-candidates.ts'
-import type { ClaimedRow } from '../sql/jobs-claim.ts'
+import type { CandidateOptions, Position } from '../sql/claim/candidates.ts'
+import type { ClaimedRow } from '../sql/claim/claim.ts'
 
 /**
  * A look at the head is not repeated for every wake if it takes longer than this and so much for each job that it found, milliseconds, and

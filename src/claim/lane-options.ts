@@ -1,6 +1,6 @@
+import type { ClaimOptions } from '../sql/claim/claim.ts'
 import type { Database, Facts } from '../sql/database.ts'
-import type { ClaimOptions } from '../sql/jobs-claim.ts'
-import type { LockedRow } from '../sql/jobs-deferred.ts'
+import type { LockedRow } from '../sql/deferred/statements.ts'
 
 export interface LaneOptions {
   readonly database: Database

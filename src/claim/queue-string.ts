@@ -1,5 +1,5 @@
 import { QueueStringError } from '../errors.ts'
-import type { QueueSelector } from '../sql/claim-candidates.ts'
+import type { QueueSelector } from '../sql/claim/candidates.ts'
 
 /** One pool of a worker: the queues it serves and how many jobs it runs at a time. */
 export interface QueuePool {

@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import { pc } from '../colors.ts'
 import type { PauseTarget } from '../maintenance/pauses.ts'
+import type { WorkerProcess } from '../maintenance/worker-processes.ts'
 import { workerProcess } from '../maintenance/worker-processes.ts'
-import { listProcesses } from '../sql/process-list.ts'
+import { listProcesses } from '../sql/process/list.ts'
 import { PartialFailure, UsageError } from './failure.ts'
-import { ignoresPauses, NO_WORKER_HONOURS_PAUSES } from './ignored-pauses.ts'
 import { print, printJson, snakeCase } from './output.ts'
 import { addSessionOptions, type Session, withSession } from './session.ts'
 
@@ -83,3 +83,10 @@ const show = async ({ adapter, isJson }: Session): Promise<void> => {
   ]
   print(lines.length === 0 ? 'Nothing is paused.' : lines.join('\n'))
 }
+
+export const NO_WORKER_HONOURS_PAUSES =
+  'no live worker honours pauses: start workers with --enable-pauses (GOOD_JOB_ENABLE_PAUSES; in Rails config.good_job.enable_pauses)'
+
+/** Whether no live worker honours pauses. Ruby's do not say, so one of those may. */
+export const ignoresPauses = (processes: readonly WorkerProcess[]): boolean =>
+  processes.every(({ is_alive, honours_pauses }) => !is_alive || honours_pauses === false)

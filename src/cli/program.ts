@@ -1,14 +1,14 @@
 import { Command, Help } from 'commander'
 import { VERSION } from '../version.ts'
-import { addBatchesCommands } from './batches.ts'
+import { addBatchesCommands } from './batches/batches.ts'
 import { addCleanupCommand } from './cleanup.ts'
 import { addDemoCommand } from './demo.ts'
-import { addDoctorCommand } from './doctor.ts'
+import { addDoctorCommand } from './doctor/doctor.ts'
 import { EXIT, report } from './failure.ts'
-import { addJobsCommands } from './jobs.ts'
+import { addJobsCommands } from './jobs/jobs.ts'
 import { addPausesCommands } from './pauses.ts'
 import { addSchemaCommands } from './schema.ts'
-import { addStartCommand } from './start.ts'
+import { addStartCommand } from './start/start.ts'
 
 const buildProgram = (): Command => {
   const program = new Command('good-job')

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { pc } from '../colors.ts'
-import { checkSchema, installSchema, printSchema, type SchemaReport } from '../sql/schema.ts'
+import { checkSchema, installSchema, printSchema, type SchemaReport } from '../sql/schema/schema.ts'
 import { PartialFailure } from './failure.ts'
 import { print, printJson, snakeCase } from './output.ts'
 import { addSessionOptions, withSession } from './session.ts'

@@ -3,7 +3,7 @@ import { Adapter } from '../maintenance/adapter.ts'
 import { columnText } from '../time.ts'
 import { isUuid } from '../uuid.ts'
 import { Progress } from './progress.ts'
-import { addWorkerOptions, workerOptionsOf } from './worker-options.ts'
+import { addWorkerOptions, workerOptionsOf } from './start/worker-options.ts'
 
 /** What a command works with. */
 export interface Session {

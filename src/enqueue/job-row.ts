@@ -2,7 +2,7 @@ import type { Job } from '../job/base.ts'
 import { currentEnqueueContext } from '../job/context.ts'
 import { jobToData } from '../job/serialization.ts'
 import { type RailsVersion, stringifyJobData } from '../serialize/job-data.ts'
-import type { NewJobRow } from '../sql/jobs-insert.ts'
+import type { NewJobRow } from '../sql/jobs/insert.ts'
 import { type Clock, columnText } from '../time.ts'
 
 export interface JobRowOptions {

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { EnqueueBuffer } from './adapters/enqueue-buffer.ts'
 import type { Job } from './base.ts'
-import type { EnqueueBuffer } from './enqueue-buffer.ts'
 import type { JobRun } from './run.ts'
 
 /** What the surrounding code says about the jobs it enqueues. GoodJob: the thread-locals of Batch and CurrentThread. */

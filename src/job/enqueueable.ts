@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../errors.ts'
 import { isUuid } from '../uuid.ts'
 import type { Job } from './base.ts'
-import { isJobClass } from './job-class.ts'
+import { isJobClass } from './definition/job-class.ts'
 import { STATE } from './state.ts'
 
 /**

@@ -1,15 +1,15 @@
 import { ConfigurationError, EnqueueError } from '../errors.ts'
 import { events } from '../events.ts'
+import type { Queryable, QueueAdapter } from './adapters/queue-adapter.ts'
+import { assertTransaction } from './adapters/transaction.ts'
 import type { Job } from './base.ts'
 import { runCallbacks } from './callbacks.ts'
 import { currentEnqueueContext } from './context.ts'
-import { declarationsOf } from './declarations.ts'
+import { declarationsOf } from './definition/declarations.ts'
 import { assertEnqueueable, jobsOf, kindOf } from './enqueueable.ts'
 import { jobEvent } from './job-event.ts'
 import { applyOptions, assertKnownOptions, type EnqueueOptions, type RetryOptions } from './options.ts'
-import type { Queryable, QueueAdapter } from './queue-adapter.ts'
 import { STATE } from './state.ts'
-import { assertTransaction } from './transaction.ts'
 
 /** Whether the rows are part of a transaction of the caller's, the batch's around included. */
 const inTransactionOf = (transaction: Queryable | undefined): { isInTransaction?: true } =>

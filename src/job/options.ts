@@ -1,11 +1,11 @@
 import { nearest } from '../configuration-values.ts'
 import { ConfigurationError } from '../errors.ts'
 import { laterBy } from '../time.ts'
+import type { Queryable } from './adapters/queue-adapter.ts'
+import { assertTransaction } from './adapters/transaction.ts'
 import type { Job } from './base.ts'
-import type { Queryable } from './queue-adapter.ts'
-import { queueNameFromPart } from './queue-name.ts'
+import { queueNameFromPart } from './definition/naming.ts'
 import { STATE } from './state.ts'
-import { assertTransaction } from './transaction.ts'
 
 /** Options of one enqueue; null and undefined leave the class's own value. */
 export interface EnqueueOptions {

@@ -1,5 +1,5 @@
-import type { GlobalID } from '../serialize/global-id.ts'
 import { DEFAULT_RAILS_VERSION, type RailsVersion } from '../serialize/rails-version.ts'
+import type { GlobalID } from '../serialize/values/global-id.ts'
 import { type Clock, systemClock } from '../time.ts'
 import type { Job } from './base.ts'
 import type { BatchReference } from './batch-reference.ts'

@@ -1,9 +1,9 @@
-import { serializeArguments } from '../serialize/arguments.ts'
+import { serializeArguments } from '../serialize/arguments/arguments.ts'
 import { formatTimestamp, type JobData, parseJobData, parseTimestamp, stringifyJobData } from '../serialize/job-data.ts'
 import type { JsonObject, JsonValue } from '../serialize/json.ts'
 import type { RailsVersion } from '../serialize/rails-version.ts'
 import type { Job, JobConstructor } from './base.ts'
-import { continuationKeys } from './continuation-keys.ts'
+import { continuationKeys } from './continuation/keys.ts'
 import { STATE } from './state.ts'
 
 export interface SerializeJobOptions {

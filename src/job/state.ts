@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from '../serialize/json.ts'
-import type { Continuation } from './continuation.ts'
-import type { Queryable } from './queue-adapter.ts'
+import type { Queryable } from './adapters/queue-adapter.ts'
+import type { Continuation } from './continuation/continuation.ts'
 import { DETACHED_RUN, type JobRun } from './run.ts'
 
 /** Where a job keeps what is none of its user's business. */

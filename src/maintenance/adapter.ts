@@ -1,6 +1,6 @@
 import { Adapter as EnqueueAdapter } from '../enqueue/adapter.ts'
+import { setDefaultQueueAdapter } from '../job/adapters/queue-adapter.ts'
 import type { Pauses } from '../job/pauses.ts'
-import { setDefaultQueueAdapter } from '../job/queue-adapter.ts'
 import { destroyJob, discardJob, forceDiscardJob, rescheduleJob, retryJob } from './job-actions.ts'
 import { releaseJob } from './job-release.ts'
 import { type PauseTarget, pausedJobs, pauseJobs, unpauseJobs } from './pauses.ts'

@@ -1,6 +1,6 @@
 import { events } from '../events.ts'
-import { deleteFinishedBatches, deleteFinishedJobs, deleteStaleClaims } from '../sql/cleanup.ts'
 import type { Database } from '../sql/database.ts'
+import { deleteFinishedBatches, deleteFinishedJobs, deleteStaleClaims } from '../sql/jobs/cleanup.ts'
 import { type Clock, timeAfter } from '../time.ts'
 
 export interface CleanupOptions {

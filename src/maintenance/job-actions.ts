@@ -1,8 +1,9 @@
-import { announceChecks, type CheckedBatch, checkBatches, lockTouchedBatches } from '../batch/completion.ts'
+import { announceChecks, type CheckedBatch, checkBatches, lockTouchedBatches } from '../batch/completion/completion.ts'
 import { checkOptionsOf } from '../batch/context.ts'
 import { retryJobsOptions } from '../batch/retry-jobs-options.ts'
 import type { Adapter } from '../enqueue/adapter.ts'
 import { ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError, RecordMissingError } from '../errors.ts'
+import type { Queryable } from '../sql/connection/queryable.ts'
 import type { Facts } from '../sql/database.ts'
 import {
   type ActionRow,
@@ -13,8 +14,7 @@ import {
   reopenBatches,
   rescheduleJobs,
   retryJobs,
-} from '../sql/jobs-actions.ts'
-import type { Queryable } from '../sql/types.ts'
+} from '../sql/jobs/actions.ts'
 
 interface Action {
   readonly db: Queryable

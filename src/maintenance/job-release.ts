@@ -1,6 +1,6 @@
 import type { Adapter } from '../enqueue/adapter.ts'
 import { ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError, RecordMissingError } from '../errors.ts'
-import { lockOwnedJob, releaseOwnedJob } from '../sql/abandoned-jobs.ts'
+import { lockOwnedJob, releaseOwnedJob } from '../sql/jobs/abandoned.ts'
 
 /**
  * Frees a job whose owner has no process row any more and holds no advisory lock: it runs again, as interrupted if it had started. For a

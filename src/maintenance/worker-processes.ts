@@ -1,6 +1,6 @@
 import { matchesQueue, parseSelector } from '../claim/queue-string.ts'
-import type { ListedProcess } from '../sql/process-list.ts'
-import type { WaitingJobs } from '../sql/waiting-jobs.ts'
+import type { WaitingJobs } from '../sql/jobs/waiting.ts'
+import type { ListedProcess } from '../sql/process/list.ts'
 
 /** A worker process of either language, as its row describes it. */
 export interface WorkerProcess {

@@ -1,5 +1,5 @@
 import { pc } from '../colors.ts'
-import { JOB_STATES, type JobState } from '../sql/job-states.ts'
+import { JOB_STATES, type JobState } from '../sql/jobs/states.ts'
 
 type Counts = Readonly<Record<JobState, number>>
 

@@ -1,6 +1,6 @@
 import { type EventMap, type EventName, type Events, type Listener, events as processEvents } from '../events.ts'
 import { currentProcessId } from '../job/context.ts'
-import { isError } from '../job/error-reading.ts'
+import { isError } from '../job/exceptions/error-reading.ts'
 import type { Logger } from '../job/logger.ts'
 
 type Level = 'debug' | 'info' | 'warn' | 'error'

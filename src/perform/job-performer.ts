@@ -3,17 +3,23 @@ import type { ClaimCursor } from '../claim/claim-cursor.ts'
 import type { Lane } from '../claim/lane.ts'
 import { GoodJobError } from '../errors.ts'
 import { type EventMap, events } from '../events.ts'
-import { readString } from '../job/error-reading.ts'
-import type { JobRegistry } from '../job/registry.ts'
-import type { QueueSelector } from '../sql/claim-candidates.ts'
-import type { ClaimedRow } from '../sql/jobs-claim.ts'
+import type { JobRegistry } from '../job/definition/registry.ts'
+import { readString } from '../job/exceptions/error-reading.ts'
+import type { QueueSelector } from '../sql/claim/candidates.ts'
+import type { ClaimedRow } from '../sql/claim/claim.ts'
 import { type Clock, systemClock } from '../time.ts'
-import { WorkerAttemptContext, type WorkerContext } from './attempt-context.ts'
+import { WorkerAttemptContext, type WorkerContext } from './attempt/context.ts'
+import { type ExecutionResult, execute, failureOf } from './attempt/execution.ts'
+import type { RunningAttempt } from './attempt/running.ts'
 import { type Claim, Claimer } from './claimer.ts'
-import type { Completer } from './completer.ts'
-import { type ExecutionResult, execute, failureOf } from './execution.ts'
-import { type CompletedAttempt, decideWrite, type OutcomeWrite, outcomeColumns, type SettledAs } from './outcome.ts'
-import type { RunningAttempt } from './running-attempt.ts'
+import type { Completer } from './outcome/completer.ts'
+import {
+  type CompletedAttempt,
+  decideWrite,
+  type OutcomeWrite,
+  outcomeColumns,
+  type SettledAs,
+} from './outcome/outcome.ts'
 
 export interface JobPerformerOptions extends WorkerContext {
   readonly registry: JobRegistry

@@ -1,9 +1,9 @@
 import { InvalidJobDataError, SerializationError } from '../errors.ts'
 import { PreciseTime } from '../time.ts'
-import { formatSeconds, formatUtc, parseTime } from './iso8601.ts'
 import { type JsonObject, type JsonValue, parseJson, stringifyJson } from './json.ts'
 import { atLeast, DEFAULT_RAILS_VERSION, type RailsVersion } from './rails-version.ts'
-import { RubyTime } from './ruby-values.ts'
+import { formatSeconds, formatUtc, parseTime } from './values/iso8601.ts'
+import { RubyTime } from './values/ruby-values.ts'
 
 export { DEFAULT_RAILS_VERSION, type RailsVersion } from './rails-version.ts'
 

@@ -1,6 +1,6 @@
 import { parse as parseLossless } from 'lossless-json'
 import { SerializationError } from '../errors.ts'
-import { RubyFloat } from './ruby-values.ts'
+import { RubyFloat } from './values/ruby-values.ts'
 
 /** A JSON value in which Ruby's Integer and Float stay distinct: `bigint` beyond 2^53-1, `RubyFloat` for a Float without fraction. */
 export type JsonValue = null | boolean | string | number | bigint | RubyFloat | JsonValue[] | JsonObject

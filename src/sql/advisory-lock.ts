@@ -1,6 +1,6 @@
 // Not by name: Node 18 does not have it, and would say that instead of which Node is needed.
 import * as crypto from 'node:crypto'
-import { type Queryable, rowsOf } from './types.ts'
+import { type Queryable, rowsOf } from './connection/queryable.ts'
 
 /**
  * The 64-bit key of an advisory lock, as decimal text for a bigint parameter.

@@ -1,12 +1,12 @@
 import type pg from 'pg'
 import { isRetryable, SERIALIZATION_FAILURE, sqlState } from '../errors.ts'
-import { CONNECT_MS, SILENCE_MS, urlConfig } from './connection-url.ts'
+import { borrow, dropDead, ignoreIdleError, OwnPool } from './connection/pool.ts'
+import { assertSameTables } from './connection/pooler.ts'
+import type { Queryable } from './connection/queryable.ts'
+import { CONNECT_MS, SILENCE_MS, urlConfig } from './connection/url.ts'
 import { callersFacts, readFacts } from './facts.ts'
-import { borrow, dropDead, ignoreIdleError, OwnPool } from './pool.ts'
-import { assertSameTables } from './pooler.ts'
-import { inTransaction } from './read-committed.ts'
-import type { Capabilities } from './schema.ts'
-import type { Queryable } from './types.ts'
+import type { Capabilities } from './schema/schema.ts'
+import { inTransaction } from './transaction/read-committed.ts'
 
 /** What the statements must know of this database: optional columns and tables, and the type of its time columns. */
 export interface Facts extends Capabilities {

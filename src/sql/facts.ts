@@ -1,8 +1,8 @@
 import type { Pool } from 'pg'
+import { isPooled } from './connection/pooler.ts'
+import { type Queryable, rowsOf } from './connection/queryable.ts'
 import type { Facts } from './database.ts'
-import { isPooled } from './pooler.ts'
-import { probeCapabilities } from './schema.ts'
-import { type Queryable, rowsOf } from './types.ts'
+import { probeCapabilities } from './schema/schema.ts'
 
 /** Reads the facts on one connection. @throws SchemaError */
 export const readFacts = async (db: Queryable): Promise<Facts> => {

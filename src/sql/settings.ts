@@ -1,8 +1,8 @@
 import type { Pauses } from '../job/pauses.ts'
-import type { CandidateOptions } from './claim-candidates.ts'
+import type { CandidateOptions } from './claim/candidates.ts'
+import { countOf, type Queryable, rowsOf } from './connection/queryable.ts'
 import { type Facts, serverNow } from './database.ts'
-import type { Parameters } from './parameters.ts'
-import { countOf, type Queryable, rowsOf } from './types.ts'
+import type { Parameters } from './text.ts'
 
 /** What can be paused, under the keys of the stored hash. */
 export type PauseKey = 'queues' | 'job_classes' | 'labels'

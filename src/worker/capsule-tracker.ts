@@ -1,24 +1,24 @@
 import type { Configuration } from '../configuration.ts'
 import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
-import type { JobRegistry } from '../job/registry.ts'
+import type { JobRegistry } from '../job/definition/registry.ts'
+import { releaseUnknownClaims } from '../sql/claim/claim.ts'
 import type { Database } from '../sql/database.ts'
-import { releaseUnknownClaims } from '../sql/jobs-claim.ts'
 import {
   releaseDeadProcesses,
   releaseOrphans,
   removeProcess,
   upsertProcess,
   upsertProcessText,
-} from '../sql/processes.ts'
-import { limitLockWaits } from '../sql/savepoint.ts'
+} from '../sql/process/processes.ts'
+import { limitLockWaits } from '../sql/transaction/savepoint.ts'
 import { type Clock, endsWithin, every } from '../time.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { processState } from './process-state.ts'
 import type { Scheduler } from './scheduler.ts'
-import { SilentOwners } from './silent-owners.ts'
-import { StallWatch } from './stall-watch.ts'
-import { UnservedWatch } from './unserved-watch.ts'
+import { SilentOwners } from './watch/silent-owners.ts'
+import { StallWatch } from './watch/stall-watch.ts'
+import { UnservedWatch } from './watch/unserved-watch.ts'
 
 export interface CapsuleTrackerOptions {
   readonly database: Database

@@ -2,9 +2,9 @@ import { Worker } from 'node:worker_threads'
 import type { ClientConfig } from 'pg'
 import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
-import { BEGIN } from '../sql/read-committed.ts'
-import { answerPassword, type PasswordQuestion, threadConfig } from '../sql/thread-config.ts'
-import { threadFile } from '../sql/thread-file.ts'
+import { answerPassword, type PasswordQuestion, threadConfig } from '../sql/threads/config.ts'
+import { threadFile } from '../sql/threads/file.ts'
+import { BEGIN } from '../sql/transaction/read-committed.ts'
 import { after, backoffMs, every } from '../time.ts'
 
 export interface HeartbeatOptions {

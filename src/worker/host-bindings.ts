@@ -1,6 +1,6 @@
 import { type Logger, silentLogger } from '../job/logger.ts'
 import { attachLogSubscriber } from '../observe/log-subscriber.ts'
-import { watchRejections } from './rejections.ts'
+import { watchRejections } from './watch/rejections.ts'
 
 export interface HostOptions {
   /** A pino logger, or anything like it: gets what the command line logs, and is what jobs log with. @default silent */

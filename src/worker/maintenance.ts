@@ -1,13 +1,13 @@
-import type { CheckOptions } from '../batch/completion.ts'
-import { SlowChecks } from '../batch/slow-checks.ts'
-import { sweepBatches } from '../batch/sweep.ts'
+import type { CheckOptions } from '../batch/completion/completion.ts'
+import { SlowChecks } from '../batch/completion/slow-checks.ts'
+import { sweepBatches } from '../batch/completion/sweep.ts'
 import type { Configuration } from '../configuration.ts'
 import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
 import { cleanupPreservedJobs } from '../maintenance/cleanup.ts'
 import type { Database } from '../sql/database.ts'
 import { type Clock, every } from '../time.ts'
-import { SweepWatch } from './sweep-watch.ts'
+import { SweepWatch } from './watch/sweep-watch.ts'
 
 export interface MaintenanceOptions {
   readonly database: Database

@@ -1,7 +1,7 @@
 import { events } from '../events.ts'
+import { listen, listeningClient } from '../sql/connection/listen.ts'
+import { Session } from '../sql/connection/session.ts'
 import type { Database } from '../sql/database.ts'
-import { listen, listeningClient } from '../sql/listen.ts'
-import { Session } from '../sql/session.ts'
 import { backoffMs, endsWithin, every, sleep } from '../time.ts'
 
 /** A message on the channel `good_job`, as far as it could be read. */

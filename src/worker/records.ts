@@ -2,8 +2,8 @@ import { Batch } from '../batch/batch.ts'
 import { isRetryable, mayConcernRow, RecordNotFoundError, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import type { Adapter } from '../maintenance/adapter.ts'
-import { locateWith } from '../serialize/locators.ts'
-import type { GlobalID } from '../serialize/ruby-values.ts'
+import { locateWith } from '../serialize/values/locators.ts'
+import type { GlobalID } from '../serialize/values/ruby-values.ts'
 import { backoffMs, endsWithin, sleep } from '../time.ts'
 
 /** The record of a GlobalID argument: a batch, or what a registered locator answers; without one the GlobalID itself. */

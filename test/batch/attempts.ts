@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import type { CompletedAttempt } from '../../src/perform/outcome.ts'
-import { type ClaimedRow, claim } from '../../src/sql/jobs-claim.ts'
-import type { Queryable } from '../../src/sql/types.ts'
+import type { CompletedAttempt } from '../../src/perform/outcome/outcome.ts'
+import { type ClaimedRow, claim } from '../../src/sql/claim/claim.ts'
+import type { Queryable } from '../../src/sql/connection/queryable.ts'
 import type { World } from '../support/harness.ts'
 
 /** Claims up to a hundred jobs of these classes as a worker would, on one connection. */

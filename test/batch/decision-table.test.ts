@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { callbackClass, type DecisionInput, decideBatch, needsProof, type Proof } from '../../src/batch/decision.ts'
-import type { BatchState } from '../../src/sql/batch-check.ts'
+import {
+  callbackClass,
+  type DecisionInput,
+  decideBatch,
+  needsProof,
+  type Proof,
+} from '../../src/batch/completion/decision.ts'
+import type { BatchState } from '../../src/sql/batch/check.ts'
 import { BROKEN, D, F, J, NOW, state } from './decision-times.ts'
 
 interface Case {

@@ -1,4 +1,4 @@
-import type { BatchState } from '../../src/sql/batch-check.ts'
+import type { BatchState } from '../../src/sql/batch/check.ts'
 
 export const E = '2026-01-01T00:00:00.000000Z'
 export const D = '2026-01-01T00:00:01.000000Z'

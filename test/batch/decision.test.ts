@@ -5,7 +5,7 @@ import {
   decideBatch,
   needsProof,
   type Proof,
-} from '../../src/batch/decision.ts'
+} from '../../src/batch/completion/decision.ts'
 import { BROKEN, D, E, F, J, NOW, state } from './decision-times.ts'
 
 const PROOFS: readonly (Proof | undefined)[] = [

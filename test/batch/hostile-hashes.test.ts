@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
-import { JOB_STATES, jobStateFilterSql } from '../../src/sql/job-states.ts'
+import { JOB_STATES, jobStateFilterSql } from '../../src/sql/jobs/states.ts'
 import { openWorld, paramsOf, type Row } from '../support/harness.ts'
 
 const world = await openWorld()

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { sweepBatches } from '../../src/batch/completion/sweep.ts'
 import { checkOptionsOf } from '../../src/batch/context.ts'
-import { sweepBatches } from '../../src/batch/sweep.ts'
 import type { Capsule } from '../../src/worker/capsule.ts'
 import { inTurn } from '../support/clean-up.ts'
 import type { World } from '../support/harness.ts'

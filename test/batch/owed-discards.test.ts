@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { SweepOptions } from '../../src/batch/sweep.ts'
-import { findBrokenAt, findOwedDiscards } from '../../src/sql/owed-discards.ts'
+import type { SweepOptions } from '../../src/batch/completion/sweep.ts'
+import { findBrokenAt, findOwedDiscards } from '../../src/sql/batch/owed-discards.ts'
 import { next, record, type World } from '../support/harness.ts'
 import { rubyBookkeeping, rubyDiscard, rubyPerform, rubyRetry } from './as-ruby.ts'
 import { CallbackJob, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'

@@ -1,7 +1,7 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
+import { sweepBatches } from '../../src/batch/completion/sweep.ts'
 import { checkOptionsOf } from '../../src/batch/context.ts'
-import { sweepBatches } from '../../src/batch/sweep.ts'
 import type { Job, JobConstructor } from '../../src/job/base.ts'
 import { jobClass, next, openWorld, performed, until } from '../support/harness.ts'
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { Batch, type BatchOptions } from '../../src/batch/batch.ts'
+import { type SweepOptions, type SweepResult, sweepBatches } from '../../src/batch/completion/sweep.ts'
 import { checkOptionsOf } from '../../src/batch/context.ts'
-import { type SweepOptions, type SweepResult, sweepBatches } from '../../src/batch/sweep.ts'
 import { events } from '../../src/events.ts'
 import { Job } from '../../src/job/base.ts'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ToldOnce } from '../../src/batch/told-once.ts'
+import { ToldOnce } from '../../src/batch/completion/told-once.ts'
 
 test('what was told is not new again, until ten thousand other things were told', () => {
   const told = new ToldOnce()

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ClaimCursor } from '../../src/claim/claim-cursor.ts'
-import type { ClaimedRow } from '../../src/sql/jobs-claim.ts'
+import type { ClaimedRow } from '../../src/sql/claim/claim.ts'
 
 const row = (created_at: string, priority: number | null = 0) =>
   ({ queue_name: 'q', priority, created_at }) as ClaimedRow

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { afterAll, beforeEach, expect, test, vi } from 'vitest'
-import { findOtherQueues, findWaitingQueues } from '../../src/sql/waiting-queues.ts'
+import { findOtherQueues, findWaitingQueues } from '../../src/sql/claim/waiting-queues.ts'
 import { systemClock } from '../../src/time.ts'
 import { ago, enqueue, jobClass, next, openWorld } from '../support/harness.ts'
 
 // Counted, not replaced.
-vi.mock('../../src/sql/waiting-queues.ts', { spy: true })
+vi.mock('../../src/sql/claim/waiting-queues.ts', { spy: true })
 
 const world = await openWorld()
 afterAll(() => world.close())

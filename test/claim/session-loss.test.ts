@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'
-import { Session } from '../../src/sql/session.ts'
+import { Session } from '../../src/sql/connection/session.ts'
 import {
   advisoryLocks,
   backends,

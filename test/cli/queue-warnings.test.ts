@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { parseQueueString } from '../../src/claim/queue-string.ts'
-import { queueWarnings } from '../../src/cli/queue-warnings.ts'
+import { queueWarnings } from '../../src/cli/doctor/queue-warnings.ts'
 import { Job } from '../../src/index.ts'
 
 class MailJob extends Job {

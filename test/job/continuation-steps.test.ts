@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { InvalidStepError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
-import type { Step } from '../../src/job/continuation-step.ts'
+import type { Step } from '../../src/job/continuation/step.ts'
 import { jobFromText, jobToText } from '../../src/job/serialization.ts'
-import { type Attempt, type ExecutionResult, execute } from '../../src/perform/execution.ts'
+import { type Attempt, type ExecutionResult, execute } from '../../src/perform/attempt/execution.ts'
 import { attemptOf, context, eventsDuring, NOW, nextAttempt, perform, storedParams } from './fixtures.ts'
 
 /** A class of jobs with steps, whose body is `body`. */

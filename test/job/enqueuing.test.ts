@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { ConfigurationError, EnqueueError, SerializationError } from '../../src/errors.ts'
 import { type EventMap, events } from '../../src/events.ts'
+import { setDefaultQueueAdapter } from '../../src/job/adapters/queue-adapter.ts'
 import { Job } from '../../src/job/base.ts'
 import { throwAbort } from '../../src/job/callbacks.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
-import { setDefaultQueueAdapter } from '../../src/job/queue-adapter.ts'
 import { jobToData } from '../../src/job/serialization.ts'
 import { eventNamesDuring, eventsDuring, NOW, RecordingAdapter } from './fixtures.ts'
 

@@ -11,7 +11,7 @@ import {
   parseErrorText,
   rubyClassName,
   rubyErrorName,
-} from '../../src/job/error-names.ts'
+} from '../../src/job/exceptions/error-names.ts'
 
 class NetworkError extends Error {}
 class Unclear extends Error {}

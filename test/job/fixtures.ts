@@ -1,9 +1,14 @@
 import { type EventMap, type EventName, events } from '../../src/events.ts'
+import type { QueueAdapter } from '../../src/job/adapters/queue-adapter.ts'
 import type { Job } from '../../src/job/base.ts'
 import { silentLogger } from '../../src/job/logger.ts'
-import type { QueueAdapter } from '../../src/job/queue-adapter.ts'
 import { jobToText } from '../../src/job/serialization.ts'
-import { type Attempt, type AttemptContext, type ExecutionResult, execute } from '../../src/perform/execution.ts'
+import {
+  type Attempt,
+  type AttemptContext,
+  type ExecutionResult,
+  execute,
+} from '../../src/perform/attempt/execution.ts'
 import { systemClock } from '../../src/time.ts'
 
 /** The moment at which the clock of these tests stands still. */

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { EnqueueError } from '../../src/errors.ts'
+import { InlineAdapter } from '../../src/job/adapters/inline-adapter.ts'
 import { Job } from '../../src/job/base.ts'
 import { currentEnqueueContext, withEnqueueContext } from '../../src/job/context.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
-import { InlineAdapter } from '../../src/job/inline-adapter.ts'
 
 const declareJob = (log: unknown[], body: (job: Job) => unknown = () => {}) => {
   class EchoJob extends Job {

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ConfigurationError } from '../../src/errors.ts'
+import { TestAdapter } from '../../src/job/adapters/test-adapter.ts'
 import { Job, type JobConstructor } from '../../src/job/base.ts'
+import { JobRegistry } from '../../src/job/definition/registry.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
-import { JobRegistry } from '../../src/job/registry.ts'
-import { TestAdapter } from '../../src/job/test-adapter.ts'
 
 /** A class as a build tool may leave it: of this name, or with `static jobClass`. */
 const built = (name: string, declared?: object): JobConstructor => {

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { ConfigurationError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
-import { isJobClass } from '../../src/job/job-class.ts'
-import { JobRegistry } from '../../src/job/registry.ts'
+import { isJobClass } from '../../src/job/definition/job-class.ts'
+import { JobRegistry } from '../../src/job/definition/registry.ts'
 
 class MailJob extends Job {
   static override jobClass = 'Post::MailJob'

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ConfigurationError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
-import type { RetryOnOptions } from '../../src/job/exceptions.ts'
+import type { RetryOnOptions } from '../../src/job/exceptions/exceptions.ts'
 import { NOW, perform, performAll, storedParams } from './fixtures.ts'
 
 class NetworkError extends Error {}

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { Job } from '../../src/job/base.ts'
 import { throwAbort } from '../../src/job/callbacks.ts'
-import type { RetryOnOptions } from '../../src/job/exceptions.ts'
+import type { RetryOnOptions } from '../../src/job/exceptions/exceptions.ts'
 import { type Logger, silentLogger } from '../../src/job/logger.ts'
-import { execute } from '../../src/perform/execution.ts'
+import { execute } from '../../src/perform/attempt/execution.ts'
 import {
   attemptOf,
   context,

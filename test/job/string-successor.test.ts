@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { stringSuccessor } from '../../src/job/string-successor.ts'
+import { stringSuccessor } from '../../src/job/continuation/string-successor.ts'
 
 // Ruby 3.1.2: [text, text.succ].
 const RUBY = [

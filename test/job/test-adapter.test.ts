@@ -1,9 +1,9 @@
 import { AssertionError } from 'node:assert'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { ConfigurationError } from '../../src/errors.ts'
+import { TestAdapter } from '../../src/job/adapters/test-adapter.ts'
 import { Job } from '../../src/job/base.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
-import { TestAdapter } from '../../src/job/test-adapter.ts'
 import { NOW } from './fixtures.ts'
 
 const performed: unknown[] = []

@@ -17,14 +17,14 @@ export const BODY_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a retry at an invalid time is refused inside the job',
-    file: 'src/perform/attempt-run.ts',
+    file: 'src/perform/attempt/run.ts',
     text: 'if (scheduledAt !== null && !isTime(scheduledAt)) {',
     replacement: 'if (false as boolean) {',
     tests: { 'test/perform/around-the-body.test.ts': ['a retry at an invalid time is the failure of its job'] },
   },
   {
     name: 'an outcome that a round cannot put into a statement is the completer’s',
-    file: 'src/perform/deferred-round.ts',
+    file: 'src/perform/deferred/round.ts',
     text: '      onFailed(error)\n',
     replacement: '      throw error\n',
     tests: {
@@ -50,7 +50,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a completer around which something throws writes on',
-    file: 'src/perform/completer.ts',
+    file: 'src/perform/outcome/completer.ts',
     text: '        failures += 1\n',
     replacement: '        throw error\n',
     tests: { 'test/perform/held-outcomes.test.ts': ['a completer around which something throws'] },
@@ -64,21 +64,21 @@ export const BODY_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a thread asks for the password of a function',
-    file: 'src/sql/thread-password.js',
+    file: 'src/sql/threads/password.js',
     text: '  asksPassword\n',
     replacement: '  asksPassword && false\n',
     tests: { 'test/worker/pool-config.test.ts': ['the thread of the heartbeat asks for its password'] },
   },
   {
     name: 'a thread has no connection that would be unchecked',
-    file: 'src/sql/thread-config.ts',
+    file: 'src/sql/threads/config.ts',
     text: "const DECISIVE = ['ssl', 'stream', 'connection']",
     replacement: 'const DECISIVE: string[] = []',
     tests: { 'test/worker/pool-config.test.ts': ['is nothing when it would be another connection'] },
   },
   {
     name: 'a thread has the private key that pg hides',
-    file: 'src/sql/thread-config.ts',
+    file: 'src/sql/threads/config.ts',
     text: 'Object.getOwnPropertyNames(value)',
     replacement: 'Object.keys(value)',
     tests: { 'test/worker/pool-config.test.ts': ['is all that is plain, also what pg hides'] },
@@ -99,7 +99,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a clock that was changed makes the pools look',
-    file: 'src/worker/stall-watch.ts',
+    file: 'src/worker/watch/stall-watch.ts',
     text: '    onClockJumped()\n',
     replacement: '',
     tests: { 'test/worker/clock.test.ts': [] },
@@ -113,7 +113,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a step that nobody can run does not begin',
-    file: 'src/job/continuation.ts',
+    file: 'src/job/continuation/continuation.ts',
     text: '    const run = body ?? (this.completed.includes(name) ? undefined : methodOf(this.#job, name))\n    if (this.isAdvanced) this.checkpoint()\n',
     replacement:
       '    if (this.isAdvanced) this.checkpoint()\n    const run = body ?? (this.completed.includes(name) ? undefined : methodOf(this.#job, name))\n',
@@ -121,7 +121,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a cursor that cannot be stored leaves the one before',
-    file: 'src/job/continuation-step.ts',
+    file: 'src/job/continuation/step.ts',
     text: `    this.#assertStorable(cursor)
     this.#cursor = cursor`,
     replacement: `    this.#cursor = cursor
@@ -130,7 +130,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'few limits make prepared statements',
-    file: 'src/sql/claim-candidates.ts',
+    file: 'src/sql/claim/candidates.ts',
     text: '2 ** Math.ceil(Math.log2(limit))',
     replacement: 'limit',
     tests: { 'test/claim/candidates.test.ts': ['limits above queueSelectLimit make few prepared statements'] },
@@ -144,14 +144,14 @@ export const BODY_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the end of a callback is checked, not written by its round',
-    file: 'src/perform/deferred-round.ts',
+    file: 'src/perform/deferred/round.ts',
     text: ' && row.batch_callback_id === null',
     replacement: '',
     tests: { 'test/perform/deferred-start.test.ts': ['members of a batch that end in one round'] },
   },
   {
     name: 'a released job is lost, not discarded',
-    file: 'src/perform/attempt-watch.ts',
+    file: 'src/perform/attempt/watch.ts',
     text: "    if (lostBy === 'released') attempt.lose(reason)",
     replacement: '    if (false as boolean) attempt.lose(reason)',
     tests: { 'test/operations/force-discard.test.ts': ['a job whose row is released while it runs'] },

@@ -44,7 +44,7 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "nothing is told of a batch in the caller's transaction",
-    file: 'src/batch/batch-enqueue.ts',
+    file: 'src/batch/enqueue.ts',
     text: '    const { stored } = await work(db, await database.factsFor(db))\n',
     replacement:
       '    const { stored, checked } = await work(db, await database.factsFor(db))\n    announceChecks(checked, checkOptionsOf(adapter))\n',
@@ -54,14 +54,14 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a batch with no row takes no members',
-    file: 'src/batch/batch-enqueue.ts',
+    file: 'src/batch/enqueue.ts',
     text: 'for (const batch of batches) if (!found.has(batch.id)) gone(batch)',
     replacement: '',
     tests: { [ROWS]: ['a batch whose row is gone takes no members'] },
   },
   {
     name: 'jobs of a block that failed are not enqueued',
-    file: 'src/job/enqueue-buffer.ts',
+    file: 'src/job/adapters/enqueue-buffer.ts',
     text: 'if (error !== undefined) for',
     replacement: 'if (false) for',
     tests: { [COMMIT]: ['of jobs of a block that throws: that they failed'] },
@@ -75,21 +75,21 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a client without an open transaction is refused',
-    file: 'src/job/transaction.ts',
+    file: 'src/job/adapters/transaction.ts',
     text: "if (client.getTransactionStatus() !== 'I') return",
     replacement: 'return',
     tests: { [CLIENT]: ['refuses a client whose transaction is over, or never began'] },
   },
   {
     name: 'a BEGIN that waits for its turn counts',
-    file: 'src/job/transaction.ts',
+    file: 'src/job/adapters/transaction.ts',
     text: ' || client.readyForQuery !== true) return',
     replacement: ') return',
     tests: { [CLIENT]: ['a BEGIN that is on its way counts'] },
   },
   {
     name: 'a pool is refused as a transaction',
-    file: 'src/job/transaction.ts',
+    file: 'src/job/adapters/transaction.ts',
     text: 'if (isPool(transaction)) {',
     replacement: 'if (false) {',
     tests: { [CLIENT]: ['refuses a pool, which has no open transaction'] },
@@ -124,7 +124,7 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a priority that is no integer is not cast',
-    file: 'src/sql/jobs-actions.ts',
+    file: 'src/sql/jobs/actions.ts',
     text: "priority = ${priorityIn('serialized_params', 'coalesce(priority, 0)')},",
     replacement: "priority = coalesce((serialized_params->>'priority')::int, 0),",
     tests: {

@@ -4,7 +4,7 @@ import type { Mutant } from './mutant.ts'
 export const ISOLATION_MUTANTS: readonly Mutant[] = [
   {
     name: 'a transaction of ours begins in READ COMMITTED',
-    file: 'src/sql/read-committed.ts',
+    file: 'src/sql/transaction/read-committed.ts',
     text: "'BEGIN ISOLATION LEVEL READ COMMITTED'",
     replacement: "'BEGIN'",
     tests: {
@@ -21,7 +21,7 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a session of ours is READ COMMITTED',
-    file: 'src/sql/session.ts',
+    file: 'src/sql/connection/session.ts',
     text: '{ ...PINNED_SETTINGS, ...this.#options.settings }',
     replacement: 'this.#options.settings',
     tests: {
@@ -42,7 +42,7 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a beat is a transaction in READ COMMITTED',
-    file: 'src/sql/heartbeat-thread.js',
+    file: 'src/sql/threads/heartbeat-thread.js',
     text: 'await connected.query(data.begin)',
     replacement: "await connected.query('BEGIN')",
     tests: {
@@ -51,7 +51,7 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a check that may see an old state is left to the sweep',
-    file: 'src/batch/batch-enqueue.ts',
+    file: 'src/batch/enqueue.ts',
     text: '|| (await seesCommits(db))',
     replacement: '|| Boolean(seesCommits)',
     tests: {

@@ -4,7 +4,7 @@ import type { Mutant } from './mutant.ts'
 export const NAMES_MUTANTS: readonly Mutant[] = [
   {
     name: 'a class whose name a build tool made is refused',
-    file: 'src/job/class-name.ts',
+    file: 'src/job/definition/naming.ts',
     text: "if (typeof name !== 'string' || !isLastingName(name)) throw",
     replacement: "if (typeof name !== 'string' || name === '') throw",
     tests: {
@@ -14,7 +14,7 @@ export const NAMES_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'jobs under a former name are claimed',
-    file: 'src/job/registry.ts',
+    file: 'src/job/definition/registry.ts',
     text: 'for (const each of [name, ...formerNames]) this.#classes.set(each, jobClass)',
     replacement: 'this.#classes.set(name, jobClass)',
     tests: {
@@ -23,28 +23,28 @@ export const NAMES_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a former name is refused when another class has it',
-    file: 'src/job/registry.ts',
+    file: 'src/job/definition/registry.ts',
     text: 'for (const former of formerNames) this.#assertFree(former, jobClass)',
     replacement: '',
     tests: { 'test/job/names.test.ts': ['are refused when they are the name of another class'] },
   },
   {
     name: 'a subclass does not inherit former names',
-    file: 'src/job/class-name.ts',
+    file: 'src/job/definition/naming.ts',
     text: "if (!Object.hasOwn(jobClass, 'formerNames')) return []",
     replacement: "if (!('formerNames' in jobClass)) return []",
     tests: { 'test/job/names.test.ts': ['belong to the class, and to none that extends it'] },
   },
   {
     name: 'failures are not counted under the name of a build tool',
-    file: 'src/job/exceptions.ts',
+    file: 'src/job/exceptions/exceptions.ts',
     text: 'if (options.key === undefined) assertLastingCounter(matchers)',
     replacement: '',
     tests: { 'test/job/names.test.ts': ['a counter under the name of a build tool is refused'] },
   },
   {
     name: 'classes of another copy of the package are refused by the command line',
-    file: 'src/cli/load-jobs.ts',
+    file: 'src/cli/start/load-jobs.ts',
     text: 'if (foreign !== undefined) throw',
     replacement: 'if ((false as boolean) && foreign !== undefined) throw',
     tests: { 'test/cli/bundles.test.ts': ['start refuses its classes by that reason'] },
@@ -58,28 +58,28 @@ export const NAMES_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a rejection of an attempt fails that attempt',
-    file: 'src/worker/rejections.ts',
+    file: 'src/worker/watch/rejections.ts',
     text: 'if (failCurrentAttempt(error)) return true',
     replacement: '',
     tests: { 'test/worker/host.test.ts': ['fails the job and leaves the host alone'] },
   },
   {
     name: 'a rejection that an ended job left behind is no rejection of the host',
-    file: 'src/worker/rejections.ts',
+    file: 'src/worker/watch/rejections.ts',
     text: 'if (attempt === undefined) return false',
     replacement: 'if ((true as boolean) || attempt === undefined) return false',
     tests: { 'test/worker/host.test.ts': ['is told, and leaves the host alone'] },
   },
   {
     name: 'a rejection of the host ends it, also beside a capsule',
-    file: 'src/worker/rejections.ts',
+    file: 'src/worker/watch/rejections.ts',
     text: "if (mode === 'throw') throw asThrown(reason)",
     replacement: '',
     tests: { 'test/worker/host.test.ts': ['by default does what it does without one'] },
   },
   {
     name: 'a capsule that has ended listens no more',
-    file: 'src/worker/rejections.ts',
+    file: 'src/worker/watch/rejections.ts',
     text: "if (watchers === 0) process.off('unhandledRejection', onRejection)",
     replacement: '',
     tests: { 'test/worker/host.test.ts': ['fails the job and leaves the host alone'] },
@@ -114,7 +114,7 @@ export const NAMES_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a ring of causes ends',
-    file: 'src/job/error-reasons.ts',
+    file: 'src/job/exceptions/error-reasons.ts',
     text: "if (this.#seen.has(cause) || this.#left === 0) return ''",
     replacement: "if (this.#left === 0) return ''",
     tests: { 'test/job/error-names.test.ts': ['a ring'] },

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { DeserializationError, RecordNotFoundError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
 import { silentLogger } from '../../src/job/logger.ts'
-import { execute } from '../../src/perform/execution.ts'
+import { execute } from '../../src/perform/attempt/execution.ts'
 import {
   attemptOf,
   context,

@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Job } from '../../src/job/base.ts'
-import { attemptOfCurrentContext, failCurrentAttempt } from '../../src/perform/execution.ts'
+import { attemptOfCurrentContext, failCurrentAttempt } from '../../src/perform/attempt/execution.ts'
 import { perform } from '../job/fixtures.ts'
 
 class LostError extends Error {}

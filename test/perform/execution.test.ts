@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { InvalidJobDataError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
-import { type ExecutionResult, execute } from '../../src/perform/execution.ts'
+import { type ExecutionResult, execute } from '../../src/perform/attempt/execution.ts'
 import { attemptOf, context, eventNamesDuring, NOW, perform, storedParams } from '../job/fixtures.ts'
 
 class NetworkError extends Error {}

@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
 import type { Job, JobConstructor } from '../../src/job/base.ts'
-import { releaseUnknownClaims } from '../../src/sql/jobs-claim.ts'
-import { releaseDeadProcesses } from '../../src/sql/processes.ts'
+import { releaseUnknownClaims } from '../../src/sql/claim/claim.ts'
+import { releaseDeadProcesses } from '../../src/sql/process/processes.ts'
 import { ago, enqueue, Gate, jobClass, next, openWorld, performed, record, sendMessage } from '../support/harness.ts'
 
 const world = await openWorld()

@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { SerializationError } from '../../src/errors.ts'
-import { deserializeArguments, type SerializeOptions, serializeArguments } from '../../src/serialize/arguments.ts'
+import {
+  deserializeArguments,
+  type SerializeOptions,
+  serializeArguments,
+} from '../../src/serialize/arguments/arguments.ts'
 import { type JsonValue, parseJson, stringifyJson } from '../../src/serialize/json.ts'
 import {
   RubyBigDecimal,
@@ -9,7 +13,7 @@ import {
   RubyRange,
   RubySerialized,
   sym,
-} from '../../src/serialize/ruby-values.ts'
+} from '../../src/serialize/values/ruby-values.ts'
 
 const S = 'ActiveJob::Serializers::'
 

@@ -1,5 +1,5 @@
 import type { JsonValue } from '../../src/serialize/json.ts'
-import { RubyFloat } from '../../src/serialize/ruby-values.ts'
+import { RubyFloat } from '../../src/serialize/values/ruby-values.ts'
 
 /**
  * A JSON value in a form that `toEqual` compares as Ruby would: numbers by kind and value, keys in any order, and the

@@ -6,9 +6,9 @@ import {
   isKeywords,
   mapGlobalIDs,
   serializeArguments,
-} from '../../src/serialize/arguments.ts'
+} from '../../src/serialize/arguments/arguments.ts'
 import { type JsonValue, parseJson } from '../../src/serialize/json.ts'
-import { GlobalID, type RubyRange, sym } from '../../src/serialize/ruby-values.ts'
+import { GlobalID, type RubyRange, sym } from '../../src/serialize/values/ruby-values.ts'
 import { canonical } from './canonical.ts'
 
 describe('GlobalID', () => {

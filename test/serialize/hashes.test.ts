@@ -8,9 +8,9 @@ import {
   type SerializeOptions,
   serializeArguments,
   symbolKeys,
-} from '../../src/serialize/arguments.ts'
+} from '../../src/serialize/arguments/arguments.ts'
 import { type JsonValue, parseJson, stringifyJson } from '../../src/serialize/json.ts'
-import { sym } from '../../src/serialize/ruby-values.ts'
+import { sym } from '../../src/serialize/values/ruby-values.ts'
 import { canonical } from './canonical.ts'
 
 const wireOf = (value: unknown, options?: SerializeOptions): JsonValue | undefined =>

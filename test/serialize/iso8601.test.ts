@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { formatTime, parseDate, parseDateTime, parseTime } from '../../src/serialize/iso8601.ts'
-import { RubyDateTime, RubyTime, RubyTimeWithZone } from '../../src/serialize/ruby-values.ts'
+import { formatTime, parseDate, parseDateTime, parseTime } from '../../src/serialize/values/iso8601.ts'
+import { RubyDateTime, RubyTime, RubyTimeWithZone } from '../../src/serialize/values/ruby-values.ts'
 
 afterEach(() => {
   vi.unstubAllEnvs()

@@ -10,7 +10,7 @@ import {
 } from '../../src/serialize/job-data.ts'
 import { parseJson } from '../../src/serialize/json.ts'
 import { RAILS_VERSIONS } from '../../src/serialize/rails-version.ts'
-import { RubyFloat, RubyTime } from '../../src/serialize/ruby-values.ts'
+import { RubyFloat, RubyTime } from '../../src/serialize/values/ruby-values.ts'
 
 const MINIMAL = '{"job_class":"A"}'
 

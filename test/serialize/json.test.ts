@@ -3,7 +3,7 @@ import { parse as parseLossless } from 'lossless-json'
 import { describe, expect, test } from 'vitest'
 import { SerializationError } from '../../src/errors.ts'
 import { type JsonObject, type JsonValue, parseJson, stringifyJson } from '../../src/serialize/json.ts'
-import { RubyFloat } from '../../src/serialize/ruby-values.ts'
+import { RubyFloat } from '../../src/serialize/values/ruby-values.ts'
 import { canonical } from './canonical.ts'
 
 const float = (value: number) => new RubyFloat(value)

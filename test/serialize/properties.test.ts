@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { deserializeArguments, kwargs, serializeArguments } from '../../src/serialize/arguments.ts'
+import { deserializeArguments, kwargs, serializeArguments } from '../../src/serialize/arguments/arguments.ts'
 import { parseJobData, stringifyJobData } from '../../src/serialize/job-data.ts'
 import { type JsonValue, parseJson, stringifyJson } from '../../src/serialize/json.ts'
 import {
@@ -15,7 +15,7 @@ import {
   RubySymbol,
   RubyTime,
   RubyTimeWithZone,
-} from '../../src/serialize/ruby-values.ts'
+} from '../../src/serialize/values/ruby-values.ts'
 import { canonical } from './canonical.ts'
 
 const RESERVED = /^_aj_(?:globalid|serialized|symbol_keys|ruby2_keywords|hash_with_indifferent_access)$/

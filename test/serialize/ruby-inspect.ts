@@ -1,4 +1,4 @@
-import { hashKind, isSymbolKey } from '../../src/serialize/hash-kind.ts'
+import { hashKind, isSymbolKey } from '../../src/serialize/arguments/hash-kind.ts'
 import {
   GlobalID,
   RubyBigDecimal,
@@ -12,7 +12,7 @@ import {
   RubySymbol,
   RubyTime,
   RubyTimeWithZone,
-} from '../../src/serialize/ruby-values.ts'
+} from '../../src/serialize/values/ruby-values.ts'
 
 /** How Ruby's `inspect` would print a decoded value, in the comparable form of `comparable()`. */
 export const rubyInspect = (value: unknown): string => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { DeserializationError, SerializationError } from '../../src/errors.ts'
-import { deserializeArguments, serializeArguments } from '../../src/serialize/arguments.ts'
+import { deserializeArguments, serializeArguments } from '../../src/serialize/arguments/arguments.ts'
 import { type JsonValue, parseJson, stringifyJson } from '../../src/serialize/json.ts'
 import {
   RubyBigDecimal,
@@ -14,7 +14,7 @@ import {
   RubyTime,
   RubyTimeWithZone,
   sym,
-} from '../../src/serialize/ruby-values.ts'
+} from '../../src/serialize/values/ruby-values.ts'
 import { canonical } from './canonical.ts'
 
 const S = 'ActiveJob::Serializers::'

@@ -1,8 +1,12 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { ConfigurationError, DeserializationError, SerializationError } from '../../src/errors.ts'
-import { deserializeArguments, registerSerializer, serializeArguments } from '../../src/serialize/arguments.ts'
+import {
+  deserializeArguments,
+  registerSerializer,
+  serializeArguments,
+} from '../../src/serialize/arguments/arguments.ts'
 import type { JsonObject } from '../../src/serialize/json.ts'
-import { RubyFloat, RubySerialized } from '../../src/serialize/ruby-values.ts'
+import { RubyFloat, RubySerialized } from '../../src/serialize/values/ruby-values.ts'
 import { canonical } from './canonical.ts'
 
 class Money {

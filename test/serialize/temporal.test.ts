@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { ConfigurationError, SerializationError } from '../../src/errors.ts'
-import { deserializeArguments, serializeArguments } from '../../src/serialize/arguments.ts'
+import { deserializeArguments, serializeArguments } from '../../src/serialize/arguments/arguments.ts'
 import type { JsonObject } from '../../src/serialize/json.ts'
-import { RubyTimeWithZone } from '../../src/serialize/ruby-values.ts'
+import { RubyTimeWithZone } from '../../src/serialize/values/ruby-values.ts'
 
 afterEach(() => {
   vi.unstubAllGlobals()

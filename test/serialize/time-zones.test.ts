@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { RAILS_VERSIONS, type RailsVersion } from '../../src/serialize/rails-version.ts'
-import { ianaTimeZone, isTimeZone } from '../../src/serialize/time-zones.ts'
+import { ianaTimeZone, isTimeZone } from '../../src/serialize/values/time-zones.ts'
 import { vectors } from '../support/vectors.ts'
 
 describe('ianaTimeZone', () => {

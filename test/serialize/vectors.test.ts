@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { DeserializationError, SerializationError } from '../../src/errors.ts'
-import { deserializeArguments, serializeArguments } from '../../src/serialize/arguments.ts'
+import { deserializeArguments, serializeArguments } from '../../src/serialize/arguments/arguments.ts'
 import { parseJobData, stringifyJobData } from '../../src/serialize/job-data.ts'
 import { type JsonValue, parseJson } from '../../src/serialize/json.ts'
 import { RAILS_VERSIONS, type RailsVersion } from '../../src/serialize/rails-version.ts'

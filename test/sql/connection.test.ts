@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import type { PoolClient } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Session } from '../../src/sql/connection/session.ts'
 import { Database } from '../../src/sql/database.ts'
-import { Session } from '../../src/sql/session.ts'
 import { openWorld, type World } from '../support/harness.ts'
 
 let world: World

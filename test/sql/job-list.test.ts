@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { boundedRead } from '../../src/sql/bounded-read.ts'
-import { type JobFilter, listJobs } from '../../src/sql/job-list.ts'
+import { type JobFilter, listJobs } from '../../src/sql/jobs/list.ts'
+import { boundedRead } from '../../src/sql/transaction/bounded-read.ts'
 import { columnText } from '../../src/time.ts'
 import { openWorld } from '../support/harness.ts'
 

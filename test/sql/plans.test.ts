@@ -1,9 +1,9 @@
 import { afterAll, expect, test } from 'vitest'
 import { laneSession } from '../../src/claim/lane-session.ts'
+import { claim } from '../../src/sql/claim/claim.ts'
 import { Database } from '../../src/sql/database.ts'
-import { claim } from '../../src/sql/jobs-claim.ts'
-import { finishLockedJobs, startLockedJobs } from '../../src/sql/jobs-deferred.ts'
-import { deleteJobs, finishJobs, rerunJobs } from '../../src/sql/jobs-outcome.ts'
+import { finishLockedJobs, startLockedJobs } from '../../src/sql/deferred/statements.ts'
+import { deleteJobs, finishJobs, rerunJobs } from '../../src/sql/outcome/outcomes.ts'
 import { systemClock } from '../../src/time.ts'
 import { openWorld } from '../support/harness.ts'
 

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { checkSchema } from '../../src/sql/schema.ts'
-import { GOOD_JOB_TABLES, LATER_COLUMNS } from '../../src/sql/schema-tables.ts'
+import { checkSchema } from '../../src/sql/schema/schema.ts'
+import { GOOD_JOB_TABLES, LATER_COLUMNS } from '../../src/sql/schema/tables.ts'
 import { createDatabase } from '../support/postgres.ts'
 import { inSchema } from '../support/schemas.ts'
 import { installVectorSchema, readVectorTables } from '../support/vector-schema.ts'

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { checkSchema, installSchema, probeCapabilities } from '../../src/sql/schema.ts'
-import { GOOD_JOB_TABLES } from '../../src/sql/schema-tables.ts'
+import { checkSchema, installSchema, probeCapabilities } from '../../src/sql/schema/schema.ts'
+import { GOOD_JOB_TABLES } from '../../src/sql/schema/tables.ts'
 import { createDatabase } from '../support/postgres.ts'
 import { inSchema, refusal } from '../support/schemas.ts'
 import { installVectorSchema, readTables, readVectorTables } from '../support/vector-schema.ts'

@@ -1,6 +1,6 @@
 import type { Client } from 'pg'
 import { afterAll, describe, expect, test } from 'vitest'
-import { probeCapabilities } from '../../src/sql/schema.ts'
+import { probeCapabilities } from '../../src/sql/schema/schema.ts'
 import { createDatabase } from '../support/postgres.ts'
 import { inSchema, refusal } from '../support/schemas.ts'
 import { installVectorSchema, readVectorTables } from '../support/vector-schema.ts'

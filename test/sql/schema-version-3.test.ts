@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { checkSchema } from '../../src/sql/schema.ts'
-import { findVersion3Writer } from '../../src/sql/schema-report.ts'
+import { findVersion3Writer } from '../../src/sql/schema/report.ts'
+import { checkSchema } from '../../src/sql/schema/schema.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()

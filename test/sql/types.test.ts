@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { isRetryable, sqlState } from '../../src/errors.ts'
-import { JOB_STATES, jobStateFilterSql, jobStateSql } from '../../src/sql/job-states.ts'
-import { isoText, type Queryable, rowsOf } from '../../src/sql/types.ts'
+import { isoText, type Queryable, rowsOf } from '../../src/sql/connection/queryable.ts'
+import { JOB_STATES, jobStateFilterSql, jobStateSql } from '../../src/sql/jobs/states.ts'
 import { ago, openWorld, type Row } from '../support/harness.ts'
 
 const world = await openWorld()

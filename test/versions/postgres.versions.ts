@@ -4,7 +4,7 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createDatabase } from '../../src/demo/postgres-databases.ts'
 import { startServer } from '../../src/demo/postgres-server.ts'
-import { printSchema } from '../../src/sql/schema.ts'
+import { printSchema } from '../../src/sql/schema/schema.ts'
 import { readTables, readVectorTables } from '../support/vector-schema.ts'
 import { downloadPackage, installTarball, runSmoke, SMOKE_RESULT } from './packages.ts'
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { advisoryKey } from '../../src/sql/advisory-lock.ts'
-import { upsertProcessText } from '../../src/sql/processes.ts'
+import { upsertProcessText } from '../../src/sql/process/processes.ts'
 import { Heartbeat } from '../../src/worker/heartbeat.ts'
 import { ago, jobClass, next, openWorld, type World } from '../support/harness.ts'
 

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { findSilentJobs, releaseSilentJobs, type SilentJobs } from '../../src/sql/abandoned-jobs.ts'
 import { advisoryKey } from '../../src/sql/advisory-lock.ts'
 import type { Facts } from '../../src/sql/database.ts'
-import { releaseDeadProcesses } from '../../src/sql/processes.ts'
-import { SilentOwners } from '../../src/worker/silent-owners.ts'
+import { findSilentJobs, releaseSilentJobs, type SilentJobs } from '../../src/sql/jobs/abandoned.ts'
+import { releaseDeadProcesses } from '../../src/sql/process/processes.ts'
+import { SilentOwners } from '../../src/worker/watch/silent-owners.ts'
 import { runCli, runJson } from '../support/cli.ts'
 import { ago, jobClass, next, openWorld, performed, type Row, type World } from '../support/harness.ts'
 

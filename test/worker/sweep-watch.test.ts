@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from 'vitest'
-import type { SweepHolder } from '../../src/sql/sweep-lock.ts'
-import { tryLockSweep } from '../../src/sql/sweep-lock.ts'
-import { SweepWatch } from '../../src/worker/sweep-watch.ts'
+import type { SweepHolder } from '../../src/sql/batch/sweep-lock.ts'
+import { tryLockSweep } from '../../src/sql/batch/sweep-lock.ts'
+import { SweepWatch } from '../../src/worker/watch/sweep-watch.ts'
 import { jobClass, next, openWorld, record } from '../support/harness.ts'
 
 const world = await openWorld()

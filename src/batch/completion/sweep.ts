@@ -1,0 +1,213 @@
+import { endsSession, isCancelled, sqlState } from '../../errors.ts'
+import { type EventMap, events } from '../../events.ts'
+import { batchLockKey } from '../../sql/advisory-lock.ts'
+import { tryLockBatch } from '../../sql/batch/batches.ts'
+import { findSuspectBatches, type SweepPage, type SweptBatch } from '../../sql/batch/check.ts'
+import { findBrokenAt, findOwedDiscards, type OwedDiscard } from '../../sql/batch/owed-discards.ts'
+import { findSweepHolder, lockSweep, type SweepHolder, tryLockSweep } from '../../sql/batch/sweep-lock.ts'
+import type { Queryable } from '../../sql/connection/queryable.ts'
+import type { Database, Facts } from '../../sql/database.ts'
+import { inTransaction } from '../../sql/transaction/read-committed.ts'
+import { timeAfter } from '../../time.ts'
+import {
+  type ApartChecks,
+  announceChecks,
+  announceRefusedChecks,
+  type CheckedBatch,
+  type CheckOptions,
+  checkBatchesApart,
+  type TouchedBatch,
+} from './completion.ts'
+import { needsProof } from './decision.ts'
+import { SlowChecks } from './slow-checks.ts'
+
+export interface SweepOptions {
+  readonly database: Database
+  readonly check: CheckOptions
+  readonly processId: string
+  /** Age up to which batches are looked at. */
+  readonly windowSeconds: number
+  /** Time for which a hung batch must have been quiet. */
+  readonly graceSeconds: number
+  /** Batches that ended since then are looked at for a success callback beside a broken member. @default none */
+  readonly endedSince?: string
+  /** How long each statement of a check may take; less where the pool waits for no answer that long. @default 20 seconds */
+  readonly checkTimeoutMs?: number
+  /** What the sweeps before found out. @default nothing */
+  readonly slow?: SlowChecks
+  readonly signal?: AbortSignal
+}
+
+export interface SweepResult {
+  readonly checked: number
+  readonly healed: number
+  readonly unproven: number
+  /** False when another process was sweeping. */
+  readonly isDone: boolean
+  /** That other process, unless it had ended when it was looked for. */
+  readonly heldBy?: SweepHolder
+}
+
+const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+
+/**
+ * Heals batches whose last step happened in Ruby: success that is owed, batches that hang, batches that never finish,
+ * discards that nobody wrote. Pages are read by one
+ * process at a time, because they are what a sweep costs; each heal is a transaction of its own under the batch lock, by the same check that
+ * outcomes run, whoever else sweeps. No lock lasts longer than its transaction: behind a pooler it would stay when we are gone.
+ */
+export const sweepBatches = async (options: SweepOptions): Promise<SweepResult> => {
+  const { database, processId } = options
+  const startedMs = performance.now()
+  const facts = await database.facts()
+  // One connection for all of it: the pool may have no other.
+  const result = await database.connection((db) => sweepPages(options, db, facts))
+  const { isDone, heldBy: _, ...counts } = result
+  if (isDone) events.emit('batch_sweep', { processId, ...counts, durationMs: performance.now() - startedMs })
+  return result
+}
+
+/** What all steps of one sweep have in common. */
+interface Sweep extends SweepOptions {
+  readonly db: Queryable
+  readonly facts: Facts
+  readonly slow: SlowChecks
+  readonly quietSince: string
+}
+
+type Outcome = 'healed' | 'unproven' | 'healthy' | 'failed'
+
+const sweepPages = async (options: SweepOptions, db: Queryable, facts: Facts): Promise<SweepResult> => {
+  const { check, windowSeconds, graceSeconds, endedSince = null, slow = new SlowChecks(), signal } = options
+  const now = check.clock.now().getTime()
+  const createdAfter = timeAfter(now, -windowSeconds * 1000).toISOString()
+  const quietSince = timeAfter(now, -graceSeconds * 1000).toISOString()
+  const sweep: Sweep = { ...options, db, facts, slow, quietSince }
+  let before = { createdAt: new Date(now + 86_400_000).toISOString(), id: LAST_ID }
+  const result = { checked: 0, healed: 0, unproven: 0, isDone: true }
+  const count = (outcome: Outcome) => {
+    result.checked += 1
+    if (outcome === 'healed') result.healed += 1
+    if (outcome === 'unproven') result.unproven += 1
+  }
+  for (let isFirst = true; !signal?.aborted; isFirst = false) {
+    const page = await readPage(db, facts, { createdAfter, before, quietSince, endedSince }, { isFirst })
+    if ('heldBy' in page) return { ...result, isDone: false, ...(page.heldBy && { heldBy: page.heldBy }) }
+    for (const batch of page.batches) count(await sweepBatch(sweep, batch).catch(reportBatch(sweep, batch)))
+    if (page.next === undefined) break
+    before = page.next
+  }
+  if (signal?.aborted) return result
+  const owed = await inTransaction(db, async () => {
+    await lockSweep(db)
+    return findOwedDiscards(db, facts, { createdAfter, quietSince })
+  })
+  for (const batch of owed) count(await sweepDiscard(sweep, batch).catch(reportBatch(sweep, batch)))
+  return result
+}
+
+/** Where another process is at it the first page is left to that one; between two pages it is waited for. */
+const readPage = (
+  db: Queryable,
+  facts: Facts,
+  page: Parameters<typeof findSuspectBatches>[2],
+  { isFirst }: { readonly isFirst: boolean },
+): Promise<SweepPage | { readonly heldBy: SweepHolder | undefined }> =>
+  inTransaction(db, async () => {
+    if (!isFirst) await lockSweep(db)
+    else if (!(await tryLockSweep(db))) return { heldBy: await findSweepHolder(db) }
+    return findSuspectBatches(db, facts, page)
+  })
+
+const sweepBatch = async (sweep: Sweep, batch: SweptBatch): Promise<Outcome> => {
+  const { check, facts } = sweep
+  const tellFalseSuccess = () => {
+    if (batch.has_false_success && check.told.isNew(`false_success ${batch.id} ${batch.enqueued_at}`)) {
+      events.emit('batch_false_success', { batchId: batch.id, description: batch.description })
+    }
+  }
+  const reason = suspicion(facts, batch)
+  if (reason === undefined) {
+    tellFalseSuccess()
+    return 'healthy'
+  }
+  return heal(sweep, batch, reason, {
+    touched: async () => ({ id: batch.id }),
+    // A success before a discard that came late was a true one.
+    onChecked: (one) => one?.proof?.kind !== 'discarded_late' && tellFalseSuccess(),
+  })
+}
+
+/** The discard was refused when the member broke, or a process died before it. */
+const sweepDiscard = (sweep: Sweep, batch: OwedDiscard): Promise<Outcome> =>
+  heal(sweep, batch, 'owed_discard', {
+    touched: async () => {
+      const brokenAt = await findBrokenAt(sweep.db, sweep.facts, batch, sweep.quietSince)
+      return brokenAt === undefined ? undefined : { id: batch.id, brokenAt }
+    },
+  })
+
+const heal = async (
+  { check, db, facts, slow, ...options }: Sweep,
+  batch: { readonly id: string; readonly description: string | null },
+  reason: EventMap['batch_healed']['reason'],
+  how: {
+    /** What to check, read under the lock of the batch; undefined when nothing is left to do. */
+    readonly touched: () => Promise<TouchedBatch | undefined>
+    readonly onChecked?: (one: CheckedBatch | undefined) => void
+  },
+): Promise<Outcome> => {
+  if (slow.isPutOff(batch.id)) return 'failed'
+  const { checked, refused } = await inTransaction(db, async (): Promise<ApartChecks> => {
+    // Who holds the lock checks the batch itself, or leaves it to the next sweep: the others need not wait for that.
+    if (!(await tryLockBatch(db, batchLockKey(batch.id), checkTimeoutMs(options)))) return NONE_CHECKED
+    const touched = await how.touched()
+    return touched === undefined ? NONE_CHECKED : checkBatchesApart(db, facts, [touched], check)
+  })
+  if (checked.length + refused.length > 0) slow.forget(batch.id)
+  const [one] = checked
+  how.onChecked?.(one)
+  announceChecks(checked, check)
+  for (const { isPassing, error } of refused) if (isPassing) throw error
+  announceRefusedChecks(refused)
+  if (refused.length > 0) return 'failed'
+  if (one !== undefined && one.decision.steps.length > 0) {
+    events.emit('batch_healed', { batchId: batch.id, description: batch.description, reason })
+    return 'healed'
+  }
+  return one?.decision.unproven === undefined ? 'healthy' : 'unproven'
+}
+
+/** Postgres has to give a check up before the pool gives the connection up, with which the sweep would end. */
+const checkTimeoutMs = ({
+  database,
+  checkTimeoutMs = 20_000,
+}: Pick<SweepOptions, 'database' | 'checkTimeoutMs'>): number => {
+  const patienceMs = Number((database.pool.options as { query_timeout?: number | string }).query_timeout)
+  return patienceMs > 0 ? Math.max(1, Math.min(checkTimeoutMs, Math.floor(patienceMs / 2))) : checkTimeoutMs
+}
+
+const NONE_CHECKED: ApartChecks = { checked: [], refused: [] }
+
+/**
+ * What Postgres refuses of one batch, somebody's lock on its row, or a check that takes too long, is that batch's trouble; a lost connection or
+ * a full disk ends the sweep.
+ */
+const reportBatch =
+  ({ processId, slow }: Sweep, batch: { readonly id: string }) =>
+  (error: unknown): 'failed' => {
+    if (isCancelled(error)) slow.putOff(batch.id)
+    else if (endsSession(error) || sqlState(error) === undefined || /^(53|57|58)/.test(sqlState(error) ?? ''))
+      throw error
+    events.emit('worker_error', { processId, part: `batch sweep, batch ${batch.id}`, error })
+    return 'failed'
+  }
+
+const suspicion = (facts: Facts, batch: SweptBatch): EventMap['batch_healed']['reason'] | undefined => {
+  if (batch.has_open_member) return undefined
+  if (needsProof(batch)) return 'owed_success'
+  const jobsFinishedAt = facts.hasJobsFinishedAt ? batch.jobs_finished_at : batch.finished_at
+  if (batch.enqueued_at !== null && jobsFinishedAt === null) return batch.is_quiet ? 'hung' : undefined
+  if (jobsFinishedAt !== null && batch.finished_at === null && !batch.has_open_callback) return 'unfinished'
+  return undefined
+}

@@ -1,0 +1,127 @@
+import type { Command } from 'commander'
+import { pc } from '../../colors.ts'
+import { GoodJobError } from '../../errors.ts'
+import type { Adapter } from '../../maintenance/adapter.ts'
+import { countJobs, type JobCursor, type JobFilter, listJobs } from '../../sql/jobs/list.ts'
+import type { JobState } from '../../sql/jobs/states.ts'
+import { confirm } from '../confirm.ts'
+import { PartialFailure, UsageError } from '../failure.ts'
+import { plural, print, printJson } from '../output.ts'
+import { type Session, withSession } from '../session.ts'
+
+interface ActionOptions {
+  readonly message?: string
+  readonly at?: Date
+}
+
+/** What can be done to a job. */
+export interface JobAction {
+  readonly name: string
+  /** The participle, for what was done. */
+  readonly done: string
+  readonly text: string
+  /** What a filter without a state means. */
+  readonly states: readonly JobState[]
+  readonly act: (adapter: Adapter, id: string, options: ActionOptions) => Promise<void>
+}
+
+interface Result {
+  readonly done: string[]
+  readonly failed: { readonly id: string; readonly error: string }[]
+}
+
+/** Beyond it a count is no longer worth waiting for. */
+const COUNT_LIMIT = 10_000
+const PAGE = 500
+
+/** Does it to each of the ids, or to all that match. Each job is a transaction of its own; one that refuses does not stop the others. */
+export const actOnJobs = (
+  command: Command,
+  action: JobAction,
+  which: { readonly ids: readonly string[] | undefined; readonly filter: JobFilter | undefined },
+): Promise<void> => {
+  const { ids = [], filter } = which
+  if (ids.length > 0 && filter !== undefined)
+    throw new UsageError('name ids or a filter (--state, --queue …), not both')
+  if (ids.length === 0 && filter === undefined) {
+    throw new UsageError(`which jobs? name ids, or a filter such as --queue default`)
+  }
+  const options = command.opts<ActionOptions & { yes?: boolean }>()
+  return withSession(command, async (session) => {
+    const result: Result = { done: [], failed: [] }
+    try {
+      if (filter === undefined)
+        await actOnEach(session, action, { ids, of: plural(ids.length, 'job'), options, result })
+      else await actOnMatching(session, action, { filter: { states: action.states, ...filter }, options, result })
+    } catch (error) {
+      tellUnfinished(session, action, result)
+      throw error
+    }
+    tell(session, action, result)
+    if (result.failed.length > 0) throw new PartialFailure(`${result.failed.length} failed`)
+  })
+}
+
+const actOnMatching = async (
+  session: Session,
+  action: JobAction,
+  { filter, options, result }: { filter: JobFilter; options: ActionOptions & { yes?: boolean }; result: Result },
+): Promise<void> => {
+  const { adapter, timestamp: now } = session
+  const db = adapter.database.pool
+  const count = await countJobs(db, { filter, now, limit: COUNT_LIMIT })
+  if (count === 0) return
+  const amount = count === COUNT_LIMIT ? `${COUNT_LIMIT} or more jobs` : plural(count, 'job')
+  const verb = action.name.charAt(0).toUpperCase() + action.name.slice(1)
+  await session.progress.suspend(() => confirm(`${verb} ${amount}?`, options.yes === true))
+  let after: JobCursor | undefined
+  do {
+    const { jobs, next } = await listJobs(db, { filter, now, limit: PAGE, after })
+    await actOnEach(session, action, { ids: jobs.map(({ id }) => id), of: amount, options, result })
+    after = next
+  } while (after !== undefined)
+}
+
+const actOnEach = async (
+  session: Session,
+  action: JobAction,
+  { ids, of, options, result }: { ids: readonly string[]; of: string; options: ActionOptions; result: Result },
+): Promise<void> => {
+  for (const id of ids) {
+    await actOnJob(session, action, { id, options, result })
+    session.progress.tell(`${result.done.length + result.failed.length} of ${of} …`)
+  }
+}
+
+const actOnJob = async (
+  { adapter }: Session,
+  action: JobAction,
+  { id, options, result }: { id: string; options: ActionOptions; result: Result },
+): Promise<void> => {
+  try {
+    await action.act(adapter, id, options)
+    result.done.push(id)
+  } catch (error) {
+    // A refusal concerns this job; anything else (no connection, no rights) would meet the next one too.
+    if (!(error instanceof GoodJobError)) throw error
+    result.failed.push({ id, error: error.message })
+  }
+}
+
+/** The connection is lost in the middle, or somebody says no: what has been done is done. */
+const tellUnfinished = (session: Session, action: JobAction, result: Result): void => {
+  if (result.done.length + result.failed.length === 0) return
+  tell(session, action, result)
+  if (session.isJson) return
+  for (const id of result.done) print(`  ${id}`)
+  process.stderr.write(
+    'The rest was not tried; what was under way may be done or not. The same command does the rest.\n',
+  )
+}
+
+const tell = ({ isJson }: Session, action: JobAction, { done, failed }: Result): void => {
+  if (isJson) printJson({ action: action.name, done, failed })
+  for (const { error } of isJson ? [] : failed) process.stderr.write(`${pc.red('refused:')} ${error}\n`)
+  if (isJson) return
+  print(done.length === 0 && failed.length === 0 ? 'No job matches.' : `${plural(done.length, 'job')} ${action.done}.`)
+}

@@ -1,0 +1,118 @@
+import type { Logger } from '../../job/logger.ts'
+import { failCurrentAttempt } from '../../perform/attempt/execution.ts'
+import { every } from '../../time.ts'
+import type { Capsule } from '../../worker/capsule.ts'
+import { giveToJob } from '../../worker/watch/rejections.ts'
+import { EXIT } from '../failure.ts'
+import { watchLauncher } from './launcher.ts'
+
+/** GoodJob cli.rb looks every second whether a worker has been idle for long enough. */
+const IDLE_CHECK_MS = 1_000
+
+/**
+ * Starts a worker and lets it work until a signal, the idle timeout or an error outside of any job ends it; answers the exit
+ * code. A second signal aborts the jobs that still run.
+ */
+export const runUntilEnd = async (capsule: Capsule, logger: Logger, onReady: () => void): Promise<number> => {
+  const end = new Ending(capsule, logger)
+  end.watch()
+  try {
+    await capsule.start()
+  } catch (error) {
+    // A signal ended the start; nothing had begun, but what was written has to be taken back.
+    if (end.code !== undefined) return end.wait()
+    throw error
+  }
+  if (end.code === undefined) {
+    onReady()
+    end.watchIdle()
+  }
+  return end.wait()
+}
+
+/** What makes the process end, and with which code. */
+class Ending {
+  readonly #capsule: Capsule
+  readonly #logger: Logger
+  #code: number | undefined
+  #idleCheck: NodeJS.Timeout | undefined
+  #ended: (code: number) => void = () => {}
+  readonly #end = new Promise<number>((resolve) => {
+    this.#ended = resolve
+  })
+
+  constructor(capsule: Capsule, logger: Logger) {
+    this.#capsule = capsule
+    this.#logger = logger
+  }
+
+  get code(): number | undefined {
+    return this.#code
+  }
+
+  watch(): void {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#onSignal(signal))
+    watchLauncher(() => this.#onLauncherGone())
+    // `failCurrentAttempt` knows by the asynchronous context whose error this is.
+    process.on('unhandledRejection', (error) => {
+      if (!giveToJob(error)) this.#onError(error, 'a promise that was rejected outside of any job')
+    })
+    process.on('uncaughtException', (error) => this.#onError(error, 'an error outside of any job'))
+  }
+
+  watchIdle(): void {
+    const { idleTimeout } = this.#capsule.configuration
+    if (idleTimeout === undefined) return
+    this.#idleCheck = every(Math.min(IDLE_CHECK_MS, Math.max(10, idleTimeout * 1000)), () => {
+      if (this.#capsule.idleSeconds < idleTimeout) return
+      this.#logger.info({ idleTimeout }, 'Idle for long enough')
+      this.#stop(EXIT.done)
+    })
+  }
+
+  wait(): Promise<number> {
+    return this.#end
+  }
+
+  #onSignal(signal: NodeJS.Signals): void {
+    if (this.#code === undefined) {
+      this.#logger.info({ signal }, 'Asked to stop')
+      this.#stop(EXIT.done)
+      return
+    }
+    this.#logger.warn({ signal }, 'Asked to stop again')
+    this.#capsule.abort()
+  }
+
+  #onLauncherGone(): void {
+    if (this.#code !== undefined) return
+    this.#logger.warn('Stopping because the npm or npx that started this worker has gone')
+    this.#stop(EXIT.done)
+  }
+
+  #onError(error: unknown, what: string): void {
+    if (failCurrentAttempt(error)) return
+    this.#logger.fatal(
+      error instanceof Error ? { err: error } : { error: String(error) },
+      `Stopping because of ${what}`,
+    )
+    this.#stop(EXIT.failed)
+  }
+
+  #stop(code: number): void {
+    this.#code = Math.max(this.#code ?? EXIT.done, code)
+    clearInterval(this.#idleCheck)
+    void this.#shutDown().then(() => this.#ended(this.#code ?? code))
+  }
+
+  async #shutDown(): Promise<void> {
+    try {
+      await this.#capsule.shutdown()
+      await this.#capsule.leave()
+      if (!this.#capsule.isStoppedCleanly) this.#code = EXIT.failed
+    } catch (error) {
+      this.#logger.error({ err: error }, 'The shutdown failed')
+      this.#code = EXIT.failed
+    }
+  }
+}

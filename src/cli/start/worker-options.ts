@@ -1,0 +1,137 @@
+import { type Command, Option } from 'commander'
+import { OPTION_RULES, type Options } from '../../configuration.ts'
+
+type OptionName = keyof Required<Options>
+
+interface OptionHelp {
+  readonly group: string
+  /** What the value is, with its unit; absent for a switch. */
+  readonly value?: string
+  readonly text: string
+  /** What the default means, where the bare value does not say it. */
+  readonly defaultText?: string
+}
+
+const WORK = 'What to work on:'
+const DATABASE = 'Database:'
+const STOP = 'Ending:'
+const HISTORY = 'Finished jobs:'
+const BATCHES = 'Batches:'
+const RAILS = 'Rails beside:'
+
+/** One line for each option of the configuration; its environment names and default come from there. */
+const WORKER_OPTIONS: { readonly [K in OptionName]: OptionHelp } = {
+  queues: {
+    group: WORK,
+    value: 'string',
+    text: 'queues and pools, e.g. "+urgent,low:2;-mice:4;*"',
+    defaultText: 'all',
+  },
+  threads: { group: WORK, value: 'count', text: 'jobs at a time in a pool that names no number', defaultText: '5' },
+  maxThreads: { group: WORK, value: 'count', text: 'the older name of --threads' },
+  pollInterval: { group: WORK, value: 'seconds', text: 'pause between polls; 0 or less: notifications only' },
+  enableListenNotify: { group: WORK, text: 'be woken by NOTIFY, and send it', defaultText: 'on' },
+  enablePauses: { group: WORK, text: 'start no jobs that are paused', defaultText: 'off' },
+  queueSelectLimit: { group: WORK, value: 'count', text: 'rows that one claim looks at, at most' },
+  dequeueQuerySort: { group: WORK, value: 'column', text: 'order within a priority: created_at or scheduled_at' },
+  retryOnUnhandledError: {
+    group: WORK,
+    text: 'run a job again at once when nothing handled its error',
+    defaultText: 'off',
+  },
+  databaseUrl: { group: DATABASE, value: 'url', text: 'postgres://user@host/name, or socket:/dir?db=name' },
+  directDatabaseUrl: {
+    group: DATABASE,
+    value: 'url',
+    text: 'for sessions, if the other leads through a pooler',
+    defaultText: 'the same',
+  },
+  connectTimeout: { group: DATABASE, value: 'seconds', text: 'how long to wait for Postgres at the start' },
+  poolSize: { group: DATABASE, value: 'count', text: 'connections that enqueue and administer' },
+  deferStart: {
+    group: WORK,
+    value: 'ms',
+    text: 'write start and end of short jobs in one go; the longest a start may wait',
+    defaultText: '0, off',
+  },
+  lanes: { group: DATABASE, value: 'count', text: 'connections that claim jobs and hold their locks' },
+  shutdownTimeout: { group: STOP, value: 'seconds', text: 'wait for running jobs; -1: without limit, 0: not at all' },
+  idleTimeout: {
+    group: STOP,
+    value: 'seconds',
+    text: 'end by itself after this time without work',
+    defaultText: 'never',
+  },
+  preserveJobRecords: { group: HISTORY, value: 'when', text: 'keep finished jobs: true, false or on_unhandled_error' },
+  cleanupPreservedJobsBeforeSecondsAgo: {
+    group: HISTORY,
+    value: 'seconds',
+    text: 'age from which finished records are deleted',
+    defaultText: '1209600, 14 days',
+  },
+  cleanupDiscardedJobs: { group: HISTORY, text: 'delete discarded records too', defaultText: 'on' },
+  cleanupIntervalJobs: { group: HISTORY, value: 'count', text: 'clean up after so many jobs; -1: each, 0: never' },
+  cleanupIntervalSeconds: {
+    group: HISTORY,
+    value: 'seconds',
+    text: 'clean up after so long; -1: after each job, 0: never',
+  },
+  batchSweepInterval: { group: BATCHES, value: 'seconds', text: 'pause between looks for batches to heal; 0: off' },
+  batchSweepWindow: {
+    group: BATCHES,
+    value: 'seconds',
+    text: 'age up to which batches are looked at',
+    defaultText: '2592000, 30 days',
+  },
+  batchSweepGrace: { group: BATCHES, value: 'seconds', text: 'how long a hung batch must have been quiet' },
+  refireFinish: { group: BATCHES, text: 'fire on_finish again when a batch recovers', defaultText: 'off' },
+  railsVersion: { group: RAILS, value: 'version', text: 'its Rails: 6.1, 7.0, 7.1, 7.2, 8.0, 8.1 or main' },
+  globalidApp: { group: RAILS, value: 'name', text: 'app name in the GlobalIDs of batch callbacks' },
+}
+
+const NAMES = Object.keys(WORKER_OPTIONS) as OptionName[]
+
+/** `pollInterval` as it is typed: `--poll-interval`. */
+const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+
+const defaultOf = (name: OptionName): string => {
+  const { fallback } = OPTION_RULES[name]
+  return WORKER_OPTIONS[name].defaultText ?? (fallback === undefined ? '' : String(fallback))
+}
+
+/** What help and README say of an option. */
+const describeOption = (name: OptionName) => {
+  const { group, value, text } = WORKER_OPTIONS[name]
+  const flag = value === undefined ? flagOf(name).replace('--', '--[no-]') : `${flagOf(name)} <${value}>`
+  return { name, group, flag, text, default: defaultOf(name), environment: OPTION_RULES[name].env }
+}
+
+export const describeOptions = () => NAMES.map(describeOption)
+
+/** Adds these options to a command; values are checked as the configuration checks them. */
+export const addWorkerOptions = (command: Command, names: readonly OptionName[] = NAMES): Command => {
+  for (const name of names) {
+    const { group, text, default: byDefault, environment } = describeOption(name)
+    const notes = [byDefault && `default: ${byDefault}`, `env: ${environment.join(', ')}`].filter(Boolean).join('; ')
+    const { value } = WORKER_OPTIONS[name]
+    const parse = (input: string) => OPTION_RULES[name].parse(input, flagOf(name))
+    const flag = flagOf(name)
+    const description = `${text} (${notes})`
+    if (value !== undefined) {
+      command.addOption(new Option(`${flag} <${value}>`, description).argParser(parse).helpGroup(group))
+      continue
+    }
+    command.addOption(new Option(flag, `${description}; --no-${flag.slice(2)}: not`).helpGroup(group))
+    command.addOption(new Option(`--no-${flag.slice(2)}`).hideHelp().helpGroup(group))
+  }
+  return command
+}
+
+/** Those of the parsed options that are the configuration's, as given; a switch that was not typed is left out. */
+export const workerOptionsOf = (command: Command): Options => {
+  const given = NAMES.filter((name) => {
+    const source = command.getOptionValueSource(name)
+    return source !== undefined && source !== 'default'
+  })
+  return Object.fromEntries(given.map((name) => [name, command.getOptionValue(name)])) as Options
+}

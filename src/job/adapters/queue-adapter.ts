@@ -1,0 +1,58 @@
+import { ConfigurationError } from '../../errors.ts'
+import type { Job } from '../base.ts'
+
+/**
+ * The part of pg's Client and PoolClient that an enqueue inside the caller's own transaction needs; `query` is called with exactly these
+ * two. A wrapper around the transaction of another library may answer the number of rows as `rowCount`.
+ */
+export interface Queryable {
+  /** Only a pool has it, which is no transaction. */
+  readonly totalCount?: never
+  query(text: string, values?: unknown[]): Promise<{ rows: unknown[]; rowCount: number | null }>
+}
+
+export interface AdapterOptions {
+  /** A connected client with an open transaction; the jobs exist when the caller commits. */
+  readonly transaction?: Queryable | undefined
+}
+
+/** Puts jobs into a queue. Active Job: a queue adapter. */
+export interface QueueAdapter {
+  readonly name: string
+  /**
+   * Stores one job, at `job.scheduledAt` or for now, and sets `job.providerJobId`.
+   * Throws EnqueueError to refuse it; every other error reaches the caller of `performLater`.
+   */
+  enqueue(job: Job, options: AdapterOptions): Promise<void>
+  /** Stores many, sets `successfullyEnqueued` (and `enqueueError`) on each, answers how many it stored. */
+  enqueueAll(jobs: readonly Job[], options: AdapterOptions): Promise<number>
+}
+
+let makeDefault: (() => QueueAdapter) | undefined
+let madeDefault: QueueAdapter | undefined
+
+/** Names the adapter of classes that were given none; `factory` is called at the first use. */
+export const setDefaultQueueAdapter = (factory: () => QueueAdapter): void => {
+  makeDefault = factory
+  madeDefault = undefined
+}
+
+const adapters = new WeakMap<object, QueueAdapter>()
+
+/** Sets the adapter of a class and of its subclasses that have none of their own. */
+export const assignQueueAdapter = (jobClass: object, adapter: QueueAdapter): void => {
+  adapters.set(jobClass, adapter)
+}
+
+/** The adapter of a class: its own, its nearest superclass's, or the default. Throws ConfigurationError when there is none. */
+export const resolveQueueAdapter = (jobClass: object): QueueAdapter => {
+  for (let owner: object | null = jobClass; owner !== null; owner = Object.getPrototypeOf(owner)) {
+    const adapter = adapters.get(owner)
+    if (adapter) return adapter
+  }
+  madeDefault ??= makeDefault?.()
+  if (madeDefault) return madeDefault
+  throw new ConfigurationError(
+    'No queue adapter: set Job.queueAdapter = new Adapter({ databaseUrl }) (or InlineAdapter, TestAdapter) before enqueueing',
+  )
+}

@@ -1,0 +1,92 @@
+import type { Job, JobClass } from '../base.ts'
+import type { AroundFunction, CallbackFunction, CallbackOptions } from '../callbacks.ts'
+import {
+  type DiscardOnOptions,
+  declareDiscard,
+  declareRescue,
+  declareRetry,
+  type FailureFunction,
+  type RetryOnOptions,
+} from '../exceptions/exceptions.ts'
+import type { ErrorMatcher, MatchedError } from '../exceptions/matching.ts'
+import { declareOn } from './declarations.ts'
+
+const asList = <M>(matchers: M | readonly M[]): readonly M[] =>
+  Array.isArray(matchers) ? (matchers as readonly M[]) : [matchers as M]
+
+type CallbackKind = 'before' | 'around' | 'after'
+
+const addCallback = <T extends Job>(
+  jobClass: JobClass<T>,
+  chain: 'enqueue' | 'perform',
+  callback: { kind: CallbackKind; run: CallbackFunction<T> | AroundFunction<T> } & CallbackOptions<T>,
+): void => {
+  declareOn(jobClass)[chain].push(callback as never)
+}
+
+/** What a job class declares, in a `static { … }` block of its own or from outside. */
+export abstract class JobClassMethods {
+  /**
+   * Enqueues the job again after one of these errors, until its attempts are used up; then `onExhausted` takes the error,
+   * or the job fails with it. The declaration that comes last and matches wins, a subclass's before its superclass's.
+   */
+  static retryOn<T extends Job, const M extends ErrorMatcher>(
+    this: JobClass<T>,
+    errors: M | readonly M[],
+    options: RetryOnOptions = {},
+    onExhausted?: FailureFunction<T, MatchedError<M>>,
+  ): void {
+    declareRetry(this, asList(errors), { options, onExhausted: onExhausted as FailureFunction | undefined })
+  }
+
+  /** Ends the job for good after one of these errors. */
+  static discardOn<T extends Job, const M extends ErrorMatcher>(
+    this: JobClass<T>,
+    errors: M | readonly M[],
+    options: DiscardOnOptions = {},
+    onDiscard?: FailureFunction<T, MatchedError<M>>,
+  ): void {
+    declareDiscard(this, asList(errors), { options, onDiscard: onDiscard as FailureFunction | undefined })
+  }
+
+  /** Gives these errors to `handler`; the job ends with what the handler did. */
+  static rescueFrom<T extends Job, const M extends ErrorMatcher>(
+    this: JobClass<T>,
+    errors: M | readonly M[],
+    handler: FailureFunction<T, MatchedError<M>>,
+  ): void {
+    declareRescue(this, asList(errors), handler as FailureFunction)
+  }
+
+  /** Called when a job ends for good without success: discarded, attempts used up, or an error that nobody handled. */
+  static afterDiscard<T extends Job>(this: JobClass<T>, run: FailureFunction<T>): void {
+    declareOn(this).afterDiscard.push(run as FailureFunction)
+  }
+
+  static beforeEnqueue<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: CallbackOptions<T>): void {
+    addCallback(this, 'enqueue', { ...on, kind: 'before', run })
+  }
+
+  static aroundEnqueue<T extends Job>(this: JobClass<T>, run: AroundFunction<T>, on?: CallbackOptions<T>): void {
+    addCallback(this, 'enqueue', { ...on, kind: 'around', run })
+  }
+
+  static afterEnqueue<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: CallbackOptions<T>): void {
+    addCallback(this, 'enqueue', { ...on, kind: 'after', run })
+  }
+
+  /** Runs before `perform`; `throwAbort()` in it skips the job without an error. */
+  static beforePerform<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: CallbackOptions<T>): void {
+    addCallback(this, 'perform', { ...on, kind: 'before', run })
+  }
+
+  /** Runs around `perform`; without `await next()` the job is skipped. */
+  static aroundPerform<T extends Job>(this: JobClass<T>, run: AroundFunction<T>, on?: CallbackOptions<T>): void {
+    addCallback(this, 'perform', { ...on, kind: 'around', run })
+  }
+
+  /** Runs after `perform` has ended without an error. */
+  static afterPerform<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: CallbackOptions<T>): void {
+    addCallback(this, 'perform', { ...on, kind: 'after', run })
+  }
+}

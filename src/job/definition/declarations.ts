@@ -1,0 +1,69 @@
+import type { Callback } from '../callbacks.ts'
+import { continueJob } from '../continuation/resume.ts'
+import type { AfterDiscard, Handler } from '../exceptions/exceptions.ts'
+import { throwIfInterrupted } from '../exceptions/interrupts.ts'
+
+/** What a class declared about its jobs, in the order of declaration, superclass first. */
+export interface Declarations {
+  readonly enqueue: Callback[]
+  readonly perform: Callback[]
+  readonly handlers: Handler[]
+  readonly afterDiscard: AfterDiscard[]
+}
+
+const empty = (): Declarations => ({ enqueue: [], perform: [], handlers: [], afterDiscard: [] })
+
+const declared = new WeakMap<object, Declarations>()
+const inherited = new WeakMap<object, { readonly version: number; readonly all: Declarations }>()
+let version = 0
+
+/** The declarations of this class alone, to add to. */
+export const declareOn = (jobClass: object): Declarations => {
+  version++
+  let own = declared.get(jobClass)
+  if (!own) {
+    own = empty()
+    declared.set(jobClass, own)
+  }
+  return own
+}
+
+/** Static flags of a class that act like an around callback, at the place of the first class of the lineage that sets them. */
+const FLAG_CALLBACKS: readonly (readonly [flag: string, callback: Callback])[] = [
+  ['interruptErrors', { kind: 'around', run: throwIfInterrupted }],
+  ['continuable', { kind: 'around', run: continueJob }],
+]
+
+const isSet = (owner: object, flag: string): boolean => (owner as Record<string, unknown>)[flag] === true
+
+/** The declarations of a class and of all its superclasses. */
+export const declarationsOf = (jobClass: object): Declarations => {
+  const known = inherited.get(jobClass)
+  if (known?.version === version) return known.all
+  const all = collect(jobClass)
+  inherited.set(jobClass, { version, all })
+  return all
+}
+
+const collect = (jobClass: object): Declarations => {
+  const lineage: object[] = []
+  for (let owner: object | null = jobClass; typeof owner === 'function'; owner = Object.getPrototypeOf(owner)) {
+    lineage.unshift(owner)
+  }
+  const all = empty()
+  const pending = new Map(FLAG_CALLBACKS.filter(([flag]) => isSet(jobClass, flag)))
+  for (const owner of lineage) {
+    for (const [flag, callback] of pending) {
+      if (!isSet(owner, flag)) continue
+      pending.delete(flag)
+      all.perform.push(callback)
+    }
+    const own = declared.get(owner)
+    if (!own) continue
+    all.enqueue.push(...own.enqueue)
+    all.perform.push(...own.perform)
+    all.handlers.push(...own.handlers)
+    all.afterDiscard.push(...own.afterDiscard)
+  }
+  return all
+}

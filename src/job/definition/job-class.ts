@@ -1,0 +1,50 @@
+import { ConfigurationError } from '../../errors.ts'
+import { Job, type JobConstructor } from '../base.ts'
+import { shortly, UNDEFINED_ADVICE } from './mistakes.ts'
+import { jobClassName } from './naming.ts'
+
+/** Whether a value, such as an export of a module, is a job class. */
+export const isJobClass = (value: unknown): value is JobConstructor =>
+  typeof value === 'function' && value.prototype instanceof Job
+
+/** Whether a value is a job class of another copy of this package, which has its own `Job`. */
+export const isForeignJobClass = (value: unknown): boolean =>
+  typeof value === 'function' && 'performLater' in value && value !== Job && !isJobClass(value)
+
+/** What to do about a job class of another copy of this package. */
+export const FOREIGN_ADVICE =
+  'extends the Job of another copy of good-job-node; leave good-job-node out of the bundle (external) and install it once'
+
+/** @throws ConfigurationError that says what `value` is instead of a job class; `what` names its place */
+export function assertJobClass(value: unknown, what: string): asserts value is JobConstructor {
+  if (isJobClass(value)) return
+  throw new ConfigurationError(`${what} ${whatIsWrong(value)}`)
+}
+
+const whatIsWrong = (value: unknown): string => {
+  if (value === undefined) return UNDEFINED_ADVICE
+  if (value === Job) return 'is Job itself: pass the classes that extend it'
+  if (value instanceof Job) return `is an instance of ${value.constructor.name}: pass the class`
+  if (isForeignJobClass(value)) return `is ${(value as { name: string }).name}, which ${FOREIGN_ADVICE}`
+  if (typeof value !== 'function') return `is no job class, but ${shortly(value)}`
+  const kind = /^class\b/.test(Function.prototype.toString.call(value)) ? 'class' : 'function'
+  return `is no job class: the ${kind} ${value.name || 'without a name'} does not extend Job`
+}
+
+export const performs = (jobClass: JobConstructor): boolean => typeof jobClass.prototype.perform === 'function'
+
+/** `perform = async () => {}`, as it is written, or as a compiler moves it into the constructor. */
+const PERFORM_FIELD = /\bperform\s*=(?![=>])|["']perform["']/
+
+/** Whether `perform` is a field, which a class shows only in its text. */
+export const hasPerformField = (jobClass: JobConstructor): boolean =>
+  !performs(jobClass) && PERFORM_FIELD.test(Function.prototype.toString.call(jobClass))
+
+/** @throws ConfigurationError for a class whose jobs could not be performed */
+export const assertPerforms = (jobClass: JobConstructor): void => {
+  if (performs(jobClass)) return
+  const advice = hasPerformField(jobClass)
+    ? 'its perform is a field: write it as a method, async perform(…) { … }'
+    : 'it has no perform method'
+  throw new ConfigurationError(`${jobClassName(jobClass)} cannot be run: ${advice}`)
+}

@@ -1,0 +1,47 @@
+import { inspect } from 'node:util'
+import { ConfigurationError } from '../../errors.ts'
+
+const RETRIES = 'write this.retryOn(SomeError, { attempts: 5 }) in a static block'
+const CONCURRENCY = `the number of jobs at a time is the worker's: --queues "mail:1", or the option queues of Capsule`
+
+/** Static fields that other libraries read and this one does not, in plain letters, and what to write instead. */
+const MISTAKEN: Readonly<Record<string, string>> = {
+  queue: `write static queueAs = 'mail'`,
+  queuename: `write static queueAs = 'mail'`,
+  queueas: `write static queueAs = 'mail'`,
+  jobclass: `write static jobClass = 'MailJob'`,
+  jobname: `write static jobClass = 'MailJob'`,
+  formernames: `write static formerNames = ['OldMailJob']`,
+  maxattempts: RETRIES,
+  attempts: RETRIES,
+  retries: RETRIES,
+  maxretries: RETRIES,
+  concurrency: CONCURRENCY,
+  maxconcurrency: CONCURRENCY,
+}
+
+const READ = new Set(['queueAs', 'jobClass', 'formerNames'])
+
+const isMethod = (owner: object, name: string): boolean =>
+  typeof Object.getOwnPropertyDescriptor(owner, name)?.value === 'function'
+
+/** Throws ConfigurationError for a static field that looks like an option and is none. Methods are left alone. */
+export const assertNoMistakenStatics = (jobClass: object): void => {
+  // The last of the line is Function.prototype, before it Job and its base, which have none of these names.
+  for (let owner: unknown = jobClass; typeof owner === 'function'; owner = Object.getPrototypeOf(owner)) {
+    for (const name of Object.getOwnPropertyNames(owner)) {
+      if (READ.has(name)) continue
+      const advice = MISTAKEN[name.toLowerCase().replaceAll('_', '')]
+      if (advice === undefined || isMethod(owner, name)) continue
+      throw new ConfigurationError(`${owner.name}: static ${name} is not an option of Job; ${advice}`)
+    }
+  }
+}
+
+/** Modules that import each other see what the other exports only after both have loaded. */
+export const UNDEFINED_ADVICE =
+  'is undefined: does its module export it under this name, and do two modules import each other? Then one of them must not'
+
+/** A value in a few characters. */
+export const shortly = (value: unknown): string =>
+  inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY }).slice(0, 80)

@@ -1,0 +1,83 @@
+import { ConfigurationError } from '../../errors.ts'
+import { assertNoMistakenStatics } from './mistakes.ts'
+
+const CONSTANT = /^\p{Lu}[\p{L}\p{N}_]*$/u
+const MIN_LETTERS = 3
+
+/**
+ * Whether a class is likely to keep this name in every build. Minifiers write `o`, bundlers `_WelcomeJob`, `WelcomeJob$1`, `default` or
+ * `jobs_default`; what a person writes begins with a capital, as a constant of Ruby must.
+ */
+export const isLastingName = (name: string): boolean =>
+  CONSTANT.test(name) && name.replaceAll(/[^\p{L}]/gu, '').length >= MIN_LETTERS
+
+const lasting = new Set<string>()
+const examined = new WeakSet<object>()
+
+/**
+ * The name of a job class in the queue: its own `static jobClass`, else the name of the class; never an inherited one, as a Ruby subclass
+ * has its own name too. Throws ConfigurationError for a name that another build may give to another class.
+ */
+export const jobClassName = (jobClass: { readonly name: string }): string => {
+  if (!examined.has(jobClass)) {
+    assertNoMistakenStatics(jobClass)
+    examined.add(jobClass)
+  }
+  if (Object.hasOwn(jobClass, 'jobClass')) return declaredName((jobClass as { jobClass?: unknown }).jobClass)
+  const { name } = jobClass
+  if (lasting.has(name)) return name
+  if (typeof name !== 'string' || !isLastingName(name)) throw new ConfigurationError(adviceFor(jobClass, name))
+  lasting.add(name)
+  return name
+}
+
+const declaredName = (name: unknown): string => {
+  if (typeof name === 'string' && name !== '') return name
+  throw new ConfigurationError(`static jobClass must be a text that is not empty, got ${String(name)}`)
+}
+
+const SOURCE_LENGTH = 80
+
+const adviceFor = (jobClass: object, name: unknown): string => {
+  const source = Function.prototype.toString.call(jobClass).replaceAll(/\s+/g, ' ').slice(0, SOURCE_LENGTH)
+  const what = name === '' ? 'A job class has no name' : `"${String(name)}" is no name for a job class`
+  return (
+    `${what}: build tools make such names, and the next build may give it to another class, which would run the jobs of this one. ` +
+    `Add static jobClass = '…' to the class (${source}…)`
+  )
+}
+
+/**
+ * Names that a class had before (`static formerNames`, its own): jobs that wait under them are claimed and run, too.
+ * Throws ConfigurationError for anything but a list of names.
+ */
+export const formerNamesOf = (jobClass: { readonly name: string }): readonly string[] => {
+  if (!Object.hasOwn(jobClass, 'formerNames')) return []
+  const { formerNames } = jobClass as { formerNames?: unknown }
+  if (Array.isArray(formerNames) && formerNames.every((name) => typeof name === 'string' && name !== '')) {
+    return formerNames as string[]
+  }
+  throw new ConfigurationError(
+    `${jobClassName(jobClass)}: static formerNames is a list of names such as ['OldMailJob'], got ${JSON.stringify(formerNames)}`,
+  )
+}
+
+/** The statics of a class that decide about queue names. */
+export interface QueueNaming {
+  readonly queueNamePrefix: string | null
+  readonly queueNameDelimiter: string
+  readonly defaultQueueName: string
+}
+
+/** A queue name with the class's prefix; null means the default queue. Active Job queue_name.rb#queue_name_from_part. */
+export const queueNameFromPart = (naming: QueueNaming, part: string | null | undefined): string => {
+  const name = part ?? naming.defaultQueueName
+  const prefix = naming.queueNamePrefix
+  return prefix === null || prefix.trim() === '' ? name : `${prefix}${naming.queueNameDelimiter}${name}`
+}
+
+/** Labels as GoodJob stores them: trimmed, without blanks and duplicates. */
+export const normalizeLabels = (labels: readonly string[]): readonly string[] => {
+  if (labels.length === 0) return labels
+  return [...new Set(labels.map((label) => String(label).trim()).filter((label) => label !== ''))]
+}

@@ -1,0 +1,67 @@
+import { ConfigurationError } from '../../errors.ts'
+import type { JobConstructor } from '../base.ts'
+import { assertJobClass, assertPerforms } from './job-class.ts'
+import { shortly } from './mistakes.ts'
+import { formerNamesOf, jobClassName } from './naming.ts'
+
+/** The job classes a process knows, by the names they have in the queue. */
+export class JobRegistry {
+  readonly #classes = new Map<string, JobConstructor>()
+
+  /**
+   * Adds a class, once, under its name and its former names. Throws ConfigurationError for what is no job class that can be run, and when
+   * another class has, or had, one of its names.
+   */
+  register(jobClass: JobConstructor, what = 'This value'): this {
+    assertJobClass(jobClass, what)
+    assertPerforms(jobClass)
+    const name = jobClassName(jobClass)
+    this.#assertFree(name, jobClass)
+    const formerNames = formerNamesOf(jobClass)
+    for (const former of formerNames) this.#assertFree(former, jobClass)
+    for (const each of [name, ...formerNames]) this.#classes.set(each, jobClass)
+    return this
+  }
+
+  /** Adds the classes of a list. Throws ConfigurationError, also for what is no list, or an empty one. */
+  registerAll(jobs: unknown): this {
+    if (!Array.isArray(jobs)) {
+      const got = jobs === undefined ? 'it is missing' : `got ${shortly(jobs)}`
+      throw new ConfigurationError(`jobs is the list of the job classes to run, such as jobs: [MailJob]; ${got}`)
+    }
+    if (jobs.length === 0) throw new ConfigurationError('no job classes: a worker only runs classes that it is given')
+    for (const [index, jobClass] of jobs.entries()) this.register(jobClass as JobConstructor, `jobs[${index}]`)
+    return this
+  }
+
+  /** The class that runs jobs of this name. */
+  get(name: string): JobConstructor | undefined {
+    return this.#classes.get(name)
+  }
+
+  /** Every name under which jobs are claimed, former ones too. */
+  names(): string[] {
+    return [...this.#classes.keys()]
+  }
+
+  /** One text for each class, former names in brackets: `MailJob (formerly OldMailJob)`. */
+  describe(): string[] {
+    const texts = [...new Set(this.#classes.values())].map((jobClass) => {
+      const name = jobClassName(jobClass)
+      const former = formerNamesOf(jobClass).filter((each) => each !== name)
+      return former.length === 0 ? name : `${name} (formerly ${former.join(', ')})`
+    })
+    return texts.sort()
+  }
+
+  #assertFree(name: string, jobClass: JobConstructor): void {
+    const known = this.#classes.get(name)
+    if (known === undefined || known === jobClass) return
+    const isFormer = [known, jobClass].some((each) => formerNamesOf(each).includes(name))
+    throw new ConfigurationError(
+      isFormer
+        ? `Two job classes claim the name "${name}": ${known.name} and ${jobClass.name}; take it out of static formerNames of one`
+        : `Two job classes have the name "${name}": ${known.name} and ${jobClass.name}; give one another static jobClass`,
+    )
+  }
+}

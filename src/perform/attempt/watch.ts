@@ -1,0 +1,105 @@
+import { GoodJobError } from '../../errors.ts'
+import { events } from '../../events.ts'
+import { guarded } from '../../guarded.ts'
+import type { Database } from '../../sql/database.ts'
+import { findWithdrawnClaims, type LostBy } from '../../sql/outcome/withdrawn.ts'
+import { type Clock, every } from '../../time.ts'
+import type { RunningAttempt } from './running.ts'
+
+export interface AttemptWatchOptions {
+  readonly database: Database
+  readonly processId: string
+  readonly clock: Clock
+  /** Attempts of this process, by job id. */
+  readonly attempts: ReadonlyMap<string, RunningAttempt>
+}
+
+/** A body hears of a force-discard after this and `MIN_AGE_MS` at the latest, less than two seconds. */
+const INTERVAL_MS = 1_000
+/** A worker whose bodies are shorter asks the database nothing. */
+const MIN_AGE_MS = 500
+
+const WHAT: Readonly<Record<LostBy, string>> = {
+  finished: 'was finished by somebody else while it ran, e.g. force-discarded',
+  deleted: 'was deleted while it ran',
+  released: 'was released by somebody else while it ran; it may run elsewhere',
+}
+
+/**
+ * Tells bodies that run for a while when their job is no longer theirs to run: somebody force-discarded it, deleted its row, or
+ * cleared its lock. One statement a second for all of them; without attempts there is not even a timer.
+ */
+export class AttemptWatch {
+  readonly #options: AttemptWatchOptions
+  #timer: NodeJS.Timeout | undefined
+  #looking: Promise<void> | undefined
+  #isStopped = false
+
+  constructor(options: AttemptWatchOptions) {
+    this.#options = options
+  }
+
+  /** To be called when there are new attempts. */
+  watch(): void {
+    if (this.#isStopped || this.#timer !== undefined) return
+    this.#timer = every(
+      INTERVAL_MS,
+      guarded(this.#options.processId, 'attempt watch', () => this.#look()),
+    ).unref()
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    this.#rest()
+  }
+
+  #rest(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  #look(): void {
+    if (this.#options.attempts.size === 0) this.#rest()
+    if (this.#looking) return
+    const running = this.#bodiesOfAge()
+    if (running.length === 0) return
+    this.#looking = this.#tell(running)
+      // Postgres is away: whoever writes says so, and the next look is a second away.
+      .catch(() => this.#options.database.forgetFacts())
+      .finally(() => {
+        this.#looking = undefined
+      })
+  }
+
+  #bodiesOfAge(): RunningAttempt[] {
+    const { attempts, clock } = this.#options
+    const startedBefore = clock.monotonic() - MIN_AGE_MS
+    return [...attempts.values()].filter(isWatched).filter(({ startedMs }) => startedMs <= startedBefore)
+  }
+
+  async #tell(running: readonly RunningAttempt[]): Promise<void> {
+    const { database, processId, attempts } = this.#options
+    const byId = new Map(running.map((attempt) => [attempt.row.id, attempt]))
+    const claims = running.map(({ row, claimedAt }) => ({ id: row.id, lockedAt: claimedAt }))
+    const withdrawn = await findWithdrawnClaims(database.pool, await database.facts(), processId, claims)
+    for (const { id, lost_by: lostBy } of withdrawn) {
+      const attempt = byId.get(id)
+      // It may have ended, and its outcome may be what the row shows.
+      if (attempt !== undefined && attempts.get(id) === attempt && isWatched(attempt)) this.#stop(attempt, lostBy)
+    }
+  }
+
+  #stop(attempt: RunningAttempt, lostBy: LostBy): void {
+    const { id, job_class: jobClass, queue_name: queueName, executions_count: executions } = attempt.row
+    const reason = new GoodJobError(`job ${id} ${WHAT[lostBy]}`)
+    if (lostBy === 'released' && attempt.state === 'lost') return
+    if (lostBy === 'released') attempt.lose(reason)
+    else attempt.withdraw(reason)
+    const { processId } = this.#options
+    events.emit('job_withdrawn', { jobId: id, jobClass, queueName, executions, processId, lostBy })
+  }
+}
+
+/** The row of a job in an open round looks as if it had been released. */
+const isWatched = ({ state, hasEnded, outcomes }: RunningAttempt): boolean =>
+  !hasEnded && state !== 'withdrawn' && outcomes.hasStarted

@@ -1,0 +1,124 @@
+import type { LockedRound } from '../../claim/lane-options.ts'
+import type { Statement } from '../../sql/connection/queryable.ts'
+import type { RoundEnd } from '../../sql/deferred/round-client.ts'
+import {
+  deleteLockedJobs,
+  finishLockedJobs,
+  type LockedOutcome,
+  type LockedRow,
+  startLockedRows,
+} from '../../sql/deferred/statements.ts'
+import { after, type Clock } from '../../time.ts'
+import type { CompletedAttempt, OutcomeTaker } from '../outcome/outcome.ts'
+
+/** 'open': bodies run · 'closing': what had ended is being written · 'over': outcomes go the usual way. */
+type RoundState = 'open' | 'closing' | 'over'
+
+/**
+ * Jobs that were locked together and run before their start is written. Those that end in time are written in one go, start, end and
+ * execution; the others are started, and their outcomes go to the completer like those of any other attempt.
+ */
+export class DeferredRound implements OutcomeTaker {
+  readonly #round: LockedRound
+  readonly #completer: OutcomeTaker
+  readonly #clock: Clock
+  #state: RoundState = 'open'
+  #running: number
+  /** Outcomes that came while the round was open: those that it writes, and the others. */
+  #ended: CompletedAttempt[] = []
+  #others: CompletedAttempt[] = []
+  #endEarly: () => void = () => {}
+
+  constructor(round: LockedRound, completer: OutcomeTaker, clock: Clock) {
+    this.#round = round
+    this.#completer = completer
+    this.#clock = clock
+    this.#running = round.rows.length
+  }
+
+  get hasStarted(): boolean {
+    return this.#state === 'over'
+  }
+
+  complete(attempt: CompletedAttempt): void {
+    if (this.#state === 'over') {
+      this.#completer.complete(attempt)
+      return
+    }
+    this.#running -= 1
+    if (this.#state === 'open' && isWrittenAtOnce(attempt)) this.#ended.push(attempt)
+    else this.#others.push(attempt)
+    if (this.#running === 0) this.#endEarly()
+  }
+
+  /** Resolves when every body has ended, or after `limitMs`, with what is to be written. */
+  async due(limitMs: number, onFailed: (error: unknown) => void): Promise<readonly Statement[]> {
+    await new Promise<void>((resolve) => {
+      const timer = after(limitMs, resolve)
+      this.#endEarly = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      if (this.#running === 0) this.#endEarly()
+    })
+    this.#state = 'closing'
+    try {
+      return this.#statements()
+    } catch (error) {
+      // What cannot be put into a statement is the completer's: the jobs are started, and it finds out whose fault it is.
+      onFailed(error)
+      this.#others.push(...this.#ended)
+      this.#ended = []
+      return [startOf(this.#round.rows, this.#round)]
+    }
+  }
+
+  /** Outcomes that wait for its end. */
+  get pendingCount(): number {
+    return this.#ended.length + this.#others.length
+  }
+
+  /** The share of the jobs whose outcome the round could write. */
+  get yield(): number {
+    return this.#ended.length / this.#round.rows.length
+  }
+
+  /** Settles what was written; the rest is the completer's. Without an `end` nobody knows what was written: the fence tells. */
+  end(end: RoundEnd | undefined): void {
+    this.#state = 'over'
+    const rest = end !== undefined && !end.isOver ? this.#others : [...this.#ended, ...this.#others]
+    if (end !== undefined && !end.isOver) for (const attempt of this.#ended) attempt.settled('written')
+    for (const attempt of rest) this.#completer.complete(attempt)
+    this.#ended = []
+    this.#others = []
+  }
+
+  #statements(): readonly Statement[] {
+    const { facts, processId, rows } = this.#round
+    const ended = new Map(this.#ended.map((attempt) => [attempt.row.id, attempt]))
+    const finished: LockedOutcome[] = []
+    const deletedIds: string[] = []
+    const unended: LockedRow[] = []
+    for (const row of rows) {
+      const attempt = ended.get(row.id)
+      if (attempt === undefined) unended.push(row)
+      else if (attempt.write === 'finish') finished.push({ row, columns: attempt.columns })
+      else deletedIds.push(row.id)
+    }
+    const statements: Statement[] = []
+    if (finished.length > 0) {
+      statements.push(finishLockedJobs(facts, finished, { now: this.#clock.timestamp(), processId }))
+    }
+    if (deletedIds.length > 0) statements.push(deleteLockedJobs(deletedIds))
+    if (unended.length > 0) statements.push(startOf(unended, this.#round))
+    return statements
+  }
+}
+
+/** Starts jobs of a round. */
+export const startOf = (rows: readonly LockedRow[], { facts, now, processId }: LockedRound): Statement =>
+  startLockedRows(facts, rows, { now, processId })
+
+/** Batches are checked with the outcome, and retries tell the workers: both are the completer's work. */
+const isWrittenAtOnce = ({ row, write, isLost }: CompletedAttempt): boolean =>
+  (write === 'finish' || write === 'delete') && row.batch_id === null && row.batch_callback_id === null && !isLost()

@@ -1,0 +1,131 @@
+import { events } from '../../events.ts'
+import { sleep } from '../../time.ts'
+import type { CompletedAttempt } from './outcome.ts'
+import { NOTHING_UNWRITTEN, type OutcomeWriter, type Unwritten } from './writer.ts'
+
+export interface ApartOutcomesOptions {
+  readonly processId: string
+  /** A writer of its own: it pauses and takes long, so nothing else may need it. */
+  readonly newWriter: () => OutcomeWriter
+  /** Outcomes in one write, at most. */
+  readonly maxWrite: number
+  readonly stopped: AbortSignal
+  /** What is tried again here: refused ones together, failed ones in halves. */
+  readonly keeps: 'refused' | 'failed'
+  /** Takes the other ones that are unwritten. */
+  readonly passOn: (unwritten: Unwritten) => void
+}
+
+const FAILURE_PAUSE_MS = 1_000
+
+interface Group {
+  /** Every outcome of this batch has the same trouble; undefined: no batch. */
+  readonly batchId: string | undefined
+  readonly attempts: CompletedAttempt[]
+}
+
+/**
+ * Outcomes whose write fails, or takes so long, that others must not be written with them. They are tried again and again, each group by
+ * itself; a group that fails as a whole is halved. Its connection is there only while there are any.
+ */
+export class ApartOutcomes {
+  readonly #options: ApartOutcomesOptions
+  #groups: Group[] = []
+  #writing: Group | undefined
+  #writer: OutcomeWriter | undefined
+  #loop: Promise<void> | undefined
+
+  constructor(options: ApartOutcomesOptions) {
+    this.#options = options
+  }
+
+  get count(): number {
+    return [...this.#groups, ...(this.#writing ? [this.#writing] : [])].reduce(
+      (sum, group) => sum + group.attempts.length,
+      0,
+    )
+  }
+
+  /** Takes an outcome if those of its batch are here already. */
+  joins(attempt: CompletedAttempt): boolean {
+    const batchId = batchOf(attempt)
+    if (batchId === undefined) return false
+    const isHere = this.#writing?.batchId === batchId || this.#groups.some((group) => group.batchId === batchId)
+    if (isHere) this.#add(batchId, [attempt])
+    return isHere
+  }
+
+  /** Outcomes whose trouble is their batch's go by batch. */
+  keep(attempts: readonly CompletedAttempt[], { byBatch }: { readonly byBatch: boolean }): void {
+    if (attempts.length === 0) return
+    for (const attempt of attempts) this.#add(byBatch ? batchOf(attempt) : undefined, [attempt])
+    this.#start()
+  }
+
+  /** Resolves when none is left. */
+  async drained(): Promise<void> {
+    while (this.#loop) await this.#loop
+  }
+
+  /** Gives up what is not written: ends the connection, even one on which nobody answers. */
+  async close(): Promise<void> {
+    await this.#writer?.close()
+  }
+
+  #add(batchId: string | undefined, attempts: readonly CompletedAttempt[]): void {
+    const group = this.#groups.find((one) => one.batchId === batchId)
+    if (group !== undefined) group.attempts.push(...attempts)
+    // It is checks that take long: what needs none goes first.
+    else if (batchId === undefined) this.#groups.unshift({ batchId, attempts: [...attempts] })
+    else this.#groups.push({ batchId, attempts: [...attempts] })
+  }
+
+  #start(): void {
+    this.#loop ??= this.#run().finally(() => {
+      this.#loop = undefined
+      // Some may have come while the connection was being closed.
+      if (this.#groups.length > 0 && !this.#options.stopped.aborted) this.#start()
+    })
+  }
+
+  async #run(): Promise<void> {
+    const writer = this.#options.newWriter()
+    this.#writer = writer
+    try {
+      while (this.#groups.length > 0 && !this.#options.stopped.aborted) await this.#turn(writer)
+    } finally {
+      await writer.close()
+    }
+  }
+
+  async #turn(writer: OutcomeWriter): Promise<void> {
+    const { maxWrite, keeps, passOn } = this.#options
+    const group = this.#groups.shift()
+    if (group === undefined) return
+    const rest = group.attempts.splice(maxWrite)
+    if (rest.length > 0) this.#add(group.batchId, rest)
+    this.#writing = group
+    // Nothing may be forgotten, whatever throws.
+    const unwritten = await writer.write(group.attempts).catch((error) => this.#keep(group.attempts, error))
+    this.#writing = undefined
+    if (keeps === 'refused' && unwritten.refused.length > 0) this.#add(group.batchId, unwritten.refused)
+    if (keeps === 'failed') this.#addHalves(group.batchId, unwritten.failed)
+    passOn(unwritten)
+  }
+
+  async #keep(attempts: readonly CompletedAttempt[], error: unknown): Promise<Unwritten> {
+    const { keeps, processId, stopped } = this.#options
+    events.emit('worker_error', { processId, part: `${keeps} outcomes`, error })
+    await sleep(FAILURE_PAUSE_MS, stopped)
+    return { ...NOTHING_UNWRITTEN, [keeps]: attempts }
+  }
+
+  #addHalves(batchId: string | undefined, failed: readonly CompletedAttempt[]): void {
+    const middle = (failed.length + 1) >> 1
+    for (const half of [failed.slice(0, middle), failed.slice(middle)]) {
+      if (half.length > 0) this.#groups.push({ batchId, attempts: [...half] })
+    }
+  }
+}
+
+const batchOf = ({ row }: CompletedAttempt): string | undefined => row.batch_id ?? row.batch_callback_id ?? undefined

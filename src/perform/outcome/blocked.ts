@@ -1,0 +1,36 @@
+import type { Queryable } from '../../sql/connection/queryable.ts'
+import { findLockedBatches, findLockedJobs } from '../../sql/outcome/locks.ts'
+import { inTransaction } from '../../sql/transaction/read-committed.ts'
+import type { CompletedAttempt } from './outcome.ts'
+
+/** What somebody else has locked: a batch or a job, by id. */
+export type Blocker = string
+
+/**
+ * Which of these outcomes cannot be written now, and what is in the way: a caller's open transaction that adds to a batch holds its
+ * lock, or the row of a job that joins; a report or a backup may hold the row of an execution. Waits for nobody and leaves no lock behind.
+ */
+export const findBlocked = (
+  db: Queryable,
+  attempts: readonly CompletedAttempt[],
+): Promise<Map<CompletedAttempt, Blocker>> =>
+  inTransaction(db, async () => {
+    const jobs = await findLockedJobs(
+      db,
+      attempts.map(({ row, write }) => ({ id: row.id, executionId: row.execution_id, isDeleted: write === 'delete' })),
+    )
+    const byId = new Map(jobs.map((job) => [job.id, job]))
+    const batchesOf = ({ row }: CompletedAttempt): string[] => {
+      // A job may have joined a batch while it ran.
+      const ids = [row, byId.get(row.id)].flatMap((one) => [one?.batch_id, one?.batch_callback_id])
+      return ids.filter((id) => id != null)
+    }
+    const locked = new Set(await findLockedBatches(db, [...new Set(attempts.flatMap(batchesOf))]))
+    const blocked = new Map<CompletedAttempt, Blocker>()
+    for (const attempt of attempts) {
+      const batchId = batchesOf(attempt).find((id) => locked.has(id))
+      if (batchId !== undefined) blocked.set(attempt, batchId)
+      else if (byId.get(attempt.row.id)?.is_locked) blocked.set(attempt, attempt.row.id)
+    }
+    return blocked
+  })

@@ -1,0 +1,169 @@
+import { events } from '../../events.ts'
+import { backoffMs, sleep } from '../../time.ts'
+import { ApartOutcomes } from './apart.ts'
+import { HeldOutcomes } from './held.ts'
+import type { CompletedAttempt } from './outcome.ts'
+import { OutcomeWriter, type OutcomeWriterOptions, type Unwritten } from './writer.ts'
+
+/** Attempts in one flush, at most: bounds the size of a statement and the time for which batch locks are held. */
+const MAX_FLUSH = 500
+
+/** How long all outcomes may wait for a lock that somebody holds; longer than any worker needs it. */
+const LOCK_TIMEOUT_MS = 200
+
+/** A statement that takes longer is given up, and what it writes is set apart: nobody else waits for the check of a huge batch. */
+const STATEMENT_TIMEOUT_MS = 15_000
+
+/** No statement of a writer with the limit above takes that long: the connection is lost. */
+const ANSWER_TIMEOUT_MS = 30_000
+
+/** What takes long is given that much. */
+const LONG_ANSWER_TIMEOUT_MS = 3_600_000
+
+/** How long the held ones wait for the same lock before they look at the other ones. */
+const HELD_LOCK_TIMEOUT_MS = 500
+
+/** Outcomes set apart that are no reason to claim less; each keeps its job's advisory lock, of which a server has some thousands. */
+const APART_ALLOWANCE = 1_000
+
+export interface CompleterOptions extends OutcomeWriterOptions {
+  /** @default 15 seconds */
+  readonly statementTimeoutMs?: number
+  /** Outcomes were set apart and are no reason to claim less any more. */
+  readonly onHeld: () => void
+}
+
+/**
+ * Writes the outcomes of attempts. Those that end while a flush is under way are written together by the next one; a lone
+ * outcome is written at once. While Postgres is away the outcomes are kept and tried again. Those that somebody's lock is in the way of, that
+ * Postgres refuses for whatever reason, or whose check takes long, are set apart, so that the others need not wait.
+ */
+export class Completer {
+  readonly hasStarted = true
+  readonly #options: CompleterOptions
+  readonly #writer: OutcomeWriter
+  readonly #held: HeldOutcomes
+  readonly #refused: ApartOutcomes
+  readonly #failed: ApartOutcomes
+  readonly #stopped = new AbortController()
+  #pending: CompletedAttempt[] = []
+  #flushing: readonly CompletedAttempt[] = []
+  #loop: Promise<void> | undefined
+
+  constructor(options: CompleterOptions) {
+    this.#options = options
+    const stopped = this.#stopped.signal
+    const { processId, statementTimeoutMs = STATEMENT_TIMEOUT_MS } = options
+    const limits = { lockTimeoutMs: LOCK_TIMEOUT_MS, statementTimeoutMs, answerTimeoutMs: ANSWER_TIMEOUT_MS }
+    const newWriter = (more: Partial<typeof limits> = {}) => new OutcomeWriter(options, { ...limits, ...more }, stopped)
+    const common = { processId, maxWrite: MAX_FLUSH, stopped }
+    this.#writer = newWriter()
+    this.#held = new HeldOutcomes({
+      ...common,
+      newWriter: () => newWriter({ lockTimeoutMs: HELD_LOCK_TIMEOUT_MS }),
+      passOn: (unwritten) => void this.#setApart({ ...unwritten, blocked: NONE_BLOCKED }),
+    })
+    this.#refused = new ApartOutcomes({
+      ...common,
+      newWriter,
+      passOn: (unwritten) => void this.#setApart({ ...unwritten, refused: [] }),
+      keeps: 'refused',
+    })
+    this.#failed = new ApartOutcomes({
+      ...common,
+      newWriter: () => newWriter({ statementTimeoutMs: 0, answerTimeoutMs: LONG_ANSWER_TIMEOUT_MS }),
+      passOn: (unwritten) => void this.#setApart({ ...unwritten, failed: [] }),
+      keeps: 'failed',
+    })
+  }
+
+  /** Outcomes that are not committed yet; up to a thousand that are set apart are not counted. */
+  get pendingCount(): number {
+    const apart = this.#held.count + this.#refused.count + this.#failed.count
+    return this.#pending.length + this.#flushing.length + Math.max(0, apart - APART_ALLOWANCE)
+  }
+
+  /** Whether Postgres is there, as far as the connection for outcomes knows. */
+  get isConnected(): boolean {
+    return this.#writer.isConnected
+  }
+
+  async connect(): Promise<void> {
+    await this.#writer.connect()
+  }
+
+  complete(attempt: CompletedAttempt): void {
+    this.#pending.push(attempt)
+    this.#start()
+  }
+
+  #start(): void {
+    this.#loop ??= this.#run().finally(() => {
+      this.#loop = undefined
+      // One that came between the last look at the list and this would be written with the next one only, and there may be none.
+      if (this.#pending.length > 0 && !this.#stopped.signal.aborted) this.#start()
+    })
+  }
+
+  /** Resolves when everything handed in so far, and what follows meanwhile, is committed or dropped. */
+  async drained(): Promise<void> {
+    while (this.#loop) await this.#loop
+    for (const apart of this.#apart) await apart.drained()
+    // What one of them cannot write goes to another.
+    const isLeft = this.#apart.some(({ count }) => count > 0)
+    if (this.#loop || (isLeft && !this.#stopped.signal.aborted)) await this.drained()
+  }
+
+  /** Gives up what is not written; the jobs will run again as interrupted. */
+  async close(): Promise<void> {
+    this.#stopped.abort()
+    // A flush that nobody answers ends when its connection does.
+    await Promise.race([this.drained(), sleep(CLOSE_GRACE_MS)])
+    await Promise.all([this.#writer.close(), ...this.#apart.map((apart) => apart.close())])
+    await this.drained()
+  }
+
+  get #apart(): readonly (HeldOutcomes | ApartOutcomes)[] {
+    return [this.#held, this.#refused, this.#failed]
+  }
+
+  /** Never rejects: without it no outcome of this process would be written any more. */
+  async #run(): Promise<void> {
+    let failures = 0
+    while (this.#pending.length > 0 && !this.#stopped.signal.aborted) {
+      try {
+        await this.#flush()
+        failures = 0
+      } catch (error) {
+        failures += 1
+        events.emit('worker_error', { processId: this.#options.processId, part: 'completer', error })
+        // Those that were written are known by their fence.
+        this.#pending.unshift(...this.#flushing)
+        this.#flushing = []
+        await sleep(backoffMs(failures), this.#stopped.signal)
+      }
+    }
+  }
+
+  async #flush(): Promise<void> {
+    const next = this.#pending.splice(0, MAX_FLUSH)
+    this.#flushing = next.filter((attempt) => !this.#held.joins(attempt) && !this.#failed.joins(attempt))
+    const unwritten = await this.#writer.write(this.#flushing)
+    // Nothing was written: what has come since shows whether the trouble is everybody's.
+    if (!unwritten.isRefusedApart) this.#pending.push(...unwritten.refused)
+    const isApart = this.#setApart(unwritten.isRefusedApart ? unwritten : { ...unwritten, refused: [] })
+    const hasApart = isApart || this.#flushing.length < next.length
+    this.#flushing = []
+    if (hasApart) this.#options.onHeld()
+  }
+
+  #setApart({ blocked, refused, failed }: Omit<Unwritten, 'isRefusedApart'>): boolean {
+    this.#held.hold(blocked)
+    this.#refused.keep(refused, { byBatch: false })
+    this.#failed.keep(failed, { byBatch: true })
+    return blocked.size + refused.length + failed.length > 0
+  }
+}
+
+const NONE_BLOCKED: Unwritten['blocked'] = new Map()
+const CLOSE_GRACE_MS = 1_000

@@ -1,0 +1,28 @@
+import { endsSession, isRetryable, sqlState } from '../../errors.ts'
+import { events } from '../../events.ts'
+import { freePlaces } from '../../sql/concurrency/claims.ts'
+import type { Queryable } from '../../sql/connection/queryable.ts'
+import { inTransaction } from '../../sql/transaction/read-committed.ts'
+import type { CompletedAttempt } from './outcome.ts'
+import type { OutcomeContext } from './transaction.ts'
+
+/**
+ * Frees the places of attempts that concurrency rules of Ruby counted, after the commit of their outcomes. A lost connection is thrown:
+ * the outcomes are tried again, found written, and come here once more. Any other error must not keep outcomes back: it is emitted, and
+ * a waiting job is due by its own retry, as in GoodJob 4.23.1 job.rb#release_concurrency_claims.
+ */
+export const freePlacesOf = async (
+  db: Queryable,
+  attempts: readonly CompletedAttempt[],
+  { facts, processId, notifies, check }: OutcomeContext,
+): Promise<void> => {
+  if (attempts.length === 0 || !facts.hasConcurrencyClaims) return
+  const jobs = attempts.map(({ row }) => row)
+  const promoter = { processId, notifies, now: check.clock.timestamp() }
+  try {
+    await inTransaction(db, () => freePlaces(db, facts, jobs, promoter))
+  } catch (error) {
+    if (sqlState(error) === undefined || endsSession(error) || isRetryable(error)) throw error
+    events.emit('worker_error', { processId, part: 'concurrency claims', error })
+  }
+}

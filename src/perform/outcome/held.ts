@@ -1,0 +1,144 @@
+import { events } from '../../events.ts'
+import { sleep } from '../../time.ts'
+import type { Blocker } from './blocked.ts'
+import type { CompletedAttempt } from './outcome.ts'
+import { type BlockedOutcomes, NOTHING_UNWRITTEN, type OutcomeWriter, type Unwritten } from './writer.ts'
+
+export interface HeldOutcomesOptions {
+  readonly processId: string
+  /** A writer of its own: it waits for locks, so nothing else may need it. */
+  readonly newWriter: () => OutcomeWriter
+  /** Outcomes in one write, at most. */
+  readonly maxWrite: number
+  readonly stopped: AbortSignal
+  /** Takes what is unwritten for another reason than a lock. */
+  readonly passOn: (unwritten: Unwritten) => void
+}
+
+/** After a failure that is nobody's lock. */
+const FAILURE_PAUSE_MS = 1_000
+
+/**
+ * Outcomes whose batch or row somebody has locked for long, by what is locked. They are written apart from the others as soon as
+ * the lock is free; its connection is there only while there are any.
+ */
+export class HeldOutcomes {
+  readonly #options: HeldOutcomesOptions
+  /** In the order in which they are waited for. The entry stays while its outcomes are being written: others join it. */
+  readonly #groups = new Map<Blocker, CompletedAttempt[]>()
+  #writing = 0
+  #writer: OutcomeWriter | undefined
+  #loop: Promise<void> | undefined
+
+  constructor(options: HeldOutcomesOptions) {
+    this.#options = options
+  }
+
+  get count(): number {
+    let count = this.#writing
+    for (const group of this.#groups.values()) count += group.length
+    return count
+  }
+
+  /** Takes an outcome if others wait for the lock of its batch already. */
+  joins(attempt: CompletedAttempt): boolean {
+    const { batch_id, batch_callback_id } = attempt.row
+    const blocker = [batch_id, batch_callback_id].find((id) => id !== null && this.#groups.has(id))
+    if (blocker == null) return false
+    this.#groups.get(blocker)?.push(attempt)
+    return true
+  }
+
+  hold(blocked: BlockedOutcomes): void {
+    if (blocked.size === 0) return
+    this.#add(blocked)
+    this.#start()
+  }
+
+  /** Resolves when none is left. */
+  async drained(): Promise<void> {
+    while (this.#loop) await this.#loop
+  }
+
+  /** Gives up what is not written: ends the connection, even one on which nobody answers. */
+  async close(): Promise<void> {
+    await this.#writer?.close()
+  }
+
+  #start(): void {
+    this.#loop ??= this.#run().finally(() => {
+      this.#loop = undefined
+      // Some may have come while the connection was being closed.
+      if (this.#groups.size > 0 && !this.#options.stopped.aborted) this.#start()
+    })
+  }
+
+  #add(blocked: BlockedOutcomes): void {
+    const { processId } = this.#options
+    for (const [attempt, blocker] of blocked) {
+      const group = this.#groups.get(blocker)
+      if (group !== undefined) group.push(attempt)
+      else {
+        this.#groups.set(blocker, [attempt])
+        events.emit('outcome_held', { processId, lockedId: blocker, jobId: attempt.row.id })
+      }
+    }
+  }
+
+  async #run(): Promise<void> {
+    const writer = this.#options.newWriter()
+    this.#writer = writer
+    try {
+      while (this.#groups.size > 0 && !this.#options.stopped.aborted) await this.#turn(writer)
+    } finally {
+      await writer.close()
+    }
+  }
+
+  /** Writes what is free by now; when nothing is, waits for a while in the queue for one of the locks, each in its turn. */
+  async #turn(writer: OutcomeWriter): Promise<void> {
+    const all = [...this.#groups.values()].flat()
+    const blocked = await writer.findBlocked(all)
+    const free = all.filter((attempt) => !blocked?.has(attempt))
+    const [first = []] = this.#groups.values()
+    const chosen = (free.length > 0 ? free : first).slice(0, this.#options.maxWrite)
+    const { touched, blockers } = this.#take(new Set(chosen))
+    this.#writing = chosen.length
+    // Nothing may be forgotten, whatever throws: then all of them are still held.
+    const unwritten = await writer.write(chosen).catch((error) => this.#keep(blockers, error))
+    const still = unwritten.blocked
+    this.#writing = 0
+    this.#options.passOn(unwritten)
+    for (const [blocker, rest] of touched) {
+      this.#groups.delete(blocker)
+      if (rest.length > 0 || [...still.values()].includes(blocker)) this.#groups.set(blocker, rest)
+    }
+    this.#add(still)
+  }
+
+  async #keep(blocked: BlockedOutcomes, error: unknown): Promise<Unwritten> {
+    events.emit('worker_error', { processId: this.#options.processId, part: 'held outcomes', error })
+    await sleep(FAILURE_PAUSE_MS, this.#options.stopped)
+    return { ...NOTHING_UNWRITTEN, blocked }
+  }
+
+  /** Takes these out of their groups; answers the rest of those groups, and which group each was in. */
+  #take(chosen: ReadonlySet<CompletedAttempt>): {
+    touched: Map<Blocker, CompletedAttempt[]>
+    blockers: BlockedOutcomes
+  } {
+    const touched = new Map<Blocker, CompletedAttempt[]>()
+    const blockers = new Map<CompletedAttempt, Blocker>()
+    for (const [blocker, group] of this.#groups) {
+      if (!group.some((attempt) => chosen.has(attempt))) continue
+      const rest: CompletedAttempt[] = []
+      for (const attempt of group) {
+        if (chosen.has(attempt)) blockers.set(attempt, blocker)
+        else rest.push(attempt)
+      }
+      this.#groups.set(blocker, rest)
+      touched.set(blocker, rest)
+    }
+    return { touched, blockers }
+  }
+}

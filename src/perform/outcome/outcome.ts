@@ -1,0 +1,116 @@
+import type { PreserveJobRecords } from '../../configuration.ts'
+import type { ClaimedRow } from '../../sql/claim/claim.ts'
+import type { ReenqueueRow } from '../../sql/outcome/outcomes.ts'
+import { columnText } from '../../time.ts'
+import type { ExecutionResult, Reenqueue } from '../attempt/execution.ts'
+
+/** The one write that an attempt ends in; 'release' stores nothing, so that the job runs again as interrupted. */
+export type OutcomeWrite = 'finish' | 'delete' | 'rerun' | 'reenqueue' | 'release'
+
+/**
+ * What became of an outcome: written; the claim released but nothing written (somebody finished the job meanwhile, or nothing was to
+ * be written); or dropped, because the job was no longer ours.
+ */
+export type SettledAs = 'written' | 'released' | 'lost'
+
+/** An attempt that has ended and waits to be written. */
+export interface CompletedAttempt {
+  readonly row: ClaimedRow
+  readonly outcome: ExecutionResult['outcome']
+  readonly write: OutcomeWrite
+  /** For the writes other than 'reenqueue' only the columns of the outcome are looked at. */
+  readonly columns: ReenqueueRow
+  /** Called once, after the outcome is committed or dropped. */
+  readonly settled: (as: SettledAs) => void
+  /** True once the advisory lock was lost for good: the result must not be written. */
+  readonly isLost: () => boolean
+}
+
+/** Takes the outcome of an attempt that has ended. */
+export interface OutcomeTaker {
+  /** Whether the rows of its attempts say that they were started. */
+  readonly hasStarted: boolean
+  complete(attempt: CompletedAttempt): void
+}
+
+export interface OutcomeOptions {
+  readonly preserveJobRecords: PreserveJobRecords
+  readonly retryOnUnhandledError: boolean
+}
+
+/** Which write a result asks for. GoodJob job.rb#perform, preserve rules of 4.15. */
+export const decideWrite = (row: ClaimedRow, result: ExecutionResult, options: OutcomeOptions): OutcomeWrite => {
+  if (result.reenqueue !== null) return 'reenqueue'
+  if (result.isUnhandled && options.retryOnUnhandledError) return 'rerun'
+  return isPreserved(row, result, options.preserveJobRecords) ? 'finish' : 'delete'
+}
+
+const isPreserved = (row: ClaimedRow, result: ExecutionResult, preserve: PreserveJobRecords): boolean => {
+  if (row.cron_key !== null || preserve === true) return true
+  if (preserve === 'on_unhandled_error') return result.isUnhandled
+  if (typeof preserve !== 'function') return false
+  try {
+    return Boolean(preserve(result.job, result.cause, result.errorEvent))
+  } catch {
+    // GoodJob: a callable that raises keeps the record.
+    return true
+  }
+}
+
+/** The columns of a result; `claimedAt` is the time of the claim, the fence of the write. */
+export const outcomeColumns = (
+  row: ClaimedRow,
+  result: ExecutionResult,
+  times: {
+    readonly claimedAt: string
+    readonly finishedAt: string
+    readonly durationMs: number
+    readonly notifies: boolean
+  },
+): ReenqueueRow => ({
+  id: row.id,
+  lockedAt: times.claimedAt,
+  executionId: row.execution_id,
+  finishedAt: times.finishedAt,
+  durationSeconds: Math.max(0, times.durationMs) / 1000,
+  error: result.error?.text ?? null,
+  errorEvent: result.errorEvent,
+  backtrace: result.error?.backtrace ?? null,
+  serializedParams: result.reenqueue?.serializedParams ?? '',
+  jobClass: result.reenqueue?.jobClass ?? '',
+  queueName: result.reenqueue?.queueName ?? '',
+  priority: result.reenqueue?.priority ?? 0,
+  createdAt: result.reenqueue?.createdAt ?? times.finishedAt,
+  scheduledAt: startOf(result.reenqueue) ?? times.finishedAt,
+  labels: result.reenqueue?.labels ?? null,
+  isNotified: times.notifies && (result.reenqueue?.notify ?? false),
+})
+
+const startOf = (reenqueue: Reenqueue | null): string | undefined =>
+  reenqueue?.scheduledAt ? columnText(reenqueue.scheduledAt) : reenqueue?.createdAt
+
+/** The same outcome without its payload: Postgres refused that, so the job finishes with the refusal as its error. */
+export const refusedOutcome = (attempt: CompletedAttempt, error: unknown): CompletedAttempt => ({
+  ...attempt,
+  outcome: 'unhandled',
+  write: 'finish',
+  columns: {
+    ...attempt.columns,
+    error: `StandardError: the outcome of this attempt (${attempt.outcome}) could not be stored: ${error instanceof Error ? error.message : String(error)}`,
+    errorEvent: 1,
+    backtrace: [],
+  },
+})
+
+/** The same outcome with its row kept: what points to the row may be in the way of deleting it. */
+export const keptOutcome = (attempt: CompletedAttempt): CompletedAttempt => ({ ...attempt, write: 'finish' })
+
+/** The same outcome without a message to the workers: they find the job at their next poll. */
+export const silentOutcome = (attempt: CompletedAttempt): CompletedAttempt => ({
+  ...attempt,
+  columns: { ...attempt.columns, isNotified: false },
+})
+
+/** When this attempt broke a member of its batch, if it did. */
+export const brokenAt = ({ write, columns }: CompletedAttempt): string | undefined =>
+  (write === 'finish' || write === 'delete') && columns.error !== null ? columns.finishedAt : undefined

@@ -1,0 +1,284 @@
+import {
+  type ApartChecks,
+  announceChecks,
+  announceRefusedChecks,
+  checkBatchesApart,
+  lockTouchedBatches,
+  type RefusedCheck,
+  type TouchedBatch,
+} from '../../batch/completion/completion.ts'
+import { INSUFFICIENT_PRIVILEGE, isRefusal, mayConcernRow, sqlState } from '../../errors.ts'
+import { events } from '../../events.ts'
+import type { Queryable } from '../../sql/connection/queryable.ts'
+import { inTransaction } from '../../sql/transaction/read-committed.ts'
+import { inSavepoint, limitLockWaits, openSavepoint, rehearse, type Tried } from '../../sql/transaction/savepoint.ts'
+import { freePlacesOf } from './freed-places.ts'
+import {
+  brokenAt,
+  type CompletedAttempt,
+  keptOutcome,
+  refusedOutcome,
+  type SettledAs,
+  silentOutcome,
+} from './outcome.ts'
+import { OnOtherTerms, type Reason, type Sifted, type Terms } from './sifting-terms.ts'
+import { batchesOf, type OutcomeContext, touchedBatches, type Written, writeRows } from './transaction.ts'
+
+/** Batch locks are held while outcomes are sifted. */
+const TIME_LIMIT_MS = 5_000
+/** A lock that is waited for here is one that nobody knows of, e.g. of a trigger. */
+const LOCK_TIMEOUT_MS = 50
+/** So many refusals for no reason of their own, with nothing written between them, are everybody's trouble. */
+const MAX_REFUSED = 8
+
+/** Writes refused outcomes one transaction long, and remembers what became of each. */
+export class OutcomeSifting {
+  readonly #db: Queryable
+  readonly #context: OutcomeContext
+  readonly #terms: Terms
+  /** What is written, and the attempt that it is a form of. */
+  readonly #forms: ReadonlyMap<CompletedAttempt, CompletedAttempt>
+  readonly #deadline = performance.now() + TIME_LIMIT_MS
+  readonly #written = {
+    settlement: new Map<CompletedAttempt, SettledAs>(),
+    joined: new Map<CompletedAttempt, string>(),
+    repeated: new Set<CompletedAttempt>(),
+    freeing: [] as CompletedAttempt[],
+  }
+  readonly #refused = new Map<CompletedAttempt, unknown>()
+  readonly #blamed = new Map<CompletedAttempt, unknown>()
+  readonly #untried: CompletedAttempt[] = []
+  /** Whether all of them go through without their payload; asked at the first refusal. */
+  #endsWithout: boolean | undefined
+  #refusedInRow = 0
+  readonly #replaced = new Map<CompletedAttempt, CompletedAttempt>()
+  #checks: ApartChecks = { checked: [], refused: [] }
+
+  constructor(db: Queryable, attempts: readonly CompletedAttempt[], context: OutcomeContext, terms: Terms) {
+    this.#db = db
+    this.#terms = terms
+    const { isSilent, keptBatches } = terms
+    const isNotified = context.check.isNotified && !isSilent
+    this.#context = { ...context, check: { ...context.check, isNotified } }
+    const formOf = (attempt: CompletedAttempt): CompletedAttempt => {
+      const isKept = attempt.write === 'delete' && keptBatches.has(attempt.row.batch_id ?? '')
+      const form = isKept ? keptOutcome(attempt) : { ...attempt }
+      return isSilent ? silentOutcome(form) : form
+    }
+    this.#forms = new Map(attempts.map((attempt) => [formOf(attempt), attempt]))
+  }
+
+  get result(): Sifted {
+    const original = <T>(map: ReadonlyMap<CompletedAttempt, T>) =>
+      new Map([...map].map(([form, value]) => [this.#original(form), value] as const))
+    return {
+      settlement: original(this.#written.settlement),
+      refused: original(this.#refused),
+      untried: this.#untried.map((form) => this.#original(form)),
+    }
+  }
+
+  async run(): Promise<void> {
+    const forms = [...this.#forms.keys()]
+    const batchIds = new Set(forms.flatMap(batchesOf))
+    if (batchIds.size > 0) await lockTouchedBatches(this.#db, batchIds)
+    await limitLockWaits(this.#db, LOCK_TIMEOUT_MS)
+    await openSavepoint(this.#db)
+    await this.#write(forms.filter((form) => this.#exclusion(form) === undefined))
+    // After the others: what is set aside beforehand says nothing of what Postgres takes.
+    for (const form of forms) this.#refuse(form, this.#exclusion(form))
+    await this.#judge()
+    await this.#check(batchIds)
+  }
+
+  #refuse(form: CompletedAttempt, reason: Reason | undefined): void {
+    if (reason !== undefined) this.#refused.set(form, reason.error)
+  }
+
+  /** Why the batch of this outcome, and with it the outcome, has to wait; undefined where it has not. */
+  #exclusion(form: CompletedAttempt): Reason | undefined {
+    const { excluded } = this.#terms
+    const batchId = batchesOf(form).find((id) => excluded.has(id))
+    return batchId === undefined ? undefined : { error: excluded.get(batchId) }
+  }
+
+  /** After the commit. */
+  announce(): void {
+    announceChecks(this.#checks.checked, this.#context.check)
+    announceRefusedChecks(this.#checks.refused)
+    const { processId } = this.#context
+    for (const [form, error] of this.#blamed) {
+      const { outcome, row } = this.#original(form)
+      events.emit('outcome_refused', { processId, jobId: row.id, outcome, error })
+    }
+  }
+
+  /** As after an ordinary write: the locks of batches that were joined meanwhile come after the commit. */
+  async checkJoined(): Promise<void> {
+    const { joined } = this.#written
+    if (joined.size === 0) return
+    const { facts, check } = this.#context
+    const batchIds = new Set(joined.values())
+    const touched = touchedBatches(this.#written, batchIds, (form) => joined.get(form) ?? null)
+    const { checked, refused } = await inTransaction(this.#db, async () => {
+      await lockTouchedBatches(this.#db, batchIds)
+      return checkBatchesApart(this.#db, facts, touched, check)
+    })
+    announceChecks(checked, check)
+    const passing = new Map(
+      refused.flatMap(({ batchId, isPassing, error }) => (isPassing ? [[batchId, { error }]] : [])),
+    )
+    // Those outcomes are taken for unwritten and come here once more; the others of this transaction need not wait for them.
+    for (const [form, batchId] of joined) {
+      if (passing.has(batchId)) this.#written.settlement.delete(form)
+      this.#refuse(form, passing.get(batchId))
+    }
+    announceRefusedChecks(refused.filter(({ isPassing }) => !isPassing))
+  }
+
+  /** What keeps a place from being freed must not keep an outcome here. */
+  async freePlaces(): Promise<void> {
+    try {
+      await freePlacesOf(this.#db, this.#written.freeing, this.#context)
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      events.emit('worker_error', { processId: this.#context.processId, part: 'concurrency claims', error })
+    }
+  }
+
+  /** Divides what is refused until each refusal is about one outcome. */
+  async #write(forms: readonly CompletedAttempt[]): Promise<void> {
+    if (this.#isOver) {
+      this.#untried.push(...forms)
+      return
+    }
+    const tried = await this.#try(forms)
+    if (!tried.isRefused) {
+      this.#refusedInRow = 0
+      return this.#add(tried.value)
+    }
+    const isFirst = this.#endsWithout === undefined
+    if (isFirst) this.#endsWithout = await this.#rehearse(forms.map((form) => refusedOutcome(form, tried.error)))
+    const [only] = forms
+    if (only === undefined) return
+    if (forms.length === 1 && !isFirst) {
+      this.#refused.set(only, tried.error)
+      this.#refusedInRow += 1
+      return
+    }
+    for (const part of this.#parts(forms)) await this.#write(part)
+  }
+
+  /** Halves find one among many, single ones are cheaper where all are refused. */
+  #parts(forms: readonly CompletedAttempt[]): (readonly CompletedAttempt[])[] {
+    if (forms.length === 1 || this.#refusedInRow >= MAX_REFUSED) return forms.map((form) => [form])
+    const middle = forms.length >> 1
+    return [forms.slice(0, middle), forms.slice(middle)]
+  }
+
+  get #isOver(): boolean {
+    // A transaction that has learned nothing would learn nothing the next time either.
+    const hasLearned = this.#written.settlement.size > 0 || this.#refused.size > 0
+    if (hasLearned && performance.now() > this.#deadline) return true
+    if (this.#written.settlement.size > 0 || this.#refused.size < MAX_REFUSED) return false
+    return !this.#endsWithout || ![...this.#refused.values()].some(mayConcernRow)
+  }
+
+  #try(forms: readonly CompletedAttempt[]): Promise<Tried<Written>> {
+    return inSavepoint(this.#db, () => writeRows(this.#db, forms, this.#context))
+  }
+
+  #rehearse(forms: readonly CompletedAttempt[]): Promise<boolean> {
+    return rehearse(this.#db, () => writeRows(this.#db, forms, this.#context))
+  }
+
+  #add({ settlement, joined, repeated, freeing }: Written): void {
+    for (const [form, as] of settlement) this.#written.settlement.set(form, as)
+    for (const [form, batchId] of joined) this.#written.joined.set(form, batchId)
+    for (const form of repeated) this.#written.repeated.add(form)
+    this.#written.freeing.push(...freeing)
+  }
+
+  /**
+   * Ends jobs with the refusal of their outcomes, if that is proven: without its payload an outcome goes through, with it it is refused after
+   * that, without it it goes through again. What passes would have to come and go between the three.
+   */
+  async #judge(): Promise<void> {
+    const accused = [...this.#refused].filter(
+      ([form, error]) => this.#exclusion(form) === undefined && this.#canConcern(form, error),
+    )
+    for (const [form] of accused) if (form.write === 'delete') await this.#replace(new Map([[keptOutcome(form), form]]))
+    const guilty = new Map<CompletedAttempt, unknown>()
+    for (const [form, error] of accused) {
+      if (this.#refused.has(form) && (await this.#isProven(form, error))) guilty.set(form, error)
+    }
+    const stripped = new Map([...guilty].map(([form, error]) => [refusedOutcome(form, error), form] as const))
+    if (!(await this.#replace(stripped))) return
+    for (const [form, error] of guilty) this.#blamed.set(form, error)
+  }
+
+  /** Where not all of them end without their payload, each is looked into. */
+  async #isProven(form: CompletedAttempt, error: unknown): Promise<boolean> {
+    if (this.#endsWithout) return true
+    if (!(await this.#rehearse([refusedOutcome(form, error)]))) return false
+    const again = await this.#try([form])
+    if (again.isRefused) return sqlState(again.error) === sqlState(error)
+    this.#refused.delete(form)
+    this.#add(again.value)
+    return false
+  }
+
+  /** A missing privilege refuses all outcomes of a kind, a policy some of them. */
+  #canConcern({ write }: CompletedAttempt, error: unknown): boolean {
+    if (sqlState(error) !== INSUFFICIENT_PRIVILEGE) return mayConcernRow(error)
+    return [...this.#written.settlement.keys()].some((other) => other.write === write)
+  }
+
+  /** Writes other forms in place of refused ones. */
+  async #replace(forms: ReadonlyMap<CompletedAttempt, CompletedAttempt>): Promise<boolean> {
+    if (forms.size === 0) return false
+    const tried = await this.#try([...forms.keys()])
+    if (tried.isRefused) return false
+    for (const [by, form] of forms) {
+      this.#refused.delete(form)
+      this.#replaced.set(by, form)
+    }
+    this.#add(tried.value)
+    return true
+  }
+
+  #original(form: CompletedAttempt): CompletedAttempt {
+    const first = this.#replaced.get(form) ?? form
+    return this.#forms.get(first) ?? first
+  }
+
+  /** The batches of what was written. */
+  async #check(batchIds: ReadonlySet<string>): Promise<void> {
+    const { settlement } = this.#written
+    const ids = new Set([...settlement.keys()].flatMap(batchesOf).filter((id) => batchIds.has(id)))
+    if (ids.size === 0) return
+    const touched: readonly TouchedBatch[] = touchedBatches(this.#written, ids, ({ row }) => row.batch_id)
+    const checks = await checkBatchesApart(this.#db, this.#context.facts, touched, this.#context.check)
+    this.#assertNoneIsLost(checks.refused)
+    this.#checks = checks
+  }
+
+  /**
+   * What passes is waited for. A broken member whose batch was not told of it must keep its row: without it the batch would end in success.
+   */
+  #assertNoneIsLost(refused: readonly RefusedCheck[]): void {
+    const passing = refused.filter(({ isPassing }) => isPassing)
+    if (passing.length > 0) {
+      const excluded = new Map([
+        ...this.#terms.excluded,
+        ...passing.map(({ batchId, error }) => [batchId, error] as const),
+      ])
+      throw new OnOtherTerms({ ...this.#terms, excluded })
+    }
+    const unchecked = new Set(refused.map(({ batchId }) => batchId))
+    const isLost = (form: CompletedAttempt) =>
+      form.write === 'delete' && brokenAt(form) !== undefined && unchecked.has(form.row.batch_id ?? '')
+    if (![...this.#written.settlement.keys()].some(isLost)) return
+    throw new OnOtherTerms({ ...this.#terms, keptBatches: new Set([...this.#terms.keptBatches, ...unchecked]) })
+  }
+}

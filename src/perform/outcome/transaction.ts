@@ -1,0 +1,216 @@
+import {
+  announceChecks,
+  type CheckedBatch,
+  type CheckOptions,
+  checkBatches,
+  lockTouchedBatches,
+  type TouchedBatch,
+} from '../../batch/completion/completion.ts'
+import type { Queryable } from '../../sql/connection/queryable.ts'
+import type { Facts } from '../../sql/database.ts'
+import {
+  deleteJobs,
+  finishJobs,
+  reenqueueJobs,
+  releaseClaims,
+  rerunJobs,
+  type UnwrittenClaim,
+  type WrittenRow,
+} from '../../sql/outcome/outcomes.ts'
+import { inTransaction } from '../../sql/transaction/read-committed.ts'
+import { freePlacesOf } from './freed-places.ts'
+import { brokenAt, type CompletedAttempt, type OutcomeWrite, type SettledAs } from './outcome.ts'
+
+export interface OutcomeContext {
+  readonly facts: Facts
+  readonly processId: string
+  /** With GoodJob's scheduled_at order a retry keeps created_at. */
+  readonly keepsCreatedAt: boolean
+  /** Whether workers are told of jobs that a freed place makes due. */
+  readonly notifies: boolean
+  readonly check: CheckOptions
+}
+
+/** What became of each attempt of a flush. */
+export type Settlement = ReadonlyMap<CompletedAttempt, SettledAs>
+
+export interface Written {
+  readonly settlement: Settlement
+  /** Batches that attempts of this flush joined while they ran: their locks were not taken. */
+  readonly joined: ReadonlyMap<CompletedAttempt, string>
+  /** Attempts whose outcome was committed before, with its check; only the answer had been lost. */
+  readonly repeated: ReadonlySet<CompletedAttempt>
+  /** Attempts whose end frees a place of a concurrency rule, as far as their write can tell. */
+  readonly freeing: readonly CompletedAttempt[]
+}
+
+/**
+ * Writes the outcomes of many attempts. Those of jobs outside any batch in one kind of write need no transaction of their own:
+ * a single statement is one. Otherwise the batch locks come first, then the rows, then the check, all in one transaction.
+ */
+export const writeOutcomes = async (
+  db: Queryable,
+  attempts: readonly CompletedAttempt[],
+  context: OutcomeContext,
+): Promise<Settlement> => {
+  const batchIds = new Set(attempts.flatMap(batchesOf))
+  const kinds = new Set(attempts.map(({ write }) => write))
+  const isOneStatement = batchIds.size === 0 && kinds.size === 1
+  const written = isOneStatement
+    ? await writeRows(db, attempts, context)
+    : await writeWithChecks(db, attempts, batchIds, context)
+  if (written.joined.size > 0) await checkJoined(db, written, context)
+  await freePlacesOf(db, written.freeing, context)
+  return written.settlement
+}
+
+const writeWithChecks = async (
+  db: Queryable,
+  attempts: readonly CompletedAttempt[],
+  batchIds: ReadonlySet<string>,
+  context: OutcomeContext,
+): Promise<Written> => {
+  let checked: CheckedBatch[] = []
+  const written = await inTransaction(db, async () => {
+    if (batchIds.size > 0) await lockTouchedBatches(db, batchIds)
+    const rows = await writeRows(db, attempts, context)
+    const touched = touchedBatches(rows, batchIds, ({ row }) => row.batch_id)
+    if (batchIds.size > 0) checked = await checkBatches(db, context.facts, touched, context.check)
+    return rows
+  })
+  announceChecks(checked, context.check)
+  return written
+}
+
+/**
+ * A job that joined a batch while it ran is checked right after its outcome; a crash in between is healed by the sweep. When the
+ * lock cannot be had, the outcome is taken for unwritten and comes here once more.
+ */
+const checkJoined = async (db: Queryable, written: Written, context: OutcomeContext): Promise<void> => {
+  const batchIds = new Set(written.joined.values())
+  const touched = touchedBatches(written, batchIds, (attempt) => written.joined.get(attempt) ?? null)
+  const checked = await inTransaction(db, async () => {
+    await lockTouchedBatches(db, batchIds)
+    return checkBatches(db, context.facts, touched, context.check)
+  })
+  announceChecks(checked, context.check)
+}
+
+export const batchesOf = ({ row }: CompletedAttempt): string[] =>
+  [row.batch_id, row.batch_callback_id].filter((id) => id !== null)
+
+/** A callback job that breaks is not a broken member; one that broke its batch before may have been mended since. */
+export const touchedBatches = (
+  { settlement, repeated }: Written,
+  batchIds: ReadonlySet<string>,
+  memberOf: (attempt: CompletedAttempt) => string | null,
+): TouchedBatch[] => {
+  const broken = new Map<string, string>()
+  for (const [attempt, as] of settlement) {
+    const at = as === 'written' && !repeated.has(attempt) ? brokenAt(attempt) : undefined
+    const batchId = memberOf(attempt)
+    if (at === undefined || batchId === null) continue
+    const earlier = broken.get(batchId)
+    if (earlier === undefined || at < earlier) broken.set(batchId, at)
+  }
+  return [...batchIds].map((id) => ({ id, brokenAt: broken.get(id) }))
+}
+
+/** Writes the rows of these attempts; the locks of their batches are held. */
+export const writeRows = async (
+  db: Queryable,
+  attempts: readonly CompletedAttempt[],
+  context: OutcomeContext,
+): Promise<Written> => {
+  const written = new Map<string, WrittenRow>()
+  for (const kind of ['finish', 'delete', 'rerun', 'reenqueue'] as const) {
+    const ofKind = attempts.filter(({ write }) => write === kind)
+    if (ofKind.length === 0) continue
+    for (const row of await writeKind(db, kind, ofKind, context)) written.set(row.id, row)
+  }
+  const unwritten = attempts.filter(({ row }) => !written.has(row.id))
+  const rest = unwritten.length > 0 ? await settleUnwritten(db, unwritten, context) : NONE_UNWRITTEN
+  const joined = new Map<CompletedAttempt, string>()
+  for (const attempt of attempts) {
+    const batchId = (written.get(attempt.row.id) ?? rest.get(attempt))?.batch_id ?? null
+    if (batchId !== null && batchId !== attempt.row.batch_id) joined.set(attempt, batchId)
+  }
+  const settlement = new Map(
+    attempts.map(
+      (attempt) => [attempt, written.has(attempt.row.id) ? 'written' : (rest.get(attempt)?.as ?? 'lost')] as const,
+    ),
+  )
+  const repeated = new Set(unwritten.filter((attempt) => rest.get(attempt)?.as === 'written'))
+  const freeing = attempts.filter(
+    (attempt) => written.get(attempt.row.id)?.frees_place ?? (rest.get(attempt)?.as ?? 'lost') !== 'lost',
+  )
+  return { settlement, joined, repeated, freeing }
+}
+
+interface Unwritten {
+  readonly as: SettledAs
+  readonly batch_id: string | null
+}
+
+const NONE_UNWRITTEN: ReadonlyMap<CompletedAttempt, Unwritten> = new Map()
+
+const writeKind = (
+  db: Queryable,
+  kind: Exclude<OutcomeWrite, 'release'>,
+  attempts: readonly CompletedAttempt[],
+  { facts, processId, keepsCreatedAt, check }: OutcomeContext,
+): Promise<WrittenRow[]> => {
+  const writer = { processId, now: check.clock.timestamp() }
+  const rows = attempts.map(({ columns }) => columns)
+  switch (kind) {
+    case 'finish':
+      return finishJobs(db, facts, writer, rows)
+    case 'delete':
+      return deleteJobs(db, facts, writer, rows)
+    case 'rerun':
+      return rerunJobs(db, facts, writer, rows)
+    case 'reenqueue':
+      return reenqueueJobs(db, facts, writer, rows, { keepsCreatedAt })
+    default:
+      return kind satisfies never
+  }
+}
+
+/**
+ * Attempts whose fence did not hold: the row was finished by somebody (force-discard: that stands, our lock columns go), an
+ * earlier write of ours got through although its answer was lost, or the job is no longer ours.
+ */
+const settleUnwritten = async (
+  db: Queryable,
+  attempts: readonly CompletedAttempt[],
+  { facts, processId }: OutcomeContext,
+): Promise<ReadonlyMap<CompletedAttempt, Unwritten>> => {
+  const claims = await releaseClaims(
+    db,
+    facts,
+    processId,
+    attempts.map(({ columns }) => columns),
+  )
+  const byId = new Map(claims.map((claim) => [claim.id, claim]))
+  return new Map(
+    attempts.map((attempt) => {
+      const claim = byId.get(attempt.row.id)
+      return [attempt, { as: settledAs(attempt, claim), batch_id: claim?.batchId ?? null }]
+    }),
+  )
+}
+
+const settledAs = (attempt: CompletedAttempt, claim: UnwrittenClaim | undefined): SettledAs => {
+  if (claim?.isReleased) return 'released'
+  if (claim?.isGone && attempt.write === 'delete') return 'written'
+  const isWritten =
+    claim?.executionFinishedAt != null && sameInstant(claim.executionFinishedAt, attempt.columns.finishedAt)
+  return isWritten ? 'written' : 'lost'
+}
+
+/** Postgres drops trailing zeros of the fraction. */
+const sameInstant = (a: string, b: string): boolean => normal(a) === normal(b)
+const normal = (text: string): string => {
+  const [whole = '', fraction = ''] = text.replace('Z', '').split('.')
+  return `${whole}.${fraction.padEnd(6, '0')}`
+}

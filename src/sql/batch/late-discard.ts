@@ -1,0 +1,30 @@
+import { type Queryable, rowsOf } from '../connection/queryable.ts'
+import type { Facts } from '../database.ts'
+import type { BatchState } from './check.ts'
+import { CALLBACK_CREATED_AT } from './history.ts'
+
+/**
+ * Ruby commits the outcome of a member and discards the batch afterwards, for what it has in memory. A process that was held up in between
+ * discards a batch that has come back since: its success callback is older than the discard, and every member had ended well by then.
+ *
+ * $1 batch uuid · $2 discarded_at · $3 end of the arming's jobs · $4 enqueued_at, all timestamp
+ */
+const findLateDiscard = ({ timestampType }: Facts): string => `
+SELECT 1 FROM (
+  SELECT ${CALLBACK_CREATED_AT} AS created_at
+  FROM good_jobs AS callback
+  WHERE callback.batch_callback_id = $1 AND callback.serialized_params #>> '{arguments,1,event,value}' = 'success'
+) AS success
+WHERE success.created_at BETWEEN greatest($3::${timestampType} - interval '1 second', $4::${timestampType}) AND $2::${timestampType}
+  AND NOT EXISTS (
+    SELECT 1 FROM good_jobs
+    WHERE batch_id = $1 AND (finished_at IS NULL OR error IS NOT NULL OR finished_at > success.created_at)
+  )
+LIMIT 1`
+
+/** Whether the discard of this batch is of a failure that had been made good before. */
+export const isDiscardedLate = async (db: Queryable, facts: Facts, batch: BatchState): Promise<boolean> => {
+  const jobsFinishedAt = facts.hasJobsFinishedAt ? batch.jobs_finished_at : batch.finished_at
+  const values = [batch.id, batch.discarded_at, jobsFinishedAt, batch.enqueued_at]
+  return (await rowsOf(db, { text: findLateDiscard(facts), values })).length > 0
+}

@@ -1,0 +1,24 @@
+import type pg from 'pg'
+import { sleep } from '../../time.ts'
+
+/** Drops the connection, whatever it is at, as soon as `signal` fires; the answer of this function ends that. */
+export const dropOnAbort = (client: pg.Client, signal: AbortSignal | undefined): (() => void) => {
+  const drop = () => void client.connection.stream.destroy()
+  if (signal?.aborted) drop()
+  signal?.addEventListener('abort', drop, { once: true })
+  return () => signal?.removeEventListener('abort', drop)
+}
+
+/** A server that is there answers the goodbye at once. */
+const GOODBYE_MS = 2_000
+
+/** Ends a connection, also one that nobody answers on any more; never rejects. */
+export const endClient = async (client: pg.Client): Promise<void> => {
+  const isOver = new AbortController()
+  const ended = client.end().then(
+    () => isOver.abort(),
+    () => isOver.abort(),
+  )
+  await Promise.race([ended, sleep(GOODBYE_MS, isOver.signal)])
+  if (!isOver.signal.aborted) client.connection.stream.destroy()
+}

@@ -1,0 +1,18 @@
+import pg from 'pg'
+import type { Queryable } from './queryable.ts'
+
+const CHANNEL = 'good_job'
+
+/** A client whose messages are heard as soon as it listens. */
+export const listeningClient = (config: pg.ClientConfig, onPayload: (payload: string) => void): pg.Client => {
+  const client = new pg.Client(config)
+  client.on('notification', ({ channel, payload = '' }) => {
+    if (channel === CHANNEL) onPayload(payload)
+  })
+  return client
+}
+
+/** Begins to hear the messages of GoodJob. */
+export const listen = async (db: Queryable): Promise<void> => {
+  await db.query({ text: 'LISTEN good_job' })
+}

@@ -1,0 +1,160 @@
+import { randomBytes } from 'node:crypto'
+import pg from 'pg'
+import { ConfigurationError, SessionRequiredError, sqlState } from '../../errors.ts'
+import { BEGIN } from '../transaction/read-committed.ts'
+import { dropOnAbort, endClient } from './end-client.ts'
+import type { Queryable } from './queryable.ts'
+
+/** The server process that answers on a connection. */
+export interface Backend {
+  readonly pid: number
+  readonly backend_start: string
+}
+
+const OWN_BACKEND =
+  'SELECT pid, backend_start::text AS backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()'
+
+/** Asks which server process answers. */
+export const ownBackend = async (client: pg.Client): Promise<Backend> => {
+  const { rows } = await client.query<Backend>(OWN_BACKEND)
+  return rows[0] ?? { pid: await backendPid(client), backend_start: '' }
+}
+
+/**
+ * Whether a pooler stands between: it hands out cancel keys of its own, because the server process is not known yet when a client
+ * connects. Unknown counts as yes.
+ */
+export const isPooled = (client: unknown, pid: number): boolean =>
+  (client as { readonly processID?: number | null }).processID !== pid
+
+const backendPid = async (client: pg.Client): Promise<number> => {
+  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+  return rows[0]?.pid ?? 0
+}
+
+const ROUNDS = 3
+/** The server refuses the protocol of the moment; PgBouncer: no transactions in statement mode. */
+const PROTOCOL_VIOLATION = '08P01'
+
+/**
+ * Makes sure that the statements of this connection, also those outside of transactions, are answered by one server process that
+ * answers nobody else. A pooler that keeps sessions passes. @throws SessionRequiredError
+ */
+export const assertOwnBackend = async (
+  client: pg.Client,
+  { pid }: Backend,
+  config: pg.ClientConfig,
+  signal?: AbortSignal,
+): Promise<void> => {
+  if (!isPooled(client, pid)) return
+  // An exhausted pool of sessions would let this wait for ever.
+  const other = new pg.Client({ ...config, query_timeout: PROBE_TIMEOUT_MS })
+  other.on('error', () => undefined)
+  const isOver = dropOnAbort(other, signal)
+  try {
+    await other.connect()
+    for (let round = 1; round <= ROUNDS; round++) await probe(client, other, pid)
+  } catch (error) {
+    if (sqlState(error) !== PROTOCOL_VIOLATION || !(await refusesTransactions(config, signal))) throw error
+    throw new SessionRequiredError(`${LEADS_THROUGH} that allows no transactions. ${WAY_OUT}`, { cause: error })
+  } finally {
+    isOver()
+    await endClient(other)
+  }
+}
+
+/**
+ * The same word of PgBouncer stands for a server that it cannot reach: then it answers nothing. One that answers a statement and refuses a
+ * transaction twice keeps no sessions.
+ */
+const refusesTransactions = async (config: pg.ClientConfig, signal: AbortSignal | undefined): Promise<boolean> => {
+  const client = new pg.Client({ ...config, query_timeout: PROBE_TIMEOUT_MS })
+  client.on('error', () => undefined)
+  const isOver = dropOnAbort(client, signal)
+  try {
+    await client.connect()
+    await backendPid(client)
+    return await client.query(BEGIN).then(
+      () => false,
+      (error) => sqlState(error) === PROTOCOL_VIOLATION,
+    )
+  } catch {
+    return false
+  } finally {
+    isOver()
+    await endClient(client)
+  }
+}
+
+const PROBE_TIMEOUT_MS = 5_000
+
+/**
+ * One transaction more than the connection under test needs: a pooler with one server process lends it to both, one with several
+ * gives the other one back first or last, so that the next statement meets it whether the pool is a stack or a queue.
+ */
+const probe = async (client: pg.Client, other: pg.Client, pid: number): Promise<void> => {
+  for (const isLastGivenBack of [true, false]) {
+    await other.query(BEGIN)
+    differs(pid, await backendPid(other), 'shared')
+    differs(pid, await backendPid(client), 'changed')
+    await client.query(BEGIN)
+    differs(pid, await backendPid(client), 'changed')
+    if (!isLastGivenBack) await other.query('COMMIT')
+    await client.query('COMMIT')
+    if (isLastGivenBack) await other.query('COMMIT')
+    differs(pid, await backendPid(client), 'changed')
+  }
+}
+
+const LEADS_THROUGH = 'the connection of a worker leads through a pooler'
+const WAY_OUT =
+  'A worker holds advisory locks and listens, which needs a session: set directDatabaseUrl (GOOD_JOB_DIRECT_DATABASE_URL) to a URL ' +
+  'that leads to Postgres itself, or let the pooler keep sessions (PgBouncer: pool_mode=session).'
+
+const differs = (pid: number, answeredBy: number, what: 'shared' | 'changed'): void => {
+  if ((answeredBy === pid) === (what === 'changed')) return
+  const found =
+    what === 'shared'
+      ? `server process ${pid} answered two connections`
+      : `server processes ${pid} and ${answeredBy} answered one connection`
+  throw new SessionRequiredError(`${LEADS_THROUGH} in transaction mode: ${found}. ${WAY_OUT}`)
+}
+
+/** @throws SessionRequiredError when another server process answers than at the start. */
+export const assertSameBackend = async (client: pg.Client, { pid }: Backend): Promise<void> =>
+  differs(pid, await backendPid(client), 'changed')
+
+/** $1 key bigint. A lock that a transaction of `databaseUrl` holds is free in every other database and on a standby. */
+const FIND_TABLES = `SELECT to_regclass('good_jobs')::oid::text AS tables, pg_try_advisory_xact_lock($1::bigint) AS is_lock_free`
+const LOCK_AND_FIND_TABLES = `SELECT to_regclass('good_jobs')::oid::text AS tables, pg_advisory_xact_lock($1::bigint)`
+
+/**
+ * Makes sure that both URLs lead to the same tables of the same server. `transaction` runs its argument in a transaction of
+ * `databaseUrl`. @throws ConfigurationError
+ */
+export const assertSameTables = async (
+  transaction: (work: (db: Queryable) => Promise<void>) => Promise<void>,
+  directConfig: pg.ClientConfig,
+  signal: AbortSignal,
+): Promise<void> => {
+  const key = randomBytes(8).readBigInt64BE().toString()
+  const direct = new pg.Client(directConfig)
+  direct.on('error', () => undefined)
+  const isOver = dropOnAbort(direct, signal)
+  try {
+    await direct.connect()
+    await transaction(async (db) => {
+      const here = await db.query<{ tables: string }>({ text: LOCK_AND_FIND_TABLES, values: [key] })
+      const there = await direct.query<{ tables: string; is_lock_free: boolean }>(FIND_TABLES, [key])
+      const isSame = there.rows[0]?.is_lock_free === false && there.rows[0].tables === here.rows[0]?.tables
+      if (!isSame) throw new ConfigurationError(OTHER_DATABASE)
+    })
+  } finally {
+    isOver()
+    await endClient(direct)
+  }
+}
+
+const OTHER_DATABASE =
+  'directDatabaseUrl (GOOD_JOB_DIRECT_DATABASE_URL) leads to other tables than databaseUrl (DATABASE_URL): both must name the same ' +
+  'server, database and schema, one by way of the pooler, one without it'

@@ -1,0 +1,95 @@
+import type { CustomTypesConfig, QueryResult, QueryResultRow } from 'pg'
+import pg from 'pg'
+import type { Queryable as Transaction } from '../../job/adapters/queue-adapter.ts'
+import { assertOpenTransaction, assertResult, assertTransaction } from '../../job/adapters/transaction.ts'
+
+/** A statement with its values; `name` makes the server prepare it once per connection. */
+export interface Statement {
+  readonly text: string
+  readonly values?: readonly unknown[]
+  readonly name?: string
+}
+
+/** What every statement function needs: pg's Pool, Client and PoolClient, or a `Session`. */
+export interface Queryable {
+  query<R extends QueryResultRow = QueryResultRow>(statement: {
+    text: string
+    values?: unknown[]
+    name?: string
+    types?: CustomTypesConfig
+  }): Promise<QueryResult<R>>
+}
+
+const transactions = new WeakMap<Transaction, Queryable>()
+
+/**
+ * The transaction of a caller. Its client is called with text and values, as its type says: it may belong to another library. So nothing is
+ * prepared on it, and values come as its own parsers read them: what is sent here answers text, integers and booleans only.
+ * @throws ConfigurationError for what is no client with an open transaction, as far as that can be known
+ */
+export const queryableOf = (transaction: Transaction): Queryable => {
+  assertTransaction('enqueue', transaction)
+  assertOpenTransaction(transaction)
+  const known = transactions.get(transaction)
+  if (known) return known
+  const queryable = {
+    // For `isPooled`.
+    processID: (transaction as { readonly processID?: number | null }).processID,
+    query: async ({ text, values = [] }: Parameters<Queryable['query']>[0]) => {
+      const result: unknown = await transaction.query(text, values)
+      assertResult(result)
+      return result
+    },
+  } as unknown as Queryable
+  transactions.set(transaction, queryable)
+  return queryable
+}
+
+const TIMESTAMP = 1114
+const TIMESTAMPTZ = 1184
+const JSON_OID = 114
+const JSONB = 3802
+
+/** `2026-01-31 12:00:00.1` or `…+00` as Postgres prints it, to ISO 8601 in UTC with microseconds kept. */
+export const isoText = (text: string): string => {
+  if (isZoneless(text)) return `${text.slice(0, 10)}T${text.slice(11)}Z`
+  // No ISO 8601 for these; Postgres reads its own text.
+  if (text.includes('infinity') || text.endsWith('BC')) return text
+  const zone = /([+-])(\d{2})(?::?(\d{2}))?$/.exec(text)
+  const local = (zone ? text.slice(0, zone.index) : text).replace(' ', 'T')
+  if (!zone || (zone[2] === '00' && (zone[3] ?? '00') === '00')) return `${local}Z`
+  const fraction = /\.\d+$/.exec(local)?.[0] ?? ''
+  const whole = new Date(`${local.slice(0, local.length - fraction.length)}${zone[1]}${zone[2]}:${zone[3] ?? '00'}`)
+  return `${whole.toISOString().slice(0, 19)}${fraction}Z`
+}
+
+/** `YYYY-MM-DD HH:MM:SS`, perhaps with a fraction: what nearly every row has. */
+const isZoneless = (text: string): boolean =>
+  text.charCodeAt(10) === SPACE &&
+  (text.length === 19 || (text.charCodeAt(19) === POINT && !/[^\d]/.test(text.slice(20))))
+
+const SPACE = 32
+const POINT = 46
+
+const raw = (text: string) => text
+
+/** Timestamps come as ISO text (microseconds survive), JSON as the text the server has (numbers survive). */
+export const rowTypes: CustomTypesConfig = {
+  getTypeParser: (oid: number, format?: 'text' | 'binary') => {
+    if (oid === TIMESTAMP || oid === TIMESTAMPTZ) return isoText
+    if (oid === JSON_OID || oid === JSONB) return raw
+    return pg.types.getTypeParser(oid, format as 'text')
+  },
+} as CustomTypesConfig
+
+/** Sends one statement and answers its rows, typed by the caller that knows the columns. */
+export const rowsOf = async <R extends QueryResultRow>(db: Queryable, statement: Statement): Promise<R[]> => {
+  const result = await db.query<R>({ ...statement, values: [...(statement.values ?? [])], types: rowTypes })
+  return result.rows
+}
+
+/** Sends one statement and answers how many rows it touched. */
+export const countOf = async (db: Queryable, statement: Statement): Promise<number> => {
+  const result = await db.query({ ...statement, values: [...(statement.values ?? [])], types: rowTypes })
+  return result.rowCount ?? 0
+}

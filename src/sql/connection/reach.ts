@@ -1,0 +1,54 @@
+import type { Deadline } from '../../deadline.ts'
+import { ConnectionTimeoutError, isRetryable, sqlState } from '../../errors.ts'
+import { backoffMs, sleep } from '../../time.ts'
+
+export interface ReachOptions {
+  readonly deadline: Deadline
+  /** What the deadline was made of, for the error. */
+  readonly timeoutMs: number
+  readonly onRetry: (error: unknown, attempt: number) => void
+  readonly signal: AbortSignal
+}
+
+/**
+ * Asks something of Postgres until it is answered, with backoff. The deadline counts in the middle of a try, too: what was asked then goes on by
+ * itself, and whoever gives up closes what it is asked on.
+ * @throws ConnectionTimeoutError at the deadline; the signal's reason when that fires; any error that another try cannot mend.
+ */
+export const reach = async (
+  ask: () => Promise<unknown>,
+  { deadline, timeoutMs, onRetry, signal }: ReachOptions,
+): Promise<void> => {
+  let last: unknown
+  for (let attempt = 1; ; attempt++) {
+    signal.throwIfAborted()
+    try {
+      if (await deadline.allows(ask(), { signal })) return
+      signal.throwIfAborted()
+      throw timedOut(timeoutMs, last)
+    } catch (error) {
+      if (signal.aborted || !mayPass(error)) throw error
+      if (deadline.leftMs === 0) throw timedOut(timeoutMs, error)
+      last = error
+      onRetry(error, attempt)
+      await sleep(Math.min(backoffMs(attempt), deadline.leftMs), signal)
+    }
+  }
+}
+
+/** PgBouncer has no other word for a server that it cannot reach; what it means by it is told when the time is over. */
+const PROTOCOL_VIOLATION = '08P01'
+
+const mayPass = (error: unknown): boolean => isRetryable(error) || sqlState(error) === PROTOCOL_VIOLATION
+
+const timedOut = (timeoutMs: number, cause: unknown): ConnectionTimeoutError =>
+  new ConnectionTimeoutError(
+    `Postgres did not answer within ${timeoutMs / 1000} s: ${reason(cause)}. Start it, or check DATABASE_URL.`,
+    { cause },
+  )
+
+const reason = (error: unknown): string => {
+  if (error === undefined) return 'a connection or a statement is still without an answer'
+  if (error instanceof AggregateError) return error.errors.map(reason).join('; ')
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,230 @@
+import pg, { type QueryResult, type QueryResultRow } from 'pg'
+import { after, backoffMs, sleep } from '../../time.ts'
+import { PINNED_SETTINGS } from '../transaction/read-committed.ts'
+import { dropOnAbort, endClient } from './end-client.ts'
+import { assertOwnBackend, assertSameBackend, type Backend, ownBackend } from './pooler.ts'
+import type { Queryable, Statement } from './queryable.ts'
+
+export interface SessionOptions {
+  readonly config: pg.ClientConfig
+  /** @default a client of pg */
+  readonly createClient?: (config: pg.ClientConfig) => pg.Client
+  /** `SET` for this connection only, e.g. planner settings. */
+  readonly settings: Readonly<Record<string, string>>
+  /** The connection is gone; everything that it held (locks, transaction) is gone with it. */
+  readonly onLost?: (error: Error | undefined) => void
+}
+
+type SessionState = 'idle' | 'connected' | 'lost' | 'closed'
+
+/**
+ * One pinned connection that is opened again after it was lost. Its owner decides what a loss means.
+ */
+export class Session implements Queryable {
+  readonly #options: SessionOptions
+  #client: pg.Client | undefined
+  #abandoned: pg.Client | undefined
+  #state: SessionState = 'idle'
+  #backend: Backend | undefined
+  #end = new AbortController()
+  /** Fires at the close: whatever is being opened is dropped. */
+  readonly #closing = new AbortController()
+  #answerTimeoutMs = Number.POSITIVE_INFINITY
+
+  constructor(options: SessionOptions) {
+    this.#options = options
+  }
+
+  get isConnected(): boolean {
+    return this.#state === 'connected'
+  }
+
+  /** Fires when the connection that is open now is lost or closed. */
+  get end(): AbortSignal {
+    return this.#end.signal
+  }
+
+  /** Opens the connection; @throws what Postgres or the network says, SessionRequiredError behind a pooler that keeps no sessions. */
+  async connect(): Promise<void> {
+    if (this.isConnected || this.#isClosed) return
+    const { config, createClient } = this.#options
+    const client = createClient?.(config) ?? new pg.Client(config)
+    client.on('error', (error) => this.#lose(client, error))
+    client.on('end', () => this.#lose(client, undefined))
+    const db: Queryable = { query: (statement) => this.#ask(client, statement) }
+    const { signal } = this.#closing
+    const opened = dropOnAbort(client, signal)
+    try {
+      await client.connect()
+      const backend = await ownBackend(client)
+      await assertOwnBackend(client, backend, config, signal)
+      this.#answerTimeoutMs = takeAnswerTimeout(client)
+      for (const [name, value] of Object.entries({ ...PINNED_SETTINGS, ...this.#options.settings })) {
+        // A setting that this server version does not know is left out.
+        await db.query({
+          text: 'SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1',
+          values: [name, value],
+        })
+      }
+      for (const [name, value] of Object.entries(KEEPALIVES)) {
+        await db.query({ text: SET_UNLESS_CONFIGURED, values: [name, value] })
+      }
+      if (this.#backend) await endBackend(db, this.#backend)
+      this.#backend = backend
+      this.#endAbandoned()
+    } catch (error) {
+      void endClient(client)
+      throw error
+    } finally {
+      opened()
+    }
+    // Closed while it was connecting.
+    if (this.#isClosed) return endClient(client)
+    this.#client = client
+    this.#end = new AbortController()
+    this.#state = 'connected'
+  }
+
+  get #isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  /** Opens the connection, trying again with backoff until it works or `signal` aborts. */
+  async connectUntil(signal: AbortSignal, onRetry: (error: unknown, attempt: number) => void): Promise<void> {
+    for (let attempt = 1; !signal.aborted && !this.#isClosed; attempt++) {
+      try {
+        return await this.connect()
+      } catch (error) {
+        onRetry(error, attempt)
+        await sleep(backoffMs(attempt), signal)
+      }
+    }
+  }
+
+  query<R extends QueryResultRow>(statement: Statement): Promise<QueryResult<R>> {
+    return this.use((client) => client.query<R>(statement as pg.QueryConfig))
+  }
+
+  /** Lets `work` ask the client itself; rejects when no answer comes in time. */
+  async use<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
+    const client = this.#client
+    if (client === undefined || this.#state !== 'connected') {
+      throw notConnected()
+    }
+    return inTime(work(client), this.#answerTimeoutMs)
+  }
+
+  /**
+   * Asks for an answer of the same server process; rejects when none comes within `limitMs`, or within the query timeout of the
+   * configuration if that is shorter.
+   */
+  async proveAlive(limitMs: number): Promise<void> {
+    if (this.#client === undefined || this.#backend === undefined) throw notConnected()
+    await inTime(assertSameBackend(this.#client, this.#backend), Math.min(limitMs, this.#answerTimeoutMs))
+  }
+
+  /**
+   * Uses the connection no more; the owner hears `onLost`. It stays open until the next one ends it, because its locks do too: where
+   * only the answers are lost, a goodbye would give them to others while nobody here can take them again.
+   */
+  abandon(error: Error): void {
+    const client = this.#client
+    if (client === undefined) return
+    this.#endAbandoned()
+    this.#abandoned = client
+    this.#lose(client, error)
+  }
+
+  #endAbandoned(): void {
+    if (this.#abandoned) void endClient(this.#abandoned)
+    this.#abandoned = undefined
+  }
+
+  async close(): Promise<void> {
+    const client = this.#client
+    this.#state = 'closed'
+    this.#closing.abort()
+    this.#client = undefined
+    this.#end.abort()
+    this.#endAbandoned()
+    if (client) await endClient(client)
+  }
+
+  #ask<R extends QueryResultRow>(client: pg.Client, statement: Statement): Promise<QueryResult<R>> {
+    return inTime(client.query<R>(statement as pg.QueryConfig), this.#answerTimeoutMs)
+  }
+
+  #lose(client: pg.Client, error: Error | undefined): void {
+    if (this.#client !== client || this.#state !== 'connected') return
+    this.#state = 'lost'
+    this.#client = undefined
+    this.#end.abort()
+    this.#options.onLost?.(error)
+  }
+}
+
+const notConnected = (): Error => Object.assign(new Error('the session is not connected'), { code: '08003' })
+
+/**
+ * A host that is gone without a goodbye loses its sessions, and with them its locks, when its process row expires too: after five
+ * minutes. Left to itself the server would keep them for hours.
+ */
+const KEEPALIVES = { tcp_keepalives_idle: '60', tcp_keepalives_interval: '24', tcp_keepalives_count: '10' }
+
+/** What a DBA has configured stays. $1 name · $2 value */
+const SET_UNLESS_CONFIGURED = `SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1 AND source = 'default'`
+
+/** pg's own timer is switched off: after a blocked event loop it fires before the answer is read that has long been there. */
+const takeAnswerTimeout = (client: pg.Client): number => {
+  const { connectionParameters } = client as unknown as {
+    connectionParameters: { query_timeout?: string | number | false }
+  }
+  const limitMs = Number(connectionParameters.query_timeout)
+  connectionParameters.query_timeout = false
+  return limitMs > 0 ? limitMs : Number.POSITIVE_INFINITY
+}
+
+/** A timer that is later than this did not fire because time was up but because the process stood still. */
+const STANDSTILL_MS = 500
+
+/** Rejects when no answer comes within `limitMs` of a process that runs; one that stood still has to look into its sockets first. */
+const inTime = <T>(answer: Promise<T>, limitMs: number): Promise<T> => {
+  if (!Number.isFinite(limitMs)) return answer
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout
+    const arm = () => {
+      const dueAt = performance.now() + limitMs
+      timer = after(limitMs, () => {
+        if (performance.now() - dueAt > STANDSTILL_MS) arm()
+        else reject(Object.assign(new Error(`no answer within ${limitMs / 1000} s`), { code: 'ETIMEDOUT' }))
+      })
+    }
+    arm()
+    answer.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}
+
+/** $1 pid int · $2 start of the backend. Behind a pooler the same backend may have gone to somebody else, or to us. */
+const END_BACKEND = `
+SELECT pg_terminate_backend(pid)
+FROM pg_stat_activity
+WHERE pid = $1::int
+  AND backend_start = $2::timestamptz
+  AND application_name = current_setting('application_name')
+  AND pid <> pg_backend_pid()`
+
+/** Tries of END_BACKEND, each followed by a pause: a backend releases its locks while it ends. */
+const END_BACKEND_TRIES = 100
+const END_BACKEND_PAUSE_MS = 20
+
+/**
+ * After a partition the server may keep the former connection, with its locks and its open transaction, for hours: nobody told it
+ * that we are gone.
+ */
+const endBackend = async (db: Queryable, { pid, backend_start }: Backend): Promise<void> => {
+  for (let attempt = 1; attempt <= END_BACKEND_TRIES; attempt++) {
+    const { rowCount } = await db.query({ text: END_BACKEND, values: [pid, backend_start] })
+    if (rowCount === 0) return
+    await sleep(END_BACKEND_PAUSE_MS)
+  }
+}

@@ -1,0 +1,168 @@
+import { EventEmitter } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import pg, { type ClientConfig, type CustomTypesConfig, type QueryResult, type QueryResultRow } from 'pg'
+import { ConfigurationError } from '../../errors.ts'
+import { rowTypes, type Statement } from '../connection/queryable.ts'
+import { answerPassword, type PasswordQuestion, threadConfig } from '../threads/config.ts'
+import { threadFile } from '../threads/file.ts'
+import { BEGIN } from '../transaction/read-committed.ts'
+import { ROUND_COLUMNS } from './statements.ts'
+
+interface RawResult {
+  readonly fields: readonly { readonly name: string; readonly dataTypeID: number }[]
+  readonly rows: readonly (readonly (string | null)[])[]
+  readonly rowCount: number | null
+}
+
+/** How a round ended. */
+export interface RoundEnd {
+  /** The round was over before its outcomes came, or they could not be written: its jobs were started like any others. */
+  readonly isOver: boolean
+  /** Jobs that are ours after a write that failed; absent: all. */
+  readonly startedIds?: readonly string[]
+  /** Why the outcomes could not be written. */
+  readonly error?: Error
+}
+
+type FromThread =
+  | ({ type: 'result'; id: number; result?: RawResult; processID?: number } & Partial<RoundEnd>)
+  | { type: 'error'; id: number; error: Error }
+  | { type: 'lost'; error: Error | undefined }
+  | PasswordQuestion
+
+interface Waiting {
+  resolve(message: Extract<FromThread, { type: 'result' }>): void
+  reject(error: Error): void
+}
+
+/**
+ * What the thread has of a round dies with its answer. Left to themselves the threads of Node 24 let 192 MB of such garbage gather before
+ * they look at it, each.
+ */
+const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 16 }
+
+/** A pg client whose connection lives in a thread, which ends the transaction of a round also while our event loop is blocked. */
+export class RoundClient extends EventEmitter {
+  /** The server process, as far as the server says so: null before the connection. */
+  processID: number | null = null
+  readonly connectionParameters: { query_timeout: number | false }
+  /** Its stream is all that others ask for: to drop the connection without a word. */
+  readonly connection = { stream: { destroy: () => void this.#thread.terminate() } }
+  readonly #thread: Worker
+  readonly #password: ((connection: object) => unknown) | undefined
+  readonly #waiting = new Map<number, Waiting>()
+  #lastId = 0
+  #isLost = false
+
+  /** @throws for a configuration that `threadConfig` calls unsendable */
+  constructor(config: ClientConfig) {
+    super()
+    const { query_timeout = false, ...rest } = config
+    this.connectionParameters = { query_timeout }
+    const sent = threadConfig(rest)
+    if (sent.kind === 'unsendable') throw new ConfigurationError(`deferStart: ${sent.reason}`)
+    this.#password = sent.password
+    this.#thread = new Worker(threadFile('round-thread'), {
+      workerData: { config: sent.config, begin: BEGIN, asksPassword: sent.password !== undefined },
+      resourceLimits: RESOURCE_LIMITS,
+    })
+    this.#thread.on('message', (message: FromThread) => this.#receive(message))
+    this.#thread.on('error', (error) => this.#lose(error))
+    this.#thread.on('exit', () => this.#lose(undefined))
+    this.#thread.unref()
+  }
+
+  async connect(): Promise<void> {
+    const { processID } = await this.#ask({ type: 'connect' })
+    this.processID = processID ?? null
+  }
+
+  async query<R extends QueryResultRow>(
+    statement: string | (Statement & { types?: CustomTypesConfig }),
+    values?: unknown[],
+  ): Promise<QueryResult<R>> {
+    const { types, ...plain } = typeof statement === 'string' ? { text: statement, values } : { ...statement }
+    const { result } = await this.#ask({ type: 'query', statement: plain })
+    return readResult(result, types as CustomTypesConfig | undefined)
+  }
+
+  /**
+   * Opens a transaction, sends `lock` in it and answers its rows. Unless the round is closed within `limitMs` the thread sends `start`,
+   * with ROUND_COLUMNS of the rows as last values, and commits. Without rows there is no round.
+   */
+  async open<R extends QueryResultRow>(lock: Statement, start: Statement, limitMs: number): Promise<R[]> {
+    const { result } = await this.#ask({ type: 'open', lock, start, columns: ROUND_COLUMNS, limitMs })
+    return readResult<R>(result, rowTypes).rows
+  }
+
+  /** Writes and commits, unless the round was over before. Rejects when its jobs could not even be started; the next call tries again. */
+  async close(statements: readonly Statement[]): Promise<RoundEnd> {
+    const { isOver = false, startedIds, error } = await this.#ask({ type: 'close', statements })
+    return { isOver, ...(startedIds && { startedIds }), ...(error && { error: withStack(error) }) }
+  }
+
+  async end(): Promise<void> {
+    if (this.#isLost) return
+    const exited = new Promise<void>((resolve) => this.#thread.once('exit', () => resolve()))
+    this.#thread.postMessage({ type: 'end' })
+    await exited
+  }
+
+  #ask(message: Record<string, unknown>): Promise<Extract<FromThread, { type: 'result' }>> {
+    if (this.#isLost) return Promise.reject(new Error('Connection terminated'))
+    this.#lastId += 1
+    const id = this.#lastId
+    this.#thread.ref()
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#thread.postMessage({ ...message, id })
+    })
+  }
+
+  #receive(message: FromThread): void {
+    if (message.type === 'lost') {
+      this.#lose(message.error)
+      return
+    }
+    if (message.type === 'password') {
+      void answerPassword(this.#thread, this.#password, message)
+      return
+    }
+    const waiting = this.#waiting.get(message.id)
+    this.#waiting.delete(message.id)
+    // A lane without work must not keep the process alive.
+    if (this.#waiting.size === 0) this.#thread.unref()
+    if (message.type === 'error') waiting?.reject(withStack(message.error))
+    else waiting?.resolve(message)
+  }
+
+  #lose(error: Error | undefined): void {
+    if (this.#isLost) return
+    this.#isLost = true
+    for (const { reject } of this.#waiting.values())
+      reject(error ? withStack(error) : new Error('Connection terminated'))
+    this.#waiting.clear()
+    this.emit('end')
+    void this.#thread.terminate()
+  }
+}
+
+/** An error that came as plain fields. */
+const withStack = (fields: Error): Error => Object.assign(new Error(fields.message), fields)
+
+const readResult = <R extends QueryResultRow>(
+  raw: RawResult | undefined,
+  types: CustomTypesConfig = pg.types as unknown as CustomTypesConfig,
+): QueryResult<R> => {
+  const fields = raw?.fields ?? []
+  const parsers = fields.map(({ dataTypeID }) => types.getTypeParser(dataTypeID, 'text') as (text: string) => unknown)
+  const rows = (raw?.rows ?? []).map((values) => {
+    const row: Record<string, unknown> = {}
+    for (const [index, { name }] of fields.entries()) {
+      const value = values[index] ?? null
+      row[name] = value === null ? null : parsers[index]?.(value)
+    }
+    return row as R
+  })
+  return { rows, rowCount: raw?.rowCount ?? null } as QueryResult<R>
+}

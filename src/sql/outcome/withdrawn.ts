@@ -1,0 +1,38 @@
+import { type Queryable, rowsOf } from '../connection/queryable.ts'
+import type { Facts } from '../database.ts'
+
+/** A claim of this process, as its row was stamped. */
+export interface WatchedClaim {
+  readonly id: string
+  readonly lockedAt: string
+}
+
+/** Why a claim is no longer ours: somebody finished the job, deleted its row, or cleared or replaced our stamp. */
+export type LostBy = 'finished' | 'deleted' | 'released'
+
+export interface WithdrawnClaim {
+  readonly id: string
+  readonly lost_by: LostBy
+}
+
+// $1 ids uuid[] · $2 locked_at timestamp[] · $3 process uuid
+const findWithdrawnText = ({ timestampType }: Facts) => `
+SELECT claimed.id, CASE WHEN good_jobs.id IS NULL THEN 'deleted' WHEN finished_at IS NOT NULL THEN 'finished' ELSE 'released' END AS lost_by
+FROM unnest($1::uuid[], $2::${timestampType}[]) AS claimed(id, locked_at)
+LEFT JOIN good_jobs ON good_jobs.id = claimed.id
+WHERE good_jobs.id IS NULL
+  OR finished_at IS NOT NULL
+  OR locked_by_id IS DISTINCT FROM $3::uuid
+  OR good_jobs.locked_at IS DISTINCT FROM claimed.locked_at`
+
+/** Those of our claims that somebody ended or took away while their bodies run. */
+export const findWithdrawnClaims = (
+  db: Queryable,
+  facts: Facts,
+  processId: string,
+  claims: readonly WatchedClaim[],
+): Promise<WithdrawnClaim[]> =>
+  rowsOf<WithdrawnClaim & Record<string, unknown>>(db, {
+    text: findWithdrawnText(facts),
+    values: [claims.map(({ id }) => id), claims.map(({ lockedAt }) => lockedAt), processId],
+  })

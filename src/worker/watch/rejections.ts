@@ -1,0 +1,67 @@
+import { events } from '../../events.ts'
+import { currentProcessId } from '../../job/context.ts'
+import { attemptOfCurrentContext, failCurrentAttempt } from '../../perform/attempt/execution.ts'
+
+/**
+ * Gives a rejection that nobody handles to the job whose code caused it: the attempt fails, or, where it has ended, `worker_error` is
+ * emitted. False when no job's code caused it.
+ */
+export const giveToJob = (error: unknown): boolean => {
+  if (failCurrentAttempt(error)) return true
+  const attempt = attemptOfCurrentContext()
+  if (attempt === undefined) return false
+  const processId = currentProcessId()
+  const part = `a promise that job ${attempt.id} left behind when it ended`
+  events.emit('worker_error', { ...(processId === undefined ? {} : { processId }), part, error })
+  return true
+}
+
+let watchers = 0
+
+/**
+ * Until the answer is called, an unawaited rejection of a job's code never ends this Node process. All others go where they would go
+ * without this: to the host's listeners, else to what --unhandled-rejections says, which is the end of the process.
+ */
+export const watchRejections = (): (() => void) => {
+  if (watchers === 0) process.on('unhandledRejection', onRejection)
+  watchers += 1
+  let isWatching = true
+  return () => {
+    if (!isWatching) return
+    isWatching = false
+    watchers -= 1
+    if (watchers === 0) process.off('unhandledRejection', onRejection)
+  }
+}
+
+const onRejection = (reason: unknown): void => {
+  if (giveToJob(reason) || process.listenerCount('unhandledRejection') > 1) return
+  const mode = rejectionMode()
+  if (mode === 'throw') throw asThrown(reason)
+  // In the other modes Node has spoken already, or is to be silent; only this one asks whether somebody listens.
+  if (mode !== 'warn-with-error-code') return
+  process.emitWarning(asThrown(reason))
+  process.exitCode = 1
+}
+
+const MODE = /^--unhandled-rejections[= ](.+)$/
+
+const rejectionMode = (): string => {
+  const words = [
+    ...(process.env.NODE_OPTIONS ?? '').split(/\s+(?=--)/),
+    ...process.execArgv.join(' ').split(/\s+(?=--)/),
+  ]
+  return (
+    words
+      .findLast((word) => MODE.test(word))
+      ?.match(MODE)?.[1]
+      ?.trim() ?? 'throw'
+  )
+}
+
+const asThrown = (reason: unknown): Error =>
+  reason instanceof Error
+    ? reason
+    : Object.assign(new Error(`a promise was rejected with ${String(reason)}, and nobody handled that`), {
+        code: 'ERR_UNHANDLED_REJECTION',
+      })
