@@ -111,6 +111,12 @@ test('every transaction begins with the level of isolation that sql/transaction/
   expect(begins.map(({ path }) => path)).toEqual(['src/sql/transaction/read-committed.ts'])
 })
 
+test('the name of a prepared statement is derived from its text, by sql/text.ts', () => {
+  const named = /\bname: [^,{}]+,\s*text\b/
+  const writers = files.filter(({ path, code }) => /^src\/.*\.(ts|js)$/.test(path) && named.test(code))
+  expect(writers.map(({ path }) => path)).toEqual(['src/sql/text.ts'])
+})
+
 const isAllowed = (from: string, to: string, exists = sourcePaths.has(to)): boolean => {
   if (!exists) return false
   return folderOf(from) === folderOf(to) || layerOf(to) < layerOf(from) || (layerOf(to) === 0 && layerOf(from) === 0)

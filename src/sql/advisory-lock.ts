@@ -1,6 +1,7 @@
 // Not by name: Node 18 does not have it, and would say that instead of which Node is needed.
 import * as crypto from 'node:crypto'
 import { type Queryable, rowsOf } from './connection/queryable.ts'
+import { prepared } from './text.ts'
 
 /**
  * The 64-bit key of an advisory lock, as decimal text for a bigint parameter.
@@ -41,9 +42,7 @@ const RELEASE_ADVISORY_LOCKS = `SELECT ${UNLOCK_AND_COUNT_MISSING} AS missing FR
 
 /** Releases advisory locks of this session, each as often as it is named; answers how many of them were missing. */
 export const releaseAdvisoryLocks = async (db: Queryable, keys: readonly string[]): Promise<number> =>
-  missingIn(
-    await rowsOf<Released>(db, { name: 'release_advisory_locks', text: RELEASE_ADVISORY_LOCKS, values: [keys] }),
-  )
+  missingIn(await rowsOf<Released>(db, prepared('release_advisory_locks', RELEASE_ADVISORY_LOCKS, [keys])))
 
 /** Part of each row of a statement that releases advisory locks: how many of these the session did not have. */
 export interface Released {

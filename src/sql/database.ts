@@ -15,10 +15,6 @@ export interface Facts extends Capabilities {
   readonly isPooled: boolean
 }
 
-/** The name of a prepared statement, where the next transaction finds it again. */
-export const preparedName = (facts: Pick<Facts, 'isPooled'>, name: string): { readonly name?: string } =>
-  facts.isPooled ? {} : { name }
-
 /** The server's clock as a value for this database's time columns, whatever the session's TimeZone is. */
 export const serverNow = ({ timestampType }: Pick<Facts, 'timestampType'>): string =>
   timestampType === 'timestamptz' ? 'clock_timestamp()' : `(clock_timestamp() AT TIME ZONE 'UTC')`

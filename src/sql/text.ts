@@ -11,8 +11,31 @@ export class Parameters {
 
 const names = new Map<string, string>()
 
-/** The name under which a connection prepares a text once; `kind` is what a person reads in pg_prepared_statements. */
-export const statementName = (kind: string, text: string): string => {
+/**
+ * A statement that each connection prepares once. Its name is derived from its text, so a name never stands for another text; `kind` is
+ * the part of the name that a person reads in pg_prepared_statements.
+ */
+export const prepared = (kind: string, text: string, values: readonly unknown[]): PreparedStatement => ({
+  name: nameOf(kind, text),
+  text,
+  values,
+})
+
+/** The same, or not prepared where a pooler may give the next transaction another server process. */
+export const preparedUnlessPooled = (
+  { isPooled }: { readonly isPooled: boolean },
+  kind: string,
+  text: string,
+  values: readonly unknown[],
+): Omit<PreparedStatement, 'name'> => (isPooled ? { text, values } : prepared(kind, text, values))
+
+interface PreparedStatement {
+  readonly name: string
+  readonly text: string
+  readonly values: readonly unknown[]
+}
+
+const nameOf = (kind: string, text: string): string => {
   const known = names.get(text)
   if (known !== undefined) return known
   const name = `${kind}_${names.size + 1}`

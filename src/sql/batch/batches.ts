@@ -1,6 +1,6 @@
 import { countOf, type Queryable, rowsOf } from '../connection/queryable.ts'
-import { type Facts, preparedName } from '../database.ts'
-import { plainArray, textArray } from '../text.ts'
+import type { Facts } from '../database.ts'
+import { plainArray, preparedUnlessPooled, textArray } from '../text.ts'
 
 /** A row of good_job_batches; times are ISO text. `jobs_finished_at` is null where the column does not exist. */
 export interface BatchRow {
@@ -100,11 +100,13 @@ export const updateBatches = (db: Queryable, facts: Facts, batches: readonly Bat
 
 /** The rows of these batches, in no order; those that are gone are left out. */
 export const findBatches = (db: Queryable, facts: Facts, ids: readonly string[]): Promise<BatchRow[]> =>
-  rowsOf<BatchRow & Record<string, unknown>>(db, {
-    ...preparedName(facts, `find_batches_${facts.hasJobsFinishedAt}`),
-    text: `SELECT ${columns(facts)} FROM good_job_batches WHERE id = ANY ($1::uuid[])`,
-    values: [ids],
-  })
+  rowsOf<BatchRow & Record<string, unknown>>(
+    db,
+    preparedUnlessPooled(facts, 'find_batches', findBatchesText(facts), [ids]),
+  )
+
+/** $1 ids uuid[] */
+const findBatchesText = (facts: Facts) => `SELECT ${columns(facts)} FROM good_job_batches WHERE id = ANY ($1::uuid[])`
 
 /** Those of these batches that have rows. */
 export const findBatchIds = (db: Queryable, ids: readonly string[]): Promise<{ id: string }[]> =>
@@ -172,11 +174,7 @@ export const writeBatchTimes = async (
     textArray(batches.map((batch) => batch.finished_at)),
   ]
   if (facts.hasJobsFinishedAt) values.push(textArray(batches.map((batch) => batch.jobs_finished_at)))
-  await countOf(db, {
-    ...preparedName(facts, `write_batch_times_${facts.hasJobsFinishedAt}_${facts.timestampType}`),
-    text: writeBatchTimesText(facts),
-    values,
-  })
+  await countOf(db, preparedUnlessPooled(facts, 'write_batch_times', writeBatchTimesText(facts), values))
 }
 
 /** $1 job ids uuid[] · $2 batch ids uuid[] · $3 now timestamp */

@@ -1,6 +1,6 @@
 import { isoText, type Queryable, rowsOf } from '../connection/queryable.ts'
-import { type Facts, preparedName } from '../database.ts'
-import { plainArray } from '../text.ts'
+import type { Facts } from '../database.ts'
+import { plainArray, preparedUnlessPooled } from '../text.ts'
 import { successCallback } from './history.ts'
 
 /** What the check must know of a batch, read under its lock. Times are ISO text. */
@@ -51,11 +51,8 @@ FROM (
 
 /** The states of these batches; those that are gone are left out. */
 export const findBatchStates = async (db: Queryable, facts: Facts, ids: readonly string[]): Promise<BatchState[]> => {
-  const rows = await rowsOf<{ state: string }>(db, {
-    ...preparedName(facts, `batch_states_${facts.hasJobsFinishedAt}`),
-    text: readBatchStates(facts),
-    values: [plainArray(ids)],
-  })
+  const statement = preparedUnlessPooled(facts, 'batch_states', readBatchStates(facts), [plainArray(ids)])
+  const rows = await rowsOf<{ state: string }>(db, statement)
   return rows.map(({ state }) => batchState(state))
 }
 

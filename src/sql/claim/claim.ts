@@ -1,7 +1,7 @@
 import { jobLockKeySql, type Released } from '../advisory-lock.ts'
 import { countOf, type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
-import { byKey, Parameters, statementName } from '../text.ts'
+import { byKey, Parameters, prepared } from '../text.ts'
 import { type CandidateOptions, candidateOrder, queuePredicate } from './candidates.ts'
 import { lockedCandidates } from './locked-candidates.ts'
 import { startJobs } from './start-jobs.ts'
@@ -61,7 +61,7 @@ export const claim = async (
 ): Promise<(ClaimedRow & Released)[]> => {
   const parameters = new Parameters()
   const text = claimJobs(facts, options, parameters)
-  return rowsOf(lane, { name: statementName('claim', text), text, values: parameters.values })
+  return rowsOf(lane, prepared('claim', text, parameters.values))
 }
 
 /** $1 ids uuid[] · $2 locked_at timestamp[] · $3 process uuid */

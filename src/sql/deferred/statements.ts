@@ -6,7 +6,7 @@ import { isClaimed } from '../concurrency/claims.ts'
 import type { Statement } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
 import type { OutcomeRow } from '../outcome/outcomes.ts'
-import { between, byKey, Parameters, plainArray, sinceStatementBegan, statementName, textArray } from '../text.ts'
+import { between, byKey, Parameters, plainArray, prepared, sinceStatementBegan, textArray } from '../text.ts'
 
 /** What a round needs of each job; `locked` must have it all, as nothing is read a second time. */
 const COLUMNS =
@@ -33,7 +33,7 @@ ORDER BY ${candidateOrder(options, parameters, 'locked')}`
 export const lockJobs = (facts: Facts, options: ClaimOptions): Statement => {
   const parameters = new Parameters()
   const text = lockJobsText(facts, options, parameters)
-  return { name: statementName('lock', text), text, values: parameters.values }
+  return prepared('lock', text, parameters.values)
 }
 
 // num_nulls keeps the planner off the indexes of unfinished jobs.
@@ -53,14 +53,8 @@ SELECT id FROM started`
 export const ROUND_COLUMNS = ['id', 'execution_id', 'starts_at']
 
 /** Starts locked jobs as a claim does. ROUND_COLUMNS of the rows are to be added as the last values. */
-export const startLockedJobs = (
-  facts: Facts,
-  claim: { readonly now: string; readonly processId: string },
-): Statement => ({
-  name: `start_locked_${facts.hasLockType}_${facts.hasConcurrencyClaims}_${facts.timestampType}`,
-  text: startLockedText(facts),
-  values: [claim.now, claim.processId],
-})
+export const startLockedJobs = (facts: Facts, claim: { readonly now: string; readonly processId: string }): Statement =>
+  prepared('start_locked', startLockedText(facts), [claim.now, claim.processId])
 
 /** Starts these locked jobs. */
 export const startLockedRows = (
@@ -121,10 +115,8 @@ export const finishLockedJobs = (
   facts: Facts,
   outcomes: readonly LockedOutcome[],
   write: { readonly now: string; readonly processId: string },
-): Statement => ({
-  name: `finish_locked_${facts.timestampType}`,
-  text: finishLockedText(facts),
-  values: [
+): Statement =>
+  prepared('finish_locked', finishLockedText(facts), [
     plainArray(outcomes.map(({ row }) => row.id)),
     plainArray(outcomes.map(({ row }) => row.execution_id)),
     plainArray(outcomes.map(({ row }) => row.starts_at)),
@@ -135,8 +127,7 @@ export const finishLockedJobs = (
     textArray(outcomes.map(({ columns: { backtrace } }) => (backtrace === null ? null : JSON.stringify(backtrace)))),
     write.processId,
     write.now,
-  ],
-})
+  ])
 
 /** $1 ids uuid[] */
 const DELETE_LOCKED_JOBS = `
@@ -146,8 +137,5 @@ WITH deleted AS (
 DELETE FROM good_job_executions USING deleted WHERE ${byKey('active_job_id', 'deleted.id')}`
 
 /** Deletes jobs that are not preserved, with the executions of earlier attempts. */
-export const deleteLockedJobs = (ids: readonly string[]): Statement => ({
-  name: 'delete_locked_jobs',
-  text: DELETE_LOCKED_JOBS,
-  values: [plainArray(ids)],
-})
+export const deleteLockedJobs = (ids: readonly string[]): Statement =>
+  prepared('delete_locked_jobs', DELETE_LOCKED_JOBS, [plainArray(ids)])

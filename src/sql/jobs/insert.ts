@@ -1,7 +1,7 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
-import { type Facts, preparedName } from '../database.ts'
+import type { Facts } from '../database.ts'
 import { startText } from '../notify.ts'
-import { plainArray, sinceStatementBegan, textArray } from '../text.ts'
+import { plainArray, preparedUnlessPooled, sinceStatementBegan, textArray } from '../text.ts'
 
 /** A row of good_jobs to insert; every time is ISO text in UTC. */
 export interface NewJobRow {
@@ -118,8 +118,7 @@ export const insertJob = async (db: Queryable, facts: Facts, job: NewJobRow): Pr
     values.push(JSON.stringify({ queue_name: job.queue_name, scheduled_at: inMilliseconds(job.scheduled_at) }))
   }
   const text = insertJobText(facts, job.is_notified)
-  const name = preparedName(facts, `insert_job_${facts.timestampType}_${job.is_notified}`)
-  const [row] = await rowsOf<{ transaction: string }>(db, { ...name, text, values })
+  const [row] = await rowsOf<{ transaction: string }>(db, preparedUnlessPooled(facts, 'insert_job', text, values))
   return row?.transaction
 }
 
@@ -140,27 +139,25 @@ export const insertJobs = async (
   if (jobs.length === 0) return { ids: new Set(), transaction: undefined }
   const texts = (pick: (job: NewJobRow) => string | null | undefined): string =>
     textArray(jobs.map((job) => pick(job) ?? null))
-  const [row] = await rowsOf<{ ids: string | null; transaction: string }>(db, {
-    ...preparedName(facts, `insert_jobs_${facts.timestampType}`),
-    text: insertJobsText(facts),
-    values: [
-      texts((job) => job.id),
-      texts((job) => job.job_class),
-      texts((job) => job.queue_name),
-      plainArray(jobs.map((job) => job.priority)),
-      `[${jobs.map((job) => job.serialized_params).join(',')}]`,
-      plainArray(jobs.map((job) => job.scheduled_at)),
-      plainArray(jobs.map((job) => job.created_at)),
-      texts((job) => job.labels && JSON.stringify(job.labels)),
-      texts((job) => job.concurrency_key),
-      texts((job) => job.cron_key),
-      texts((job) => job.cron_at),
-      texts((job) => job.batch_id),
-      texts((job) => job.batch_callback_id),
-      plainArray(jobs.map((job) => String(job.is_notified))),
-      options.isBulk,
-    ],
-  })
+  const values = [
+    texts((job) => job.id),
+    texts((job) => job.job_class),
+    texts((job) => job.queue_name),
+    plainArray(jobs.map((job) => job.priority)),
+    `[${jobs.map((job) => job.serialized_params).join(',')}]`,
+    plainArray(jobs.map((job) => job.scheduled_at)),
+    plainArray(jobs.map((job) => job.created_at)),
+    texts((job) => job.labels && JSON.stringify(job.labels)),
+    texts((job) => job.concurrency_key),
+    texts((job) => job.cron_key),
+    texts((job) => job.cron_at),
+    texts((job) => job.batch_id),
+    texts((job) => job.batch_callback_id),
+    plainArray(jobs.map((job) => String(job.is_notified))),
+    options.isBulk,
+  ]
+  const statement = preparedUnlessPooled(facts, 'insert_jobs', insertJobsText(facts), values)
+  const [row] = await rowsOf<{ ids: string | null; transaction: string }>(db, statement)
   if (row?.ids == null) return { ids: new Set(), transaction: undefined }
   return { ids: new Set(row.ids.split(',')), transaction: row.transaction }
 }

@@ -2,7 +2,7 @@ import { freesPlace } from '../concurrency/claims.ts'
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
 import { notifyWaiting } from '../notify.ts'
-import { between, byKey, plainArray, sinceStatementBegan, textArray } from '../text.ts'
+import { between, byKey, plainArray, prepared, sinceStatementBegan, textArray } from '../text.ts'
 
 /** The claim that an outcome belongs to: together with the process id it is the fence of every write. */
 export interface ClaimRef {
@@ -157,12 +157,8 @@ export interface WrittenRow {
   readonly frees_place: boolean
 }
 
-const write = (db: Queryable, name: string, facts: Facts, text: string, values: unknown[]): Promise<WrittenRow[]> =>
-  rowsOf<WrittenRow & Record<string, unknown>>(db, {
-    name: `${name}_${facts.hasLockType}_${facts.hasConcurrencyClaims}_${facts.timestampType}`,
-    text,
-    values,
-  })
+const write = (db: Queryable, kind: string, text: string, values: unknown[]): Promise<WrittenRow[]> =>
+  rowsOf<WrittenRow & Record<string, unknown>>(db, prepared(kind, text, values))
 
 /** Who writes outcomes, and when: ISO text. */
 export interface Writer {
@@ -179,15 +175,15 @@ type WriteOutcomes = (
 
 /** Writes terminal outcomes; answers the rows for which the claim was still ours. */
 export const finishJobs: WriteOutcomes = (db, facts, writer, outcomes) =>
-  write(db, 'finish_jobs', facts, finishJobsText(facts), [...outcomeValues(writer.processId, outcomes), writer.now])
+  write(db, 'finish_jobs', finishJobsText(facts), [...outcomeValues(writer.processId, outcomes), writer.now])
 
 /** Makes jobs wait again after an unhandled error; answers the rows for which the claim was still ours. */
 export const rerunJobs: WriteOutcomes = (db, facts, writer, outcomes) =>
-  write(db, 'rerun_jobs', facts, rerunJobsText(facts), [...outcomeValues(writer.processId, outcomes), writer.now])
+  write(db, 'rerun_jobs', rerunJobsText(facts), [...outcomeValues(writer.processId, outcomes), writer.now])
 
 /** Deletes jobs that are not preserved, with their executions; answers the rows for which the claim was still ours. */
 export const deleteJobs: WriteOutcomes = (db, facts, writer, outcomes) =>
-  write(db, 'delete_jobs', facts, deleteJobsText(facts), outcomeValues(writer.processId, outcomes))
+  write(db, 'delete_jobs', deleteJobsText(facts), outcomeValues(writer.processId, outcomes))
 
 /** Writes jobs that will run again and tells the workers; answers the rows for which the claim was still ours. */
 export const reenqueueJobs = (
@@ -209,8 +205,7 @@ export const reenqueueJobs = (
     outcomes.map((row) => (row.labels === null ? null : JSON.stringify(row.labels))),
     outcomes.map((row) => row.isNotified),
   ]
-  const name = `reenqueue_jobs_${options.keepsCreatedAt}`
-  return write(db, name, facts, reenqueueJobsText(facts, options.keepsCreatedAt), values)
+  return write(db, 'reenqueue_jobs', reenqueueJobsText(facts, options.keepsCreatedAt), values)
 }
 
 /** What became of a claim whose outcome found no row to write. */

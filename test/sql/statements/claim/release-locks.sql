@@ -1,0 +1,1 @@
+SELECT count(*) FILTER (WHERE NOT pg_advisory_unlock(key))::int AS missing FROM unnest($1::bigint[]) AS key;

@@ -1,0 +1,25 @@
+WITH step AS MATERIALIZED (
+  SELECT id, created_at, job_class, queue_name, priority, executions_count, labels, batch_id, batch_callback_id, cron_key,
+  concurrency_key, scheduled_at, performed_at, finished_at, locked_by_id, error, serialized_params
+  FROM good_jobs
+  
+  ORDER BY created_at DESC, id DESC
+  LIMIT 5000
+),
+last AS (
+  SELECT created_at AS last_at, id AS last_id FROM step ORDER BY created_at ASC, id ASC LIMIT 1
+)
+SELECT last.last_at, last.last_id, page.*
+FROM last
+LEFT JOIN (
+  SELECT id, created_at, job_class, queue_name, priority, executions_count, labels, batch_id, batch_callback_id, cron_key,
+  concurrency_key, scheduled_at, performed_at, finished_at, locked_by_id, error, CASE
+    WHEN finished_at IS NOT NULL AND btrim(coalesce(error, '')) <> '' THEN 'discarded'
+    WHEN finished_at IS NOT NULL THEN 'succeeded'
+    WHEN performed_at IS NOT NULL THEN 'running'
+    WHEN coalesce(scheduled_at, created_at) <= $1 THEN 'queued'
+    WHEN btrim(coalesce(error, '')) <> '' THEN 'retried'
+    ELSE 'scheduled'
+  END AS state FROM step 
+) AS page ON true
+ORDER BY page.created_at DESC, page.id DESC;

@@ -1,0 +1,32 @@
+WITH outcome AS MATERIALIZED (
+  SELECT *
+  FROM unnest($1::uuid[], $2::timestamp[], $3::uuid[], $4::timestamp[], $5::float8[], $6::text[], $7::smallint[], $8::text[])
+    AS outcome(id, locked_at, execution_id, finished_at, duration, error, error_event, backtrace)
+),
+finished AS (
+  UPDATE good_jobs
+  SET finished_at = outcome.finished_at, error = outcome.error, error_event = outcome.error_event, locked_by_id = NULL, locked_at = NULL, lock_type = NULL,
+      updated_at = $10::timestamp + (clock_timestamp() - statement_timestamp())
+  FROM outcome
+  WHERE good_jobs.id = ANY (ARRAY[outcome.id])
+    AND good_jobs.locked_by_id IS NOT DISTINCT FROM $9::uuid
+    AND good_jobs.locked_at = outcome.locked_at
+    AND num_nulls(good_jobs.finished_at) = 1
+  RETURNING good_jobs.id, good_jobs.batch_id, good_jobs.labels, good_jobs.concurrency_key, good_jobs.updated_at, outcome.execution_id, outcome.finished_at, outcome.duration, outcome.error, outcome.error_event, outcome.backtrace
+),
+closed AS (
+  UPDATE good_job_executions
+  SET finished_at = finished.finished_at,
+      duration = make_interval(secs => finished.duration),
+      error = finished.error,
+      error_event = finished.error_event,
+      error_backtrace = CASE WHEN finished.backtrace IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(finished.backtrace::jsonb)) END,
+      updated_at = finished.finished_at + (finished.updated_at - finished.finished_at) / 2
+  FROM finished
+  WHERE good_job_executions.id = ANY (ARRAY[finished.execution_id])
+)
+SELECT id, batch_id, CASE WHEN (SELECT EXISTS (SELECT 1 FROM good_job_concurrency_claims)) THEN EXISTS (SELECT id FROM good_job_concurrency_claims WHERE job_id = ANY (ARRAY[finished.id])) OR EXISTS (
+    SELECT 1 FROM good_job_concurrency_claims
+    WHERE state = 0
+      AND key = ANY (ARRAY['all', 'key:' || finished.concurrency_key] || ARRAY(SELECT 'label:' || btrim(label) FROM unnest(finished.labels) AS label))
+  ) ELSE false END AS frees_place FROM finished;
