@@ -85,7 +85,7 @@ const placesOf = (jobs: number): Record<Scene['place'], readonly Waiting[]> => (
 })
 
 /** Where the claims of a worker begin that has been working for a while, and what it asks for when it is woken. */
-type Look = Pick<ClaimOptions, 'from' | 'fallenDue'> & Partial<Pick<ClaimOptions, 'selector'>>
+type Look = Pick<ClaimOptions, 'from' | 'newlyDue'> & Partial<Pick<ClaimOptions, 'selector'>>
 
 const looksOf = async (
   client: Client,
@@ -102,7 +102,7 @@ const looksOf = async (
     ['the head', {}],
     ...(others === undefined ? [] : [['the head, queues named', { selector: others }] as const]),
     ['the position', { from: position }],
-    ['fallen due', { fallenDue: { after: new Date(Date.now() - MINUTE_MS).toISOString(), before: position } }],
+    ['newly due', { newlyDue: { after: new Date(Date.now() - MINUTE_MS).toISOString(), before: position } }],
   ]
 }
 

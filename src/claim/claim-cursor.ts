@@ -1,187 +1,192 @@
 import type { CandidateOptions, Position } from '../sql/claim/candidates.ts'
 import type { ClaimedRow } from '../sql/claim/claim.ts'
+import { type Answer, type CursorState, NEXT_QUERY, NEXT_STATE, type Need, type QueryKind } from './cursor-states.ts'
+import { afterHeadQuery, afterPositionQuery, INITIAL_COST, newlyDuePauseMs, pauseMs } from './head-cost.ts'
 
-/**
- * A look at the head is not repeated for every wake if it takes longer than this and so much for each job that it found, milliseconds, and
- * longer than so many times what claims that go on from the position take for as many.
- */
-const CHEAP_LOOK_MS = 5
-const CHEAP_JOB_MS = 0.2
-const CHEAP_FACTOR = 2
-/** Weight of the last claim in what they take on the average. */
-const SMOOTHING = 0.2
-/** A look for what fell due that takes longer and finds nothing is not repeated for every wake, milliseconds. */
-const CHEAP_DUE_LOOK_MS = 50
-/** Share of the time that looks elsewhere than at the position may take: the next comes after this many times what the last took. */
-const PAUSE_FACTOR = 10
-const MAX_PAUSE_MS = 5_000
-/** A pool that is never idle looks so often before its position while nothing is found there, milliseconds. */
-const UNASKED_LOOK_MS = 100
+/** A pool that is never idle asks for jobs before its position this often while it finds none there, milliseconds. */
+const BUSY_POOL_MS = 100
 
-/** A claim under way. */
-export interface Look {
+/** A claim that was sent. */
+export interface ClaimQuery {
+  /** none: no slot is free, nothing is sent. */
+  readonly kind: QueryKind | 'none'
   /** Jobs that are asked for. */
   readonly limit: number
-  /** Where it begins; undefined: at the head. */
   readonly from: Position | undefined
-  /** It looks for jobs by the time at which they fell due. */
-  readonly fallenDue: FallenDue | undefined
-  /** It names the queues that a pool of all, or of all but some, serves at present. */
+  readonly newlyDue: NewlyDue | undefined
+  /** The query names the queues that a pool of all queues, or of all but some, serves at present. */
   readonly namesQueues: boolean
   /** When it was sent, monotonic milliseconds. */
   readonly sentMs: number
 }
 
-export interface FallenDue {
-  /** Since so many milliseconds ago; undefined: ever. */
+interface NewlyDue {
+  /** The jobs that became due within this time, milliseconds; undefined: all that are due. */
   readonly withinMs: number | undefined
-  /** undefined: wherever they are. */
+  /** undefined: wherever the jobs are. */
   readonly before: Position | undefined
 }
 
+/** What came back for a query. */
+interface Reply {
+  readonly rows: readonly ClaimedRow[]
+  readonly isFull: boolean
+  readonly tookMs: number
+  readonly answeredMs: number
+}
+
 /**
- * Where the next claim of a pool begins. The head of a queue may be full of jobs that the pool does not run, that are not due yet, or of
- * dead index entries: a claim walks past them once and the next begins where that one ended. What sorts before is looked for when the
- * pool is woken: by a look at the head again, or, when the last one was expensive, by a look at what fell due since (an urgent job, one
- * that was scheduled, a retry), in turn with the walk. A walk that reached the end has taken all there was; from then on there is only
- * what fell due since. What that misses (a job that somebody released) is found by the next look at the head, or at whatever is due
- * as long as that is little, which comes after ten times what the last took, five seconds at most.
+ * Decides where the next claim of a pool begins, so that jobs which the pool cannot run are skipped once and not by every claim.
+ *
+ * A wake-up asks for jobs before the position: by a query at the head, or, while that is expensive, by one for newly due jobs, in turn
+ * with claims from the position. A query at the head, or for all due jobs, is repeated in any case after ten times its duration, five
+ * seconds at most: it finds jobs that another session released.
  */
 export class ClaimCursor {
   readonly #sort: CandidateOptions['sort']
-  #position: Position | undefined
-  /** Woken since the last claim was sent: its snapshot may be older than what the wake was for. */
-  #wanted: 'nothing' | 'head' | 'due' = 'nothing'
-  /** All that was due then and before the position has been taken; without a position all that was due. */
-  #takenUntilMs = 0
-  #isHeadCheap = true
-  /** The last look elsewhere than at the position found jobs that sort before it. */
-  #isFruitful = true
-  /** Of a claim from the position, for each job. */
-  #walkMs = 0
-  #headAgainMs = 0
-  #dueAgainMs = 0
-  /** Every job was seen that was due at that time. */
-  #isExhausted = false
+  #state: CursorState = { at: 'head' }
+  #cost = INITIAL_COST
+  /** Asked for since the last claim was sent, whose snapshot may be older than the reason. */
+  #wanted: 'anyJob' | 'newlyDue' | 'nothing' = 'nothing'
+  #anyJobAtMs = 0
+  #newlyDueNotBeforeMs = 0
+  /** Jobs that were due then, and before the position if there is one, are claimed. */
+  #claimedUntilMs = 0
+  /** The last query for jobs before the position returned some. */
+  #hasJobsBefore = true
   #isTurnOfPosition = false
 
   constructor(sort: CandidateOptions['sort']) {
     this.#sort = sort
   }
 
-  /** Whether a claim that is sent now would look at the head, where the last such look was expensive. */
+  /** Whether a claim that is sent now would begin at the head, and the last such query was expensive. */
   wantsExpensiveHead(nowMs: number): boolean {
-    const isNext = nowMs >= this.#headAgainMs || this.#position === undefined
-    return isNext && !this.#isHeadCheap && !this.#isExhausted
+    const { at } = this.#state
+    return !this.#cost.isCheap && (at === 'head' || (at === 'position' && nowMs >= this.#anyJobAtMs))
   }
 
-  /** A claim of up to `limit` jobs that is sent now. */
-  begin(limit: number, sentMs: number, namesQueues = false): Look {
-    const look = { limit, from: undefined, fallenDue: undefined, namesQueues, sentMs }
-    // Nothing is sent.
-    if (limit <= 0) return look
-    const isNowhere = this.#position === undefined
-    if (this.#wanted === 'head' || sentMs >= this.#headAgainMs || (isNowhere && !this.#isExhausted)) {
-      this.#wanted = 'nothing'
-      const isSeenByTime = this.#isExhausted && !this.#isHeadCheap
-      return isSeenByTime ? { ...look, fallenDue: { withinMs: undefined, before: undefined } } : look
-    }
-    const isDueWanted = this.#wanted === 'due' && sentMs >= this.#dueAgainMs && !this.#isTurnOfPosition
-    if (isNowhere || isDueWanted) {
-      this.#wanted = 'nothing'
-      return { ...look, fallenDue: { withinMs: sentMs - this.#takenUntilMs, before: this.#position } }
-    }
-    return { ...look, from: this.#position }
+  /** The query of a claim of up to `limit` jobs that is sent now. */
+  begin(limit: number, sentMs: number, namesQueues = false): ClaimQuery {
+    const query = { kind: 'none', limit, from: undefined, newlyDue: undefined, namesQueues, sentMs } as const
+    if (limit <= 0) return query
+    const kind = NEXT_QUERY[this.#state.at][this.#needAt(sentMs)]
+    const position = this.#position
+    if (kind === 'position') return { ...query, kind, from: position }
+    this.#wanted = 'nothing'
+    if (kind === 'head') return { ...query, kind }
+    if (kind === 'allDue') return { ...query, kind, newlyDue: { withinMs: undefined, before: undefined } }
+    return { ...query, kind, newlyDue: { withinMs: sentMs - this.#claimedUntilMs, before: position } }
   }
 
-  /** There may be jobs before the position. */
-  reset(): void {
-    this.#wanted = this.#isHeadCheap ? 'head' : 'due'
+  /** The pool was woken: there may be jobs before the position. */
+  wake(): void {
+    this.#wanted = this.#cost.isCheap ? 'anyJob' : 'newlyDue'
   }
 
-  /** Nothing says that there are jobs before the position, but nobody has looked for the next start. */
-  resetUnasked(nowMs: number): void {
-    if (this.#isFruitful || nowMs - this.#takenUntilMs >= UNASKED_LOOK_MS) this.reset()
+  /** The pool is never idle, so that no wake-up is due to its own timer: there may be jobs before the position. */
+  passTime(nowMs: number): void {
+    if (this.#hasJobsBefore || nowMs - this.#claimedUntilMs >= BUSY_POOL_MS) this.wake()
   }
 
   /**
-   * Moves on. Answers how long from the answer it is until the pool has to claim again without being woken, milliseconds; undefined
-   * when there is nothing more.
+   * Moves on by the rows that a query returned.
+   * @returns milliseconds until the pool has to claim again without being woken; undefined when every due job is claimed
    */
-  end(look: Look, rows: readonly ClaimedRow[], answeredMs: number): number | undefined {
-    if (look.limit <= 0) return 0
-    const isFull = rows.length >= look.limit
-    if (look.fallenDue !== undefined)
-      return this.#endDue(look, look.fallenDue, { found: rows.length, isFull, answeredMs })
-    const { from, sentMs } = look
-    const tookMs = answeredMs - sentMs
-    if (from === undefined) this.#isFruitful = sortsBefore(this.#positionOf(rows[0]), this.#position)
-    this.#position = this.#positionOf(rows.at(-1)) ?? from
+  end(query: ClaimQuery, rows: readonly ClaimedRow[], answeredMs: number): number | undefined {
+    const reply = { rows, isFull: rows.length >= query.limit, tookMs: answeredMs - query.sentMs, answeredMs }
+    switch (query.kind) {
+      case 'none':
+        return 0
+      case 'head':
+        return this.#endHead(query, reply)
+      case 'position':
+        return this.#endPosition(query, reply)
+      case 'newlyDue':
+        return this.#endNewlyDue(query, reply)
+      case 'allDue':
+        return this.#endAllDue(query, reply)
+    }
+  }
+
+  #endHead({ sentMs, namesQueues }: ClaimQuery, { rows, isFull, tookMs, answeredMs }: Reply): number | undefined {
+    this.#hasJobsBefore = sortsBefore(this.#positionOf(rows[0]), this.#position)
+    this.#enter(isFull ? 'head, full' : 'head, short', this.#positionOf(rows.at(-1)))
     this.#isTurnOfPosition = false
-    if (from !== undefined && isFull) this.#learn(tookMs / rows.length)
-    if (from === undefined) {
-      this.#takenUntilMs = sentMs
-      // With names it says nothing of one without.
-      if (!look.namesQueues) this.#isHeadCheap = this.#isCheap(tookMs, rows.length)
-      this.#headAgainMs = againAfter(look, answeredMs)
-      this.#isExhausted = !isFull
-    }
+    this.#claimedUntilMs = sentMs
+    // A query that names its queues says nothing about the cost of one that does not.
+    if (!namesQueues) this.#cost = afterHeadQuery(this.#cost, tookMs, rows.length)
+    this.#anyJobAtMs = answeredMs + pauseMs(tookMs)
     if (isFull) return 0
-    if (from === undefined) {
-      this.reset()
-      return undefined
+    this.wake()
+    return undefined
+  }
+
+  #endPosition({ from }: ClaimQuery, { rows, isFull, tookMs, answeredMs }: Reply): number {
+    const isDrained = !isFull && !this.#cost.isCheap
+    this.#enter(isDrained ? 'position, short, expensive head' : 'position', this.#positionOf(rows.at(-1)) ?? from)
+    this.#isTurnOfPosition = false
+    if (isFull) {
+      this.#cost = afterPositionQuery(this.#cost, tookMs, rows.length)
+      return 0
     }
-    if (this.#isHeadCheap) this.reset()
-    else {
-      this.#position = undefined
-      this.#isExhausted = true
-    }
+    if (!isDrained) this.wake()
     return this.#restMs(answeredMs)
   }
 
-  #endDue(
-    look: Look,
-    { withinMs }: FallenDue,
-    { found, isFull, answeredMs }: { found: number; isFull: boolean; answeredMs: number },
-  ): number | undefined {
-    const againMs = againAfter(look, answeredMs)
-    if (withinMs === undefined) {
-      this.#headAgainMs = againMs
-      this.#isExhausted = !isFull
-      // So much is due that the order counts: the head is next.
-      if (isFull) this.#position = undefined
-    }
-    if (!isFull) this.#takenUntilMs = look.sentMs
-    this.#isFruitful = found > 0
-    // One that found something was worth its time.
-    const isWorthIt = found > 0 || answeredMs - look.sentMs < CHEAP_DUE_LOOK_MS
-    this.#dueAgainMs = isWorthIt ? answeredMs : againMs
-    this.#isTurnOfPosition = true
-    if (isFull) this.reset()
+  #endNewlyDue(query: ClaimQuery, reply: Reply): number {
+    this.#noteDue(query, reply)
+    return reply.isFull || this.#position !== undefined ? 0 : this.#restMs(reply.answeredMs)
+  }
+
+  #endAllDue(query: ClaimQuery, reply: Reply): number | undefined {
+    const { isFull, tookMs, answeredMs } = reply
+    this.#anyJobAtMs = answeredMs + pauseMs(tookMs)
+    this.#enter(isFull ? 'allDue, full' : 'allDue, short', this.#position)
+    this.#noteDue(query, reply)
     if (isFull || this.#position !== undefined) return 0
-    if (withinMs === undefined) {
-      this.reset()
-      return undefined
+    this.wake()
+    return undefined
+  }
+
+  /** What both queries by the time at which jobs became due tell. */
+  #noteDue({ sentMs }: ClaimQuery, { rows, isFull, tookMs, answeredMs }: Reply): void {
+    this.#hasJobsBefore = rows.length > 0
+    this.#newlyDueNotBeforeMs = answeredMs + newlyDuePauseMs(tookMs, rows.length)
+    this.#isTurnOfPosition = true
+    if (isFull) this.wake()
+    else this.#claimedUntilMs = sentMs
+  }
+
+  /** The one place where the state changes. Without a position `position` is `head`, and `end` is `drained`. */
+  #enter(answer: Answer, position: Position | undefined): void {
+    const at = NEXT_STATE[answer][this.#state.at]
+    if (at === 'head' || at === 'drained') this.#state = { at }
+    else if (position === undefined) this.#state = { at: at === 'position' ? 'head' : 'drained' }
+    else this.#state = { at, position }
+  }
+
+  #needAt(nowMs: number): Need {
+    if (this.#wanted === 'anyJob' || nowMs >= this.#anyJobAtMs) {
+      return this.#cost.isCheap ? 'cheapHead' : 'expensiveHead'
     }
-    return this.#restMs(answeredMs)
+    const isNewlyDueAllowed = nowMs >= this.#newlyDueNotBeforeMs && !this.#isTurnOfPosition
+    return this.#wanted === 'newlyDue' && isNewlyDueAllowed ? 'newlyDue' : 'nothing'
   }
 
-  #learn(msPerJob: number): void {
-    this.#walkMs = this.#walkMs === 0 ? msPerJob : (1 - SMOOTHING) * this.#walkMs + SMOOTHING * msPerJob
-  }
-
-  #isCheap(tookMs: number, found: number): boolean {
-    return tookMs < Math.max(CHEAP_LOOK_MS + CHEAP_JOB_MS * found, CHEAP_FACTOR * this.#walkMs * found)
-  }
-
-  /** Until the next look that is wanted or has to be in any case. */
+  /** Milliseconds until the next query that is wanted, or that is sent in any case. */
   #restMs(nowMs: number): number {
-    if (this.#wanted === 'head') return 0
-    const nextMs = this.#wanted === 'due' ? Math.min(this.#dueAgainMs, this.#headAgainMs) : this.#headAgainMs
+    if (this.#wanted === 'anyJob') return 0
+    const nextMs =
+      this.#wanted === 'newlyDue' ? Math.min(this.#newlyDueNotBeforeMs, this.#anyJobAtMs) : this.#anyJobAtMs
     return Math.max(0, nextMs - nowMs)
   }
 
-  /** Jobs without priority come last and no comparison finds them, so they are looked for from the head. */
+  get #position(): Position | undefined {
+    return 'position' in this.#state ? this.#state.position : undefined
+  }
+
+  /** Jobs without a priority have none. */
   #positionOf(row: ClaimedRow | undefined): Position | undefined {
     const at = this.#sort === 'created_at' ? row?.created_at : row?.scheduled_at
     if (row?.priority == null || at == null) return undefined
@@ -189,13 +194,10 @@ export class ClaimCursor {
   }
 }
 
-/** By priority and time; in a pool of ordered queues that is a guess, and so is a job without priority. */
+/** By priority and time; for a pool of ordered queues, and for a job without a priority, this is a guess. */
 const sortsBefore = (job: Position | undefined, position: Position | undefined): boolean => {
   if (job === undefined) return false
   if (position === undefined) return true
   if (job.priority !== position.priority) return job.priority < position.priority
   return Date.parse(job.at) < Date.parse(position.at)
 }
-
-const againAfter = ({ sentMs }: Look, answeredMs: number): number =>
-  answeredMs + Math.min(PAUSE_FACTOR * (answeredMs - sentMs), MAX_PAUSE_MS)

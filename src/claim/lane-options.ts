@@ -33,7 +33,7 @@ export type ClaimRequest = Pick<
   | 'now'
   | 'dueUntil'
   | 'from'
-  | 'fallenDue'
+  | 'newlyDue'
 >
 
 /** What a round of deferred starts runs with. */

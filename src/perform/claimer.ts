@@ -1,4 +1,4 @@
-import type { ClaimCursor, Look } from '../claim/claim-cursor.ts'
+import type { ClaimCursor, ClaimQuery } from '../claim/claim-cursor.ts'
 import type { Lane } from '../claim/lane.ts'
 import type { ClaimRequest, LockedRound } from '../claim/lane-options.ts'
 import type { Configuration } from '../configuration.ts'
@@ -42,14 +42,14 @@ export class Claimer {
   /** Claims up to `limit` jobs of the registered classes; their bodies have not begun yet. */
   async claim(lane: Lane, selector: QueueSelector, limit: () => number, cursor: ClaimCursor): Promise<Claim> {
     const { clock } = this.#options
-    let look: Look | undefined
+    let query: ClaimQuery | undefined
     let againInMs: number | undefined
     const request = () => {
-      look = cursor.begin(limit(), clock.monotonic(), selector.kind === 'include' && selector.isSnapshot)
-      return this.#request(selector, look)
+      query = cursor.begin(limit(), clock.monotonic(), selector.kind === 'include' && selector.isSnapshot)
+      return this.#request(selector, query)
     }
     const found = (rows: readonly ClaimedRow[]) => {
-      if (look !== undefined) againInMs = cursor.end(look, rows, this.#monotonic())
+      if (query !== undefined) againInMs = cursor.end(query, rows, this.#monotonic())
     }
     if (lane.defersStart && this.#gate(lane).isOpen()) {
       return { attempts: await this.#claimRound(lane, request, found), againInMs }
@@ -164,7 +164,7 @@ export class Claimer {
     return gate
   }
 
-  #request(selector: QueueSelector, { limit, from, fallenDue }: Look): ClaimRequest {
+  #request(selector: QueueSelector, { limit, from, newlyDue }: ClaimQuery): ClaimRequest {
     const { clock, registry, configuration } = this.#options
     // Read before the stamp of the rows: no job starts before its time.
     const due = dueUntil(clock)
@@ -172,7 +172,7 @@ export class Claimer {
       selector,
       limit,
       from,
-      fallenDue: fallenDue && { before: fallenDue.before, after: dueSince(clock, fallenDue.withinMs) },
+      newlyDue: newlyDue && { before: newlyDue.before, after: dueSince(clock, newlyDue.withinMs) },
       jobClasses: registry.names(),
       sort: configuration.dequeueQuerySort,
       honoursPauses: configuration.enablePauses,

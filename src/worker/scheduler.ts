@@ -92,7 +92,7 @@ export class Scheduler {
       this.#nextStartMs = Math.min(this.#nextStartMs, startsAtMs + 1)
     } else {
       this.#mayHaveWork = true
-      this.#cursor.reset()
+      this.#cursor.wake()
     }
     this.#wakeLoops()
   }
@@ -286,7 +286,7 @@ export class Scheduler {
     this.#nextStartMs = Number.POSITIVE_INFINITY
     this.#lookedUntilMs = 0
     this.#mayHaveWork = true
-    if (isTime) this.#cursor.reset()
-    else this.#cursor.resetUnasked(clock.monotonic())
+    if (isTime) this.#cursor.wake()
+    else this.#cursor.passTime(clock.monotonic())
   }
 }

@@ -179,7 +179,7 @@ test('a lane claims exactly what a plain query finds, in its order, from any pos
   })
 })
 
-test('a lane claims exactly what fell due after a time, or ever, and sorts before a position, in that order', async () => {
+test('a lane claims exactly what became due after a time, or ever, and sorts before a position, in that order', async () => {
   const scene = fc.record({ scenario, after: fc.option(fc.integer({ min: -1, max: 20 }), { nil: undefined }) })
   await withLanes(async (lanes) => {
     await fc.assert(
@@ -189,7 +189,7 @@ test('a lane claims exactly what fell due after a time, or ever, and sorts befor
         const all = await reference(selector, classes, sort)
         const position = begin === undefined ? undefined : positionOf(all[begin % Math.max(all.length, 1)], sort)
         const since = after === undefined ? undefined : instant(after)
-        const fallenDue = { after: since, before: position }
+        const newlyDue = { after: since, before: position }
         const waiting = before(all, position, selector, sort).filter(
           (row) => since === undefined || Date.parse(row.scheduled_at) > Date.parse(since),
         )
@@ -202,7 +202,7 @@ test('a lane claims exactly what fell due after a time, or ever, and sorts befor
             sort,
             selectLimit: 1000,
             limit,
-            fallenDue,
+            newlyDue,
             now,
             dueUntil: now,
           }

@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
+import { systemClock } from '../../src/time.ts'
 import { ago, enqueue, jobClass, next, openWorld, performed } from '../support/harness.ts'
 
 const world = await openWorld()
@@ -21,24 +22,38 @@ const fillHead = async (jobs: number) => {
 
 const order: string[] = []
 
-test('an urgent job that is enqueued behind the position of a busy pool starts next', async () => {
-  order.length = 0
-  const urgent: string[] = []
-  const EchoJob = jobClass('EchoJob', async (job) => {
-    order.push(job.jobId)
-    if (order.length !== 3) return
-    const told = next('notifier_notified')
-    urgent.push(await enqueue(EchoJob, { priority: -20 }))
-    await told
-  })
-  await fillHead(2000)
-  const ids: string[] = []
-  for (let index = 0; index < 10; index++) ids.push(await world.insert({ created_at: ago(60 - index) }))
-  const done = next('perform_job', 11)
-  await using _capsule = await world.start({ jobs: [EchoJob], threads: 1, pollInterval: -1 })
-  await done
-  expect(order).toEqual([...ids.slice(0, 3), ...urgent, ...ids.slice(3)])
-})
+/** Each query seems to take as long as this between two readings. */
+const clockOf = (readingMs: number) => {
+  let ms = 0
+  return { ...systemClock, monotonic: () => (ms += readingMs) }
+}
+
+test.each([
+  // While the head is expensive, queries before the position take turns with claims from the position.
+  ['cheap', clockOf(0.1), [3]],
+  ['expensive', clockOf(50), [3, 4]],
+])(
+  'an urgent job that is enqueued behind the position of a busy pool starts next, %s head',
+  async (_cost, clock, places) => {
+    order.length = 0
+    const urgent: string[] = []
+    const EchoJob = jobClass('EchoJob', async (job) => {
+      order.push(job.jobId)
+      if (order.length !== 3) return
+      const told = next('notifier_notified')
+      urgent.push(await enqueue(EchoJob, { priority: -20 }))
+      await told
+    })
+    await fillHead(2000)
+    const ids: string[] = []
+    for (let index = 0; index < 10; index++) ids.push(await world.insert({ created_at: ago(60 - index) }))
+    const done = next('perform_job', 11)
+    await using _capsule = await world.start({ jobs: [EchoJob], threads: 1, pollInterval: -1, clock })
+    await done
+    expect(order.filter((id) => !urgent.includes(id))).toEqual(ids)
+    expect(places).toContain(order.indexOf(urgent[0] as string))
+  },
+)
 
 test('a job that nobody announces, behind the position of a busy pool, is found before the pool rests', async () => {
   order.length = 0

@@ -62,7 +62,7 @@ const SHAPES: Readonly<Record<string, Partial<CandidateOptions> & { readonly que
   'one queue from a position on': { queues: 'a', from },
   'several queues': { queues: 'a,b' },
   'several queues in turn': { queues: '+a,b' },
-  'what fell due': { queues: 'a,b', fallenDue: { after: ago(1000), before: undefined } },
+  'what became due': { queues: 'a,b', newlyDue: { after: ago(1000), before: undefined } },
 }
 
 test.each(Object.entries(SHAPES))(

@@ -207,4 +207,30 @@ export const CLAIM_MUTANTS: readonly Mutant[] = [
     replacement: '`coalesce(executions_count, 0) + 1`',
     tests: { 'test/perform/completer.test.ts': ['a claim of rows with absurd numbers starts them'] },
   },
+  {
+    name: 'a wake-up asks for jobs before the position also while the head is expensive',
+    file: 'src/claim/claim-cursor.ts',
+    text: "this.#cost.isCheap ? 'anyJob' : 'newlyDue'",
+    replacement: "this.#cost.isCheap ? 'anyJob' : 'nothing'",
+    tests: { 'test/claim/cursor-states.test.ts': ['at position, expensive head, after a wake-up'] },
+  },
+  {
+    name: 'a pool that claimed every due job asks for released ones in any case',
+    file: 'src/claim/claim-cursor.ts',
+    text: "this.#wanted === 'anyJob' || nowMs >= this.#anyJobAtMs",
+    replacement: "this.#wanted === 'anyJob'",
+    tests: {
+      'test/claim/cursor-states.test.ts': [
+        'at drained, expensive head, after the pause of the last query at the head',
+        'at end, expensive head, after the pause of the last query at the head',
+      ],
+    },
+  },
+  {
+    name: 'a query that names its queues says nothing about the cost of the head',
+    file: 'src/claim/claim-cursor.ts',
+    text: 'if (!namesQueues) this.#cost',
+    replacement: 'this.#cost',
+    tests: { 'test/claim/claim-cursor.test.ts': ['that is expensive may name its queues'] },
+  },
 ]

@@ -36,19 +36,19 @@ export interface CandidateOptions {
   readonly dueUntil: string
   /** Where to begin; what sorts before is not looked at. @default the head of the queue */
   readonly from?: Position | undefined
-  /** Only jobs that fell due lately. @default any that are due */
-  readonly fallenDue?: FallenDue | undefined
+  /** Only jobs that became due lately. @default any that are due */
+  readonly newlyDue?: NewlyDue | undefined
 }
 
 /** Jobs whose time came after `after`, of those that sort before a position if there is one. */
-export interface FallenDue {
+export interface NewlyDue {
   /** undefined: whenever that was. */
   readonly after: string | undefined
   readonly before: Position | undefined
 }
 
-/** Candidates that a look for a few jobs sorts; a thousand take longer than claiming some. */
-const FEW_FALLEN_DUE = 200
+/** Candidates that a query for a few jobs sorts; a thousand take longer than claiming some. */
+const FEW_NEWLY_DUE = 200
 
 /** ` AND …` for the queues of a pool; empty for all queues. */
 export const queuePredicate = (selector: QueueSelector, parameters: Parameters): string => {
@@ -91,8 +91,8 @@ export const candidates = (
   columns: readonly string[],
 ): string => {
   const statement = new CandidateQuery(facts, options, parameters)
-  const { selector, fallenDue } = options
-  if (fallenDue !== undefined) return statement.fallenDue(columns, fallenDue)
+  const { selector, newlyDue } = options
+  if (newlyDue !== undefined) return statement.newlyDue(columns, newlyDue)
   if (selector.kind !== 'include') return statement.locked(columns, queuePredicate(selector, parameters), options.from)
   // A queue that is named twice must not yield a job twice: its advisory lock would be taken twice.
   const [queue, ...others] = new Set(selector.queues)
@@ -176,12 +176,12 @@ class CandidateQuery {
   }
 
   /** By the index of that order, and then sorted: in the order of jobs it would have to walk past all that are not due yet. */
-  fallenDue(columns: readonly string[], { after, before }: FallenDue): string {
+  newlyDue(columns: readonly string[], { after, before }: NewlyDue): string {
     const { sort, selector } = this.#options
     const isOurs = `${this.#isWaiting} ${queuePredicate(selector, this.#parameters)}`
     const since = this.#parameters.add(after ?? '-infinity', this.#facts.timestampType)
     // A literal, so it must not change with each claim.
-    const isFew = after !== undefined && this.#options.limit <= FEW_FALLEN_DUE / 2
+    const isFew = after !== undefined && this.#options.limit <= FEW_NEWLY_DUE / 2
     return `
   SELECT job.*
   FROM (
@@ -190,7 +190,7 @@ class CandidateQuery {
       FROM good_jobs
       WHERE ${isOurs} AND scheduled_at > ${since} ${this.#isBefore(before)}
       ORDER BY good_jobs.scheduled_at
-      LIMIT ${isFew ? Math.min(FEW_FALLEN_DUE, this.#selectLimit) : this.#selectLimit}
+      LIMIT ${isFew ? Math.min(FEW_NEWLY_DUE, this.#selectLimit) : this.#selectLimit}
     ) AS due
     ORDER BY ${candidateOrder(this.#options, this.#parameters, 'due')}
   ) AS ranked
