@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { type Client, escapeLiteral } from 'pg'
 import { laneSettings } from '../../src/claim/lane-session.ts'
+import { findOtherQueues } from '../../src/claim/named-queues.ts'
 import { parseSelector } from '../../src/claim/queue-string.ts'
 import { type ClaimOptions, claim } from '../../src/sql/claim/claim.ts'
-import { findOtherQueues } from '../../src/sql/claim/waiting-queues.ts'
 import type { Queryable } from '../../src/sql/connection/queryable.ts'
 import { Database, type Facts } from '../../src/sql/database.ts'
 import { CLASS_INDEXES } from '../../src/sql/schema/class-indexes.ts'
@@ -85,12 +85,12 @@ const placesOf = (jobs: number): Record<Scene['place'], readonly Waiting[]> => (
 })
 
 /** Where the claims of a worker begin that has been working for a while, and what it asks for when it is woken. */
-type Look = Pick<ClaimOptions, 'from' | 'newlyDue'> & Partial<Pick<ClaimOptions, 'selector'>>
+type Query = Pick<ClaimOptions, 'from' | 'newlyDue'> & Partial<Pick<ClaimOptions, 'selector'>>
 
 const looksOf = async (
   client: Client,
   { queues, hasUnserved }: Scene,
-): Promise<readonly (readonly [string, Look])[]> => {
+): Promise<readonly (readonly [string, Query])[]> => {
   const { rows } = await client.query<{ queue_name: string; priority: number; at: string }>(FIRST_OF_OURS, [
     queues === '-bench' ? ['low'] : queues === 'bench' ? ['bench'] : ['low', 'bench'],
   ])
@@ -109,7 +109,7 @@ const looksOf = async (
 const MINUTE_MS = 60_000
 
 /** Runs the worker's own claim as EXPLAIN, planned once as on its session, in a transaction that is undone. */
-const explainClaim = async (client: Client, facts: Facts, queues: string, look: Look): Promise<Explanation> => {
+const explainClaim = async (client: Client, facts: Facts, queues: string, look: Query): Promise<Explanation> => {
   const now = new Date().toISOString()
   const options: ClaimOptions = {
     selector: parseSelector(queues),

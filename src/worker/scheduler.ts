@@ -1,6 +1,8 @@
 import type { Batch } from '../batch/batch.ts'
 import { ClaimCursor } from '../claim/claim-cursor.ts'
 import type { Lane } from '../claim/lane.ts'
+import { answeredBeside } from '../claim/lane-patience.ts'
+import { queuesOfNextClaim, type ServedQueues } from '../claim/named-queues.ts'
 import { matchesQueue, type QueuePool } from '../claim/queue-string.ts'
 import type { Adapter } from '../enqueue/adapter.ts'
 import { events } from '../events.ts'
@@ -9,10 +11,9 @@ import type { Pauses } from '../job/pauses.ts'
 import type { ExecutionResult } from '../perform/attempt/execution.ts'
 import type { RunningAttempt } from '../perform/attempt/running.ts'
 import type { JobPerformer } from '../perform/job-performer.ts'
-import type { CandidateOptions, QueueSelector } from '../sql/claim/candidates.ts'
+import type { CandidateOptions } from '../sql/claim/candidates.ts'
 import { findNextScheduledAt } from '../sql/claim/claim.ts'
-import { findOtherQueues } from '../sql/claim/waiting-queues.ts'
-import { backoffMs, type Clock, endsWithin, sleep, timeAfter, Wake } from '../time.ts'
+import { backoffMs, type Clock, sleep, timeAfter, Wake } from '../time.ts'
 
 export interface SchedulerOptions {
   readonly pool: QueuePool
@@ -39,19 +40,6 @@ const MIN_BACKLOG = 200
 /** Pause after a claim that failed for no passing reason. */
 const CLAIM_FAILURE_PAUSE_MS = 1_000
 
-/** As long as a claim waits for a table lock. */
-const PATIENCE_MS = 15_000
-
-/**
- * What the pool of connections answers to a question beside the claims. It is not waited for longer than the lane lives, which claims again long
- * before anybody knows that a connection of the pool has died with it: undefined then. @throws when no answer comes and the lane lives
- */
-const answered = async <T>(lane: Lane, answer: Promise<T>): Promise<T | undefined> => {
-  if (await endsWithin(answer, PATIENCE_MS, lane.sessionEnd)) return answer
-  if (lane.sessionEnd.aborted) return undefined
-  throw Object.assign(new Error(`no answer within ${PATIENCE_MS / 1000} s`), { code: 'ETIMEDOUT' })
-}
-
 /** One pool of GoodJob's queue string: fills its free slots, then waits to be woken. GoodJob: Scheduler. */
 export class Scheduler {
   readonly pool: QueuePool
@@ -65,6 +53,7 @@ export class Scheduler {
   readonly #options: SchedulerOptions
   readonly #wakes = new Map<Lane, Wake>()
   readonly #cursor: ClaimCursor
+  readonly #servedQueues: ServedQueues
   /** Bodies under way. */
   #running = 0
   #whenIdle: (() => void)[] = []
@@ -79,6 +68,8 @@ export class Scheduler {
     this.#options = options
     this.pool = options.pool
     this.#cursor = new ClaimCursor(options.sort)
+    const { pool, adapter, paused, clock } = options
+    this.#servedQueues = { selector: pool.selector, database: adapter.database, paused, clock }
     for (const lane of options.lanes) this.#wakes.set(lane, new Wake())
   }
 
@@ -162,7 +153,7 @@ export class Scheduler {
 
   async #claim(lane: Lane): Promise<void> {
     const { performer } = this.#options
-    const selector = await this.#selector(lane)
+    const selector = await queuesOfNextClaim(lane, this.#cursor, this.#servedQueues)
     let asked = 0
     const limit = () => {
       asked = this.#freeSlots()
@@ -177,28 +168,6 @@ export class Scheduler {
     } finally {
       this.#reservedSlots -= asked
     }
-  }
-
-  /**
-   * What the next claim asks for. Where the head is full of queues that are excluded or paused, the others are named: each of them has an
-   * index in the order of the claim.
-   */
-  async #selector(lane: Lane): Promise<QueueSelector> {
-    const { selector } = this.pool
-    if (selector.kind === 'include') return selector
-    if (!this.#cursor.wantsExpensiveHead(this.#options.clock.monotonic())) return selector
-    return (await answered(lane, this.#otherQueues(selector))) ?? selector
-  }
-
-  async #otherQueues(selector: QueueSelector): Promise<QueueSelector> {
-    const { adapter, paused } = this.#options
-    const { database } = adapter
-    const unserved = new Set([
-      ...(selector.kind === 'exclude' ? selector.queues : []),
-      ...((await paused?.())?.queues ?? []),
-    ])
-    if (unserved.size === 0 || !(await database.facts()).hasQueueDequeueIndex) return selector
-    return (await findOtherQueues(database.pool, unserved)) ?? selector
   }
 
   /** There may be more, also for the other lanes. */
@@ -251,7 +220,7 @@ export class Scheduler {
   /** Knows the next start within the horizon; what is enqueued later announces itself, or is found by the next poll. */
   async #lookAhead(lane: Lane, now: Date): Promise<void> {
     if (now.getTime() < this.#lookedUntilMs - this.#options.pollMs && !this.#isSetBack(now.getTime())) return
-    await answered(lane, this.#findNextStart(now))
+    await answeredBeside(lane, this.#findNextStart(now))
   }
 
   async #findNextStart(now: Date): Promise<void> {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeEach, expect, test, vi } from 'vitest'
-import { findOtherQueues, findWaitingQueues } from '../../src/sql/claim/waiting-queues.ts'
+import { findWaitingQueues } from '../../src/sql/claim/waiting-queues.ts'
 import { systemClock } from '../../src/time.ts'
 import { ago, enqueue, jobClass, next, openWorld } from '../support/harness.ts'
 
@@ -65,7 +65,7 @@ test.each<[string, string, () => Promise<void>]>([
       ids.push(await world.insert({ queue_name: index % 3 === 0 ? 'a' : 'b', created_at: ago(60 - index) }))
     }
     const done = next('perform_job', 13)
-    vi.mocked(findOtherQueues).mockClear()
+    vi.mocked(findWaitingQueues).mockClear()
     await using _capsule = await world.start({
       jobs: [EchoJob],
       queues,
@@ -74,7 +74,7 @@ test.each<[string, string, () => Promise<void>]>([
       clock: slowClock(),
     })
     await done
-    expect(vi.mocked(findOtherQueues)).toHaveBeenCalled()
+    expect(vi.mocked(findWaitingQueues)).toHaveBeenCalled()
     expect(order.filter((id) => !late.includes(id))).toEqual(ids)
     expect(order).toContain(late[0])
     expect(

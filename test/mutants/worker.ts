@@ -69,7 +69,7 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what a pool asks beside its claims is not waited for longer than the lane lives',
-    file: 'src/worker/scheduler.ts',
+    file: 'src/claim/lane-patience.ts',
     text: 'await endsWithin(answer, PATIENCE_MS, lane.sessionEnd)',
     replacement: 'await endsWithin(answer, 60_000)',
     tests: { [RECOVERY]: [LOOKING] },

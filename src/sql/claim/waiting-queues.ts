@@ -1,5 +1,4 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
-import type { QueueSelector } from './candidates.ts'
 
 /** Each name costs a walk of the claim. */
 const MAX_QUEUES = 30
@@ -27,14 +26,4 @@ export const findWaitingQueues = async (db: Queryable): Promise<string[] | undef
   const rows = await rowsOf<{ queue_name: string | null }>(db, { text: FIND_WAITING_QUEUES })
   const names = rows.flatMap(({ queue_name }) => queue_name ?? [])
   return names.length < rows.length || names.length > MAX_QUEUES ? undefined : names
-}
-
-/** The queues with unfinished jobs but these, for a claim that names them; undefined where they cannot be named. */
-export const findOtherQueues = async (
-  db: Queryable,
-  unserved: ReadonlySet<string>,
-): Promise<QueueSelector | undefined> => {
-  const waiting = await findWaitingQueues(db)
-  const queues = waiting?.filter((name) => !unserved.has(name))
-  return queues && { kind: 'include', queues, isOrdered: false, isSnapshot: true }
 }

@@ -6,7 +6,7 @@ import {
   reacquire,
   releaseUnknownClaims,
 } from '../../../src/sql/claim/claim.ts'
-import { findOtherQueues, findWaitingQueues } from '../../../src/sql/claim/waiting-queues.ts'
+import { findWaitingQueues } from '../../../src/sql/claim/waiting-queues.ts'
 import { AT, KEY, outcome, PROCESS_ID, position, request } from './samples.ts'
 import type { Shape } from './shape.ts'
 
@@ -18,7 +18,7 @@ const CLAIMS: Readonly<Record<string, Partial<ClaimOptions>>> = {
   'every queue, by scheduled_at': { sort: 'scheduled_at' },
   'every queue, honouring pauses': { honoursPauses: true },
   'every queue, from a position': { from: position },
-  'every queue, newly due': { fallenDue: { after: AT, before: position } },
+  'every queue, newly due': { newlyDue: { after: AT, before: position } },
   'one queue': { selector: { kind: 'include', queues: ['default'], isOrdered: false } },
   'one queue, honouring pauses': {
     selector: { kind: 'include', queues: ['default'], isOrdered: false },
@@ -57,7 +57,6 @@ export const CLAIM_SHAPES: readonly Shape[] = [
     send: (db, facts) => findNextScheduledAt(db, facts, { ...request, from: AT, to: AT }),
   },
   { name: 'claim/waiting queues', of: findWaitingQueues, send: (db) => findWaitingQueues(db) },
-  { name: 'claim/other queues', of: findOtherQueues, send: (db) => findOtherQueues(db, new Set(['mail'])) },
   { name: 'claim/release locks', of: releaseAdvisoryLocks, send: (db) => releaseAdvisoryLocks(db, [KEY]) },
   {
     name: 'claim/release other locks',
