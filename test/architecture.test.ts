@@ -111,6 +111,31 @@ test('every transaction begins with the level of isolation that sql/transaction/
   expect(begins.map(({ path }) => path)).toEqual(['src/sql/transaction/read-committed.ts'])
 })
 
+test('no circle among the imports that exist at run time', () => {
+  const runTime = /(?:^|\n)\s*(?:import|export)\s(?!type\b)([^'"`;=]*?)from\s*'(\.[^']+)'/g
+  const isValue = (names = ''): boolean =>
+    !names.includes('{') || /\{[^}]*?(?:^|[{,])\s*(?!type\b)\w/.test(names.replace(/\s+/g, ' '))
+  const edges = new Map(
+    sources.map(({ path, code }) => [
+      path,
+      [...code.matchAll(runTime)]
+        .filter(([, names]) => isValue(names))
+        .map(([, , from = '']) => join(dirname(path), from)),
+    ]),
+  )
+  const done = new Set<string>()
+  const circles: string[] = []
+  const visit = (path: string, chain: readonly string[]): void => {
+    if (chain.includes(path)) circles.push([...chain.slice(chain.indexOf(path)), path].join(' → '))
+    if (done.has(path) || chain.includes(path)) return
+    for (const next of edges.get(path) ?? []) visit(next, [...chain, path])
+    done.add(path)
+  }
+  for (const path of edges.keys()) visit(path, [])
+  expect(edges.get('src/claim/lane.ts')?.length).toBeGreaterThan(3)
+  expect(circles).toEqual([])
+})
+
 test('the name of a prepared statement is derived from its text, by sql/text.ts', () => {
   const named = /\bname: [^,{}]+,\s*text\b/
   const writers = files.filter(({ path, code }) => /^src\/.*\.(ts|js)$/.test(path) && named.test(code))

@@ -1,6 +1,6 @@
 import { BatchUnprovenError, GoodJobError, RecordAlreadyAdvisoryLockedError, RecordMissingError } from '../errors.ts'
 import { writeBatchTimes } from '../sql/batch/batches.ts'
-import { type BatchState, findBatchStates } from '../sql/batch/check.ts'
+import { findBatchStates, type LockedBatch } from '../sql/batch/check.ts'
 import { findBatchHistory } from '../sql/batch/history.ts'
 import type { Queryable } from '../sql/connection/queryable.ts'
 import type { Facts } from '../sql/database.ts'
@@ -8,7 +8,7 @@ import {
   discardJobs,
   findBrokenMembers,
   findOpenMembers,
-  lockJobs,
+  lockJobsForAction,
   reopenBatches,
   retryJobs,
 } from '../sql/jobs/actions.ts'
@@ -60,7 +60,7 @@ class Undo<T> extends Error {
 
 const underLock = async <T>(
   batch: Batch,
-  work: (db: Queryable, facts: Facts, state: BatchState) => Promise<T>,
+  work: (db: Queryable, facts: Facts, state: LockedBatch) => Promise<T>,
 ): Promise<T> => {
   const { database } = batch.adapter
   const facts = await database.facts()
@@ -102,7 +102,7 @@ export const retryBatch = async (batch: Batch, { force = false }: RetryBatchOpti
   return { retriedJobIds: [], recovery: await recoverBatch(batch, { force }) }
 }
 
-const refuseMissing = async (db: Queryable, facts: Facts, state: BatchState): Promise<void> => {
+const refuseMissing = async (db: Queryable, facts: Facts, state: LockedBatch): Promise<void> => {
   if (state.discarded_at === null) return
   const history = await findBatchHistory(db, facts, state, state.discarded_at)
   if (history.has_breaking_attempt || history.has_manual_discard || history.has_discarded_member) return
@@ -112,7 +112,7 @@ const refuseMissing = async (db: Queryable, facts: Facts, state: BatchState): Pr
 }
 
 const refuseLocked = async (db: Queryable, ids: readonly string[]): Promise<void> => {
-  const locked = (await lockJobs(db, ids)).find((job) => !job.is_lock_free)
+  const locked = (await lockJobsForAction(db, ids)).find((job) => !job.is_lock_free)
   if (locked)
     throw new RecordAlreadyAdvisoryLockedError(`job ${locked.id} is locked by another process; nothing was retried`)
 }
@@ -132,7 +132,7 @@ export const recoverBatch = (
     return result
   })
 
-const recoveryOf = (state: BatchState, { decision, callbacks, proof }: CheckedBatch): RecoverBatchResult => {
+const recoveryOf = (state: LockedBatch, { decision, callbacks, proof }: CheckedBatch): RecoverBatchResult => {
   if (decision.steps.includes('recover')) {
     return { outcome: 'recovered', reason: whyRecovered(proof), callbacks }
   }
@@ -149,7 +149,7 @@ const whyRecovered = (proof: CheckedBatch['proof']): string => {
   return 'every member has succeeded'
 }
 
-const whyNothing = (state: BatchState): string => {
+const whyNothing = (state: LockedBatch): string => {
   if (state.has_open_member) return 'members are still to run'
   if (state.broken_at !== null) return 'members are discarded: retry them first'
   if (state.enqueued_at === null) return 'the batch was never enqueued'

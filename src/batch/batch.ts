@@ -1,6 +1,6 @@
-import { Adapter } from '../enqueue/adapter.ts'
+import { EnqueueAdapter } from '../enqueue/adapter.ts'
 import { ConfigurationError, RecordMissingError } from '../errors.ts'
-import type { Queryable as Transaction } from '../job/adapters/queue-adapter.ts'
+import type { CallerTransaction } from '../job/adapters/queue-adapter.ts'
 import { Job, type JobConstructor } from '../job/base.ts'
 import { jobsOf } from '../job/enqueueable.ts'
 import { type BatchRow, findBatches, insertBatches, updateBatches } from '../sql/batch/batches.ts'
@@ -36,7 +36,7 @@ export interface EnqueueBatchOptions {
    * A pg client with an open transaction: batch and jobs exist when you commit. The batch knows its row after `reload()`, events of it are
    * not told.
    */
-  readonly transaction?: Transaction | null | undefined
+  readonly transaction?: CallerTransaction | null | undefined
 }
 
 /** Jobs, or a block that enqueues them: whatever it enqueues, also after an await, becomes a member. */
@@ -47,10 +47,10 @@ export type BatchJobs = Job | readonly Job[] | ((batch: Batch) => unknown)
  */
 export class Batch<P extends Properties = Properties> {
   /** The adapter of new batches. @default Job.queueAdapter, if that is a GoodJob adapter */
-  static adapter: Adapter | undefined
+  static adapter: EnqueueAdapter | undefined
 
   readonly id: string
-  readonly adapter: Adapter
+  readonly adapter: EnqueueAdapter
   onFinish: string | null
   onSuccess: string | null
   onDiscard: string | null
@@ -62,7 +62,7 @@ export class Batch<P extends Properties = Properties> {
   #givenProperties: P | undefined
 
   /** @throws ConfigurationError for an option that does not exist */
-  constructor(options: BatchOptions<P> = {}, adapter: Adapter = currentAdapter()) {
+  constructor(options: BatchOptions<P> = {}, adapter: EnqueueAdapter = currentAdapter()) {
     assertBatchOptions(options)
     this.id = uuidV7()
     this.adapter = adapter
@@ -101,7 +101,7 @@ export class Batch<P extends Properties = Properties> {
   /** @throws RecordMissingError when there is no such batch. */
   static async find<P extends Properties = Properties>(
     id: string,
-    adapter: Adapter = currentAdapter(),
+    adapter: EnqueueAdapter = currentAdapter(),
   ): Promise<Batch<P>> {
     const batch = (await Batch.findAll([id], adapter)).get(id.toLowerCase())
     if (batch === undefined) throw new RecordMissingError(`there is no batch ${id}`)
@@ -109,14 +109,17 @@ export class Batch<P extends Properties = Properties> {
   }
 
   /** Those of these batches that exist, by id. */
-  static async findAll(ids: readonly string[], adapter: Adapter = currentAdapter()): Promise<Map<string, Batch>> {
+  static async findAll(
+    ids: readonly string[],
+    adapter: EnqueueAdapter = currentAdapter(),
+  ): Promise<Map<string, Batch>> {
     const uuids = ids.filter(isUuid)
     const rows = await findBatches(adapter.database.pool, await adapter.database.facts(), uuids)
     return new Map(rows.map((row) => [row.id, Batch.fromRow(row, adapter)]))
   }
 
   /** @internal */
-  static fromRow(row: BatchRow, adapter: Adapter): Batch {
+  static fromRow(row: BatchRow, adapter: EnqueueAdapter): Batch {
     const batch = new Batch({}, adapter)
     Object.defineProperty(batch, 'id', { value: row.id, enumerable: true })
     batch.take(row)
@@ -264,10 +267,10 @@ export class Batch<P extends Properties = Properties> {
   }
 }
 
-const currentAdapter = (): Adapter => {
+const currentAdapter = (): EnqueueAdapter => {
   if (Batch.adapter) return Batch.adapter
   const adapter = Job.queueAdapter
-  if (adapter instanceof Adapter) return adapter
+  if (adapter instanceof EnqueueAdapter) return adapter
   throw new ConfigurationError(
     `batches need the GoodJob adapter, but Job.queueAdapter is ${adapter.name}; set Batch.adapter = new Adapter({ databaseUrl })`,
   )

@@ -1,4 +1,4 @@
-import type { Adapter } from '../enqueue/adapter.ts'
+import type { EnqueueAdapter } from '../enqueue/adapter.ts'
 import type { Job, JobConstructor } from '../job/base.ts'
 import { isJobClass } from '../job/definition/job-class.ts'
 import { jobClassName } from '../job/definition/naming.ts'
@@ -30,7 +30,7 @@ const defaultsOf = (jobClass: JobConstructor): ReturnType<CheckOptions['classDef
 const told = new ToldOnce()
 
 /** What a check needs, as the adapter is configured. */
-export const checkOptionsOf = ({ configuration, clock }: Adapter, registry?: JobRegistry): CheckOptions => ({
+export const checkOptionsOf = ({ configuration, clock }: EnqueueAdapter, registry?: JobRegistry): CheckOptions => ({
   clock,
   railsVersion: configuration.railsVersion,
   globalidApp: configuration.globalidApp,

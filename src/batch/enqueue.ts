@@ -1,4 +1,4 @@
-import type { Adapter } from '../enqueue/adapter.ts'
+import type { EnqueueAdapter } from '../enqueue/adapter.ts'
 import { RecordMissingError } from '../errors.ts'
 import { events } from '../events.ts'
 import type { Job } from '../job/base.ts'
@@ -71,7 +71,7 @@ const withCollected = async (
  * batches stay as they were in memory, and no event is told.
  */
 const commit = async (
-  adapter: Adapter,
+  adapter: EnqueueAdapter,
   batches: readonly Batch[],
   { transaction }: EnqueueBatchOptions,
   work: (db: Queryable, facts: Facts) => Promise<Written>,
@@ -116,7 +116,7 @@ const write = async (
 const save = async (
   db: Queryable,
   facts: Facts,
-  adapter: Adapter,
+  adapter: EnqueueAdapter,
   batches: readonly Batch[],
   isArmed: boolean,
 ): Promise<ReadonlySet<Batch>> => {

@@ -1,9 +1,9 @@
-import type { Adapter } from '../enqueue/adapter.ts'
+import type { EnqueueAdapter } from '../enqueue/adapter.ts'
 import { insertPages, markInserted } from '../enqueue/insert-pages.ts'
 import { jobRow } from '../enqueue/job-row.ts'
 import { ConfigurationError, RecordMissingError } from '../errors.ts'
 import { EnqueueBuffer } from '../job/adapters/enqueue-buffer.ts'
-import type { Queryable as Transaction } from '../job/adapters/queue-adapter.ts'
+import type { CallerTransaction } from '../job/adapters/queue-adapter.ts'
 import type { Job } from '../job/base.ts'
 import { currentJob, withEnqueueContext } from '../job/context.ts'
 import { assertEnqueueable, jobsOf } from '../job/enqueueable.ts'
@@ -33,7 +33,7 @@ const NOTHING_TO_SETTLE = (): void => undefined
 export const collectMembers = async (
   batch: Batch,
   jobs: BatchJobs | undefined,
-  { where, transaction }: { readonly where: string; readonly transaction: Transaction | undefined },
+  { where, transaction }: { readonly where: string; readonly transaction: CallerTransaction | undefined },
 ): Promise<CollectedMembers> => {
   if (typeof jobs === 'function' && !isClass(jobs)) return capture(batch, jobs, transaction)
   const given = jobsOf(where, jobs === undefined ? [] : [jobs])
@@ -44,7 +44,7 @@ export const collectMembers = async (
 const isClass = (jobs: object): boolean => /^class\b/.test(Function.prototype.toString.call(jobs))
 
 /** The jobs of a list, each once. Throws ConfigurationError for one that belongs to another transaction. */
-export const givenMembers = (jobs: readonly Job[], transaction: Transaction | undefined): Job[] => {
+export const givenMembers = (jobs: readonly Job[], transaction: CallerTransaction | undefined): Job[] => {
   for (const job of jobs) {
     assertEnqueueable(job)
     const own = job[STATE].transaction
@@ -59,7 +59,7 @@ export const givenMembers = (jobs: readonly Job[], transaction: Transaction | un
 const capture = async (
   batch: Batch,
   block: (batch: Batch) => unknown,
-  transaction: Transaction | undefined,
+  transaction: CallerTransaction | undefined,
 ): Promise<CollectedMembers> => {
   const buffer = new EnqueueBuffer(transaction)
   const context: { batchId: string; buffer: EnqueueBuffer | undefined } = { batchId: batch.id, buffer }
@@ -90,7 +90,7 @@ export interface StoredMembers {
 export const storeMembers = async (
   db: Queryable,
   facts: Facts,
-  adapter: Adapter,
+  adapter: EnqueueAdapter,
   members: readonly Members[],
   { isCallers }: { readonly isCallers: boolean },
 ): Promise<StoredMembers> => {
@@ -155,7 +155,7 @@ const freshOf = async (db: Queryable, jobs: readonly Job[]): Promise<ReadonlySet
   return new Set(fresh)
 }
 
-const memberRows = (adapter: Adapter, members: readonly Members[], fresh: ReadonlySet<Job>) => {
+const memberRows = (adapter: EnqueueAdapter, members: readonly Members[], fresh: ReadonlySet<Job>) => {
   const { railsVersion, enableListenNotify } = adapter.configuration
   const { clock } = adapter
   const options = { clock, bulkAt: clock.timestamp(), railsVersion, enableListenNotify }

@@ -1,4 +1,4 @@
-import type { Adapter } from '../enqueue/adapter.ts'
+import type { EnqueueAdapter } from '../enqueue/adapter.ts'
 import { formatTimestamp } from '../serialize/job-data.ts'
 import { atLeast } from '../serialize/rails-version.ts'
 import type { RetryJobsOptions } from '../sql/jobs/actions.ts'
@@ -8,7 +8,7 @@ import { columnText } from '../time.ts'
  * How a manual retry writes the rows of jobs. The keys of the hash that it replaces are Active Job's (core.rb#serialize;
  * scheduled_at since 7.1).
  */
-export const retryJobsOptions = ({ configuration, clock }: Adapter): RetryJobsOptions => {
+export const retryJobsOptions = ({ configuration, clock }: EnqueueAdapter): RetryJobsOptions => {
   const { railsVersion, dequeueQuerySort, enableListenNotify } = configuration
   // In the order in which Active Job and GoodJob read the clock.
   const scheduledAt = clock.now()

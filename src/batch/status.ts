@@ -1,5 +1,5 @@
 import { RecordMissingError } from '../errors.ts'
-import { type BatchState, findBatchStates } from '../sql/batch/check.ts'
+import { findBatchStates, type LockedBatch } from '../sql/batch/check.ts'
 import { findBatchHistory } from '../sql/batch/history.ts'
 import { isDiscardedLate } from '../sql/batch/late-discard.ts'
 import {
@@ -93,7 +93,7 @@ const callbackLine = (job: CallbackJob) => ({
 const recoveryState = async (
   batch: Batch,
   facts: Facts,
-  state: BatchState,
+  state: LockedBatch,
   attempts: readonly BrokenAttempt[],
 ): Promise<BatchStatus['recovery']> => {
   const { adapter } = batch

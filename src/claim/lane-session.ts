@@ -6,7 +6,7 @@ import type { Statement } from '../sql/connection/queryable.ts'
 import { Session } from '../sql/connection/session.ts'
 import type { Database, Facts } from '../sql/database.ts'
 import { RoundClient, type RoundEnd } from '../sql/deferred/round-client.ts'
-import { type LockedRow, lockJobs, startLockedJobs } from '../sql/deferred/statements.ts'
+import { type LockedRow, lockCandidates, startLockedJobs } from '../sql/deferred/statements.ts'
 import { backoffMs, sleep } from '../time.ts'
 import { LANE_LIMITS } from './lane-limits.ts'
 import type { HeldClaim, LaneOptions } from './lane-options.ts'
@@ -39,7 +39,7 @@ export const openRound = (
 ): Promise<(LockedRow & Released)[]> =>
   onRoundClient(session, (client) => {
     const limitMs = Math.max(LANE_LIMITS.minRoundMs, LANE_LIMITS.roundFactor * deferStartMs)
-    return client.open(lockJobs(facts, options), startLockedJobs(facts, options), limitMs)
+    return client.open(lockCandidates(facts, options), startLockedJobs(facts, options), limitMs)
   })
 
 /**

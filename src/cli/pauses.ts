@@ -6,7 +6,7 @@ import { workerProcess } from '../maintenance/worker-processes.ts'
 import { listProcesses } from '../sql/process/list.ts'
 import { PartialFailure, UsageError } from './failure.ts'
 import { print, printJson, snakeCase } from './output.ts'
-import { addSessionOptions, type Session, withSession } from './session.ts'
+import { addSessionOptions, type CommandSession, withSession } from './session.ts'
 
 const NOTE = `
 Workers honour pauses when GOOD_JOB_ENABLE_PAUSES is on. Running jobs go on; jobs that wait are found by the next poll after the pause.`
@@ -31,7 +31,7 @@ const addChange = (
   program: Command,
   name: 'pause' | 'unpause',
   description: string,
-  change: (session: Session, target: PauseTarget) => Promise<boolean>,
+  change: (session: CommandSession, target: PauseTarget) => Promise<boolean>,
 ): void => {
   const command = addSessionOptions(program.command(name).description(description))
     .option('--queue <name>', 'jobs of this queue')
@@ -51,7 +51,7 @@ const addChange = (
 const PROCESSES = 1_000
 
 /** Says which live workers will start paused jobs all the same. @throws PartialFailure when no live worker honours the pause */
-const warnOfWorkers = async ({ adapter, isJson }: Session): Promise<void> => {
+const warnOfWorkers = async ({ adapter, isJson }: CommandSession): Promise<void> => {
   const { database } = adapter
   const rows = await listProcesses(database.pool, await database.facts(), PROCESSES)
   const processes = rows.map(workerProcess).filter(({ is_alive }) => is_alive)
@@ -73,7 +73,7 @@ const targetOf = (command: Command): PauseTarget => {
   return { ...(queue && { queue }), ...(jobClass && { jobClass }), ...(label && { label }) }
 }
 
-const show = async ({ adapter, isJson }: Session): Promise<void> => {
+const show = async ({ adapter, isJson }: CommandSession): Promise<void> => {
   const pauses = await adapter.paused()
   if (isJson) return printJson(snakeCase(pauses))
   const lines = [

@@ -6,7 +6,7 @@ import { Progress } from './progress.ts'
 import { addWorkerOptions, workerOptionsOf } from './start/worker-options.ts'
 
 /** What a command works with. */
-export interface Session {
+export interface CommandSession {
   readonly adapter: Adapter
   readonly isJson: boolean
   readonly now: Date
@@ -23,7 +23,10 @@ export const addSessionOptions = (command: Command): Command =>
   )
 
 /** Runs `work` with a connection as the options and the environment say, and ends it. */
-export const withSession = async (command: Command, work: (session: Session) => Promise<void>): Promise<void> => {
+export const withSession = async (
+  command: Command,
+  work: (session: CommandSession) => Promise<void>,
+): Promise<void> => {
   const adapter = new Adapter({ poolSize: 2, ...workerOptionsOf(command) })
   const now = adapter.clock.now()
   const progress = new Progress()

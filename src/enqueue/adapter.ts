@@ -21,7 +21,7 @@ export type AdapterConfig = Options & {
 }
 
 /** Puts jobs into good_jobs, where Ruby and Node workers find them. GoodJob: GoodJob::Adapter. */
-export class Adapter implements QueueAdapter {
+export class EnqueueAdapter implements QueueAdapter {
   readonly name = 'GoodJob'
   readonly database: Database
   readonly configuration: Configuration

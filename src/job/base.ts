@@ -9,12 +9,12 @@ import { continuationOf } from './continuation/continuation.ts'
 import type { StepBody, StepOptions } from './continuation/step.ts'
 import { JobClassMethods } from './definition/class-methods.ts'
 import { jobClassName, normalizeLabels, queueNameFromPart } from './definition/naming.ts'
-import { enqueueJob, retryJob } from './enqueuing.ts'
+import { enqueueAgain, enqueueJob } from './enqueuing.ts'
 import type { Logger } from './logger.ts'
 import { applyOptions, type EnqueueOptions, type RetryOptions, validPriority } from './options.ts'
 import { pauseReason, type StoppingReason } from './pauses.ts'
 import { type PerformResult, performNow } from './performing.ts'
-import { JobState, STATE } from './state.ts'
+import { JobInternals, STATE } from './state.ts'
 
 /** A value, or a function that finds it from the job at the first read. */
 export type JobValue<V> = V | { bivarianceHack(job: Job): V }['bivarianceHack']
@@ -126,7 +126,7 @@ export abstract class Job<Arguments extends readonly unknown[] = readonly unknow
   /** Why the adapter refused the job. */
   enqueueError: Error | null = null
   /** @internal */
-  readonly [STATE] = new JobState()
+  readonly [STATE] = new JobInternals()
   #jobId: string | undefined
   #queueName: string | undefined
   #priority: number | null | undefined
@@ -233,7 +233,7 @@ export abstract class Job<Arguments extends readonly unknown[] = readonly unknow
 
   /** Enqueues this job again from inside `perform` or a handler; with `error` the run counts as failed. */
   async retryJob(options: RetryOptions = {}): Promise<this | false> {
-    return (await retryJob(this, options)) ? this : false
+    return (await enqueueAgain(this, options)) ? this : false
   }
 
   /** Runs this job here and now. */

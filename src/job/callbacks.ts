@@ -7,18 +7,18 @@ export type Next = () => Promise<void>
 export type CallbackFunction<T extends Job = Job> = (job: T) => unknown
 export type AroundFunction<T extends Job = Job> = (job: T, next: Next) => unknown
 
-export interface CallbackOptions<T extends Job = Job> {
+export interface JobCallbackOptions<T extends Job = Job> {
   /** The callback runs only when this answers true. */
   readonly if?: (job: T) => boolean
   /** The callback runs only when this answers false. */
   readonly unless?: (job: T) => boolean
 }
 
-export type Callback = (
+export type JobCallback = (
   | { readonly kind: 'before' | 'after'; readonly run: CallbackFunction }
   | { readonly kind: 'around'; readonly run: AroundFunction }
 ) &
-  CallbackOptions
+  JobCallbackOptions
 
 /** Ends the chain from inside a before callback: the body is skipped, nothing is retried. Ruby: `throw :abort`. */
 export const throwAbort = (): never => {
@@ -27,7 +27,7 @@ export const throwAbort = (): never => {
 
 interface Chain {
   readonly job: Job
-  readonly callbacks: readonly Callback[]
+  readonly callbacks: readonly JobCallback[]
   readonly body: () => unknown
   isAborted: boolean
 }
@@ -38,7 +38,7 @@ interface Chain {
  */
 export const runCallbacks = async (
   job: Job,
-  callbacks: readonly Callback[],
+  callbacks: readonly JobCallback[],
   body: () => unknown,
 ): Promise<{ readonly isAborted: boolean }> => {
   const chain: Chain = { job, callbacks, body, isAborted: false }
@@ -67,7 +67,7 @@ const runFrom = async (chain: Chain, index: number): Promise<void> => {
   }
 }
 
-const applies = (callback: Callback, job: Job): boolean =>
+const applies = (callback: JobCallback, job: Job): boolean =>
   (callback.if?.(job) ?? true) && !(callback.unless?.(job) ?? false)
 
 const runBefore = async (chain: Chain, before: CallbackFunction, index: number): Promise<void> => {

@@ -1,6 +1,6 @@
 import { ConfigurationError, EnqueueError } from '../errors.ts'
 import { events } from '../events.ts'
-import type { Queryable, QueueAdapter } from './adapters/queue-adapter.ts'
+import type { CallerTransaction, QueueAdapter } from './adapters/queue-adapter.ts'
 import { assertTransaction } from './adapters/transaction.ts'
 import type { Job } from './base.ts'
 import { runCallbacks } from './callbacks.ts'
@@ -12,7 +12,7 @@ import { applyOptions, assertKnownOptions, type EnqueueOptions, type RetryOption
 import { STATE } from './state.ts'
 
 /** Whether the rows are part of a transaction of the caller's, the batch's around included. */
-const inTransactionOf = (transaction: Queryable | undefined): { isInTransaction?: true } =>
+const inTransactionOf = (transaction: CallerTransaction | undefined): { isInTransaction?: true } =>
   transaction || currentEnqueueContext().buffer?.transaction ? { isInTransaction: true } : {}
 
 /** Enqueues one job inside its callbacks; answers whether it was stored. Active Job enqueuing.rb#enqueue. */
@@ -73,7 +73,7 @@ const reenqueue = (job: Job, again: (job: Job) => void): void => {
 }
 
 /** Enqueues the running job again; its schedule, queue and priority in memory are as before. Active Job 8.1 exceptions.rb#retry_job. */
-export const retryJob = async (job: Job, { error, ...options }: RetryOptions): Promise<boolean> => {
+export const enqueueAgain = async (job: Job, { error, ...options }: RetryOptions): Promise<boolean> => {
   const { scheduledAt, queueName, priority } = job
   const hasSchedule = options.wait != null || options.waitUntil != null
   try {
@@ -91,7 +91,7 @@ export const retryJob = async (job: Job, { error, ...options }: RetryOptions): P
 
 export interface PerformAllLaterOptions {
   /** A pg client with an open transaction to insert with. */
-  readonly transaction?: Queryable | null | undefined
+  readonly transaction?: CallerTransaction | null | undefined
 }
 
 /**
@@ -110,14 +110,14 @@ export const performAllLater = async (
       `performAllLater takes a list of jobs, such as performAllLater([job]); got ${kindOf(jobs)}`,
     )
   }
-  const groups = new Map<QueueAdapter, Map<Queryable | undefined, Set<Job>>>()
+  const groups = new Map<QueueAdapter, Map<CallerTransaction | undefined, Set<Job>>>()
   const all = jobsOf('performAllLater', jobs)
   for (const job of all) {
     assertEnqueueable(job)
     const byTransaction = entry(
       groups,
       job.jobConstructor.queueAdapter,
-      () => new Map<Queryable | undefined, Set<Job>>(),
+      () => new Map<CallerTransaction | undefined, Set<Job>>(),
     )
     entry(byTransaction, transactionOf(job, options.transaction ?? undefined), () => new Set<Job>()).add(job)
   }
@@ -134,7 +134,7 @@ const entry = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
 }
 
 /** The transaction of the whole call, or the job's own. Throws ConfigurationError for two of them. */
-const transactionOf = (job: Job, given: Queryable | undefined): Queryable | undefined => {
+const transactionOf = (job: Job, given: CallerTransaction | undefined): CallerTransaction | undefined => {
   const own = job[STATE].transaction
   if (own === undefined || given === undefined || own === given) return given ?? own
   throw new ConfigurationError(
@@ -145,7 +145,7 @@ const transactionOf = (job: Job, given: Queryable | undefined): Queryable | unde
 const enqueueGroup = async (
   adapter: QueueAdapter,
   jobs: readonly Job[],
-  transaction: Queryable | undefined,
+  transaction: CallerTransaction | undefined,
 ): Promise<void> => {
   const jobClasses: Record<string, number> = {}
   for (const job of jobs) {

@@ -1,7 +1,7 @@
 import { nearest } from '../configuration-values.ts'
 import { ConfigurationError } from '../errors.ts'
 import { laterBy } from '../time.ts'
-import type { Queryable } from './adapters/queue-adapter.ts'
+import type { CallerTransaction } from './adapters/queue-adapter.ts'
 import { assertTransaction } from './adapters/transaction.ts'
 import type { Job } from './base.ts'
 import { queueNameFromPart } from './definition/naming.ts'
@@ -22,7 +22,7 @@ export interface EnqueueOptions {
   /** Whether workers are told at once (GoodJob: good_job_notify); without, they find the job at their next poll. */
   readonly notify?: boolean | null | undefined
   /** A pg client with an open transaction to insert with, this once. */
-  readonly transaction?: Queryable | null | undefined
+  readonly transaction?: CallerTransaction | null | undefined
 }
 
 export interface RetryOptions extends EnqueueOptions {

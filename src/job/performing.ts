@@ -3,7 +3,7 @@ import { events } from '../events.ts'
 import { containsGlobalID, deserializeArguments, isKeywords, mapGlobalIDs } from '../serialize/arguments/arguments.ts'
 import type { GlobalID } from '../serialize/values/global-id.ts'
 import type { Job } from './base.ts'
-import { type Callback, runCallbacks } from './callbacks.ts'
+import { type JobCallback, runCallbacks } from './callbacks.ts'
 import { withJob } from './context.ts'
 import { declarationsOf } from './definition/declarations.ts'
 import { asError } from './exceptions/error-names.ts'
@@ -77,7 +77,7 @@ const runBody = (job: Job): Promise<PerformOutcome> => {
   return perform.length === 0 ? performBody(job) : performInCallbacks(job, perform)
 }
 
-const performInCallbacks = async (job: Job, callbacks: readonly Callback[]): Promise<PerformOutcome> => {
+const performInCallbacks = async (job: Job, callbacks: readonly JobCallback[]): Promise<PerformOutcome> => {
   let outcome: PerformOutcome = { kind: 'performed', value: undefined }
   const { isAborted } = await runCallbacks(job, callbacks, async () => {
     outcome = await performBody(job)

@@ -1,4 +1,4 @@
-import { Adapter as EnqueueAdapter } from '../enqueue/adapter.ts'
+import { EnqueueAdapter } from '../enqueue/adapter.ts'
 import { setDefaultQueueAdapter } from '../job/adapters/queue-adapter.ts'
 import type { Pauses } from '../job/pauses.ts'
 import { destroyJob, discardJob, forceDiscardJob, rescheduleJob, retryJob } from './job-actions.ts'

@@ -1,7 +1,7 @@
 import { announceChecks, type CheckedBatch, checkBatches, lockTouchedBatches } from '../batch/completion/completion.ts'
 import { checkOptionsOf } from '../batch/context.ts'
 import { retryJobsOptions } from '../batch/retry-jobs-options.ts'
-import type { Adapter } from '../enqueue/adapter.ts'
+import type { EnqueueAdapter } from '../enqueue/adapter.ts'
 import { ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError, RecordMissingError } from '../errors.ts'
 import type { Queryable } from '../sql/connection/queryable.ts'
 import type { Facts } from '../sql/database.ts'
@@ -10,7 +10,7 @@ import {
   destroyJobs,
   discardJobs,
   findBatchIdsOfJobs,
-  lockJobs,
+  lockJobsForAction,
   reopenBatches,
   rescheduleJobs,
   retryJobs,
@@ -33,7 +33,7 @@ interface ActionResult {
  * refuses while the job is performed takes the job's advisory lock first.
  */
 const act = async (
-  adapter: Adapter,
+  adapter: EnqueueAdapter,
   jobId: string,
   { needsLock }: { readonly needsLock: boolean },
   action: (context: Action) => Promise<ActionResult>,
@@ -45,7 +45,7 @@ const act = async (
   await database.transaction(async (db) => {
     const batchIds = await findBatchIdsOfJobs(db, [jobId])
     await lockTouchedBatches(db, batchIds)
-    const [job] = await lockJobs(db, [jobId])
+    const [job] = await lockJobsForAction(db, [jobId])
     if (job === undefined) throw new RecordMissingError(`there is no job ${jobId}`)
     if (needsLock && !job.is_lock_free) {
       throw new RecordAlreadyAdvisoryLockedError(`job ${jobId} is being performed; wait for it, or force-discard it`)
@@ -63,7 +63,7 @@ const refuse = (job: ActionRow, verb: string, needed: string): never => {
 }
 
 /** Runs a discarded job again; its batch is under way again. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError */
-export const retryJob = (adapter: Adapter, jobId: string): Promise<void> =>
+export const retryJob = (adapter: EnqueueAdapter, jobId: string): Promise<void> =>
   act(adapter, jobId, { needsLock: true }, async ({ db, facts, job, now }) => {
     if (job.finished_at === null || job.error === null) refuse(job, 'retry', 'discarded')
     await retryJobs(db, facts, [jobId], retryJobsOptions(adapter))
@@ -72,15 +72,18 @@ export const retryJob = (adapter: Adapter, jobId: string): Promise<void> =>
   })
 
 /** Ends a waiting job as discarded. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError */
-export const discardJob = (adapter: Adapter, jobId: string, message = 'Discarded by hand'): Promise<void> =>
+export const discardJob = (adapter: EnqueueAdapter, jobId: string, message = 'Discarded by hand'): Promise<void> =>
   discard(adapter, jobId, message, { needsLock: true })
 
 /** Ends an unfinished job as discarded, even while it is performed: the outcome of that attempt is dropped. */
-export const forceDiscardJob = (adapter: Adapter, jobId: string, message = 'Force discarded by hand'): Promise<void> =>
-  discard(adapter, jobId, message, { needsLock: false })
+export const forceDiscardJob = (
+  adapter: EnqueueAdapter,
+  jobId: string,
+  message = 'Force discarded by hand',
+): Promise<void> => discard(adapter, jobId, message, { needsLock: false })
 
 const discard = (
-  adapter: Adapter,
+  adapter: EnqueueAdapter,
   jobId: string,
   message: string,
   options: { readonly needsLock: boolean },
@@ -92,7 +95,7 @@ const discard = (
   })
 
 /** Moves the start of a job that does not run. Workers learn of it at their next poll, as in GoodJob. */
-export const rescheduleJob = (adapter: Adapter, jobId: string, startsAt: Date): Promise<void> =>
+export const rescheduleJob = (adapter: EnqueueAdapter, jobId: string, startsAt: Date): Promise<void> =>
   act(adapter, jobId, { needsLock: true }, async ({ db, job, now }) => {
     if (job.finished_at !== null) refuse(job, 'reschedule', 'unfinished')
     await rescheduleJobs(db, [jobId], startsAt.toISOString(), now)
@@ -100,7 +103,7 @@ export const rescheduleJob = (adapter: Adapter, jobId: string, startsAt: Date): 
   })
 
 /** Deletes a finished job with its executions. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError */
-export const destroyJob = (adapter: Adapter, jobId: string): Promise<void> =>
+export const destroyJob = (adapter: EnqueueAdapter, jobId: string): Promise<void> =>
   act(adapter, jobId, { needsLock: true }, async ({ db, job }) => {
     if (job.finished_at === null) refuse(job, 'destroy', 'finished')
     await destroyJobs(db, [jobId])

@@ -1,4 +1,4 @@
-import type { Adapter } from '../enqueue/adapter.ts'
+import type { EnqueueAdapter } from '../enqueue/adapter.ts'
 import { ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError, RecordMissingError } from '../errors.ts'
 import { lockOwnedJob, releaseOwnedJob } from '../sql/jobs/abandoned.ts'
 
@@ -7,7 +7,7 @@ import { lockOwnedJob, releaseOwnedJob } from '../sql/jobs/abandoned.ts'
  * skiplocked owner only a person can know that it is gone. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError,
  * RecordMissingError
  */
-export const releaseJob = ({ database }: Adapter, jobId: string): Promise<void> =>
+export const releaseJob = ({ database }: EnqueueAdapter, jobId: string): Promise<void> =>
   database.transaction(async (db) => {
     const job = await lockOwnedJob(db, jobId)
     if (job === undefined) throw new RecordMissingError(`there is no job ${jobId}`)

@@ -1,4 +1,4 @@
-import type { Adapter } from '../enqueue/adapter.ts'
+import type { EnqueueAdapter } from '../enqueue/adapter.ts'
 import { ConfigurationError } from '../errors.ts'
 import type { Pauses } from '../job/pauses.ts'
 import { findPauses, type PauseKey, pause, unpause } from '../sql/settings.ts'
@@ -24,18 +24,18 @@ const keyOf = ({ queue, jobClass, label }: PauseTarget): readonly [PauseKey, str
 }
 
 /** Keeps workers that honour pauses from starting jobs of a queue, class or label. @throws ConfigurationError unless there is one */
-export const pauseJobs = async ({ database }: Adapter, target: PauseTarget): Promise<void> => {
+export const pauseJobs = async ({ database }: EnqueueAdapter, target: PauseTarget): Promise<void> => {
   const [key, name] = keyOf(target)
   const facts = await database.facts()
   await database.statement((db) => pause(db, facts, key, name))
 }
 
 /** Ends a pause; answers whether there was one. Workers notice at their next poll. @throws ConfigurationError unless there is one target */
-export const unpauseJobs = async ({ database }: Adapter, target: PauseTarget): Promise<boolean> => {
+export const unpauseJobs = async ({ database }: EnqueueAdapter, target: PauseTarget): Promise<boolean> => {
   const [key, name] = keyOf(target)
   const facts = await database.facts()
   return database.statement((db) => unpause(db, facts, key, name))
 }
 
 /** What is paused now. */
-export const pausedJobs = ({ database }: Adapter): Promise<Pauses> => findPauses(database.pool)
+export const pausedJobs = ({ database }: EnqueueAdapter): Promise<Pauses> => findPauses(database.pool)

@@ -4,7 +4,7 @@ import type { Lane } from '../claim/lane.ts'
 import { answeredBeside } from '../claim/lane-patience.ts'
 import { queuesOfNextClaim, type ServedQueues } from '../claim/named-queues.ts'
 import { matchesQueue, type QueuePool } from '../claim/queue-string.ts'
-import type { Adapter } from '../enqueue/adapter.ts'
+import type { EnqueueAdapter } from '../enqueue/adapter.ts'
 import { events } from '../events.ts'
 import type { JobRegistry } from '../job/definition/registry.ts'
 import type { Pauses } from '../job/pauses.ts'
@@ -28,7 +28,7 @@ export interface SchedulerOptions {
   readonly pollMs: number
   /** What claims are sorted by. */
   readonly sort: CandidateOptions['sort']
-  readonly adapter: Adapter
+  readonly adapter: EnqueueAdapter
   /** What is paused; absent where pauses are not honoured. */
   readonly paused: (() => Promise<Pauses>) | undefined
   readonly registry: JobRegistry

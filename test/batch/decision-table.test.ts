@@ -6,12 +6,12 @@ import {
   needsProof,
   type Proof,
 } from '../../src/batch/completion/decision.ts'
-import type { BatchState } from '../../src/sql/batch/check.ts'
+import type { LockedBatch } from '../../src/sql/batch/check.ts'
 import { BROKEN, D, F, J, NOW, state } from './decision-times.ts'
 
 interface Case {
   readonly name: string
-  readonly given?: Partial<BatchState>
+  readonly given?: Partial<LockedBatch>
   readonly brokenAt?: string
   readonly proof?: Proof
   readonly refireFinish?: boolean

@@ -1,4 +1,4 @@
-import type { BatchState } from '../../src/sql/batch/check.ts'
+import type { LockedBatch } from '../../src/sql/batch/check.ts'
 
 export const E = '2026-01-01T00:00:00.000000Z'
 export const D = '2026-01-01T00:00:01.000000Z'
@@ -7,7 +7,7 @@ export const J = '2026-01-01T00:00:03.000000Z'
 export const F = '2026-01-01T00:00:04.000000Z'
 export const NOW = '2026-01-01T00:00:05.000000Z'
 
-export const state = (changes: Partial<BatchState> = {}): BatchState => ({
+export const state = (changes: Partial<LockedBatch> = {}): LockedBatch => ({
   id: '00000000-0000-0000-0000-000000000001',
   created_at: E,
   description: null,

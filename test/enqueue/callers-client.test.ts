@@ -2,7 +2,7 @@ import pg, { type Client } from 'pg'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
 import { ConfigurationError } from '../../src/errors.ts'
-import type { Queryable } from '../../src/job/adapters/queue-adapter.ts'
+import type { CallerTransaction } from '../../src/job/adapters/queue-adapter.ts'
 import type { Job } from '../../src/job/base.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
@@ -17,7 +17,7 @@ const make = (): Job => new (EchoJob as unknown as new () => Job)()
 const stored = async () => (await world.sql('SELECT id FROM good_jobs')).length
 
 /** Every way to give a transaction. */
-const WAYS: readonly (readonly [name: string, enqueue: (transaction: Queryable) => Promise<unknown>])[] = [
+const WAYS: readonly (readonly [name: string, enqueue: (transaction: CallerTransaction) => Promise<unknown>])[] = [
   ['set', async (transaction) => EchoJob.set({ transaction }).performLater()],
   ['enqueue', async (transaction) => make().enqueue({ transaction })],
   ['adapter.enqueue', async (transaction) => world.adapter.enqueue(make(), { transaction })],
@@ -34,7 +34,7 @@ const WAYS: readonly (readonly [name: string, enqueue: (transaction: Queryable) 
 ]
 
 /** The wrapper that the declared type describes, as strict as the clients of other libraries are. */
-const wrapper = (client: Client): Queryable => ({
+const wrapper = (client: Client): CallerTransaction => ({
   query: async (...given: unknown[]) => {
     const [text, values] = given
     if (typeof text !== 'string' || given.length > 2) throw new Error('query takes text and values')

@@ -1,6 +1,6 @@
 import { formatTimestamp, stringifyJobData } from '../../serialize/job-data.ts'
 import type { RailsVersion } from '../../serialize/rails-version.ts'
-import type { BatchState } from '../../sql/batch/check.ts'
+import type { LockedBatch } from '../../sql/batch/check.ts'
 import type { NewJobRow } from '../../sql/jobs/insert.ts'
 import type { Clock } from '../../time.ts'
 import { uuidV7 } from '../../uuid.ts'
@@ -9,7 +9,7 @@ import type { CallbackEvent } from './decision.ts'
 /** Where jobs of a class go when the batch names no callback queue or priority. */
 export type ClassDefaults = (jobClass: string) => { readonly queueName: string; readonly priority: number } | undefined
 
-export interface CallbackOptions {
+export interface CallbackRowOptions {
   readonly clock: Clock
   readonly railsVersion: RailsVersion
   readonly globalidApp: string
@@ -22,10 +22,10 @@ export interface CallbackOptions {
  * GoodJob batch_record.rb: the batch goes as a GlobalID, the event as a symbol in a symbol-key hash, not as a keyword.
  */
 export const callbackRow = (
-  batch: BatchState,
+  batch: LockedBatch,
   event: CallbackEvent,
   jobClass: string,
-  options: CallbackOptions,
+  options: CallbackRowOptions,
 ): NewJobRow => {
   const id = uuidV7()
   const defaults = options.classDefaults(jobClass)

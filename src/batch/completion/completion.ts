@@ -2,19 +2,19 @@ import { awaitsSchema, INSUFFICIENT_PRIVILEGE, isRetryable, sqlState } from '../
 import { events } from '../../events.ts'
 import { batchLockKey } from '../../sql/advisory-lock.ts'
 import { lockBatches, writeBatchTimes } from '../../sql/batch/batches.ts'
-import { type BatchState, findBatchStates } from '../../sql/batch/check.ts'
+import { findBatchStates, type LockedBatch } from '../../sql/batch/check.ts'
 import type { Queryable } from '../../sql/connection/queryable.ts'
 import type { Facts } from '../../sql/database.ts'
 import { insertJobs, type NewJobRow } from '../../sql/jobs/insert.ts'
 import { inSavepoint, openSavepoint } from '../../sql/transaction/savepoint.ts'
 import type { Clock } from '../../time.ts'
-import { type CallbackOptions, callbackRow } from './callback-job.ts'
+import { type CallbackRowOptions, callbackRow } from './callback-job.ts'
 import { type BatchDecision, callbackClass, decideBatch, needsProof, type Proof } from './decision.ts'
 import { type ProofPolicy, proveRecovery } from './proof.ts'
 import type { ToldOnce } from './told-once.ts'
 
 /** What the check needs of its surroundings. */
-export interface CheckOptions extends CallbackOptions, ProofPolicy {
+export interface CheckOptions extends CallbackRowOptions, ProofPolicy {
   readonly clock: Clock
   readonly refireFinish: boolean
   /** What was said of batches that stay as they are until a person acts. */
@@ -31,7 +31,7 @@ export interface TouchedBatch {
 
 /** What the check did to one batch. */
 export interface CheckedBatch {
-  readonly state: BatchState
+  readonly state: LockedBatch
   readonly decision: BatchDecision
   readonly proof: Proof | undefined
   readonly callbacks: readonly {
@@ -140,7 +140,7 @@ const writeDecided = async (db: Queryable, facts: Facts, decided: readonly Decid
 const checkOne = async (
   db: Queryable,
   facts: Facts,
-  state: BatchState,
+  state: LockedBatch,
   touched: TouchedBatch | undefined,
   now: string,
   options: CheckOptions,
@@ -171,7 +171,7 @@ const checkOne = async (
   }
 }
 
-const timesAfter = (state: BatchState, decision: BatchDecision) => ({
+const timesAfter = (state: LockedBatch, decision: BatchDecision) => ({
   id: state.id,
   enqueued_at: state.enqueued_at,
   discarded_at: decision.discardedAt,

@@ -1,4 +1,4 @@
-import type { BatchState } from '../../sql/batch/check.ts'
+import type { LockedBatch } from '../../sql/batch/check.ts'
 
 export type CallbackEvent = 'discard' | 'success' | 'finish'
 
@@ -24,7 +24,7 @@ export interface BatchDecision {
 }
 
 export interface DecisionInput {
-  readonly state: BatchState
+  readonly state: LockedBatch
   /** Time of the first outcome of this flush that broke a member. */
   readonly brokenAt: string | undefined
   readonly now: string
@@ -36,7 +36,7 @@ export interface DecisionInput {
 }
 
 /** Whether the recover step would need a proof: discarded, and nothing open or broken. */
-export const needsProof = (state: BatchState): boolean =>
+export const needsProof = (state: LockedBatch): boolean =>
   state.discarded_at !== null && !state.has_open_member && state.broken_at === null
 
 /**
@@ -70,14 +70,14 @@ type Draft = { -readonly [K in keyof BatchDecision]: BatchDecision[K] } & {
 
 /** The class that a batch calls for an event; undefined when it names none. */
 export const callbackClass = (
-  state: Pick<BatchState, 'on_discard' | 'on_success' | 'on_finish'>,
+  state: Pick<LockedBatch, 'on_discard' | 'on_success' | 'on_finish'>,
   event: CallbackEvent,
 ): string | undefined => {
   const name = { discard: state.on_discard, success: state.on_success, finish: state.on_finish }[event]
   return name === null || name.trim() === '' ? undefined : name
 }
 
-const fire = (draft: Draft, state: BatchState, event: CallbackEvent): void => {
+const fire = (draft: Draft, state: LockedBatch, event: CallbackEvent): void => {
   if (callbackClass(state, event) !== undefined) draft.callbacks.push(event)
 }
 

@@ -1,4 +1,4 @@
-import type { BatchState } from '../../sql/batch/check.ts'
+import type { LockedBatch } from '../../sql/batch/check.ts'
 import { findBatchHistory } from '../../sql/batch/history.ts'
 import { isDiscardedLate } from '../../sql/batch/late-discard.ts'
 import type { Queryable } from '../../sql/connection/queryable.ts'
@@ -21,7 +21,7 @@ export interface ProofPolicy {
 export const proveRecovery = async (
   db: Queryable,
   facts: Facts,
-  batch: BatchState,
+  batch: LockedBatch,
   policy: ProofPolicy,
   now: Date,
 ): Promise<Proof> => {

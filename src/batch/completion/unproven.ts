@@ -1,5 +1,5 @@
-import type { Adapter } from '../../enqueue/adapter.ts'
-import { type BatchState, findBatchStates } from '../../sql/batch/check.ts'
+import type { EnqueueAdapter } from '../../enqueue/adapter.ts'
+import { findBatchStates, type LockedBatch } from '../../sql/batch/check.ts'
 import { findBatchHistory } from '../../sql/batch/history.ts'
 import { type BatchCursor, findRecoverablePage } from '../../sql/batch/list.ts'
 import type { Queryable } from '../../sql/connection/queryable.ts'
@@ -25,7 +25,7 @@ const PAGE = 50
 
 /** The youngest batches that cannot prove their success; ends after `budgetMs` with what it found. */
 export const findUnprovenBatches = async (
-  adapter: Adapter,
+  adapter: EnqueueAdapter,
   db: Queryable,
   { limit, budgetMs }: { readonly limit: number; readonly budgetMs: number },
 ): Promise<UnprovenSearch> => {
@@ -53,10 +53,10 @@ export const findUnprovenBatches = async (
 }
 
 const unprovenReason = async (
-  adapter: Adapter,
+  adapter: EnqueueAdapter,
   db: Queryable,
   facts: Facts,
-  state: BatchState,
+  state: LockedBatch,
 ): Promise<string | undefined> => {
   const proof = await proveRecovery(db, facts, state, checkOptionsOf(adapter), adapter.clock.now())
   if (proof.kind !== 'unproven') return undefined

@@ -12,7 +12,7 @@ import {
 import { JOB_STATES } from '../../sql/jobs/states.ts'
 import { boundedRead } from '../../sql/transaction/bounded-read.ts'
 import { agoText, print, printJson, table, timeText } from '../output.ts'
-import { cursorText, type Session } from '../session.ts'
+import { type CommandSession, cursorText } from '../session.ts'
 
 interface ListOptions {
   readonly state?: BatchState
@@ -21,7 +21,7 @@ interface ListOptions {
 }
 
 /** One page of batches. */
-export const listBatchPage = async (session: Session, { state, limit, after }: ListOptions): Promise<void> => {
+export const listBatchPage = async (session: CommandSession, { state, limit, after }: ListOptions): Promise<void> => {
   const { adapter, isJson, now, timestamp } = session
   const { pool } = adapter.database
   const start = after && { created_at: after.at, id: after.id }
@@ -57,7 +57,7 @@ const drawBatches = (batches: readonly ListedBatch[], now: Date): string =>
 const PAGE = 100
 
 /** Walks over every discarded batch in which nothing is open or broken. */
-export async function* recoverableBatches({ adapter, progress }: Session): AsyncGenerator<RecoverableBatch> {
+export async function* recoverableBatches({ adapter, progress }: CommandSession): AsyncGenerator<RecoverableBatch> {
   let after: BatchCursor | undefined
   let seen = 0
   do {
@@ -77,7 +77,7 @@ const SEARCH_MS = 300
 const READ = { timeoutMs: 60_000 }
 
 /** The youngest batches that `recover` refuses, with the reason. */
-export const findUnproven = ({ adapter }: Session, limit: number): Promise<UnprovenSearch> =>
+export const findUnproven = ({ adapter }: CommandSession, limit: number): Promise<UnprovenSearch> =>
   boundedRead(adapter.database, READ, (db) => findUnprovenBatches(adapter, db, { limit, budgetMs: SEARCH_MS }))
 
 /** Where a search ended before its time, or undefined. */
@@ -85,7 +85,7 @@ export const searchedText = ({ stoppedAt }: UnprovenSearch): string | undefined 
   stoppedAt && `Searched the batches created since ${timeText(stoppedAt.created_at)}; older ones were not examined.`
 
 /** `batches list --unproven` */
-export const listUnproven = async (session: Session, { limit }: ListOptions): Promise<void> => {
+export const listUnproven = async (session: CommandSession, { limit }: ListOptions): Promise<void> => {
   const search = await findUnproven(session, limit)
   const { batches: unproven, stoppedAt } = search
   if (session.isJson) {

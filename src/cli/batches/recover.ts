@@ -2,7 +2,7 @@ import type { RecoverBatchResult } from '../../batch/actions.ts'
 import { Batch } from '../../batch/batch.ts'
 import { PartialFailure, UsageError } from '../failure.ts'
 import { plural, print, printJson, snakeCase } from '../output.ts'
-import type { Session } from '../session.ts'
+import type { CommandSession } from '../session.ts'
 import { recoverableBatches } from './list.ts'
 import { callbacksText } from './view.ts'
 
@@ -13,7 +13,7 @@ interface RecoverOptions {
 
 /** Recovers one batch, or all that could; says for each what happened and why. Fails when one was refused. */
 export const recoverBatches = async (
-  session: Session,
+  session: CommandSession,
   id: string | undefined,
   { dryRun = false, force = false }: RecoverOptions,
 ): Promise<void> => {
@@ -37,7 +37,7 @@ export const recoverBatches = async (
   if (results.some(({ result }) => result.outcome === 'unproven')) throw new PartialFailure('unproven')
 }
 
-async function* idsOf(session: Session): AsyncGenerator<string> {
+async function* idsOf(session: CommandSession): AsyncGenerator<string> {
   for await (const { id } of recoverableBatches(session)) yield id
 }
 

@@ -19,7 +19,7 @@ import { PartialFailure } from '../failure.ts'
 import { agoText, plural, print, printJson, snakeCase } from '../output.ts'
 import { ignoresPauses, NO_WORKER_HONOURS_PAUSES } from '../pauses.ts'
 import { schemaText } from '../schema.ts'
-import { addSessionOptions, type Session, withSession } from '../session.ts'
+import { addSessionOptions, type CommandSession, withSession } from '../session.ts'
 import { abandonedAdvice, abandonedProblems, MAX_ABANDONED } from './abandoned.ts'
 import { type Advice, MANY_PASSED, passedJobsAdvice } from './advice.ts'
 
@@ -64,7 +64,7 @@ const MAX_WAITING = 20_000
 const PROCESSES = 1_000
 const UNPROVEN = 20
 
-const examine = async (session: Session): Promise<Findings> => {
+const examine = async (session: CommandSession): Promise<Findings> => {
   const { adapter, timestamp } = session
   const db = adapter.database.pool
   const schema = await checkSchema(db)
@@ -100,7 +100,7 @@ const examine = async (session: Session): Promise<Findings> => {
 }
 
 const adviseOn = async (
-  { adapter, timestamp }: Session,
+  { adapter, timestamp }: CommandSession,
   { version }: ServerFacts,
   processes: readonly WorkerProcess[],
 ): Promise<Advice[]> => {

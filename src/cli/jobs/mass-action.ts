@@ -7,7 +7,7 @@ import type { JobState } from '../../sql/jobs/states.ts'
 import { confirm } from '../confirm.ts'
 import { PartialFailure, UsageError } from '../failure.ts'
 import { plural, print, printJson } from '../output.ts'
-import { type Session, withSession } from '../session.ts'
+import { type CommandSession, withSession } from '../session.ts'
 
 interface ActionOptions {
   readonly message?: string
@@ -63,7 +63,7 @@ export const actOnJobs = (
 }
 
 const actOnMatching = async (
-  session: Session,
+  session: CommandSession,
   action: JobAction,
   { filter, options, result }: { filter: JobFilter; options: ActionOptions & { yes?: boolean }; result: Result },
 ): Promise<void> => {
@@ -83,7 +83,7 @@ const actOnMatching = async (
 }
 
 const actOnEach = async (
-  session: Session,
+  session: CommandSession,
   action: JobAction,
   { ids, of, options, result }: { ids: readonly string[]; of: string; options: ActionOptions; result: Result },
 ): Promise<void> => {
@@ -94,7 +94,7 @@ const actOnEach = async (
 }
 
 const actOnJob = async (
-  { adapter }: Session,
+  { adapter }: CommandSession,
   action: JobAction,
   { id, options, result }: { id: string; options: ActionOptions; result: Result },
 ): Promise<void> => {
@@ -109,7 +109,7 @@ const actOnJob = async (
 }
 
 /** The connection is lost in the middle, or somebody says no: what has been done is done. */
-const tellUnfinished = (session: Session, action: JobAction, result: Result): void => {
+const tellUnfinished = (session: CommandSession, action: JobAction, result: Result): void => {
   if (result.done.length + result.failed.length === 0) return
   tell(session, action, result)
   if (session.isJson) return
@@ -119,7 +119,7 @@ const tellUnfinished = (session: Session, action: JobAction, result: Result): vo
   )
 }
 
-const tell = ({ isJson }: Session, action: JobAction, { done, failed }: Result): void => {
+const tell = ({ isJson }: CommandSession, action: JobAction, { done, failed }: Result): void => {
   if (isJson) printJson({ action: action.name, done, failed })
   for (const { error } of isJson ? [] : failed) process.stderr.write(`${pc.red('refused:')} ${error}\n`)
   if (isJson) return

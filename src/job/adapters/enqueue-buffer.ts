@@ -1,5 +1,5 @@
 import type { Job } from '../base.ts'
-import type { Queryable } from './queue-adapter.ts'
+import type { CallerTransaction } from './queue-adapter.ts'
 
 /**
  * Takes the jobs of a block in place of the database; they are inserted together when the block has ended. What is told of them is told
@@ -7,11 +7,11 @@ import type { Queryable } from './queue-adapter.ts'
  */
 export class EnqueueBuffer {
   /** The transaction that the jobs will be stored in; undefined: one of ours. */
-  readonly transaction: Queryable | undefined
+  readonly transaction: CallerTransaction | undefined
   readonly #jobs = new Set<Job>()
   readonly #announcements: ((error: unknown) => void)[] = []
 
-  constructor(transaction: Queryable | undefined) {
+  constructor(transaction: CallerTransaction | undefined) {
     this.transaction = transaction
   }
 

@@ -5,7 +5,7 @@ import type { Job } from '../base.ts'
  * The part of pg's Client and PoolClient that an enqueue inside the caller's own transaction needs; `query` is called with exactly these
  * two. A wrapper around the transaction of another library may answer the number of rows as `rowCount`.
  */
-export interface Queryable {
+export interface CallerTransaction {
   /** Only a pool has it, which is no transaction. */
   readonly totalCount?: never
   query(text: string, values?: unknown[]): Promise<{ rows: unknown[]; rowCount: number | null }>
@@ -13,7 +13,7 @@ export interface Queryable {
 
 export interface AdapterOptions {
   /** A connected client with an open transaction; the jobs exist when the caller commits. */
-  readonly transaction?: Queryable | undefined
+  readonly transaction?: CallerTransaction | undefined
 }
 
 /** Puts jobs into a queue. Active Job: a queue adapter. */

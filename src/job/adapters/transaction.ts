@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../../errors.ts'
-import type { Queryable } from './queue-adapter.ts'
+import type { CallerTransaction } from './queue-adapter.ts'
 
 /** What pg's Client tells of itself; other clients have none of it. */
 interface Described {
@@ -14,7 +14,7 @@ const NEEDED =
   'transaction needs a client of pg with an open transaction, or an object with query(text, values) that resolves with { rows, rowCount }'
 
 /** Throws ConfigurationError for what cannot be a transaction. `where` names the option's owner. */
-export const assertTransaction: (where: string, transaction: unknown) => asserts transaction is Queryable = (
+export const assertTransaction: (where: string, transaction: unknown) => asserts transaction is CallerTransaction = (
   where,
   transaction,
 ) => {
@@ -35,7 +35,7 @@ export const assertTransaction: (where: string, transaction: unknown) => asserts
  * Throws ConfigurationError when the client itself knows that no transaction is open: its rows would be there at once, whatever the caller
  * does then. While statements of the caller wait for their turn, a BEGIN may be among them.
  */
-export const assertOpenTransaction = (transaction: Queryable): void => {
+export const assertOpenTransaction = (transaction: CallerTransaction): void => {
   const client: Described = transaction as Described
   if (typeof client.getTransactionStatus !== 'function' || client.readyForQuery !== true) return
   if (client.getTransactionStatus() !== 'I') return

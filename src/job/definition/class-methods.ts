@@ -1,5 +1,5 @@
 import type { Job, JobClass } from '../base.ts'
-import type { AroundFunction, CallbackFunction, CallbackOptions } from '../callbacks.ts'
+import type { AroundFunction, CallbackFunction, JobCallbackOptions } from '../callbacks.ts'
 import {
   type DiscardOnOptions,
   declareDiscard,
@@ -19,7 +19,7 @@ type CallbackKind = 'before' | 'around' | 'after'
 const addCallback = <T extends Job>(
   jobClass: JobClass<T>,
   chain: 'enqueue' | 'perform',
-  callback: { kind: CallbackKind; run: CallbackFunction<T> | AroundFunction<T> } & CallbackOptions<T>,
+  callback: { kind: CallbackKind; run: CallbackFunction<T> | AroundFunction<T> } & JobCallbackOptions<T>,
 ): void => {
   declareOn(jobClass)[chain].push(callback as never)
 }
@@ -63,30 +63,30 @@ export abstract class JobClassMethods {
     declareOn(this).afterDiscard.push(run as FailureFunction)
   }
 
-  static beforeEnqueue<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: CallbackOptions<T>): void {
+  static beforeEnqueue<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: JobCallbackOptions<T>): void {
     addCallback(this, 'enqueue', { ...on, kind: 'before', run })
   }
 
-  static aroundEnqueue<T extends Job>(this: JobClass<T>, run: AroundFunction<T>, on?: CallbackOptions<T>): void {
+  static aroundEnqueue<T extends Job>(this: JobClass<T>, run: AroundFunction<T>, on?: JobCallbackOptions<T>): void {
     addCallback(this, 'enqueue', { ...on, kind: 'around', run })
   }
 
-  static afterEnqueue<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: CallbackOptions<T>): void {
+  static afterEnqueue<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: JobCallbackOptions<T>): void {
     addCallback(this, 'enqueue', { ...on, kind: 'after', run })
   }
 
   /** Runs before `perform`; `throwAbort()` in it skips the job without an error. */
-  static beforePerform<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: CallbackOptions<T>): void {
+  static beforePerform<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: JobCallbackOptions<T>): void {
     addCallback(this, 'perform', { ...on, kind: 'before', run })
   }
 
   /** Runs around `perform`; without `await next()` the job is skipped. */
-  static aroundPerform<T extends Job>(this: JobClass<T>, run: AroundFunction<T>, on?: CallbackOptions<T>): void {
+  static aroundPerform<T extends Job>(this: JobClass<T>, run: AroundFunction<T>, on?: JobCallbackOptions<T>): void {
     addCallback(this, 'perform', { ...on, kind: 'around', run })
   }
 
   /** Runs after `perform` has ended without an error. */
-  static afterPerform<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: CallbackOptions<T>): void {
+  static afterPerform<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: JobCallbackOptions<T>): void {
     addCallback(this, 'perform', { ...on, kind: 'after', run })
   }
 }

@@ -1,12 +1,12 @@
-import type { Callback } from '../callbacks.ts'
+import type { JobCallback } from '../callbacks.ts'
 import { continueJob } from '../continuation/resume.ts'
 import type { AfterDiscard, Handler } from '../exceptions/exceptions.ts'
 import { throwIfInterrupted } from '../exceptions/interrupts.ts'
 
 /** What a class declared about its jobs, in the order of declaration, superclass first. */
 export interface Declarations {
-  readonly enqueue: Callback[]
-  readonly perform: Callback[]
+  readonly enqueue: JobCallback[]
+  readonly perform: JobCallback[]
   readonly handlers: Handler[]
   readonly afterDiscard: AfterDiscard[]
 }
@@ -29,7 +29,7 @@ export const declareOn = (jobClass: object): Declarations => {
 }
 
 /** Static flags of a class that act like an around callback, at the place of the first class of the lineage that sets them. */
-const FLAG_CALLBACKS: readonly (readonly [flag: string, callback: Callback])[] = [
+const FLAG_CALLBACKS: readonly (readonly [flag: string, callback: JobCallback])[] = [
   ['interruptErrors', { kind: 'around', run: throwIfInterrupted }],
   ['continuable', { kind: 'around', run: continueJob }],
 ]

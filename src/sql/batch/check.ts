@@ -4,7 +4,7 @@ import { plainArray, preparedUnlessPooled } from '../text.ts'
 import { successCallback } from './history.ts'
 
 /** What the check must know of a batch, read under its lock. Times are ISO text. */
-export interface BatchState {
+export interface LockedBatch {
   readonly id: string
   readonly created_at: string
   readonly description: string | null
@@ -50,7 +50,7 @@ FROM (
 ) AS state`
 
 /** The states of these batches; those that are gone are left out. */
-export const findBatchStates = async (db: Queryable, facts: Facts, ids: readonly string[]): Promise<BatchState[]> => {
+export const findBatchStates = async (db: Queryable, facts: Facts, ids: readonly string[]): Promise<LockedBatch[]> => {
   const statement = preparedUnlessPooled(facts, 'batch_states', readBatchStates(facts), [plainArray(ids)])
   const rows = await rowsOf<{ state: string }>(db, statement)
   return rows.map(({ state }) => batchState(state))
@@ -58,8 +58,8 @@ export const findBatchStates = async (db: Queryable, facts: Facts, ids: readonly
 
 const TIMES = ['created_at', 'enqueued_at', 'discarded_at', 'jobs_finished_at', 'finished_at', 'broken_at'] as const
 
-const batchState = (text: string): BatchState => {
-  const state = JSON.parse(text) as BatchState
+const batchState = (text: string): LockedBatch => {
+  const state = JSON.parse(text) as LockedBatch
   const times = TIMES.map((name) => [name, state[name] && isoText(state[name])] as const)
   return { ...state, ...Object.fromEntries(times) }
 }
@@ -110,7 +110,7 @@ const QUIET = `CASE WHEN member.is_open THEN false ELSE NOT EXISTS (
     SELECT 1 FROM good_jobs WHERE batch_id = batch.id AND finished_at >= $4::$TYPE
   ) END`
 
-export type SweptBatch = BatchState & {
+export type SweptBatch = LockedBatch & {
   readonly is_quiet: boolean
   /** It is discarded or has a broken member, and yet its success callback exists. */
   readonly has_false_success: boolean

@@ -1,7 +1,7 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
 import { integerIn } from '../stored-hash.ts'
-import type { BatchState } from './check.ts'
+import type { LockedBatch } from './check.ts'
 
 /** What the history says about a discarded batch in which nothing is open or broken. */
 export interface BatchHistory {
@@ -128,7 +128,7 @@ SELECT
 export const findBatchHistory = async (
   db: Queryable,
   facts: Facts,
-  batch: BatchState,
+  batch: LockedBatch,
   brokenSince: string,
 ): Promise<BatchHistory> => {
   const jobsFinishedAt = facts.hasJobsFinishedAt ? batch.jobs_finished_at : batch.finished_at

@@ -1,6 +1,6 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
-import type { BatchState } from './check.ts'
+import type { LockedBatch } from './check.ts'
 import { CALLBACK_CREATED_AT } from './history.ts'
 
 /**
@@ -23,7 +23,7 @@ WHERE success.created_at BETWEEN greatest($3::${timestampType} - interval '1 sec
 LIMIT 1`
 
 /** Whether the discard of this batch is of a failure that had been made good before. */
-export const isDiscardedLate = async (db: Queryable, facts: Facts, batch: BatchState): Promise<boolean> => {
+export const isDiscardedLate = async (db: Queryable, facts: Facts, batch: LockedBatch): Promise<boolean> => {
   const jobsFinishedAt = facts.hasJobsFinishedAt ? batch.jobs_finished_at : batch.finished_at
   const values = [batch.id, batch.discarded_at, jobsFinishedAt, batch.enqueued_at]
   return (await rowsOf(db, { text: findLateDiscard(facts), values })).length > 0

@@ -1,6 +1,6 @@
 import type { CustomTypesConfig, QueryResult, QueryResultRow } from 'pg'
 import pg from 'pg'
-import type { Queryable as Transaction } from '../../job/adapters/queue-adapter.ts'
+import type { CallerTransaction } from '../../job/adapters/queue-adapter.ts'
 import { assertOpenTransaction, assertResult, assertTransaction } from '../../job/adapters/transaction.ts'
 
 /** A statement with its values; `name` makes the server prepare it once per connection. */
@@ -20,14 +20,14 @@ export interface Queryable {
   }): Promise<QueryResult<R>>
 }
 
-const transactions = new WeakMap<Transaction, Queryable>()
+const transactions = new WeakMap<CallerTransaction, Queryable>()
 
 /**
  * The transaction of a caller. Its client is called with text and values, as its type says: it may belong to another library. So nothing is
  * prepared on it, and values come as its own parsers read them: what is sent here answers text, integers and booleans only.
  * @throws ConfigurationError for what is no client with an open transaction, as far as that can be known
  */
-export const queryableOf = (transaction: Transaction): Queryable => {
+export const queryableOf = (transaction: CallerTransaction): Queryable => {
   assertTransaction('enqueue', transaction)
   assertOpenTransaction(transaction)
   const known = transactions.get(transaction)

@@ -30,7 +30,7 @@ ORDER BY ${candidateOrder(options, parameters, 'locked')}`
 }
 
 /** Locks up to `limit` jobs inside a transaction of the session that keeps their advisory locks. */
-export const lockJobs = (facts: Facts, options: ClaimOptions): Statement => {
+export const lockCandidates = (facts: Facts, options: ClaimOptions): Statement => {
   const parameters = new Parameters()
   const text = lockJobsText(facts, options, parameters)
   return prepared('lock', text, parameters.values)
@@ -67,7 +67,7 @@ export const startLockedRows = (
   return { ...start, values: [...values, ...columns.map(plainArray)] }
 }
 
-/** A row of `lockJobs`: its attempt has begun, its start is not written. */
+/** A row of `lockCandidates`: its attempt has begun, its start is not written. */
 export interface LockedRow extends ClaimedRow {
   readonly starts_at: string
   /** A rule of Ruby counts it, as far as claims tell. */

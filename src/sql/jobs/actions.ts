@@ -41,7 +41,7 @@ const ENDED_LOCK_PAUSE_MS = 25
  * Locks the rows and, where it is free, the advisory lock of each job until the end of the transaction. The lock of a job that has
  * ended is waited for, up to a second: its worker is about to release it.
  */
-export const lockJobs = async (db: Queryable, ids: readonly string[]): Promise<ActionRow[]> => {
+export const lockJobsForAction = async (db: Queryable, ids: readonly string[]): Promise<ActionRow[]> => {
   const rows = await rowsOf<ActionRow & Record<string, unknown>>(db, { text: LOCK_JOBS, values: [ids] })
   const ending = new Set(rows.filter((job) => !job.is_lock_free && job.finished_at !== null).map(({ id }) => id))
   const taken = new Set<string>()

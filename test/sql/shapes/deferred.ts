@@ -8,8 +8,8 @@ const sends = (statement: Statement) => (db: Queryable) => rowsOf(db, statement)
 export const DEFERRED_SHAPES: readonly Shape[] = [
   {
     name: 'deferred/lock',
-    of: deferred.lockJobs,
-    send: (db, facts) => sends(deferred.lockJobs(facts, request))(db),
+    of: deferred.lockCandidates,
+    send: (db, facts) => sends(deferred.lockCandidates(facts, request))(db),
   },
   {
     name: 'deferred/start',

@@ -51,7 +51,7 @@ export const JOB_SHAPES: readonly Shape[] = [
   { name: 'jobs/last backtraces', of: findLastBacktraces, send: (db) => findLastBacktraces(db, [ID]) },
   { name: 'jobs/passed', of: findPassedJobs, send: (db, facts) => findPassedJobs(db, facts, AT, 10) },
   { name: 'jobs/waiting', of: findWaitingJobs, send: (db) => findWaitingJobs(db, AT, 10) },
-  { name: 'jobs/lock', of: actions.lockJobs, send: (db) => actions.lockJobs(db, [ID]) },
+  { name: 'jobs/lock', of: actions.lockJobsForAction, send: (db) => actions.lockJobsForAction(db, [ID]) },
   { name: 'jobs/batches of jobs', of: actions.findBatchIdsOfJobs, send: (db) => actions.findBatchIdsOfJobs(db, [ID]) },
   {
     name: 'jobs/retry',
