@@ -124,7 +124,7 @@ export const CLAIM_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/claim/claim.ts',
     text: 'WHERE locked_by_id IS NOT DISTINCT FROM $3::uuid',
     replacement: 'WHERE $3::uuid IS NOT NULL',
-    tests: { 'test/claim/lane.test.ts': ['a job that somebody else took while the lane was away'] },
+    tests: { 'test/sql/fences.test.ts': ['but not with another owner', 'but not with no owner'] },
   },
   {
     name: 'locks are taken again for the very claim only',
@@ -134,7 +134,7 @@ export const CLAIM_MUTANTS: readonly Mutant[] = [
 )`,
     replacement: `    AND finished_at IS NULL
 )`,
-    tests: { 'test/claim/lane.test.ts': [] },
+    tests: { 'test/sql/fences.test.ts': ['but not with a later claim of the same owner', 'but not with no stamp'] },
   },
   {
     name: 'a job keeps running after a lost session only with its lock',
