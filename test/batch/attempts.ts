@@ -4,7 +4,7 @@ import { type ClaimedRow, claim } from '../../src/sql/claim/claim.ts'
 import type { Queryable } from '../../src/sql/connection/queryable.ts'
 import type { World } from '../support/harness.ts'
 
-/** Claims up to a hundred jobs of these classes as a worker would, on one connection. */
+/** Claims up to five hundred jobs of these classes as a worker would, on one connection. */
 export const claimAll = async (world: World, db: Queryable, jobClasses: readonly string[]) => {
   const processId = randomUUID()
   const now = world.adapter.clock.timestamp()
@@ -12,8 +12,8 @@ export const claimAll = async (world: World, db: Queryable, jobClasses: readonly
     selector: { kind: 'all' },
     jobClasses: [...jobClasses],
     sort: 'created_at',
-    selectLimit: 100,
-    limit: 100,
+    selectLimit: 500,
+    limit: 500,
     processId,
     now,
     dueUntil: now,

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { Pool } from 'pg'
 import { afterAll, describe, expect, test } from 'vitest'
+import { Batch } from '../../src/batch/batch.ts'
 import { resolveConfiguration } from '../../src/configuration.ts'
+import type { Job } from '../../src/job/base.ts'
 import { JobRegistry } from '../../src/job/definition/registry.ts'
 import { Capsule } from '../../src/worker/capsule.ts'
 import { CapsuleTracker } from '../../src/worker/capsule-tracker.ts'
@@ -10,10 +12,15 @@ import { enqueue, Gate, jobClass, next, openWorld, performed, until } from '../s
 const world = await openWorld()
 afterAll(() => world.close())
 
-/** LOCKED_SHUTDOWN_SECONDS=6 by hand. */
-const LONGER_SECONDS = Number(process.env.LOCKED_SHUTDOWN_SECONDS ?? 1)
-/** The promise is two seconds beyond the timeout; the rest is for a busy machine. */
-const LATE_MS = 2_000 + 1_500
+/** LOCKED_SHUTDOWN_SECONDS=6 by hand, on a quiet machine. */
+const { LOCKED_SHUTDOWN_SECONDS } = process.env
+const LONGER_SECONDS = Number(LOCKED_SHUTDOWN_SECONDS ?? 1)
+/** The promise is two seconds beyond the timeout; the rest is for a busy machine, and for the last timer by hand. */
+const LATE_MS = 2_000 + (LOCKED_SHUTDOWN_SECONDS === undefined ? 1_500 : 50)
+/** By hand the figures count: seconds that a shutdown took. */
+const report = (what: string, ms: number): void => {
+  if (LOCKED_SHUTDOWN_SECONDS !== undefined) console.info(`${what}: ${(ms / 1000).toFixed(2)} s`)
+}
 
 const EchoJob = jobClass('EchoJob', () => undefined)
 
@@ -31,41 +38,47 @@ const lockTable = async (table: string) => {
 }
 
 describe.each([0, LONGER_SECONDS])('a shutdown with a timeout of %s s', (timeout) => {
-  test.each(['good_jobs', 'good_job_executions', 'good_job_processes'])(
-    'beside a lock on %s ends two seconds after it, and tells which outcomes it gave up',
-    async (table) => {
-      const gate = new Gate()
-      const GateJob = jobClass('GateJob', (job) => gate.pass(job))
-      const capsule = await world.start({ jobs: [GateJob, EchoJob], pollInterval: 0.2 })
-      const id = await enqueue(GateJob)
-      await gate.entered
-      const lock = await lockTable(table)
-      const ended = next('perform', 1, ({ jobId }) => jobId === id)
-      gate.open()
-      await ended
-      const incomplete = next('scheduler_shutdown_incomplete')
-      const since = performance.now()
-      await capsule.shutdown({ timeout })
-      expect(performance.now() - since).toBeLessThan(timeout * 1000 + LATE_MS)
-      expect(capsule.isStoppedCleanly).toBe(false)
-      const keepsOutcomes = table !== 'good_job_processes'
-      expect((await incomplete)[0]).toMatchObject({ unwrittenOutcomes: keepsOutcomes ? 1 : 0 })
-      await lock.unlock()
-      const again = next('perform_job', 1, ({ jobId }) => jobId === id)
-      // What the server had of it by then, it does when the lock is gone.
-      await world.sql(`UPDATE good_job_processes SET updated_at = updated_at - interval '6 minutes'`)
-      if (keepsOutcomes) {
-        await using _next = await world.start({ jobs: [GateJob], pollInterval: 0.2 })
-        await again
-        expect((await world.executions(id)).map(({ error_event }) => error_event)).toEqual([0, null])
-      } else expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
-      await until(
-        async () => (await world.sql('SELECT FROM good_job_processes')).length === 0,
-        'no process row is left',
-      )
-      await world.sql('TRUNCATE good_jobs, good_job_executions')
-    },
-  )
+  test.each([
+    'good_jobs',
+    'good_job_executions',
+    'good_job_batches',
+    'good_job_concurrency_claims',
+    'good_job_processes',
+  ])('beside a lock on %s ends two seconds after it, and tells which outcomes it gave up', async (table) => {
+    const gate = new Gate()
+    const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+    const capsule = await world.start({ jobs: [GateJob, EchoJob], pollInterval: 0.2 })
+    const job = new (GateJob as new () => Job)()
+    const id = job.jobId
+    await Batch.enqueue({ onSuccess: EchoJob }, job)
+    await gate.entered
+    const lock = await lockTable(table)
+    const ended = next('perform', 1, ({ jobId }) => jobId === id)
+    gate.open()
+    await ended
+    const incomplete = next('scheduler_shutdown_incomplete')
+    const since = performance.now()
+    await capsule.shutdown({ timeout })
+    const tookMs = performance.now() - since
+    report(`a timeout of ${timeout} s beside a lock on ${table}`, tookMs)
+    expect(tookMs).toBeLessThan(timeout * 1000 + LATE_MS)
+    expect(capsule.isStoppedCleanly).toBe(false)
+    const keepsOutcomes = table !== 'good_job_processes'
+    expect((await incomplete)[0]).toMatchObject({ unwrittenOutcomes: keepsOutcomes ? 1 : 0 })
+    await lock.unlock()
+    const again = next('perform_job', 1, ({ jobId }) => jobId === id)
+    // What the server had of it by then, it does when the lock is gone.
+    await world.sql(`UPDATE good_job_processes SET updated_at = updated_at - interval '6 minutes'`)
+    if (keepsOutcomes) {
+      await using _next = await world.start({ jobs: [GateJob, EchoJob], pollInterval: 0.2 })
+      await again
+      expect((await world.executions(id)).map(({ error_event }) => error_event)).toEqual([0, null])
+    } else expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
+    const callbacks = await world.sql('SELECT batch_callback_id FROM good_jobs WHERE batch_callback_id IS NOT NULL')
+    expect(callbacks).toHaveLength(1)
+    await until(async () => (await world.sql('SELECT FROM good_job_processes')).length === 0, 'no process row is left')
+    await world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches')
+  })
 })
 
 test('a body that ignores its signal beside a locked table holds up neither the shutdown nor the end of the process', async () => {

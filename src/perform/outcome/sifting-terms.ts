@@ -34,3 +34,6 @@ export interface Sifted {
 export interface Reason {
   readonly error: unknown
 }
+
+/** A refused outcome, and its refusal. */
+export type Accused = readonly [form: CompletedAttempt, error: unknown]

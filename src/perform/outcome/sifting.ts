@@ -21,7 +21,7 @@ import {
   type SettledAs,
   silentOutcome,
 } from './outcome.ts'
-import { OnOtherTerms, type Reason, type Sifted, type Terms } from './sifting-terms.ts'
+import { type Accused, OnOtherTerms, type Reason, type Sifted, type Terms } from './sifting-terms.ts'
 import { batchesOf, type OutcomeContext, touchedBatches, type Written, writeRows } from './transaction.ts'
 
 /** Batch locks are held while outcomes are sifted. */
@@ -179,7 +179,7 @@ export class OutcomeSifting {
   get #isOver(): boolean {
     // A transaction that has learned nothing would learn nothing the next time either.
     const hasLearned = this.#written.settlement.size > 0 || this.#refused.size > 0
-    if (hasLearned && performance.now() > this.#deadline) return true
+    if (hasLearned && this.#isLate) return true
     if (this.#written.settlement.size > 0 || this.#refused.size < MAX_REFUSED) return false
     return !this.#endsWithout || ![...this.#refused.values()].some(mayConcernRow)
   }
@@ -207,14 +207,30 @@ export class OutcomeSifting {
     const accused = [...this.#refused].filter(
       ([form, error]) => this.#exclusion(form) === undefined && this.#canConcern(form, error),
     )
-    for (const [form] of accused) if (form.write === 'delete') await this.#replace(new Map([[keptOutcome(form), form]]))
-    const guilty = new Map<CompletedAttempt, unknown>()
+    const guilty: Accused[] = []
     for (const [form, error] of accused) {
-      if (this.#refused.has(form) && (await this.#isProven(form, error))) guilty.set(form, error)
+      // Those left are refused, and judged by a later transaction: this one has something to commit.
+      if (this.#isLate && this.#written.settlement.size + guilty.length > 0) break
+      if (form.write === 'delete' && (await this.#replace(new Map([[keptOutcome(form), form]])))) continue
+      if (await this.#isProven(form, error)) guilty.push([form, error])
     }
-    const stripped = new Map([...guilty].map(([form, error]) => [refusedOutcome(form, error), form] as const))
-    if (!(await this.#replace(stripped))) return
-    for (const [form, error] of guilty) this.#blamed.set(form, error)
+    if (guilty.length === 0 || (await this.#end(guilty))) return
+    // Postgres may refuse them only together.
+    for (const one of guilty) {
+      await this.#end([one])
+      if (this.#isLate) return
+    }
+  }
+
+  /** Ends these jobs with the refusal of their outcomes, all of them or none. */
+  async #end(guilty: readonly Accused[]): Promise<boolean> {
+    const isEnded = await this.#replace(new Map(guilty.map(([form, error]) => [refusedOutcome(form, error), form])))
+    if (isEnded) for (const [form, error] of guilty) this.#blamed.set(form, error)
+    return isEnded
+  }
+
+  get #isLate(): boolean {
+    return performance.now() > this.#deadline
   }
 
   /** Where not all of them end without their payload, each is looked into. */
@@ -236,7 +252,6 @@ export class OutcomeSifting {
 
   /** Writes other forms in place of refused ones. */
   async #replace(forms: ReadonlyMap<CompletedAttempt, CompletedAttempt>): Promise<boolean> {
-    if (forms.size === 0) return false
     const tried = await this.#try([...forms.keys()])
     if (tried.isRefused) return false
     for (const [by, form] of forms) {

@@ -1,0 +1,164 @@
+import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { checkOptionsOf } from '../../src/batch/context.ts'
+import type { Job, JobConstructor } from '../../src/job/base.ts'
+import type { CompletedAttempt } from '../../src/perform/outcome/outcome.ts'
+import { siftOutcomes } from '../../src/perform/outcome/sift.ts'
+import type { Queryable } from '../../src/sql/connection/queryable.ts'
+import { attemptOf, claimAll } from '../batch/attempts.ts'
+import { inTurn } from '../support/clean-up.ts'
+import { jobClass, openWorld } from '../support/harness.ts'
+
+const world = await openWorld()
+const client = await world.database.connect()
+afterAll(
+  inTurn(
+    () => client.end(),
+    () => world.close(),
+  ),
+)
+beforeEach(async () => {
+  await world.sql('TRUNCATE good_jobs, good_job_executions')
+  await world.sql(`ALTER TABLE good_jobs ADD CONSTRAINT allowed CHECK (queue_name <> 'forbidden')`)
+})
+afterEach(async () => {
+  vi.restoreAllMocks()
+  await world.sql('ALTER TABLE good_jobs DROP CONSTRAINT allowed')
+  await world.sql('DROP FUNCTION IF EXISTS refuse CASCADE')
+})
+
+const make = (made: JobConstructor): Job => new (made as new () => Job)()
+const FineJob = jobClass('FineJob', () => {})
+/** Its retry goes to a queue that a constraint forbids: the job ends when its outcome loses that payload. */
+const GuiltyJob = jobClass('GuiltyJob', () => {})
+/** Its row takes no outcome whatsoever. */
+const StubbornJob = jobClass('StubbornJob', () => {})
+
+/** As long as one statement takes on a server that is far away or busy, a second one takes, and so on. */
+const statementsTake = (ms: number) => {
+  let elapsedMs = 0
+  const start = performance.now()
+  vi.spyOn(performance, 'now').mockImplementation(() => start + elapsedMs)
+  const db: Queryable = {
+    query: (query) => {
+      elapsedMs += ms
+      return client.query(query as never) as never
+    },
+  }
+  return {
+    db,
+    elapsedMs: () => elapsedMs,
+    restart: () => {
+      elapsedMs = 0
+    },
+  }
+}
+
+/** Attempts of so many jobs of each class that have just ended; the fine ones first, the stubborn ones last. */
+const attemptsOf = async (count: { fine?: number; guilty?: number; stubborn?: number }) => {
+  const made = (name: JobConstructor, many = 0) => Array.from({ length: many }, () => make(name))
+  const jobs = [...made(FineJob, count.fine), ...made(GuiltyJob, count.guilty), ...made(StubbornJob, count.stubborn)]
+  await world.adapter.enqueueAll(jobs)
+  const { rows, now, processId } = await claimAll(world, client, ['FineJob', 'GuiltyJob', 'StubbornJob'])
+  const byId = new Map(rows.map((row) => [row.id, row]))
+  const finishedAt = world.adapter.clock.timestamp()
+  const attempts = jobs.map((job): CompletedAttempt => {
+    const row = byId.get(job.jobId)
+    if (row === undefined) throw new Error('not claimed')
+    const attempt = attemptOf(row, now, finishedAt)
+    if (!(job instanceof GuiltyJob)) return attempt
+    const columns = { ...attempt.columns, serializedParams: '{}', jobClass: 'GuiltyJob', queueName: 'forbidden' }
+    return { ...attempt, outcome: 'retried', write: 'reenqueue', columns }
+  })
+  const context = {
+    facts: await world.adapter.database.facts(),
+    processId,
+    keepsCreatedAt: false,
+    notifies: false,
+    check: checkOptionsOf(world.adapter),
+  }
+  return { attempts, sift: (db: Queryable, left: readonly CompletedAttempt[]) => siftOutcomes(db, left, context) }
+}
+
+const refuseStubborn = () =>
+  world.sql(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        RAISE EXCEPTION 'never' USING ERRCODE = '23514';
+      END $$;
+    CREATE TRIGGER refuse BEFORE UPDATE ON good_jobs FOR EACH ROW WHEN (OLD.job_class = 'StubbornJob') EXECUTE FUNCTION refuse()`)
+
+/** Outcomes by the class of their job and by whether their job has ended, and with what. */
+const ends = () =>
+  world.sql(
+    `SELECT job_class, finished_at IS NOT NULL AS is_finished, error IS NOT NULL AS has_error, count(*)::int
+     FROM good_jobs GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`,
+  )
+
+/** Sifts until each attempt is settled or a transaction settles none; answers how many settled some. */
+const siftAll = async (
+  { attempts, sift }: Awaited<ReturnType<typeof attemptsOf>>,
+  clock: ReturnType<typeof statementsTake>,
+): Promise<number> => {
+  let left: readonly CompletedAttempt[] = attempts
+  for (let transactions = 0; ; transactions++) {
+    clock.restart()
+    const { settlement, refused, untried } = await sift(clock.db, left)
+    if (settlement.size === 0) return transactions
+    expect(settlement.size + refused.size + untried.length).toBe(left.length)
+    left = [...untried, ...refused.keys()]
+    if (left.length === 0) return transactions + 1
+  }
+}
+
+test('the locks of 500 outcomes are held for five seconds, however many of them have to be proven guilty', async () => {
+  const scene = await attemptsOf({ fine: 1, guilty: 498, stubborn: 1 })
+  await refuseStubborn()
+  // All of them are refused by the time that is left when the first one is judged.
+  const clock = statementsTake(3)
+  const { settlement, refused, untried } = await scene.sift(clock.db, scene.attempts)
+  expect(settlement.size + refused.size + untried.length).toBe(500)
+  expect(refused.size).toBeGreaterThan(100)
+  // One outcome is judged by seven statements, and the last one began in time.
+  expect(clock.elapsedMs()).toBeLessThan(5_000 + 20 * 3)
+})
+
+test('a sifting leaves what it has no time to try', async () => {
+  const scene = await attemptsOf({ fine: 1, guilty: 39 })
+  const clock = statementsTake(200)
+  const { settlement, untried } = await scene.sift(clock.db, scene.attempts)
+  expect(settlement.size).toBeGreaterThan(0)
+  expect(untried.length).toBeGreaterThan(20)
+  expect(clock.elapsedMs()).toBeLessThan(5_000 + 20 * 200)
+})
+
+test('of jobs that are refused one by one all end but the one whose row takes no outcome', async () => {
+  const scene = await attemptsOf({ guilty: 39, stubborn: 1 })
+  await refuseStubborn()
+  expect(await siftAll(scene, statementsTake(0))).toBeLessThan(8)
+  expect(await ends()).toEqual([
+    { job_class: 'GuiltyJob', is_finished: true, has_error: true, count: 39 },
+    { job_class: 'StubbornJob', is_finished: false, has_error: false, count: 1 },
+  ])
+})
+
+test('where each statement takes longer than all of them may, every transaction still settles something', async () => {
+  const scene = await attemptsOf({ fine: 2, guilty: 3, stubborn: 1 })
+  await refuseStubborn()
+  expect(await siftAll(scene, statementsTake(6_000))).toBeGreaterThan(1)
+  expect(await ends()).toEqual([
+    { job_class: 'FineJob', is_finished: true, has_error: false, count: 2 },
+    { job_class: 'GuiltyJob', is_finished: true, has_error: true, count: 3 },
+    { job_class: 'StubbornJob', is_finished: false, has_error: false, count: 1 },
+  ])
+})
+
+test('jobs whose ends are refused only together end one by one', async () => {
+  const scene = await attemptsOf({ guilty: 5 })
+  await world.sql(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        IF (SELECT count(*) FROM ended WHERE error IS NOT NULL) > 1 THEN RAISE EXCEPTION 'one at a time'; END IF;
+        RETURN NULL;
+      END $$;
+    CREATE TRIGGER refuse AFTER UPDATE ON good_jobs REFERENCING NEW TABLE AS ended FOR EACH STATEMENT EXECUTE FUNCTION refuse()`)
+  expect(await siftAll(scene, statementsTake(0))).toBe(1)
+  expect(await ends()).toEqual([{ job_class: 'GuiltyJob', is_finished: true, has_error: true, count: 5 }])
+})
