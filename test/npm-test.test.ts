@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { filesOf } from '../compat/parts.ts'
+import { TOOLS, type ToolName } from '../compat/support/tools.js'
 
 const ROOT = join(import.meta.dirname, '..')
 const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
@@ -20,7 +21,7 @@ const onBareMachine = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
   spawnSync(process.execPath, args, {
     cwd: ROOT,
     encoding: 'utf8',
-    env: { PATH: bin, CHROMIUM_PATH: join(bin, 'chromium'), ...env },
+    env: { PATH: bin, CHROMIUM_PATH: join(bin, 'chromium'), PGBOUNCER_PATH: join(bin, 'pgbouncer'), ...env },
   })
 
 test('the choice of compat/ that npm test runs, and the rest that .ci/run adds, are all of it', () => {
@@ -43,14 +44,20 @@ test('npm test says at its start how long it takes, and which command runs the r
 test('npm test says what is missing, what is skipped for it, and how to install it', () => {
   const { status, stdout } = onBareMachine(['test/announce.js'])
   expect(status).toBe(0)
+  for (const { name, shows, install } of Object.values(TOOLS))
+    expect(stdout).toContain(`${name} is missing, so these tests are skipped: ${shows}.\n  To run them: ${install}`)
   expect(stdout).toMatch(/^Ruby with Bundler is missing, .*skipped: .*\n {2}To run them: apt-get install ruby/m)
   expect(stdout).toMatch(/^Chromium is missing, .*\n {2}To run them: apt-get install chromium/m)
 })
 
-test.each(['ruby', 'chromium'])('tests are skipped without %s, but not in continuous integration', (tool) => {
-  const ask = `import('./compat/support/tools.js').then(({ hasTool }) => console.log(hasTool('${tool}')))`
-  expect(onBareMachine(['--eval', ask])).toMatchObject({ status: 0, stdout: 'false\n' })
-  const { status, stderr } = onBareMachine(['--eval', ask], { CI: 'true' })
-  expect(status).toBe(1)
-  expect(stderr).toMatch(/CI skips no test, and these need .*: apt-get install/)
-})
+test.each<ToolName>(['ruby', 'chromium', 'pgbouncer', 'pidNamespace', 'smallDisk'])(
+  'tests are skipped without %s, but not in continuous integration',
+  (tool) => {
+    const ask = `import('./compat/support/tools.js').then(({ hasTool }) => console.log(hasTool('${tool}')))`
+    expect(onBareMachine(['--eval', ask])).toMatchObject({ status: 0, stdout: 'false\n' })
+    const { status, stderr } = onBareMachine(['--eval', ask], { CI: 'true' })
+    expect(status).toBe(1)
+    expect(stderr).toMatch(/CI skips no test, and these need .*: \S/)
+    expect(stderr).toContain(TOOLS[tool].install)
+  },
+)

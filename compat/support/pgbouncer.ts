@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { Client } from 'pg'
 import { serverUser } from '../../src/demo/postgres-binaries.ts'
 import { withDatabase } from '../../src/demo/postgres-databases.ts'
-import { PGBOUNCER_PATH } from './tools.js'
+import { PGBOUNCER, PGBOUNCER_ENV } from './tools.js'
 
 export interface PoolerOptions {
   /** @default 'transaction' */
@@ -44,8 +44,11 @@ export class PgBouncer implements AsyncDisposable {
     const user = await serverUser()
     await writeSettings(directory, databaseUrl, port, options)
     if (user.uid !== undefined) await chown(directory, user.uid, user.gid ?? user.uid)
-    const env = { ...process.env, PATH: PGBOUNCER_PATH }
-    const child = spawn('pgbouncer', ['-q', join(directory, 'pgbouncer.ini')], { ...user, env, stdio: 'ignore' })
+    const child = spawn(PGBOUNCER, ['-q', join(directory, 'pgbouncer.ini')], {
+      ...user,
+      env: PGBOUNCER_ENV,
+      stdio: 'ignore',
+    })
     const failed = once(child, 'error').then(([error]) => Promise.reject(error as Error))
     const pooler = new PgBouncer({ child, directory, databaseUrl, port })
     await Promise.race([pooler.#untilItAnswers(), failed])

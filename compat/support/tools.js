@@ -13,11 +13,13 @@ import { join } from 'node:path'
 
 export const CHROMIUM = process.env.CHROMIUM_PATH || '/usr/bin/chromium'
 
-/** Debian keeps PgBouncer where only root looks. */
-export const PGBOUNCER_PATH = `${process.env.PATH}:/usr/sbin`
+export const PGBOUNCER = process.env.PGBOUNCER_PATH || 'pgbouncer'
+
+/** Debian keeps PgBouncer in a folder that only root searches. */
+export const PGBOUNCER_ENV = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
 
 /** What compat/ needs of a machine beside Node. */
-const TOOLS = /** @satisfies {Record<string, Tool>} */ ({
+export const TOOLS = /** @satisfies {Record<string, Tool>} */ ({
   ruby: {
     name: 'Ruby with Bundler',
     shows: 'everything beside the real GoodJob',
@@ -33,8 +35,8 @@ const TOOLS = /** @satisfies {Record<string, Tool>} */ ({
   pgbouncer: {
     name: 'PgBouncer',
     shows: 'workers behind a pooler',
-    install: 'apt-get install pgbouncer, or brew install pgbouncer',
-    probe: () => run('pgbouncer', ['--version'], { ...process.env, PATH: PGBOUNCER_PATH }),
+    install: 'apt-get install pgbouncer, brew install pgbouncer, or PGBOUNCER_PATH=/path/of/pgbouncer',
+    probe: () => run(PGBOUNCER, ['--version'], PGBOUNCER_ENV),
   },
   pidNamespace: {
     name: 'A PID namespace',

@@ -77,6 +77,20 @@ export const FLEET_MUTANTS: readonly Mutant[] = [
     tests: { [CLAIMS]: ['a cleanup promotes'] },
   },
   {
+    name: 'a cleanup passes by a dead process whose row is locked',
+    file: 'src/sql/process/processes.ts',
+    text: 'AND id <> $1::uuid FOR UPDATE SKIP LOCKED',
+    replacement: 'AND id <> $1::uuid FOR UPDATE',
+    tests: { 'test/perform/locked-rows.test.ts': ['a dead process whose row another session has locked'] },
+  },
+  {
+    name: 'a beat of the event loop does not wait for long for the process row',
+    file: 'src/worker/capsule-tracker.ts',
+    text: 'await limitLockWaits(db, BEAT_LOCK_TIMEOUT_MS)',
+    replacement: '',
+    tests: { 'test/perform/locked-rows.test.ts': ['in the event loop, while no thread beats'] },
+  },
+  {
     name: 'a cleanup never takes its own process for dead',
     file: 'src/sql/process/processes.ts',
     text: 'AND id <> $1::uuid FOR UPDATE SKIP LOCKED',
@@ -89,6 +103,13 @@ export const FLEET_MUTANTS: readonly Mutant[] = [
     text: 'SILENCE_MS = 300_000',
     replacement: 'SILENCE_MS = 299_000',
     tests: { [OWNERS]: ['a job of a skiplocked owner without a row'] },
+  },
+  {
+    name: 'the five minutes of silence pass by the clock of the server',
+    file: 'src/sql/jobs/abandoned.ts',
+    text: 'atMs: rows[0]?.at_ms ?? 0',
+    replacement: 'atMs: Date.now()',
+    tests: { [OWNERS]: ['five minutes pass by the clock of the server'] },
   },
   {
     name: 'every look of the five minutes has seen the job',

@@ -1,9 +1,23 @@
+import type { Worker } from 'node:worker_threads'
 import type pg from 'pg'
-import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Job, JobConstructor } from '../../src/job/base.ts'
 import { releaseUnknownClaims } from '../../src/sql/claim/claim.ts'
 import { releaseDeadProcesses } from '../../src/sql/process/processes.ts'
-import { ago, enqueue, Gate, jobClass, next, openWorld, performed, record, sendMessage } from '../support/harness.ts'
+import { limitLockWaits } from '../../src/sql/transaction/savepoint.ts'
+import type { Capsule } from '../../src/worker/capsule.ts'
+import {
+  ago,
+  enqueue,
+  Gate,
+  jobClass,
+  next,
+  openWorld,
+  performed,
+  record,
+  sendMessage,
+  until,
+} from '../support/harness.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
@@ -171,9 +185,78 @@ test('claims that no attempt knows are freed but for the one that somebody has l
   expect(await releaseUnknownClaims(world.pool, facts, options)).toBe(1)
 })
 
-test('a locked process row keeps no job from running and no outcome from being written', async () => {
-  await using capsule = await world.start({ jobs: [EchoJob] })
-  const unlock = await lock('good_job_processes WHERE id = $1', [capsule.processId])
-  await othersGoOn(40)
+test('a dead process whose row another session has locked is passed by, the others are cleaned up without a wait', async () => {
+  const dead = ['00000000-0000-4000-8000-000000000004', '00000000-0000-4000-8000-000000000005'] as const
+  const jobs: string[] = []
+  for (const id of dead) {
+    await world.sql(
+      `INSERT INTO good_job_processes (id, created_at, updated_at) VALUES ($1, now(), now() - interval '1 hour')`,
+      [id],
+    )
+    jobs.push(await world.insert({ locked_by_id: id, locked_at: ago(3_600) }))
+  }
+  const owners = async () => (await Promise.all(jobs.map(world.job))).map(({ locked_by_id }) => locked_by_id)
+  const unlock = await lock('good_job_processes WHERE id = $1', [dead[0]])
+  const facts = await world.adapter.database.facts()
+  const cleaner = { processId: dead[0].replace(/4$/, '6'), now: ago(0), notifies: false }
+  const release = () =>
+    world.adapter.database.transaction(async (db) => {
+      await limitLockWaits(db, 1)
+      return releaseDeadProcesses(db, facts, cleaner)
+    })
+  expect(await release()).toEqual({ ids: [dead[1]], jobs: 1 })
+  expect(await owners()).toEqual([dead[0], null])
   await unlock()
+  expect(await release()).toEqual({ ids: [dead[0]], jobs: 1 })
+  expect(await owners()).toEqual([null, null])
+})
+
+describe('a locked process row whose beat is due keeps no job, no outcome and no shutdown waiting', () => {
+  /** The promise is two seconds beyond the timeout; the rest is for a busy machine. */
+  const LATE_MS = 2_000 + 1_500
+  const PROCESS_ROW = 'good_job_processes WHERE id = $1'
+  const stopsInTime = async (capsule: Capsule): Promise<void> => {
+    const since = performance.now()
+    await capsule.shutdown({ timeout: 1 })
+    expect(performance.now() - since).toBeLessThan(1_000 + LATE_MS)
+  }
+  const noRow = () =>
+    until(async () => (await world.sql('SELECT FROM good_job_processes')).length === 0, 'no process row')
+
+  test('in the thread of the heartbeat', async () => {
+    const threads: Worker[] = []
+    const note = (thread: Worker) => threads.push(thread)
+    process.on('worker', note)
+    await using capsule = await world.start({ jobs: [EchoJob] })
+    await othersGoOn(1)
+    process.off('worker', note)
+    const unlock = await lock(PROCESS_ROW, [capsule.processId])
+    expect(threads).toHaveLength(1)
+    threads[0]?.postMessage({ type: 'beat' })
+    const waits = `SELECT FROM pg_stat_activity
+      WHERE application_name = 'GoodJob::Process' AND wait_event_type = 'Lock' AND datname = current_database()`
+    await until(async () => (await world.sql(waits)).length === 1, 'the beat waits')
+    await othersGoOn(40)
+    await stopsInTime(capsule)
+    await unlock()
+    await noRow()
+  })
+
+  test('in the event loop, while no thread beats', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    try {
+      await using capsule = await world.start({ jobs: [EchoJob] })
+      const unlock = await lock(PROCESS_ROW, [capsule.processId])
+      const failed = next('process_heartbeat_failed')
+      vi.advanceTimersByTime(25_000)
+      await othersGoOn(40)
+      expect((await failed)[0]?.error).toMatch(/lock timeout/)
+      vi.advanceTimersByTime(25_000)
+      await stopsInTime(capsule)
+      await unlock()
+      await noRow()
+    } finally {
+      vi.useRealTimers()
+    }
+  })
 })

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { advisoryKey } from '../../src/sql/advisory-lock.ts'
 import type { Facts } from '../../src/sql/database.ts'
 import { findSilentJobs, releaseSilentJobs, type SilentJobs } from '../../src/sql/jobs/abandoned.ts'
@@ -51,6 +51,22 @@ test('a job of a skiplocked owner without a row is freed by looks more than five
   expect(await ownerOf(id)).not.toBeNull()
   expect(await releaseAfter(300_001)).toBe(1)
   expect(await world.job(id)).toMatchObject({ locked_by_id: null, locked_at: null })
+})
+
+test('five minutes pass by the clock of the server: one of the process that jumps by an hour frees nothing', async () => {
+  const id = await claimed()
+  const owners = new SilentOwners()
+  const release = () => world.adapter.database.transaction((db) => owners.release(db, facts))
+  const [date, monotonic] = [Date.now, performance.now.bind(performance)]
+  expect(await release()).toBe(0)
+  try {
+    vi.spyOn(Date, 'now').mockImplementation(() => date() + 3_600_000)
+    vi.spyOn(performance, 'now').mockImplementation(() => monotonic() + 3_600_000)
+    expect(await release()).toBe(0)
+  } finally {
+    vi.restoreAllMocks()
+  }
+  expect(await ownerOf(id)).not.toBeNull()
 })
 
 test('so is a locked job without the time of its claim, whatever its strategy', async () => {
