@@ -6,10 +6,14 @@ import { sweepBatches } from '../../src/batch/completion/sweep.ts'
 import { checkOptionsOf } from '../../src/batch/context.ts'
 import type { EventName } from '../../src/events.ts'
 import { Job } from '../../src/job/base.ts'
+import { findBlocked } from '../../src/perform/outcome/blocked.ts'
 import { batchLockKey } from '../../src/sql/advisory-lock.ts'
+import { tryLockSweep } from '../../src/sql/batch/sweep-lock.ts'
+import type { Queryable } from '../../src/sql/connection/queryable.ts'
 import { type DefaultSetting, setDefault } from '../support/defaults.ts'
 import { record, until, type World } from '../support/harness.ts'
-import { ALL_CALLBACKS, CallbackJob, Gate, MemberJob, openBatchWorld, Scene } from './scene.ts'
+import { attemptOf, claimAll } from './attempts.ts'
+import { ALL_CALLBACKS, CallbackJob, Gate, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'
 
 const PAIRS = 60
 
@@ -186,6 +190,58 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
     await lock.release()
     await armed
     expect(await scene.seen()).toMatchObject({ isEnded: false, callbacks: [] })
+  })
+
+  test('a sweep waits while another process reads a page, and then sees what was committed meanwhile', async () => {
+    const finish = (scene: Scene) =>
+      world.sql(`UPDATE good_jobs SET finished_at = now() AT TIME ZONE 'UTC' WHERE id = $1`, [scene.id('only')])
+    const scene = await Scene.enqueue(world, { only: { startsIn: 3600 } })
+    await finish(scene)
+    const row = await world.database.connect()
+    await row.query('BEGIN')
+    await row.query('SELECT FROM good_job_batches WHERE id = $1 FOR UPDATE', [scene.batch.id])
+    const sweeping = sweepOf(world)
+    const waits = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`
+    await until(async () => (await world.sql(waits)).length > 0, 'the sweep is between its first page and the next')
+    const other = await world.database.connect()
+    await other.query('BEGIN')
+    expect(await tryLockSweep(other)).toBe(true)
+    await row.query('COMMIT')
+    await row.end()
+    await untilSomebodyWaits()
+    const late = await Scene.enqueue(world, { only: { startsIn: 3600 } })
+    await finish(late)
+    await world.sql(`UPDATE good_job_batches SET created_at = created_at - interval '1 minute' WHERE id = $1`, [
+      late.batch.id,
+    ])
+    await other.query('COMMIT')
+    await other.end()
+    expect(await sweeping).toMatchObject({ healed: 2, isDone: true })
+    for (const one of [scene, late])
+      expect(await one.seen()).toMatchObject({ isEnded: true, callbacks: ['success', 'finish'] })
+  })
+
+  test('a search for what keeps outcomes waiting is not refused for a batch that changes in the middle of it', async () => {
+    const scene = await Scene.enqueue(world, { only: [] })
+    const client = await world.database.connect()
+    const { rows, now } = await claimAll(world, client, ['MemberJob'])
+    let statements = 0
+    const db: Queryable = {
+      query: async (query) => {
+        const result = await client.query(query as never)
+        statements += 1
+        // After BEGIN, and the statement that finds the jobs.
+        if (statements === 2) await world.sql('UPDATE good_job_batches SET updated_at = updated_at')
+        return result as never
+      },
+    }
+    const attempts = rows.map((row) => attemptOf(row, now, now))
+    expect(attempts).toHaveLength(1)
+    expect([...(await findBlocked(db, attempts)).values()]).toEqual([])
+    const lock = await holdLock(scene.batch.id)
+    expect([...(await findBlocked(db, attempts)).values()]).toEqual([scene.batch.id])
+    await lock.release()
+    await client.end()
   })
 })
 

@@ -150,6 +150,13 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     tests: { 'test/batch/sweep.test.ts': ['one process sweeps at a time'] },
   },
   {
+    name: 'a sweep waits for its next page while another process reads one',
+    file: 'src/batch/completion/sweep.ts',
+    text: 'if (!isFirst) await lockSweep(db)\n    else if (!(await tryLockSweep(db)))',
+    replacement: 'if (isFirst && !(await tryLockSweep(db)))',
+    tests: { 'test/batch/isolation-levels.test.ts': ['a sweep waits while another process reads a page'] },
+  },
+  {
     name: 'the sweep leaves a batch alone that changed a moment ago',
     file: 'src/sql/batch/check.ts',
     text: '${jobsFinished} IS NULL AND batch.updated_at < $4::${facts.timestampType})',

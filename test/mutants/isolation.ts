@@ -13,6 +13,8 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
         'a recovery by hand that waits for the lock of a batch sees the member that came meanwhile',
         'a retry of a batch that waits for its lock takes the member that broke meanwhile',
         'a batch that is armed while its lock is held waits for the member that came meanwhile',
+        'a sweep waits while another process reads a page, and then sees what was committed meanwhile',
+        'a search for what keeps outcomes waiting is not refused for a batch that changes in the middle of it',
       ],
       'test/sql/read-committed.test.ts': [
         'a transaction of ours sees what is committed meanwhile; another one is known by its level',
