@@ -1,9 +1,6 @@
-import { randomUUID } from 'node:crypto'
 import type { Client } from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
-import { sweepBatches } from '../../src/batch/completion/sweep.ts'
-import { checkOptionsOf } from '../../src/batch/context.ts'
 import type { EventName } from '../../src/events.ts'
 import { Job } from '../../src/job/base.ts'
 import { findBlocked } from '../../src/perform/outcome/blocked.ts'
@@ -244,85 +241,3 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
     await client.end()
   })
 })
-
-describe.each(['READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'])(
-  "in a caller's transaction that is %s",
-  (level) => {
-    const seesOthers = level === 'READ COMMITTED'
-    let world: World
-    let client: Client
-    beforeAll(async () => {
-      world = await openBatchWorld()
-      client = await world.database.connect()
-    })
-    afterAll(() => world.close())
-
-    /** The transaction has seen the database: whatever it sees from now on is from before, if its level says so. */
-    const begin = async (): Promise<{ readonly transaction: Client }> => {
-      await client.query(`BEGIN ISOLATION LEVEL ${level}`)
-      await client.query('SELECT count(*) FROM good_jobs')
-      return { transaction: client }
-    }
-    const finish = (id: string) =>
-      world.sql(`UPDATE good_jobs SET finished_at = now() AT TIME ZONE 'UTC' WHERE id = $1`, [id])
-    const reopen = (id: string) => world.sql('UPDATE good_jobs SET finished_at = NULL WHERE id = $1', [id])
-    const sweep = () =>
-      sweepBatches({
-        database: world.adapter.database,
-        check: checkOptionsOf(world.adapter),
-        processId: randomUUID(),
-        windowSeconds: 3600,
-        graceSeconds: -1,
-      })
-
-    test('no callback is invented for a member that waits again since it began', async () => {
-      const scene = await Scene.enqueue(world, { only: { startsIn: 3600 } })
-      await finish(scene.id('only'))
-      const transaction = await begin()
-      await reopen(scene.id('only'))
-      await scene.batch.enqueue([], transaction)
-      await client.query('COMMIT')
-      expect(await scene.seen()).toMatchObject({ isEnded: false, callbacks: [] })
-      await sweep()
-      expect(await scene.seen()).toMatchObject({ isEnded: false, callbacks: [] })
-    })
-
-    test('a batch whose last member ended since it began completes, at the latest with the next sweep', async () => {
-      const scene = await Scene.enqueue(world, { only: { startsIn: 3600 } })
-      const left = record('batch_check_left')
-      const transaction = await begin()
-      await finish(scene.id('only'))
-      await scene.batch.enqueue([], transaction)
-      await client.query('COMMIT')
-      left.stop()
-      expect(left.seen).toEqual(seesOthers ? [] : [{ batchId: scene.batch.id, description: null }])
-      expect(await scene.seen()).toMatchObject({ isEnded: seesOthers })
-      await sweep()
-      await sweep()
-      expect(await scene.seen()).toMatchObject({ isEnded: true, callbacks: ['success', 'finish'] })
-    })
-
-    test('batches that it makes itself are checked at once, those beside them as its level allows', async () => {
-      const old = await Scene.enqueue(world, { only: { startsIn: 3600 } })
-      await finish(old.id('only'))
-      const left = record('batch_check_left')
-      const transaction = await begin()
-      const [made] = await Batch.enqueueAll(
-        [
-          [{ ...ALL_CALLBACKS }, []],
-          [old.batch, []],
-        ],
-        transaction,
-      )
-      const alone = new Batch({ ...ALL_CALLBACKS }, world.adapter)
-      await alone.enqueue([], transaction)
-      await client.query('COMMIT')
-      left.stop()
-      expect(left.seen.map(({ batchId }) => batchId)).toEqual(seesOthers ? [] : [old.batch.id])
-      for (const batch of [made, alone]) expect((await batch?.reload())?.jobsFinishedAt).toBeInstanceOf(Date)
-      expect(await old.seen()).toMatchObject({ isEnded: seesOthers })
-      await sweep()
-      expect(await old.seen()).toMatchObject({ isEnded: true, callbacks: ['success', 'finish'] })
-    })
-  },
-)

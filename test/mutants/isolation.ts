@@ -57,7 +57,7 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
     text: '|| (await seesCommits(db))',
     replacement: '|| Boolean(seesCommits)',
     tests: {
-      'test/batch/isolation-levels.test.ts': ['no callback is invented for a member that waits again since it began'],
+      'test/batch/callers-isolation.test.ts': ['no callback is invented for a member that waits again since it began'],
     },
   },
 ]

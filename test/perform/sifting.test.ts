@@ -20,11 +20,13 @@ beforeEach(async () => {
   await world.sql('TRUNCATE good_jobs, good_job_executions')
   await world.sql(`ALTER TABLE good_jobs ADD CONSTRAINT allowed CHECK (queue_name <> 'forbidden')`)
 })
-afterEach(async () => {
-  vi.restoreAllMocks()
-  await world.sql('ALTER TABLE good_jobs DROP CONSTRAINT allowed')
-  await world.sql('DROP FUNCTION IF EXISTS refuse CASCADE')
-})
+afterEach(
+  inTurn(
+    () => vi.restoreAllMocks(),
+    () => world.sql('ALTER TABLE good_jobs DROP CONSTRAINT allowed'),
+    () => world.sql('DROP FUNCTION IF EXISTS refuse CASCADE'),
+  ),
+)
 
 const make = (made: JobConstructor): Job => new (made as new () => Job)()
 const FineJob = jobClass('FineJob', () => {})
