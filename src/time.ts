@@ -126,7 +126,7 @@ const createWallClock = (): (() => WallTime) => {
 export const systemClock: Clock = createClock()
 
 /** Node's timers count to here, 24.8 days; anything longer becomes 1 ms. */
-const MAX_TIMER_MS = 2 ** 31 - 1
+export const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** Milliseconds as a timer takes them. Every timer gets its time from here. */
 const timerMs = (ms: number): number => Math.min(Math.max(ms, 0), MAX_TIMER_MS)

@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander'
 import { pc } from '../colors.ts'
 import { ConfigurationError, GoodJobError, sqlState } from '../errors.ts'
+import { UNKNOWN_HOST } from '../sql/connection/reach.ts'
 import { clearProgress } from './progress.ts'
 
 /** Exit codes: done, failed, wrong usage. */
@@ -30,8 +31,7 @@ const NETWORK_ADVICE = 'Start Postgres, or check host and port in DATABASE_URL.'
 const NODE_ADVICE: Readonly<Record<string, string>> = {
   ECONNREFUSED: NETWORK_ADVICE,
   ENOENT: NETWORK_ADVICE,
-  ENOTFOUND: 'The name of the host cannot be resolved: check it in DATABASE_URL.',
-  EAI_AGAIN: 'The name of the host cannot be resolved: check it in DATABASE_URL, and the DNS of this machine.',
+  ...UNKNOWN_HOST,
   ...Object.fromEntries(
     ['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'].map((code) => [
       code,

@@ -47,8 +47,26 @@ describe('what is typed wrong ends with 2, the value and the way out', () => {
     ],
     ['the option of another library', ['--concurrency', '5', MODULE], /unknown option --concurrency.*--threads/],
     ['another one, without a value', ['--connection-string', MODULE], /--connection-string.*--database-url/],
-    ['a URL with several hosts', ['--database-url', 'postgres://a:1,b:2/app', MODULE], /names several hosts/],
-    ['a URL of another kind', ['--database-url', 'mysql://db/app', MODULE], /not a Postgres URL.*percent-encoded/],
+    [
+      'a URL with several hosts',
+      ['--database-url', 'postgres://a:1,b:2/app', MODULE],
+      /names several hosts.*; name one host, for example the proxy in front of them$/m,
+    ],
+    [
+      'a URL with both "schema" and "options"',
+      ['--database-url', 'postgres://a/app?schema=b&options=-c%20search_path=c', MODULE],
+      /has both "schema" and "options"\); name the search_path in "options"$/m,
+    ],
+    [
+      'a URL of another kind',
+      ['--database-url', 'mysql://db/app', MODULE],
+      /starts with no postgres:\/\/\); write postgres:\/\/user@host\/name$/m,
+    ],
+    [
+      'a password that is not percent-encoded',
+      ['--database-url', 'postgres://user:pa#ss@host:port/app', MODULE],
+      /not a Postgres URL.*must be percent-encoded$/m,
+    ],
     ['an unknown log level', ['--log-level', 'loud', MODULE], /--log-level.*'loud' is invalid.*trace/],
     ['no module', [], /missing required argument 'module'/],
   ])('%s', async (_what, args, text) => {
@@ -139,6 +157,14 @@ describe('a database that does not do ends with 1', () => {
       /error: Postgres did not answer within 0\.5 s: connect ECONNREFUSED.*Start it, or check DATABASE_URL/,
     )
     expect(stdout).toBe('')
+    expect(code).toBe(1)
+  })
+
+  test('whose host nobody knows: the name is called unknown', async () => {
+    const env = { DATABASE_URL: 'postgres://user@no-such-host.invalid/app' }
+    const { code, stderr } = await start([MODULE, '--connect-timeout', '0.5'], env)
+    expect(stderr).toMatch(/within 0\.5 s: .*no-such-host\.invalid\. The name of the host cannot be resolved: check it in/)
+    expect(stderr).not.toContain('Start it')
     expect(code).toBe(1)
   })
 

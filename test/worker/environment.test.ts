@@ -115,6 +115,23 @@ test('a worker waits for Postgres, says so, and gives up after the connect timeo
   await patient.shutdown()
 })
 
+test('a worker whose host has no address names the host as the fault, not the server', async () => {
+  const databaseUrl = 'postgres://user@no-such-host.invalid/app'
+  const capsule = new Capsule({ databaseUrl, jobs: [Echo], connectTimeout: 0.3 })
+  const fault = await capsule.start().catch((error: unknown) => error)
+  expect(fault).toBeInstanceOf(ConnectionTimeoutError)
+  expect((fault as Error).message).toMatch(/no-such-host\.invalid\. The name of the host cannot be resolved/)
+})
+
+test('a query timeout beyond 24.8 days is a long one, not a millisecond', async () => {
+  const url = new URL(world.url)
+  url.searchParams.set('query_timeout', String(30 * 86_400_000))
+  const adapter = new Adapter({ databaseUrl: url.href })
+  const { rows } = await adapter.database.pool.query(`SELECT 'late' AS answer FROM pg_sleep(0.05)`)
+  expect(rows).toEqual([{ answer: 'late' }])
+  await adapter.close()
+})
+
 test('a password with special characters, percent-encoded', async () => {
   const password = `p@ss:w/o#r?d&% é'"`
   await world.sql(`DO $$ BEGIN CREATE ROLE special LOGIN SUPERUSER; EXCEPTION WHEN duplicate_object THEN NULL; END $$`)

@@ -36,6 +36,15 @@ export const reach = async (
   }
 }
 
+/** A host name that the resolver does not know, by the error's code, and the way out. */
+export const UNKNOWN_HOST: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'The name of the host cannot be resolved: check it in DATABASE_URL.',
+  EAI_AGAIN: 'The name of the host cannot be resolved: check it in DATABASE_URL, and the DNS of this machine.',
+}
+
+const codeOf = (error: unknown): string =>
+  error instanceof AggregateError ? codeOf(error.errors[0]) : String((error as NodeJS.ErrnoException | undefined)?.code)
+
 /** PgBouncer has no other word for a server that it cannot reach; what it means by it is told when the time is over. */
 const PROTOCOL_VIOLATION = '08P01'
 
@@ -43,7 +52,7 @@ const mayPass = (error: unknown): boolean => isRetryable(error) || sqlState(erro
 
 const timedOut = (timeoutMs: number, cause: unknown): ConnectionTimeoutError =>
   new ConnectionTimeoutError(
-    `Postgres did not answer within ${timeoutMs / 1000} s: ${reason(cause)}. Start it, or check DATABASE_URL.`,
+    `Postgres did not answer within ${timeoutMs / 1000} s: ${reason(cause)}. ${UNKNOWN_HOST[codeOf(cause)] ?? 'Start it, or check DATABASE_URL.'}`,
     { cause },
   )
 

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { ConfigurationError } from '../../errors.ts'
+import { MAX_TIMER_MS } from '../../time.ts'
 
 /** A partition answers nothing at all, and the kernel takes many minutes to tell; `?query_timeout=…` in the URL wins. */
 export const SILENCE_MS = 60_000
@@ -7,13 +8,25 @@ export const SILENCE_MS = 60_000
 /** A server that accepts a connection and says nothing is waited for no longer. */
 export const CONNECT_MS = 10_000
 
+/** What is wrong with a URL, and the way out. The URL may hold a password, so neither text repeats it. */
+class UrlMistake extends Error {
+  readonly wayOut: string
+
+  constructor(what: string, wayOut: string) {
+    super(what)
+    this.wayOut = wayOut
+  }
+}
+
+const ENCODE = 'characters such as # / ? @ in a password must be percent-encoded'
+
 /** `?schema=tenant_b`, as other libraries write it, is the search_path of each connection. */
 const schemaOption = (databaseUrl: string): pg.ClientConfig => {
   const parameters = new URLSearchParams(databaseUrl.split('?')[1] ?? '')
   const schema = parameters.get('schema')
   if (schema === null) return {}
   if (parameters.has('options'))
-    throw new Error('it has both "schema" and "options": name the search_path in "options"')
+    throw new UrlMistake('it has both "schema" and "options"', 'name the search_path in "options"')
   const quoted = `"${schema.replaceAll('"', '""')}"`.replaceAll(/[\\\s]/g, '\\$&')
   return { options: `-c search_path=${quoted}` }
 }
@@ -37,17 +50,31 @@ export const urlConfig = (
     query_timeout: SILENCE_MS,
   }
   try {
-    // pg takes a word without a scheme for a database name and any scheme for its own.
-    if (!/^(postgres|postgresql|socket):|^\//.test(databaseUrl.trim())) throw new Error('it starts with no postgres://')
-    if (/^[^/]*\/\/([^/?#]*@)?[^/?#@]*,/.test(databaseUrl)) throw new Error('it names several hosts, and pg knows one')
-    // pg parses the URL when it builds a client: do that now, so that a bad one is told at start.
-    new pg.Client(config)
-    return { ...config, ...schemaOption(databaseUrl) }
+    assertOneHost(databaseUrl)
+    // pg parses the URL when it builds a client: a bad one is refused now, not at the first connection.
+    const { connectionParameters } = new pg.Client(config) as unknown as { connectionParameters: object }
+    return { ...config, ...schemaOption(databaseUrl), ...clampedTimeout(databaseUrl, connectionParameters) }
   } catch (error) {
-    // The URL may hold a password, so it is not repeated.
-    throw new ConfigurationError(
-      `${name} is not a Postgres URL (${(error as Error).message}); characters such as # / ? @ in a password must be percent-encoded`,
-      { cause: error },
-    )
+    const wayOut = error instanceof UrlMistake ? error.wayOut : ENCODE
+    throw new ConfigurationError(`${name} is not a Postgres URL (${(error as Error).message}); ${wayOut}`, {
+      cause: error,
+    })
   }
 }
+
+/** pg takes a word without a scheme for a database name, any scheme for its own, and a list of hosts for one host. */
+const assertOneHost = (databaseUrl: string): void => {
+  if (!/^(postgres|postgresql|socket):|^\//.test(databaseUrl.trim()))
+    throw new UrlMistake('it starts with no postgres://', 'write postgres://user@host/name')
+  if (/^[^/]*\/\/([^/?#]*@)?[^/?#@]*,/.test(databaseUrl))
+    throw new UrlMistake(
+      'it names several hosts, and pg connects to one',
+      'name one host, for example the proxy in front of them',
+    )
+}
+
+/** pg's timer of a statement is one of Node, for which more than 24.8 days are one millisecond; its URL has the last word. */
+const clampedTimeout = (databaseUrl: string, parameters: { readonly query_timeout?: unknown }): pg.ClientConfig =>
+  Number(parameters.query_timeout) > MAX_TIMER_MS
+    ? { connectionString: databaseUrl.replace(/([?&]query_timeout=)[^&]*/, `$1${MAX_TIMER_MS}`) }
+    : {}
