@@ -1,4 +1,5 @@
 import { RecordMissingError } from '../errors.ts'
+import { javaScriptNameIn, javaScriptText } from '../job/exceptions/error-names.ts'
 import { findBatchStates, type LockedBatch } from '../sql/batch/check.ts'
 import { findBatchHistory } from '../sql/batch/history.ts'
 import { isDiscardedLate } from '../sql/batch/late-discard.ts'
@@ -10,6 +11,7 @@ import {
   findCallbackJobs,
 } from '../sql/batch/status.ts'
 import type { Facts } from '../sql/database.ts'
+import { findLastBacktraces } from '../sql/jobs/last-backtraces.ts'
 import { JOB_STATES, type JobState } from '../sql/jobs/states.ts'
 import type { Batch } from './batch.ts'
 import { needsProof } from './completion/decision.ts'
@@ -41,6 +43,8 @@ export interface BatchStatus {
     readonly jobId: string
     readonly state: string
     readonly error: string | null
+    /** The JavaScript class of the error, where the stored text names its Ruby equivalent. */
+    readonly thrownAs: string | null
   }[]
   readonly recovery: { readonly state: RecoveryState; readonly reason: string | null }
   readonly enqueuedAt: Date | null
@@ -64,6 +68,10 @@ export const batchStatus = async (batch: Batch): Promise<BatchStatus> => {
     findCallbackJobs(db, batch.id, now),
     findBreakingAttempts(db, batch.id),
   ])
+  const backtraces = await findLastBacktraces(
+    db,
+    callbacks.filter(({ error }) => error !== null).map(({ id }) => id),
+  )
   const jobs = Object.fromEntries(
     JOB_STATES.map((name) => [name, counts.find((count) => count.state === name)?.jobs ?? 0]),
   ) as Record<JobState, number>
@@ -72,7 +80,7 @@ export const batchStatus = async (batch: Batch): Promise<BatchStatus> => {
     description: batch.description,
     jobs,
     total: counts.reduce((sum, count) => sum + count.jobs, 0),
-    callbacks: callbacks.map(callbackLine),
+    callbacks: callbacks.map((job) => callbackLine(job, backtraces.get(job.id) ?? null)),
     recovery: await recoveryState(batch, facts, state, attempts),
     enqueuedAt: batch.enqueuedAt,
     discardedAt: batch.discardedAt,
@@ -82,12 +90,13 @@ export const batchStatus = async (batch: Batch): Promise<BatchStatus> => {
   }
 }
 
-const callbackLine = (job: CallbackJob) => ({
+const callbackLine = (job: CallbackJob, backtrace: readonly string[] | null) => ({
   event: job.event ?? 'unknown',
   jobClass: job.job_class ?? 'unknown',
   jobId: job.id,
   state: job.state,
   error: job.error,
+  thrownAs: javaScriptNameIn(backtrace) ?? null,
 })
 
 const recoveryState = async (
@@ -131,8 +140,10 @@ const timeline = (
   ]
   const entries: TimelineEntry[] = times.flatMap(([at, event]) => (at === null ? [] : [{ at, event }]))
   for (const attempt of attempts) {
-    const event = attempt.error === null ? 'job mended' : 'job broken'
-    const detail = attempt.error === null ? (attempt.job_class ?? '') : `${attempt.job_class}: ${attempt.error}`
+    const { error, error_backtrace } = attempt
+    const event = error === null ? 'job mended' : 'job broken'
+    const reason = error === null ? '' : `: ${javaScriptText(error, javaScriptNameIn(error_backtrace))}`
+    const detail = `${attempt.job_class ?? ''}${reason}`
     entries.push({ at: new Date(attempt.ended_at), event, jobId: attempt.job_id, detail })
   }
   for (const callback of callbacks) {

@@ -17,6 +17,16 @@ class CallbackJob extends Job {
   perform(): void {}
 }
 
+/** Fails with an error that the row can only name by its Ruby equivalent. */
+class PlainErrorJob extends Job {
+  static {
+    this.discardOn(Error)
+  }
+  perform(): void {
+    throw new Error('plain')
+  }
+}
+
 let database: TestDatabase
 let adapter: Adapter
 
@@ -82,6 +92,22 @@ test('list and show tell the life of a batch, retry brings it back', async () =>
   const again = await batches('show', id)
   expect(again.stdout).toContain('██')
   expect(again.stdout).toContain('on_success')
+})
+
+test('show names the JavaScript class of the errors of members and callbacks', async () => {
+  const member = new PlainErrorJob()
+  const batch = await Batch.enqueue({ onFinish: PlainErrorJob }, () => member.enqueue())
+  await using capsule = new Capsule({ jobs: [PlainErrorJob], databaseUrl: database.url, batchSweepInterval: 0 })
+  const called = events.once('perform_job', ({ jobId }) => jobId !== member.jobId)
+  await capsule.start()
+  await called
+  const { stdout } = await batches('show', batch.id)
+  expect(stdout).toMatch(/on_finish {3}PlainErrorJob .*\n\s+Error: plain$/m)
+  expect(stdout).toMatch(/job broken {2}PlainErrorJob: Error: plain/)
+  expect(stdout).not.toContain('StandardError')
+  expect(await runJson(database.url, 'batches', 'show', batch.id)).toMatchObject({
+    callbacks: [{ event: 'finish', error: 'StandardError: plain', thrown_as: 'Error' }],
+  })
 })
 
 test('jobs retry of the one job recovers the batch', async () => {

@@ -1,5 +1,6 @@
 import type { BatchStatus, TimelineEntry } from '../../batch/status.ts'
 import { pc } from '../../colors.ts'
+import { javaScriptText } from '../../job/exceptions/error-names.ts'
 import { countsText, drawBar, stateText } from '../../observe/batch-bar.ts'
 import type { JobState } from '../../sql/jobs/states.ts'
 import { durationText, terminalWidth, timeText } from '../output.ts'
@@ -47,8 +48,10 @@ const stateLine = ({ recovery, discardedAt, finishedAt, jobsFinishedAt, enqueued
   return text === '' ? state : `${state}: ${text}${reason}`
 }
 
-const callbackLine = ({ event, jobClass, jobId, state, error }: BatchStatus['callbacks'][number]): string =>
-  `  ${`on_${event}`.padEnd(10)}  ${jobClass}  ${stateText(state as JobState)}  ${pc.dim(jobId)}${error ? `\n    ${pc.red(error)}` : ''}`
+const callbackLine = ({ event, jobClass, jobId, state, error, thrownAs }: BatchStatus['callbacks'][number]): string => {
+  const reason = error ? `\n    ${pc.red(javaScriptText(error, thrownAs ?? undefined))}` : ''
+  return `  ${`on_${event}`.padEnd(10)}  ${jobClass}  ${stateText(state as JobState)}  ${pc.dim(jobId)}${reason}`
+}
 
 const timelineLine = ({ at, event, jobId, detail }: TimelineEntry, start: Date | undefined): string => {
   const after = start === undefined ? '' : `+${durationText((at.getTime() - start.getTime()) / 1000)}`

@@ -40,6 +40,7 @@ export interface BrokenAttempt {
   readonly started_at: string
   readonly ended_at: string
   readonly error: string | null
+  readonly error_backtrace: readonly string[] | null
 }
 
 /**
@@ -47,7 +48,8 @@ export interface BrokenAttempt {
  * for a timeline. $1 batch uuid
  */
 const FIND_BREAKING_ATTEMPTS = `
-SELECT attempt.active_job_id AS job_id, attempt.job_class, attempt.created_at AS started_at, attempt.finished_at AS ended_at, attempt.error
+SELECT attempt.active_job_id AS job_id, attempt.job_class, attempt.created_at AS started_at, attempt.finished_at AS ended_at, attempt.error,
+  attempt.error_backtrace
 FROM good_jobs AS job
 JOIN good_job_executions AS attempt ON attempt.active_job_id = job.id
 WHERE job.batch_id = $1
