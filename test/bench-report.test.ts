@@ -66,6 +66,11 @@ test('a goal says by how much it was missed, and one that was not measured is le
   expect(lines.join()).not.toContain('pg-boss')
 })
 
+test('a goal for each of several series is measured by the slowest', () => {
+  const commands = figure({ 'good-job --version': [0.2], 'good-job doctor': [0.6, 0.7] }, 'commands')
+  expect(goalTable([commands])).toMatch(/slowest command.*\| +0\.65 \|.*missed: 76 % of it/)
+})
+
 test('the summary shows the fastest series of each kind', () => {
   const rates = { 'good-job-node, 10 threads': [1], 'good-job-node, 500 threads, lanes 2': [7] }
   expect(summaryTable([figure(rates, 'drain-lanes')])).toMatch(

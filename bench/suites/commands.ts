@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Client } from 'pg'
+import { BATCH_STATES } from '../../src/sql/batch/list.ts'
 import { alternate, type Suite } from '../run.ts'
 import { addFinished, addWaiting, fillTables, settle } from '../seed.ts'
 
@@ -9,19 +10,29 @@ const WAITING = 200_000
 
 /**
  * What else a command may have to find among them. Batches of ten of the jobs that ended last, each twentieth discarded, and in those
- * nothing is broken any more; 50,000 discarded jobs; fifty that run, and five that were interrupted. $1 batches
+ * nothing is broken any more; fifteen times as many older batches without members, and behind all of them one that is pending and one that
+ * runs; 50,000 discarded jobs; fifty jobs that run, five that were interrupted, twenty that wait for a retry; a thousand with a label.
  */
-const SCENE = (batches: number) => `
+const scene = (batches: number) => `
 CREATE TEMP TABLE batch AS
 SELECT gen_random_uuid() AS id, (now() AT TIME ZONE 'UTC') - number * interval '30 seconds' AS at, number
 FROM generate_series(1, ${batches}) AS number;
 INSERT INTO good_job_batches (id, created_at, updated_at, description, on_success, enqueued_at, discarded_at, jobs_finished_at, finished_at)
 SELECT id, at, at, 'batch ' || number, 'DoneJob', at, CASE WHEN number % 20 = 0 THEN at END, at, at FROM batch;
+INSERT INTO good_job_batches (id, created_at, updated_at, description, enqueued_at, jobs_finished_at, finished_at)
+SELECT gen_random_uuid(), at, at, 'old batch', at, at, at
+FROM generate_series(1, ${batches * 15}) AS number,
+  LATERAL (SELECT (now() AT TIME ZONE 'UTC') - interval '7 days' - number * interval '1 second' AS at) AS ended;
+INSERT INTO good_job_batches (id, created_at, updated_at, description, enqueued_at)
+SELECT gen_random_uuid(), at, at, description, CASE WHEN description = 'running batch' THEN at END
+FROM (VALUES ('pending batch'), ('running batch')) AS open (description),
+  LATERAL (SELECT (now() AT TIME ZONE 'UTC') - interval '13 days' AS at) AS created;
 CREATE TEMP TABLE ended AS
 SELECT id, row_number() OVER (ORDER BY finished_at DESC) AS number
 FROM good_jobs WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT ${batches * 15};
 UPDATE good_jobs SET batch_id = batch.id
 FROM ended JOIN batch ON batch.number = ended.number / 10 WHERE good_jobs.id = ended.id;
+UPDATE good_jobs SET labels = ARRAY['vip'] FROM ended WHERE good_jobs.id = ended.id AND ended.number <= 1000;
 UPDATE good_jobs SET error = 'StandardError: broken', error_event = 5
 FROM ended WHERE good_jobs.id = ended.id AND ended.number > ${batches * 10} AND ended.number % 2 = 0;
 INSERT INTO good_job_processes (id, created_at, updated_at, state)
@@ -29,7 +40,17 @@ VALUES (gen_random_uuid(), now(), (now() AT TIME ZONE 'UTC') + interval '1 day',
 UPDATE good_jobs SET locked_by_id = (SELECT id FROM good_job_processes), locked_at = now(), performed_at = now()
 WHERE id IN (SELECT id FROM good_jobs WHERE finished_at IS NULL ORDER BY created_at LIMIT 50);
 UPDATE good_jobs SET performed_at = now()
-WHERE id IN (SELECT id FROM good_jobs WHERE finished_at IS NULL AND locked_by_id IS NULL ORDER BY created_at DESC LIMIT 5)`
+WHERE id IN (SELECT id FROM good_jobs WHERE finished_at IS NULL AND locked_by_id IS NULL ORDER BY created_at DESC LIMIT 5);
+UPDATE good_jobs SET batch_id = (SELECT id FROM good_job_batches WHERE description = 'running batch')
+WHERE id IN (SELECT id FROM good_jobs WHERE finished_at IS NULL AND performed_at IS NULL ORDER BY created_at LIMIT 1000);
+UPDATE good_jobs SET scheduled_at = (now() AT TIME ZONE 'UTC') + interval '1 day', error = 'StandardError: broken', error_event = 3,
+  serialized_params = serialized_params || '{"executions": 2}'
+WHERE id IN (SELECT id FROM good_jobs WHERE finished_at IS NULL AND performed_at IS NULL AND batch_id IS NULL ORDER BY created_at LIMIT 20)`
+
+/** The ids that commands name. */
+const IDS = `
+SELECT id AS "JOB", batch_id AS "BATCH" FROM good_jobs
+WHERE batch_id = (SELECT id FROM good_job_batches WHERE discarded_at IS NOT NULL ORDER BY created_at DESC LIMIT 1) LIMIT 1`
 
 /** By what they print, a command that failed is told from one that was quick. */
 const COMMANDS: readonly (readonly [command: string, prints: RegExp])[] = [
@@ -38,16 +59,28 @@ const COMMANDS: readonly (readonly [command: string, prints: RegExp])[] = [
   ['jobs list --state running', /^id /],
   ['jobs list --state queued', /^id /],
   ['jobs list --state scheduled', /No jobs|Searched/],
+  ['jobs list --state retried', /^id |Searched/],
   ['jobs list --state succeeded', /^id /],
   ['jobs list --state discarded', /^id /],
   ['jobs list --class NoopJob', /^id /],
   ['jobs list --class NoSuchJob', /No jobs/],
+  ['jobs list --label vip', /^id /],
+  ['jobs list --batch BATCH', /^id /],
   ['jobs list --queue none --state discarded', /No jobs|Searched/],
+  ['jobs show JOB', /Attempts/],
+  // Without --yes and a terminal nothing is done.
+  ['jobs discard --queue bench', /10000 or more jobs/],
+  ['jobs retry --queue none', /No job matches|Searched/],
   ['batches list', /^id /],
-  ['batches list --state discarded', /^id /],
+  ...BATCH_STATES.map((state) => [`batches list --state ${state}`, /^id |Searched/] as const),
   ['batches list --unproven', /^id /],
-  ['pauses', /Nothing/],
+  ['batches show BATCH', /Timeline/],
+  ['batches recover BATCH --dry-run', /unproven/],
+  ['pause --queue nobodys', /nobodys/],
+  ['pauses', /nobodys|Nothing/],
+  ['unpause --queue nobodys', /nobodys/],
   ['schema check', /GoodJob/],
+  ['cleanup_preserved_jobs', /^Deleted 0 jobs/],
   ['doctor', /Postgres/],
 ]
 
@@ -65,9 +98,10 @@ const CLI = new URL('../../dist/cli.js', import.meta.url).pathname
 const run = async (command: string, url: string): Promise<string> => {
   const child = spawn(process.execPath, [CLI, ...command.split(' ')], { env: { ...process.env, DATABASE_URL: url } })
   let output = ''
-  child.stdout.on('data', (chunk: Buffer) => {
-    output += chunk.toString()
-  })
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk.toString()
+    })
   await once(child, 'close')
   return output
 }
@@ -83,15 +117,17 @@ export const commandsSuite: Suite = {
         await addFinished(client, finished)
         await addWaiting(client, { jobs: waiting })
       })
-      await client.query(SCENE(Math.round(finished / 250)))
+      await client.query(scene(Math.round(finished / 250)))
       await settle(client)
     }
     const database = await options.server.database(`commands ${finished}`, fill)
+    const { rows } = await database.client.query<Record<string, string>>(IDS)
+    const named = (command: string) => command.replaceAll(/JOB|BATCH/g, (name) => rows[0]?.[name] ?? name)
     // Once before it counts: what a person looks at twice is in memory.
-    for (const { command } of SCENES) await run(command, database.url)
+    for (const { command } of SCENES) await run(named(command), database.url)
     const series = await alternate(options, SCENES, async ({ command, prints }) => {
       const startedMs = performance.now()
-      const output = await run(command, database.url)
+      const output = await run(named(command), database.url)
       const value = (performance.now() - startedMs) / 1000
       if (!prints.test(output)) throw new Error(`good-job ${command} printed: ${output}`)
       return { value, size: finished }

@@ -48,21 +48,21 @@ const answerWithTls = (socket: Socket): void => {
   })
 }
 
-test.each([
-  'require',
-  'verify-full',
-])('sslmode=%s, a certificate that nobody vouches for: the setting that names its authority', async (mode) => {
-  const files = ['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')]
-  const subject = ['-subj', '/CN=localhost', '-days', '1', '-newkey', 'rsa:2048', '-nodes']
-  execFileSync('openssl', ['req', '-x509', ...subject, ...files], { stdio: 'ignore' })
-  const server = createServer(answerWithTls).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  const { code, stderr } = await list({ DATABASE_URL: `postgres://user@localhost:${port}/app?sslmode=${mode}` })
-  expect(stderr).toMatch(/self-signed certificate\. Name the authority that signed it: sslrootcert=/)
-  expect(code).toBe(1)
-  server.close()
-})
+test.each(['require', 'verify-full'])(
+  'sslmode=%s, a certificate that nobody vouches for: the setting that names its authority',
+  async (mode) => {
+    const files = ['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')]
+    const subject = ['-subj', '/CN=localhost', '-days', '1', '-newkey', 'rsa:2048', '-nodes']
+    execFileSync('openssl', ['req', '-x509', ...subject, ...files], { stdio: 'ignore' })
+    const server = createServer(answerWithTls).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as { port: number }
+    const { code, stderr } = await list({ DATABASE_URL: `postgres://user@localhost:${port}/app?sslmode=${mode}` })
+    expect(stderr).toMatch(/self-signed certificate\. Name the authority that signed it: sslrootcert=/)
+    expect(code).toBe(1)
+    server.close()
+  },
+)
 
 test('"postgres://" alone uses PGHOST and the like; without any URL the message says so', async () => {
   const { hostname, port, username, password, pathname } = new URL(database.url)

@@ -163,7 +163,9 @@ describe('a database that does not do ends with 1', () => {
   test('whose host nobody knows: the name is called unknown', async () => {
     const env = { DATABASE_URL: 'postgres://user@no-such-host.invalid/app' }
     const { code, stderr } = await start([MODULE, '--connect-timeout', '0.5'], env)
-    expect(stderr).toMatch(/within 0\.5 s: .*no-such-host\.invalid\. The name of the host cannot be resolved: check it in/)
+    expect(stderr).toMatch(
+      /within 0\.5 s: .*no-such-host\.invalid\. The name of the host cannot be resolved: check it in/,
+    )
     expect(stderr).not.toContain('Start it')
     expect(code).toBe(1)
   })

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type JobFilter, listJobs } from '../../src/sql/jobs/list.ts'
+import { countJobs } from '../../src/sql/jobs/count.ts'
+import type { JobFilter } from '../../src/sql/jobs/filter.ts'
+import { listJobs } from '../../src/sql/jobs/list.ts'
 import { boundedRead } from '../../src/sql/transaction/bounded-read.ts'
 import { columnText } from '../../src/time.ts'
 import { openWorld } from '../support/harness.ts'
@@ -37,6 +39,27 @@ test('a search for few among many ends in time, says how far it came, and goes o
   const cut = await search(filter, { budgetMs: 0 })
   expect(cut).toMatchObject({ jobs: [], isCut: true, next: { id: expect.any(String) } })
   expect(await search(filter)).toEqual({ jobs: [], next: undefined, isCut: false })
+})
+
+const count = (filter: JobFilter, more: { limit?: number; budgetMs?: number } = {}) =>
+  boundedRead(world.adapter.database, { timeoutMs: 5_000 }, (db) =>
+    countJobs(db, { filter, now, limit: 10_000, budgetMs: 60_000, ...more }),
+  )
+
+test('a count of few, by an index or by reading all, is exact', async () => {
+  expect(await count({ jobClass: 'RareJob' }, { budgetMs: 0 })).toEqual({ jobs: 1, isCapped: false })
+  expect(await count({ states: ['queued'] }, { budgetMs: 0 })).toEqual({ jobs: COMMON / 2, isCapped: false })
+  expect(await count({ queueName: 'common', states: ['retried'] })).toEqual({ jobs: 0, isCapped: false })
+})
+
+test('a count ends at its limit and in time, and says that there may be more', async () => {
+  const common: JobFilter = { jobClass: 'CommonJob' }
+  expect(await count(common)).toEqual({ jobs: 10_000, isCapped: true })
+  expect(await count({ states: ['queued'] }, { limit: 100 })).toEqual({ jobs: 100, isCapped: true })
+  expect(await count({ queueName: 'common', states: ['retried'] }, { budgetMs: 0 })).toEqual({
+    jobs: 0,
+    isCapped: true,
+  })
 })
 
 test('pages of a walk hold every job once, in order', async () => {

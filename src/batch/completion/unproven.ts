@@ -1,9 +1,10 @@
 import type { EnqueueAdapter } from '../../enqueue/adapter.ts'
 import { findBatchStates, type LockedBatch } from '../../sql/batch/check.ts'
 import { findBatchHistory } from '../../sql/batch/history.ts'
-import { type BatchCursor, findRecoverablePage } from '../../sql/batch/list.ts'
+import { type BatchCursor, searchBatches } from '../../sql/batch/list.ts'
 import type { Queryable } from '../../sql/connection/queryable.ts'
 import type { Facts } from '../../sql/database.ts'
+import { boundedSearch } from '../../sql/transaction/bounded-read.ts'
 import { checkOptionsOf } from '../context.ts'
 import { needsProof } from './decision.ts'
 import { proveRecovery } from './proof.ts'
@@ -17,8 +18,16 @@ export interface UnprovenBatch extends BatchCursor {
 
 export interface UnprovenSearch {
   readonly batches: readonly UnprovenBatch[]
-  /** Where the search ran out of time: batches created before were not examined. Undefined when all were, or enough were found. */
-  readonly stoppedAt: BatchCursor | undefined
+  /** Batches that are older than this one were not examined: enough were found, or time ran out. Undefined when all were examined. */
+  readonly next: BatchCursor | undefined
+  /** Time ran out. */
+  readonly isCut: boolean
+}
+
+interface SearchOptions {
+  readonly limit: number
+  readonly budgetMs: number
+  readonly after?: BatchCursor | undefined
 }
 
 const PAGE = 50
@@ -26,30 +35,54 @@ const PAGE = 50
 /** The youngest batches that cannot prove their success; ends after `budgetMs` with what it found. */
 export const findUnprovenBatches = async (
   adapter: EnqueueAdapter,
-  db: Queryable,
-  { limit, budgetMs }: { readonly limit: number; readonly budgetMs: number },
+  { limit, budgetMs, after }: SearchOptions,
 ): Promise<UnprovenSearch> => {
-  const facts = await adapter.database.facts()
-  const deadline = performance.now() + budgetMs
   const batches: UnprovenBatch[] = []
-  let after: BatchCursor | undefined
-  for (;;) {
-    const page = await findRecoverablePage(db, facts, { limit: PAGE, after })
-    const states = await findBatchStates(
-      db,
-      facts,
-      page.map(({ id }) => id),
-    )
-    for (const batch of page) {
-      const state = states.find(({ id }) => id === batch.id)
-      const reason = state && needsProof(state) ? await unprovenReason(adapter, db, facts, state) : undefined
-      if (reason !== undefined) batches.push({ ...batch, reason })
-      if (batches.length === limit) return { batches, stoppedAt: undefined }
-      if (performance.now() > deadline) return { batches, stoppedAt: batch }
+  let isCut = true
+  let next = after
+  await boundedSearch(adapter.database, async (db) => {
+    const deadline = performance.now() + budgetMs
+    for await (const { position, unproven } of examine(adapter, db, after)) {
+      if (unproven !== undefined) batches.push(unproven)
+      next = position
+      const isFull = batches.length === limit
+      isCut = !isFull && next !== undefined
+      if (isFull || performance.now() > deadline) return
     }
-    after = page.length === PAGE ? page.at(-1) : undefined
-    if (after === undefined) return { batches, stoppedAt: undefined }
-  }
+    next = undefined
+    isCut = false
+  })
+  return { batches, next, isCut }
+}
+
+interface Examined {
+  /** Undefined behind the last batch. */
+  readonly position: BatchCursor | undefined
+  readonly unproven?: UnprovenBatch | undefined
+}
+
+/** How far the search is, after each batch in which nothing is open or broken and after each step over others. */
+async function* examine(
+  adapter: EnqueueAdapter,
+  db: Queryable,
+  after: BatchCursor | undefined,
+): AsyncGenerator<Examined> {
+  const facts = await adapter.database.facts()
+  let position = after
+  do {
+    const found = await searchBatches(db, facts, { state: 'recoverable', limit: PAGE, after: position })
+    const ids = found.batches.map(({ id }) => id)
+    const states = await findBatchStates(db, facts, ids)
+    for (const [index, { id, created_at, description, discarded_at }] of found.batches.entries()) {
+      const state = states.find((each) => each.id === id)
+      const reason = state && needsProof(state) ? await unprovenReason(adapter, db, facts, state) : undefined
+      const unproven = reason === undefined ? undefined : { id, created_at, description, discarded_at, reason }
+      const isLast = found.position === undefined && index === found.batches.length - 1
+      yield { position: isLast ? undefined : { id, created_at }, unproven }
+    }
+    position = found.position
+    if (position !== undefined) yield { position }
+  } while (position !== undefined)
 }
 
 const unprovenReason = async (

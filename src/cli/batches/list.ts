@@ -4,13 +4,13 @@ import { stateText } from '../../observe/batch-bar.ts'
 import {
   type BatchCursor,
   type BatchState,
-  findRecoverablePage,
+  type BatchStep,
   type ListedBatch,
-  listBatches,
-  type RecoverableBatch,
+  searchBatches,
+  withMembers,
 } from '../../sql/batch/list.ts'
 import { JOB_STATES } from '../../sql/jobs/states.ts'
-import { boundedRead } from '../../sql/transaction/bounded-read.ts'
+import { boundedRead, boundedSearch } from '../../sql/transaction/bounded-read.ts'
 import { agoText, print, printJson, table, timeText } from '../output.ts'
 import { type CommandSession, cursorText } from '../session.ts'
 
@@ -20,22 +20,52 @@ interface ListOptions {
   readonly after?: { readonly at: string; readonly id: string }
 }
 
+/** A search for few among many batches ends after this time, and says how far it came. */
+const SEARCH_MS = 300
+
 /** One page of batches. */
-export const listBatchPage = async (session: CommandSession, { state, limit, after }: ListOptions): Promise<void> => {
-  const { adapter, isJson, now, timestamp } = session
-  const { pool } = adapter.database
-  const start = after && { created_at: after.at, id: after.id }
-  const query = { state, limit: limit + 1, after: start }
-  const rows = await listBatches(pool, await adapter.database.facts(), timestamp, query)
-  const page = rows.slice(0, limit)
-  const last = rows.length > limit ? page.at(-1) : undefined
-  const next = last ? cursorText({ at: last.created_at, id: last.id }) : null
-  if (isJson) {
-    printJson({ batches: page, next })
+export const listBatchPage = async (session: CommandSession, options: ListOptions): Promise<void> => {
+  const { page, next, isCut } = await searchPage(session, options)
+  if (session.isJson) {
+    printJson({ batches: page, next: next ? cursorText({ at: next.created_at, id: next.id }) : null, is_cut: isCut })
     return
   }
-  print(page.length > 0 ? drawBatches(page, now) : 'No batches.')
-  if (next !== null) print(`\nMore: --after ${next}`)
+  if (page.length > 0 || !isCut) print(page.length > 0 ? drawBatches(page, session.now) : 'No batches.')
+  if (next !== undefined) printMore(next, isCut)
+}
+
+const printMore = ({ created_at, id }: BatchCursor, isCut: boolean): void => {
+  const more = isCut ? `Searched back to ${timeText(created_at)}; further back` : 'More'
+  print(`\n${more}: --after ${cursorText({ at: created_at, id })}`)
+}
+
+interface BatchPage {
+  readonly page: readonly ListedBatch[]
+  readonly next: BatchCursor | undefined
+  readonly isCut: boolean
+}
+
+const searchPage = async (
+  { adapter, timestamp }: CommandSession,
+  { state, limit, after }: ListOptions,
+): Promise<BatchPage> => {
+  const { database } = adapter
+  const facts = await database.facts()
+  const found: BatchStep['batches'][number][] = []
+  let position = after && { created_at: after.at, id: after.id }
+  let isCut = true
+  await boundedSearch(database, async (db) => {
+    const deadline = performance.now() + SEARCH_MS
+    do {
+      const step = await searchBatches(db, facts, { state, limit: limit + 1 - found.length, after: position })
+      found.push(...step.batches)
+      position = step.position
+      isCut = position !== undefined && found.length <= limit
+    } while (isCut && performance.now() < deadline)
+  })
+  const page = found.slice(0, limit)
+  const next = found.length > limit ? page.at(-1) : position
+  return { page: await withMembers(database.pool, page, timestamp), next, isCut }
 }
 
 const PAINT = { pending: pc.dim, running: pc.magenta, succeeded: pc.green, discarded: pc.red }
@@ -55,55 +85,70 @@ const drawBatches = (batches: readonly ListedBatch[], now: Date): string =>
   )
 
 const PAGE = 100
+const READ = { timeoutMs: 60_000 }
 
-/** Walks over every discarded batch in which nothing is open or broken. */
-export async function* recoverableBatches({ adapter, progress }: CommandSession): AsyncGenerator<RecoverableBatch> {
+/** Reads every batch in which nothing is open or broken, and that was discarded or never completed. */
+export async function* recoverableBatches({ adapter, progress }: CommandSession): AsyncGenerator<BatchCursor> {
   let after: BatchCursor | undefined
   let seen = 0
   do {
     const facts = await adapter.database.facts()
-    const page = await findRecoverablePage(adapter.database.pool, facts, { limit: PAGE, after })
-    for (const batch of page) {
+    const query = { state: 'recoverable', limit: PAGE, after } as const
+    const { batches, position } = await boundedRead(adapter.database, READ, (db) => searchBatches(db, facts, query))
+    for (const batch of batches) {
       seen += 1
       progress.tell(`${seen} batches looked at …`)
       yield batch
     }
-    after = page.length === PAGE ? page.at(-1) : undefined
+    after = position
   } while (after !== undefined)
 }
 
-/** A search for few among many batches ends after this time, and says how far it came. */
-const SEARCH_MS = 300
-const READ = { timeoutMs: 60_000 }
-
 /** The youngest batches that `recover` refuses, with the reason. */
-export const findUnproven = ({ adapter }: CommandSession, limit: number): Promise<UnprovenSearch> =>
-  boundedRead(adapter.database, READ, (db) => findUnprovenBatches(adapter, db, { limit, budgetMs: SEARCH_MS }))
+export const findUnproven = (
+  { adapter }: CommandSession,
+  { limit, after }: Pick<ListOptions, 'limit' | 'after'>,
+): Promise<UnprovenSearch> =>
+  findUnprovenBatches(adapter, {
+    limit,
+    budgetMs: SEARCH_MS,
+    after: after && { created_at: after.at, id: after.id },
+  })
 
 /** Where a search ended before its time, or undefined. */
-export const searchedText = ({ stoppedAt }: UnprovenSearch): string | undefined =>
-  stoppedAt && `Searched the batches created since ${timeText(stoppedAt.created_at)}; older ones were not examined.`
+export const searchedText = ({ next, isCut }: UnprovenSearch): string | undefined => {
+  if (!isCut) return undefined
+  const searched = next
+    ? `Searched the batches created since ${timeText(next.created_at)}`
+    : 'Searched no batch in time'
+  return `${searched}; older ones were not examined.`
+}
 
 /** `batches list --unproven` */
-export const listUnproven = async (session: CommandSession, { limit }: ListOptions): Promise<void> => {
-  const search = await findUnproven(session, limit)
-  const { batches: unproven, stoppedAt } = search
+export const listUnproven = async (session: CommandSession, options: ListOptions): Promise<void> => {
+  const search = await findUnproven(session, options)
+  const { batches: unproven, next, isCut } = search
+  const more = next && cursorText({ at: next.created_at, id: next.id })
   if (session.isJson) {
-    printJson({ batches: unproven, next: null, searched_until: stoppedAt?.created_at ?? null })
+    const searchedUntil = isCut ? (next?.created_at ?? null) : null
+    printJson({ batches: unproven, next: more ?? null, searched_until: searchedUntil, is_cut: isCut })
     return
   }
+  if (unproven.length > 0) print(drawUnproven(unproven, session.now))
+  else print(isCut ? 'No unproven batches found.' : 'No unproven batches.')
   const searched = searchedText(search)
-  if (unproven.length === 0) {
-    print(searched === undefined ? 'No unproven batches.' : `No unproven batches found. ${searched}`)
-    return
-  }
-  const rows = unproven.map(({ id, description, discarded_at, reason }) => [
-    id,
-    agoText(discarded_at, session.now),
-    description ?? '–',
-    reason,
-  ])
-  print(table(['id', 'discarded', 'description', 'reason'], rows))
   if (searched !== undefined) print(`\n${searched}`)
-  print('\nWhen you know that nothing was lost: good-job batches recover <id> --force')
+  if (more !== undefined) print(`\nMore: --after ${more}`)
+  if (unproven.length > 0) print('\nWhen you know that nothing was lost: good-job batches recover <id> --force')
 }
+
+const drawUnproven = (batches: UnprovenSearch['batches'], now: Date): string =>
+  table(
+    ['id', 'discarded', 'description', 'reason'],
+    batches.map(({ id, description, discarded_at, reason }) => [
+      id,
+      agoText(discarded_at, now),
+      description ?? '–',
+      reason,
+    ]),
+  )

@@ -83,7 +83,7 @@ const examine = async (session: CommandSession): Promise<Findings> => {
   const server = await readServer(db)
   const rows = await listProcesses(db, await adapter.database.facts(), PROCESSES)
   const processes = rows.map(workerProcess)
-  const unproven = await findUnproven(session, UNPROVEN)
+  const unproven = await findUnproven(session, { limit: UNPROVEN })
   const waiting = await findWaitingJobs(db, timestamp, MAX_WAITING)
   return {
     server,

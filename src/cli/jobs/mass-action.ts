@@ -2,8 +2,11 @@ import type { Command } from 'commander'
 import { pc } from '../../colors.ts'
 import { GoodJobError } from '../../errors.ts'
 import type { Adapter } from '../../maintenance/adapter.ts'
-import { countJobs, type JobCursor, type JobFilter, listJobs } from '../../sql/jobs/list.ts'
+import { countJobs } from '../../sql/jobs/count.ts'
+import type { JobCursor, JobFilter } from '../../sql/jobs/filter.ts'
+import { listJobs } from '../../sql/jobs/list.ts'
 import type { JobState } from '../../sql/jobs/states.ts'
+import { boundedRead } from '../../sql/transaction/bounded-read.ts'
 import { confirm } from '../confirm.ts'
 import { PartialFailure, UsageError } from '../failure.ts'
 import { plural, print, printJson } from '../output.ts'
@@ -30,8 +33,10 @@ interface Result {
   readonly failed: { readonly id: string; readonly error: string }[]
 }
 
-/** Beyond it a count is no longer worth waiting for. */
+/** Beyond these a count is no longer worth waiting for. */
 const COUNT_LIMIT = 10_000
+const COUNT_MS = 300
+const READ = { timeoutMs: 60_000 }
 const PAGE = 500
 
 /** Does it to each of the ids, or to all that match. Each job is a transaction of its own; one that refuses does not stop the others. */
@@ -68,15 +73,16 @@ const actOnMatching = async (
   { filter, options, result }: { filter: JobFilter; options: ActionOptions & { yes?: boolean }; result: Result },
 ): Promise<void> => {
   const { adapter, timestamp: now } = session
-  const db = adapter.database.pool
-  const count = await countJobs(db, { filter, now, limit: COUNT_LIMIT })
-  if (count === 0) return
-  const amount = count === COUNT_LIMIT ? `${COUNT_LIMIT} or more jobs` : plural(count, 'job')
+  const { database } = adapter
+  const query = { filter, now, limit: COUNT_LIMIT, budgetMs: COUNT_MS }
+  const { jobs: count, isCapped } = await boundedRead(database, READ, (db) => countJobs(db, query))
+  if (count === 0 && !isCapped) return
+  const amount = isCapped ? `${count} or more jobs` : plural(count, 'job')
   const verb = action.name.charAt(0).toUpperCase() + action.name.slice(1)
   await session.progress.suspend(() => confirm(`${verb} ${amount}?`, options.yes === true))
   let after: JobCursor | undefined
   do {
-    const { jobs, next } = await listJobs(db, { filter, now, limit: PAGE, after })
+    const { jobs, next } = await boundedRead(database, READ, (db) => listJobs(db, { filter, now, limit: PAGE, after }))
     await actOnEach(session, action, { ids: jobs.map(({ id }) => id), of: amount, options, result })
     after = next
   } while (after !== undefined)

@@ -53,62 +53,80 @@ const filterSql = (state: BatchState, facts: Facts): string =>
       WHERE batch_id = good_job_batches.id AND good_jobs.finished_at IS NOT NULL AND good_jobs.error IS NOT NULL))`,
   })[state]
 
-/** Members are counted for the batches of the page only. $1 now */
-const listBatchesText = (facts: Facts, where: string, limit: string) => `
-WITH page AS MATERIALIZED (
+/** Batches that one statement reads; of those that may recover it asks for members, too. */
+const STEP = 2_000
+
+/** The next batches in the order of a page: where they end, and those of them that match. */
+const stepText = (facts: Facts, { state, limit, after }: BatchPage, values: unknown[]): string => `
+WITH step AS MATERIALIZED (
   SELECT id, created_at, description, on_success, on_finish, on_discard, enqueued_at, discarded_at, finished_at,
-    ${facts.hasJobsFinishedAt ? 'jobs_finished_at' : 'NULL::timestamp AS jobs_finished_at'}, ${STATE} AS state
+    ${facts.hasJobsFinishedAt ? 'jobs_finished_at' : 'NULL::timestamp AS jobs_finished_at'}
   FROM good_job_batches
-  ${where}
+  ${after === undefined ? '' : `WHERE ${isAfter(after, values)}`}
   ORDER BY created_at DESC, id DESC
-  LIMIT ${limit}
+  LIMIT ${state === undefined ? `$${values.push(limit)}` : STEP}
 ),
-member AS (
-  SELECT batch_id, ${jobStateSql('$1')} AS state, count(*)::int AS jobs
-  FROM good_jobs WHERE batch_id IN (SELECT id FROM page) GROUP BY 1, 2
+last AS (
+  SELECT created_at AS last_at, id AS last_id FROM step ORDER BY created_at ASC, id ASC LIMIT 1
 )
-SELECT page.*, coalesce((SELECT json_object_agg(member.state, member.jobs) FROM member WHERE batch_id = page.id), '{}')::text AS jobs
-FROM page ORDER BY created_at DESC, id DESC`
+SELECT last.last_at, last.last_id, (SELECT count(*)::int FROM step) AS seen, page.*
+FROM last
+LEFT JOIN LATERAL (
+  SELECT good_job_batches.*, ${STATE} AS state
+  FROM step AS good_job_batches
+  ${state === undefined ? '' : `WHERE ${filterSql(state, facts)}`}
+  ORDER BY created_at DESC, id DESC
+  LIMIT $${values.push(limit)}
+) AS page ON true
+ORDER BY page.created_at DESC, page.id DESC`
 
-/** One page of batches, youngest first. */
-export const listBatches = async (
-  db: Queryable,
-  facts: Facts,
-  now: string,
-  { state, limit, after }: BatchPage,
-): Promise<ListedBatch[]> => {
-  const values: unknown[] = [now]
-  const parts = state === undefined ? [] : [filterSql(state, facts)]
-  if (after) parts.push(isAfter(after, values))
-  const where = parts.length > 0 ? `WHERE ${parts.join(' AND ')}` : ''
-  const rows = await rowsOf<ListedBatch & { jobs: string }>(db, {
-    text: listBatchesText(facts, where, `$${values.push(limit)}`),
-    values,
-  })
-  return rows.map((row) => ({ ...row, jobs: JSON.parse(row.jobs) as ListedBatch['jobs'] }))
+type FoundBatch = Omit<ListedBatch, 'jobs'>
+type StepRow = FoundBatch & StepEnd & Record<string, unknown>
+
+interface StepEnd {
+  readonly last_at: string
+  readonly last_id: string
+  readonly seen: number
 }
 
-/** A batch that may recover, or be completed: nothing in it is open, and nothing broken. */
-export interface RecoverableBatch extends BatchCursor {
-  readonly description: string | null
-  readonly discarded_at: string | null
+/** Some of the batches of a search, and where it goes on; nowhere after the last one. */
+export interface BatchStep {
+  readonly batches: readonly FoundBatch[]
+  readonly position: BatchCursor | undefined
 }
 
-/** A page of the batches of the filter 'recoverable', youngest first, without their jobs. */
-export const findRecoverablePage = (
-  db: Queryable,
-  facts: Facts,
-  { limit, after }: Pick<BatchPage, 'limit' | 'after'>,
-): Promise<RecoverableBatch[]> => {
+/** Reads on from `after`: at most `limit` matches, perhaps none, among the next batches. */
+export const searchBatches = async (db: Queryable, facts: Facts, page: BatchPage): Promise<BatchStep> => {
   const values: unknown[] = []
-  const parts = [filterSql('recoverable', facts), ...(after ? [isAfter(after, values)] : [])]
-  return rowsOf<RecoverableBatch & Record<string, unknown>>(db, {
-    text: `SELECT id, created_at, description, discarded_at
-FROM good_job_batches
-WHERE ${parts.join(' AND ')}
-ORDER BY created_at DESC, id DESC
-LIMIT $${values.push(limit)}`,
-    values,
+  const rows = await rowsOf<StepRow>(db, { text: stepText(facts, page, values), values })
+  const [row] = rows
+  if (row === undefined) return { batches: [], position: undefined }
+  const batches = rows
+    .filter(({ id }) => id !== null)
+    .map(({ last_at: _at, last_id: _id, seen: _seen, ...batch }) => batch)
+  if (batches.length === page.limit) return { batches, position: batches.at(-1) }
+  const isEnd = row.seen < (page.state === undefined ? page.limit : STEP)
+  return { batches, position: isEnd ? undefined : { created_at: row.last_at, id: row.last_id } }
+}
+
+/** $1 batches uuid[] · $2 now timestamp */
+const COUNT_MEMBERS = `
+SELECT batch_id, ${jobStateSql('$2')} AS state, count(*)::int AS jobs
+FROM good_jobs WHERE batch_id = ANY ($1::uuid[]) GROUP BY 1, 2`
+
+/** These batches with the members of each by state. */
+export const withMembers = async (
+  db: Queryable,
+  batches: readonly FoundBatch[],
+  now: string,
+): Promise<ListedBatch[]> => {
+  const counts = await rowsOf<{ batch_id: string; state: JobState; jobs: number }>(db, {
+    text: COUNT_MEMBERS,
+    values: [batches.map(({ id }) => id), now],
+  })
+  return batches.map((batch) => {
+    const own = counts.filter(({ batch_id }) => batch_id === batch.id)
+    return { ...batch, jobs: Object.fromEntries(own.map(({ state, jobs }) => [state, jobs])) }
   })
 }
 

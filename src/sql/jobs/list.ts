@@ -1,22 +1,16 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
-import { type JobState, jobStateFilterSql, jobStateSql } from './states.ts'
-
-/** Which jobs: all conditions hold; several states mean any of them. */
-export interface JobFilter {
-  readonly states?: readonly JobState[]
-  readonly queueName?: string
-  readonly jobClass?: string
-  readonly label?: string
-  /** Members of the batch; its callback jobs are not. */
-  readonly batchId?: string
-}
-
-/** Where the next page starts: the last row of the page before. */
-export interface JobCursor {
-  /** Its finished_at where the filter asks for finished jobs only, else its created_at. */
-  readonly at: string
-  readonly id: string
-}
+import {
+  conditions,
+  indexedRows,
+  isAfter,
+  type JobCursor,
+  type JobFilter,
+  MAX_SORTED,
+  orderOf,
+  STEP,
+  whereSql,
+} from './filter.ts'
+import { type JobState, jobStateSql } from './states.ts'
 
 export interface JobPage {
   readonly filter: JobFilter
@@ -49,63 +43,6 @@ export interface ListedJob {
 const COLUMNS = `id, created_at, job_class, queue_name, priority, executions_count, labels, batch_id, batch_callback_id, cron_key,
   concurrency_key, scheduled_at, performed_at, finished_at, locked_by_id, error`
 
-/** Each condition appends its values; a parameter that no condition names would have no type. */
-const conditions = (filter: JobFilter, now: string, values: unknown[]): string[] => {
-  const states = filter.states?.map((state) => `(${stateCondition(state, now, values)})`) ?? []
-  return [...(states.length > 0 ? [`(${states.join(' OR ')})`] : []), ...columnConditions(filter, values)]
-}
-
-const columnConditions = ({ batchId, label, jobClass, queueName }: JobFilter, values: unknown[]): string[] => {
-  const is = (column: string, value: unknown) => `${column} = $${values.push(value)}`
-  return [
-    ...(batchId === undefined ? [] : [is('batch_id', batchId)]),
-    ...(label === undefined ? [] : [`labels @> ARRAY[$${values.push(label)}::text]`]),
-    ...(jobClass === undefined ? [] : [is('job_class', jobClass)]),
-    ...(queueName === undefined ? [] : [is('queue_name', queueName)]),
-  ]
-}
-
-const stateCondition = (state: JobState, now: string, values: unknown[]): string => {
-  const text = jobStateFilterSql(state, '$now')
-  return text.includes('$now') ? text.replaceAll('$now', `$${values.push(now)}`) : text
-}
-
-/** The rows that one index finds for a filter, and others; undefined when none of its conditions has an index of few rows. */
-const indexedRows = ({ states = [], ...columns }: JobFilter, values: unknown[]): string | undefined => {
-  const { batchId, label, jobClass, queueName } = columns
-  const isAll = (state: JobState) => states.length > 0 && states.every((each) => each === state)
-  if (batchId !== undefined) return where(columnConditions({ batchId }, values))
-  if (label !== undefined) return where(columnConditions({ label }, values))
-  if (isAll('running')) return RUNNING
-  if (jobClass !== undefined) return where(columnConditions({ jobClass }, values))
-  if (isAll('discarded')) return where(['finished_at IS NOT NULL AND error IS NOT NULL'])
-  if (queueName !== undefined) return where(columnConditions({ queueName }, values))
-  const isUnfinished = states.length > 0 && !states.includes('succeeded') && !states.includes('discarded')
-  return isUnfinished ? where(['finished_at IS NULL']) : undefined
-}
-
-const where = (parts: readonly string[]): string => `SELECT id FROM good_jobs WHERE ${parts.join(' AND ')}`
-
-/** The jobs that a process has, and those that were interrupted, which are looked for among the unfinished ones. */
-const RUNNING = `SELECT id FROM good_jobs WHERE locked_by_id IS NOT NULL AND performed_at IS NOT NULL AND finished_at IS NULL
-  UNION ALL
-  SELECT id FROM (
-    SELECT id, performed_at FROM good_jobs WHERE finished_at IS NULL AND locked_by_id IS NULL OFFSET 0
-  ) AS unlocked
-  WHERE performed_at IS NOT NULL`
-
-/** So many rows are sorted for a page; what an index finds more of is common, and met soon among the youngest jobs. */
-const MAX_SORTED = 10_000
-
-/** Finished jobs alone are listed by their end, the last first; all others by their creation, the youngest first. */
-const orderOf = ({ states = [] }: JobFilter): 'created_at' | 'finished_at' =>
-  states.length > 0 && states.every((state) => state === 'succeeded' || state === 'discarded')
-    ? 'finished_at'
-    : 'created_at'
-
-const isAfter = (column: string, { at, id }: JobCursor, values: unknown[]): string =>
-  `(${column}, id) < ($${values.push(at)}, $${values.push(id)}::uuid)`
-
 /** The page sorted out of the rows that an index finds, if those are few; else one row that says so. $1 now */
 const sortedPage = ({ filter, now, limit, after }: JobPage, values: unknown[]): string | undefined => {
   const indexed = indexedRows(filter, values)
@@ -131,9 +68,6 @@ LEFT JOIN LATERAL (
 ORDER BY ${order} DESC, id DESC`
 }
 
-/** Jobs that one statement of a walk reads. */
-const STEP = 5_000
-
 /** The next jobs in the order of a page: where they end, and those of them that match. $1 now */
 const walkStep = ({ filter, now }: JobPage, after: JobCursor | undefined, values: unknown[]): string => {
   const order = orderOf(filter)
@@ -156,15 +90,13 @@ WITH step AS MATERIALIZED (
 last AS (
   SELECT ${order} AS last_at, id AS last_id FROM step ORDER BY ${order} ASC, id ASC LIMIT 1
 )
-SELECT last.last_at, last.last_id, page.*
+SELECT last.last_at, last.last_id, (SELECT count(*)::int FROM step) AS seen, page.*
 FROM last
 LEFT JOIN (
   SELECT ${COLUMNS}, ${jobStateSql('$1')} AS state FROM step ${whereSql(parts)}
 ) AS page ON true
 ORDER BY page.${order} DESC, page.id DESC`
 }
-
-const whereSql = (parts: readonly string[]): string => (parts.length > 0 ? `WHERE ${parts.join(' AND ')}` : '')
 
 export interface JobSearch {
   readonly jobs: readonly ListedJob[]
@@ -194,7 +126,13 @@ export const listJobs = async (
 }
 
 type SortedRow = ListedJob & { readonly is_few: boolean } & Record<string, unknown>
-type WalkedRow = ListedJob & { readonly last_at: string; readonly last_id: string } & Record<string, unknown>
+type WalkedRow = ListedJob & StepEnd & Record<string, unknown>
+
+interface StepEnd {
+  readonly last_at: string
+  readonly last_id: string
+  readonly seen: number
+}
 
 const pageOf = ({ filter, limit }: JobPage, found: readonly ListedJob[]): JobSearch => {
   const jobs = found.slice(0, limit)
@@ -213,21 +151,10 @@ const walk = async (db: Queryable, page: JobPage, deadline: number): Promise<Job
     const [row] = rows
     if (row === undefined) return pageOf({ ...page, limit }, jobs)
     position = { at: row.last_at, id: row.last_id }
-    jobs.push(...rows.filter(({ id }) => id !== null).map(({ last_at: _at, last_id: _id, ...job }) => job))
-    if (jobs.length > limit) return pageOf({ ...page, limit }, jobs)
+    jobs.push(...rows.filter(({ id }) => id !== null).map(({ last_at: _at, last_id: _id, seen: _seen, ...job }) => job))
+    if (jobs.length > limit || row.seen < STEP) return pageOf({ ...page, limit }, jobs)
   } while (performance.now() < deadline)
   return { jobs, next: position, isCut: true }
-}
-
-/** How many jobs match, counting no further than `limit`. */
-export const countJobs = async (db: Queryable, { filter, now, limit }: Omit<JobPage, 'after'>): Promise<number> => {
-  const values: unknown[] = []
-  const parts = conditions(filter, now, values)
-  const [row] = await rowsOf<{ jobs: number }>(db, {
-    text: `SELECT count(*)::int AS jobs FROM (SELECT 1 FROM good_jobs ${whereSql(parts)} LIMIT $${values.push(limit)}) AS matching`,
-    values,
-  })
-  return row?.jobs ?? 0
 }
 
 /** A job with what only its own page shows; `serialized_params` is the text of the column. */

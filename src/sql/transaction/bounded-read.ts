@@ -1,3 +1,4 @@
+import { isCancelled } from '../../errors.ts'
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Database } from '../database.ts'
 
@@ -19,3 +20,18 @@ export const boundedRead = <T>(
     await rowsOf(db, { text: SETTINGS, values: [String(timeoutMs)] })
     return work(db)
   })
+
+/** A statement of a search that takes longer than this ends it: a batch of a million members is not worth more. */
+const SEARCH_STATEMENT_MS = 1_000
+
+/**
+ * A `boundedRead` of few among many: `work` ends by itself when its time is over, and leaves what it found outside. A statement that takes
+ * too long ends it, too.
+ */
+export const boundedSearch = async (database: Database, work: (db: Queryable) => Promise<void>): Promise<void> => {
+  try {
+    await boundedRead(database, { timeoutMs: SEARCH_STATEMENT_MS }, work)
+  } catch (error) {
+    if (!isCancelled(error)) throw error
+  }
+}

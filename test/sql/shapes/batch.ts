@@ -2,11 +2,11 @@ import * as batches from '../../../src/sql/batch/batches.ts'
 import { findBatchStates, findSuspectBatches } from '../../../src/sql/batch/check.ts'
 import { findBatchHistory } from '../../../src/sql/batch/history.ts'
 import { isDiscardedLate } from '../../../src/sql/batch/late-discard.ts'
-import { BATCH_STATES, findRecoverablePage, listBatches } from '../../../src/sql/batch/list.ts'
+import { BATCH_STATES, searchBatches, withMembers } from '../../../src/sql/batch/list.ts'
 import { findBrokenAt, findOwedDiscards } from '../../../src/sql/batch/owed-discards.ts'
 import { countMembers, findBreakingAttempts, findCallbackJobs } from '../../../src/sql/batch/status.ts'
 import { findSweepHolder, lockSweep, tryLockSweep } from '../../../src/sql/batch/sweep-lock.ts'
-import { AT, batch, discardedBatch, ID, KEY, times } from './samples.ts'
+import { AT, batch, discardedBatch, ID, KEY, listedBatch, times } from './samples.ts'
 import type { Shape } from './shape.ts'
 export const BATCH_SHAPES: readonly Shape[] = [
   { name: 'batch/insert', of: batches.insertBatches, send: (db, facts) => batches.insertBatches(db, facts, [batch]) },
@@ -52,22 +52,25 @@ export const BATCH_SHAPES: readonly Shape[] = [
   ...[undefined, ...BATCH_STATES].map(
     (state): Shape => ({
       name: `batch/list${state === undefined ? '' : `, ${state}`}`,
-      of: listBatches,
+      of: searchBatches,
       isSameIn40: state !== undefined && state !== 'recoverable',
-      send: (db, facts) => listBatches(db, facts, AT, { state, limit: 25 }),
+      send: (db, facts) => searchBatches(db, facts, { state, limit: 25 }),
     }),
   ),
   {
     name: 'batch/list, next page',
-    of: listBatches,
+    of: searchBatches,
     isSameIn40: true,
-    send: (db, facts) => listBatches(db, facts, AT, { limit: 25, after: { created_at: AT, id: ID } }),
+    send: (db, facts) => searchBatches(db, facts, { limit: 25, after: { created_at: AT, id: ID } }),
   },
   {
-    name: 'batch/recoverable',
-    of: findRecoverablePage,
-    send: (db, facts) => findRecoverablePage(db, facts, { limit: 25, after: { created_at: AT, id: ID } }),
+    name: 'batch/list, next step',
+    of: searchBatches,
+    isSameIn40: true,
+    send: (db, facts) =>
+      searchBatches(db, facts, { state: 'recoverable', limit: 25, after: { created_at: AT, id: ID } }),
   },
+  { name: 'batch/list, members', of: withMembers, send: (db) => withMembers(db, [listedBatch], AT) },
   { name: 'batch/count members', of: countMembers, send: (db) => countMembers(db, ID, AT) },
   { name: 'batch/callback jobs', of: findCallbackJobs, send: (db) => findCallbackJobs(db, ID, AT) },
   { name: 'batch/breaking attempts', of: findBreakingAttempts, send: (db) => findBreakingAttempts(db, ID) },

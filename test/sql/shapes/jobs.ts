@@ -1,9 +1,10 @@
 import * as abandoned from '../../../src/sql/jobs/abandoned.ts'
 import * as actions from '../../../src/sql/jobs/actions.ts'
 import { deleteFinishedBatches, deleteFinishedJobs, deleteStaleClaims } from '../../../src/sql/jobs/cleanup.ts'
+import { countJobs } from '../../../src/sql/jobs/count.ts'
 import { announceJobs, insertJob, insertJobs } from '../../../src/sql/jobs/insert.ts'
 import { findLastBacktraces } from '../../../src/sql/jobs/last-backtraces.ts'
-import { countJobs, findExecutions, findJob, listJobs } from '../../../src/sql/jobs/list.ts'
+import { findExecutions, findJob, listJobs } from '../../../src/sql/jobs/list.ts'
 import { findPassedJobs } from '../../../src/sql/jobs/passed.ts'
 import { JOB_STATES } from '../../../src/sql/jobs/states.ts'
 import { findWaitingJobs } from '../../../src/sql/jobs/waiting.ts'
@@ -44,7 +45,13 @@ export const JOB_SHAPES: readonly Shape[] = [
   {
     name: 'jobs/count',
     of: countJobs,
-    send: (db) => countJobs(db, { filter: { jobClass: 'EchoJob' }, now: AT, limit: 10 }),
+    send: (db) =>
+      countJobs(db, { filter: { states: ['queued'], jobClass: 'EchoJob' }, now: AT, limit: 10, budgetMs: 0 }),
+  },
+  {
+    name: 'jobs/count, step',
+    of: countJobs,
+    send: (db) => countJobs(db, { filter: { states: [...JOB_STATES] }, now: AT, limit: 10, budgetMs: 0 }),
   },
   { name: 'jobs/show', of: findJob, send: (db) => findJob(db, ID, AT) },
   { name: 'jobs/executions', of: findExecutions, send: (db) => findExecutions(db, ID) },

@@ -73,6 +73,7 @@ export const discardedBatch = {
   broken_at: null,
   has_open_callback: false,
 }
+export const listedBatch = { ...discardedBatch, state: 'discarded' as const, enqueued_at: AT }
 export const writer = { processId: PROCESS_ID, now: AT, notifies: true }
 export const position = { queueName: 'default', priority: 0, at: AT }
 

@@ -1,4 +1,5 @@
-SELECT attempt.active_job_id AS job_id, attempt.job_class, attempt.created_at AS started_at, attempt.finished_at AS ended_at, attempt.error
+SELECT attempt.active_job_id AS job_id, attempt.job_class, attempt.created_at AS started_at, attempt.finished_at AS ended_at, attempt.error,
+  attempt.error_backtrace
 FROM good_jobs AS job
 JOIN good_job_executions AS attempt ON attempt.active_job_id = job.id
 WHERE job.batch_id = $1

@@ -9,7 +9,7 @@ WITH step AS MATERIALIZED (
 last AS (
   SELECT created_at AS last_at, id AS last_id FROM step ORDER BY created_at ASC, id ASC LIMIT 1
 )
-SELECT last.last_at, last.last_id, page.*
+SELECT last.last_at, last.last_id, (SELECT count(*)::int FROM step) AS seen, page.*
 FROM last
 LEFT JOIN (
   SELECT id, created_at, job_class, queue_name, priority, executions_count, labels, batch_id, batch_callback_id, cron_key,

@@ -1,0 +1,80 @@
+import { type JobState, jobStateFilterSql } from './states.ts'
+
+/** Which jobs: all conditions hold; several states mean any of them. */
+export interface JobFilter {
+  readonly states?: readonly JobState[]
+  readonly queueName?: string
+  readonly jobClass?: string
+  readonly label?: string
+  /** Members of the batch; its callback jobs are not. */
+  readonly batchId?: string
+}
+
+/** Where the next page starts: the last row of the page before. */
+export interface JobCursor {
+  /** Its finished_at where the filter asks for finished jobs only, else its created_at. */
+  readonly at: string
+  readonly id: string
+}
+
+/** Each condition appends its values; a parameter that no condition names would have no type. */
+export const conditions = (filter: JobFilter, now: string, values: unknown[]): string[] => {
+  const states = filter.states?.map((state) => `(${stateCondition(state, now, values)})`) ?? []
+  return [...(states.length > 0 ? [`(${states.join(' OR ')})`] : []), ...columnConditions(filter, values)]
+}
+
+const columnConditions = ({ batchId, label, jobClass, queueName }: JobFilter, values: unknown[]): string[] => {
+  const is = (column: string, value: unknown) => `${column} = $${values.push(value)}`
+  return [
+    ...(batchId === undefined ? [] : [is('batch_id', batchId)]),
+    ...(label === undefined ? [] : [`labels @> ARRAY[$${values.push(label)}::text]`]),
+    ...(jobClass === undefined ? [] : [is('job_class', jobClass)]),
+    ...(queueName === undefined ? [] : [is('queue_name', queueName)]),
+  ]
+}
+
+const stateCondition = (state: JobState, now: string, values: unknown[]): string => {
+  const text = jobStateFilterSql(state, '$now')
+  return text.includes('$now') ? text.replaceAll('$now', `$${values.push(now)}`) : text
+}
+
+/** The rows that one index finds for a filter, and others; undefined when none of its conditions has an index of few rows. */
+export const indexedRows = ({ states = [], ...columns }: JobFilter, values: unknown[]): string | undefined => {
+  const { batchId, label, jobClass, queueName } = columns
+  const isAll = (state: JobState) => states.length > 0 && states.every((each) => each === state)
+  if (batchId !== undefined) return where(columnConditions({ batchId }, values))
+  if (label !== undefined) return where(columnConditions({ label }, values))
+  if (isAll('running')) return RUNNING
+  if (jobClass !== undefined) return where(columnConditions({ jobClass }, values))
+  if (isAll('discarded')) return where(['finished_at IS NOT NULL AND error IS NOT NULL'])
+  if (queueName !== undefined) return where(columnConditions({ queueName }, values))
+  const isUnfinished = states.length > 0 && !states.includes('succeeded') && !states.includes('discarded')
+  return isUnfinished ? where(['finished_at IS NULL']) : undefined
+}
+
+const where = (parts: readonly string[]): string => `SELECT id FROM good_jobs WHERE ${parts.join(' AND ')}`
+
+/** The jobs that a process has, and those that were interrupted, which are looked for among the unfinished ones. */
+const RUNNING = `SELECT id FROM good_jobs WHERE locked_by_id IS NOT NULL AND performed_at IS NOT NULL AND finished_at IS NULL
+  UNION ALL
+  SELECT id FROM (
+    SELECT id, performed_at FROM good_jobs WHERE finished_at IS NULL AND locked_by_id IS NULL OFFSET 0
+  ) AS unlocked
+  WHERE performed_at IS NOT NULL`
+
+/** Rows of an index that are sorted for a page; what an index finds more of is common, and met soon among the youngest jobs. */
+export const MAX_SORTED = 10_000
+
+/** Jobs that one statement of a walk reads. */
+export const STEP = 5_000
+
+/** Finished jobs alone are listed by their end, the last first; all others by their creation, the youngest first. */
+export const orderOf = ({ states = [] }: JobFilter): 'created_at' | 'finished_at' =>
+  states.length > 0 && states.every((state) => state === 'succeeded' || state === 'discarded')
+    ? 'finished_at'
+    : 'created_at'
+
+export const isAfter = (column: string, { at, id }: JobCursor, values: unknown[]): string =>
+  `(${column}, id) < ($${values.push(at)}, $${values.push(id)}::uuid)`
+
+export const whereSql = (parts: readonly string[]): string => (parts.length > 0 ? `WHERE ${parts.join(' AND ')}` : '')
