@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { BatchUnprovenError } from '../../src/errors.ts'
+import { BatchUnprovenError, RecordAlreadyAdvisoryLockedError } from '../../src/errors.ts'
+import { jobLockKey } from '../../src/sql/advisory-lock.ts'
 import type { Capsule } from '../../src/worker/capsule.ts'
 import { inTurn } from '../support/clean-up.ts'
 import type { World } from '../support/harness.ts'
@@ -145,6 +146,22 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.settled()).toMatchObject(GOOD)
     })
 
+    test('a batch is not retried while another session holds the lock of a discarded member', async () => {
+      const scene = await Scene.enqueue(world, { good: [], bad: ['fail'] })
+      await scene.settled()
+      const other = await world.pool.connect()
+      try {
+        await other.query('SELECT pg_advisory_lock($1)', [jobLockKey(scene.id('bad'))])
+        await expect(scene.batch.retry()).rejects.toThrow(RecordAlreadyAdvisoryLockedError)
+        expect(await scene.seen()).toMatchObject(DISCARDED)
+      } finally {
+        await other.query('SELECT pg_advisory_unlock_all()')
+        other.release()
+      }
+      expect((await scene.batch.retry()).retriedJobIds).toEqual([scene.id('bad')])
+      expect(await scene.settled()).toMatchObject(GOOD)
+    })
+
     test('a batch whose job was discarded by hand can be retried while that job waits again, and after it failed', async () => {
       const scene = await Scene.enqueue(world, { late: { startsIn: 3600 }, bad: ['fail'] })
       await world.adapter.discardJob(scene.id('late'))
@@ -160,7 +177,9 @@ for (const hasJobsFinishedAt of [true, false]) {
       const gate = new Gate()
       const scene = await Scene.enqueue(world, { slow: [{ gate, ends: 'ok' }], late: { startsIn: 3600 } })
       await world.adapter.discardJob(scene.id('late'))
+      const atOnce = await scene.seen()
       gate.open()
+      expect(atOnce).toMatchObject({ isDiscarded: true, isEnded: false, isFinished: false })
       expect(await scene.settled()).toEqual({ ...DISCARDED, callbacks: ['discard', 'finish'] })
       await world.adapter.retryJob(scene.id('late'))
       expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['discard', 'finish', 'success'] })

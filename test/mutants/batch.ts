@@ -119,14 +119,18 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     file: 'src/batch/actions.ts',
     text: 'if (!force) await refuseMissing(db, facts, state)',
     replacement: '',
-    tests: { 'test/batch/recovery.test.ts': ['row f: a batch retry after the discarded row was deleted is refused'] },
+    tests: { 'test/batch/recovery.test.ts': ['row f: the same while another discarded job is left'] },
   },
   {
     name: 'a batch retry is refused while a member is locked',
     file: 'src/batch/actions.ts',
     text: '    await refuseLocked(db, broken)\n',
     replacement: '',
-    tests: { 'test/batch/recovery.test.ts': [], 'test/batch/retry-matrix.test.ts': [], 'test/cli/batches.test.ts': [] },
+    tests: {
+      'test/batch/recovery.test.ts': [
+        'a batch is not retried while another session holds the lock of a discarded member',
+      ],
+    },
   },
   {
     name: 'the sweep waits until a batch is quiet',
