@@ -9,7 +9,7 @@ import type { Logger } from '../job/logger.ts'
 import type { Adapter } from '../maintenance/adapter.ts'
 import { CleanupTracker } from '../maintenance/cleanup.ts'
 import { AttemptWatch } from '../perform/attempt/watch.ts'
-import { JobPerformer, type SettledAttempt } from '../perform/job-performer.ts'
+import { JobPerformer } from '../perform/job-performer.ts'
 import { Completer } from '../perform/outcome/completer.ts'
 import type { Database } from '../sql/database.ts'
 import { threadConfig } from '../sql/threads/config.ts'
@@ -18,20 +18,27 @@ import { CapsuleTracker } from './capsule-tracker.ts'
 import { Maintenance } from './maintenance.ts'
 import { Notifier } from './notifier.ts'
 import { Poller } from './poller.ts'
+import { Pools } from './pools.ts'
 import { loadBatchesUntil, locateRecord } from './records.ts'
 import { Scheduler } from './scheduler.ts'
+import { Leftovers } from './shutdown.ts'
 
-/** The parts of a running capsule. */
+/** What a worker is made of; part-list.ts says in which order it starts and stops. */
 export interface CapsuleParts {
+  readonly processId: string
+  readonly database: Database
   readonly lanes: readonly Lane[]
   readonly completer: Completer
   readonly performer: JobPerformer
-  readonly schedulers: readonly Scheduler[]
+  readonly pools: Pools
   readonly notifier: Notifier | undefined
+  /** Whether jobs are found without notifications, too. */
+  readonly isPolling: boolean
   readonly poller: Poller
   readonly tracker: CapsuleTracker
   readonly maintenance: Maintenance
   readonly watch: AttemptWatch
+  readonly leftovers: Leftovers
 }
 
 export interface PartsOptions {
@@ -54,60 +61,72 @@ const HORIZON_WITH_LISTEN_MS = 60_000
 /** Without polls, jobs that nobody announced (rescheduled, or NOTIFY switched off) are looked for this often. */
 const HORIZON_WITHOUT_POLL_MS = 3_600_000
 
+/** What has to be ready before jobs begin, since a job may block the event loop. */
+class BeforeJobs {
+  readonly #steps: (() => void)[] = []
+
+  add(step: () => void): void {
+    this.#steps.push(step)
+  }
+
+  run(): void {
+    for (const step of this.#steps) step()
+  }
+}
+
 /** Builds and wires all parts; nothing is started. */
 export const buildParts = (options: PartsOptions): CapsuleParts => {
   const { database, configuration, registry, adapter, processId } = options
+  const { dequeueQuerySort: sort, enableListenNotify: notifies, pollInterval } = configuration
   const check = checkOptionsOf(adapter, registry)
-  const keepsCreatedAt = configuration.dequeueQuerySort === 'scheduled_at'
-  const schedulers: Scheduler[] = []
-  const onHeld = () => {
-    for (const scheduler of schedulers) scheduler.resume()
-  }
-  const notifies = configuration.enableListenNotify
-  const completer = new Completer({ database, processId, keepsCreatedAt, notifies, check, onHeld })
-  const maintenance = new Maintenance({ ...options, check })
-  const wakeAll = () => {
-    for (const scheduler of schedulers) scheduler.wake()
-  }
-  const guard = () => {
-    tracker.guard()
-    watch.watch()
-  }
-  const performer = buildPerformer(options, { completer, maintenance, schedulers }, guard)
-  const watch = new AttemptWatch({ ...options, attempts: performer.attempts })
-  const tracker = new CapsuleTracker({
-    ...options,
-    schedulers: () => schedulers,
-    attemptIds: () => [...performer.attempts.keys()],
-    onReleased: wakeAll,
+  const [pools, beforeJobs] = [new Pools(), new BeforeJobs()]
+  const onHeld = () => pools.resume()
+  const completer = new Completer({
+    database,
+    processId,
+    keepsCreatedAt: sort === 'scheduled_at',
+    notifies,
+    check,
+    onHeld,
   })
+  const maintenance = new Maintenance({ ...options, check })
+  const performer = buildPerformer(options, { completer, maintenance, pools }, beforeJobs)
+  const lanes = buildLanes(options, performer, pools)
+  for (const pool of options.pools) pools.register(buildScheduler(options, pool, lanes, performer))
+  const watch = new AttemptWatch({ ...options, attempts: performer.attempts })
+  const tracker = buildTracker(options, performer, pools)
+  beforeJobs.add(() => tracker.guard())
+  beforeJobs.add(() => watch.watch())
+  const notifier = notifies ? buildNotifier(options, pools) : undefined
+  const poller = new Poller(
+    pollInterval * 1000,
+    guarded(processId, 'poller', () => pools.wake()),
+  )
+  const isPolling = pollInterval > 0
+  const leftovers = new Leftovers()
+  const built = { lanes, completer, performer, pools, maintenance, notifier, watch, poller, tracker }
+  return { processId, database, isPolling, leftovers, ...built }
+}
+
+const buildLanes = (options: PartsOptions, performer: JobPerformer, pools: Pools): readonly Lane[] => {
+  const { database, configuration, processId } = options
   const deferStartMs = deferral(options)
   const onClaimsLost = (jobIds: readonly string[]) => performer.lose(jobIds)
-  const lanes = Array.from(
+  const onReady = () => pools.wake()
+  const sort = configuration.dequeueQuerySort
+  return Array.from(
     { length: configuration.lanes },
-    () =>
-      new Lane({
-        database,
-        processId,
-        sort: configuration.dequeueQuerySort,
-        deferStartMs,
-        onClaimsLost,
-        onReady: wakeAll,
-      }),
+    () => new Lane({ database, processId, sort, deferStartMs, onClaimsLost, onReady }),
   )
-  for (const pool of options.pools) schedulers.push(buildScheduler(options, pool, lanes, performer))
-  return {
-    lanes,
-    completer,
-    performer,
-    schedulers,
-    maintenance,
-    notifier: configuration.enableListenNotify ? buildNotifier(options, schedulers, wakeAll) : undefined,
-    watch,
-    poller: new Poller(configuration.pollInterval * 1000, guarded(processId, 'poller', wakeAll)),
-    tracker,
-  }
 }
+
+const buildTracker = (options: PartsOptions, performer: JobPerformer, pools: Pools): CapsuleTracker =>
+  new CapsuleTracker({
+    ...options,
+    schedulers: () => pools.schedulers,
+    attemptIds: () => [...performer.attempts.keys()],
+    onReleased: () => pools.wake(),
+  })
 
 /** Rounds need a thread that connects as the lane would. */
 const deferral = ({ configuration, database, processId }: PartsOptions): number => {
@@ -120,8 +139,8 @@ const deferral = ({ configuration, database, processId }: PartsOptions): number 
 
 const buildPerformer = (
   options: PartsOptions,
-  parts: Pick<CapsuleParts, 'completer' | 'maintenance' | 'schedulers'>,
-  guard: () => void,
+  { completer, maintenance, pools }: Pick<CapsuleParts, 'completer' | 'maintenance' | 'pools'>,
+  beforeJobs: BeforeJobs,
 ): JobPerformer => {
   const { adapter, configuration, clock, processId, stopping, onActivity } = options
   const cleanup = new CleanupTracker({
@@ -131,33 +150,20 @@ const buildPerformer = (
   })
   return new JobPerformer({
     ...options,
-    completer: parts.completer,
-    guard,
+    completer,
+    guard: () => beforeJobs.run(),
     locate: (gid) => locateRecord(gid, adapter),
     loadBatches: (ids, signal) => loadBatchesUntil(ids, adapter, processId, signal),
     isShuttingDown: () => stopping.aborted,
     paused: () => adapter.paused(),
     onSettled: (settled) => {
       onActivity()
-      wakeForNextRun(parts.schedulers, settled)
+      pools.noteSettled(settled)
       // The lane that holds the lock may claim at once; any other finds the job locked until then.
-      if (configuration.lanes > 1) void settled.unlocked.then(() => wakeForNextRun(parts.schedulers, settled))
-      if (cleanup.increment()) parts.maintenance.cleanUp()
+      if (configuration.lanes > 1) void settled.unlocked.then(() => pools.noteSettled(settled))
+      if (cleanup.increment()) maintenance.cleanUp()
     },
   })
-}
-
-/**
- * A job that runs again is known here without a notification; any other end may free a pool that waited for the backlog. What somebody else
- * made of a job while we held its lock may be that it waits again: a claim that was woken for it found it locked, so there has to be another.
- */
-const wakeForNextRun = (schedulers: readonly Scheduler[], { as, result, write }: SettledAttempt): void => {
-  const { reenqueue } = result
-  for (const scheduler of schedulers) {
-    if (as !== 'written' || write === 'rerun') scheduler.wake()
-    else if (write === 'reenqueue') scheduler.notify(reenqueue?.queueName, reenqueue?.scheduledAt?.getTime() ?? 0)
-    else scheduler.resume()
-  }
 }
 
 const buildScheduler = (
@@ -174,17 +180,11 @@ const buildScheduler = (
   return new Scheduler({ pool, lanes, performer, processId, clock, horizonMs, pollMs, sort, adapter, registry, paused })
 }
 
-const buildNotifier = (
-  { database, processId, configuration }: PartsOptions,
-  schedulers: readonly Scheduler[],
-  wakeAll: () => void,
-): Notifier =>
+const buildNotifier = ({ database, processId, configuration }: PartsOptions, pools: Pools): Notifier =>
   new Notifier({
     database,
     processId,
-    onMessage: guarded(processId, 'notifier', ({ queueName, startsAtMs }) => {
-      for (const scheduler of schedulers) scheduler.notify(queueName, startsAtMs)
-    }),
-    onConnected: guarded(processId, 'notifier', wakeAll),
+    onMessage: guarded(processId, 'notifier', (message) => pools.notify(message)),
+    onConnected: guarded(processId, 'notifier', () => pools.wake()),
     isPolling: configuration.pollInterval > 0,
   })

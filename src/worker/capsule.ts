@@ -3,21 +3,21 @@ import type { Pool } from 'pg'
 import { parseQueueString } from '../claim/queue-string.ts'
 import { type Configuration, type Options, resolveConfiguration } from '../configuration.ts'
 import { Deadline } from '../deadline.ts'
-import { GoodJobError, SchemaError } from '../errors.ts'
+import { GoodJobError } from '../errors.ts'
 import { events } from '../events.ts'
 import type { JobConstructor } from '../job/base.ts'
 import { withProcess } from '../job/context.ts'
 import { JobRegistry } from '../job/definition/registry.ts'
 import { Adapter } from '../maintenance/adapter.ts'
-import { type ReachOptions, reach } from '../sql/connection/reach.ts'
+import type { ReachOptions } from '../sql/connection/reach.ts'
 import { Database } from '../sql/database.ts'
 import { removeProcess } from '../sql/process/processes.ts'
-import { findVersion3Writer } from '../sql/schema/report.ts'
 import { assertThreadFiles } from '../sql/threads/file.ts'
-import { type Clock, endsWithin, systemClock } from '../time.ts'
+import { type Clock, systemClock } from '../time.ts'
 import { buildParts, type CapsuleParts } from './capsule-parts.ts'
 import { HostBindings, type HostOptions } from './host-bindings.ts'
-import type { Scheduler } from './scheduler.ts'
+import { Parts } from './part.ts'
+import { partList } from './part-list.ts'
 import { limitMs, STOP_GRACE_MS, shutDown } from './shutdown.ts'
 
 export type CapsuleOptions = Options &
@@ -31,16 +31,24 @@ export type CapsuleOptions = Options &
 
 /** What a caller in JavaScript may forget; the refusal says what is missing. */
 const NO_OPTIONS = {} as CapsuleOptions
-/** For a Postgres that says nothing, after a start that failed. */
+/** For all parts of a start that failed, and a Postgres that says nothing. */
 const ABANDON_MS = 500
-const DROP_MS = 100
 const LEAVE_MS = 5_000
 /** A server that is there gets this long to say so, also with a connect timeout of 0. */
 const MIN_CONNECT_MS = 1_000
 /** Longer than between two beats: an idle worker keeps one connection instead of opening one each time. */
 const POOL_IDLE_MS = 60_000
 
+/**
+ * - `created`: Nothing runs, no connection of the worker is open. A start that fails comes back to here, and may be tried again.
+ * - `starting`: The parts are being started, one after the other; nothing is claimed before LISTEN has begun or was put off.
+ * - `running`: Every part has started; jobs are claimed.
+ * - `stopping`: No job is claimed any more. The parts are being stopped, and running jobs have time until the deadline.
+ * - `stopped`: The end, also for a capsule that was never started. A job that ignores its signal may still run, on the parts that it needs.
+ */
 export type CapsuleState = 'created' | 'starting' | 'running' | 'stopping' | 'stopped'
+
+type RunningParts = CapsuleParts & { readonly parts: Parts }
 
 /** A worker inside your own process: builds, starts and stops all parts. GoodJob: Capsule. */
 export class Capsule implements AsyncDisposable {
@@ -53,8 +61,7 @@ export class Capsule implements AsyncDisposable {
   readonly #clock: Clock
   readonly #host: HostBindings
   readonly #pools
-  #parts: CapsuleParts | undefined
-  #loops: Promise<unknown> = Promise.resolve()
+  #worker: RunningParts | undefined
   #state: CapsuleState = 'created'
   #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
@@ -91,12 +98,12 @@ export class Capsule implements AsyncDisposable {
 
   /** Jobs whose bodies run now. */
   get activeJobIds(): string[] {
-    return [...(this.#parts?.performer.attempts.keys() ?? [])]
+    return [...(this.#worker?.performer.attempts.keys() ?? [])]
   }
 
   /** Seconds since the last job ended, or since the start; 0 while one runs. */
   get idleSeconds(): number {
-    if (this.#parts?.schedulers.some(({ activeThreads }) => activeThreads > 0)) return 0
+    if (this.#worker?.pools.isIdle === false) return 0
     return (this.#clock.monotonic() - this.#lastActivityMs) / 1000
   }
 
@@ -106,7 +113,7 @@ export class Capsule implements AsyncDisposable {
   }
 
   get isListening(): boolean {
-    return this.#parts?.notifier?.isListening ?? false
+    return this.#worker?.notifier?.isListening ?? false
   }
 
   /**
@@ -154,56 +161,28 @@ export class Capsule implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    this.#state = 'starting'
+    this.#enter('starting')
     this.#host.attach()
-    this.#database.reopen()
     if (this.#stop.signal.aborted) this.#stop = new AbortController()
-    const { signal } = this.#stop
-    const options = this.#reachOptions(signal)
-    const answered = (ask: () => Promise<unknown>) => reach(ask, options)
-    await answered(() => this.#database.answers())
-    await answered(() => this.#database.facts())
-    await answered(() => this.#database.assertOneDatabase(signal))
-    await answered(() => this.#refuseVersion3())
-    const parts = this.#build()
-    this.#parts = parts
-    await answered(() => connectSessions(parts))
-    await answered(() => parts.tracker.start())
-    await this.#listen(parts, options)
-    this.#loops = Promise.all(parts.schedulers.map((scheduler) => this.#runScheduler(scheduler)))
-    parts.poller.start()
-    parts.maintenance.start()
-    this.#state = 'running'
+    this.#worker = this.#build()
+    await this.#worker.parts.start(this.#startContext())
+    this.#enter('running')
   }
 
   /** One connect timeout for the whole start: a server may have room for the pool, but not for more. */
-  #reachOptions(signal: AbortSignal): ReachOptions {
+  #startContext(): ReachOptions {
     const { processId } = this
     const timeoutMs = this.configuration.connectTimeout * 1000
     return {
       timeoutMs,
       deadline: new Deadline(Math.max(timeoutMs, MIN_CONNECT_MS)),
       onRetry: (error, attempt) => events.emit('connection_retry', { processId, part: 'start', error, attempt }),
-      signal,
+      signal: this.#stop.signal,
     }
   }
 
-  async #refuseVersion3(): Promise<void> {
-    const version3Writer = await findVersion3Writer(this.#database.pool)
-    if (version3Writer !== undefined) throw new SchemaError(version3Writer)
-  }
-
-  /** A worker that polls starts without LISTEN, too. */
-  async #listen({ notifier }: CapsuleParts, options: ReachOptions): Promise<void> {
-    if (notifier === undefined) return
-    const { signal } = options
-    if (this.configuration.pollInterval > 0) await options.deadline.allows(notifier.start(), { signal })
-    else await reach(() => notifier.start(), options)
-    signal.throwIfAborted()
-  }
-
-  #build(): CapsuleParts {
-    return buildParts({
+  #build(): RunningParts {
+    const worker = buildParts({
       database: this.#database,
       processId: this.processId,
       configuration: this.configuration,
@@ -217,62 +196,42 @@ export class Capsule implements AsyncDisposable {
         this.#lastActivityMs = this.#clock.monotonic()
       },
     })
-  }
-
-  async #runScheduler(scheduler: Scheduler): Promise<void> {
-    const { processId } = this
-    const { name: queues, maxThreads } = scheduler.pool
-    events.emit('scheduler_create_pool', { processId, queues, maxThreads })
-    await scheduler.run(this.#stop.signal)
+    return { ...worker, parts: new Parts(this.processId, partList(worker)) }
   }
 
   async #shutdown(deadline: Deadline): Promise<void> {
     this.#deadline = deadline
     // Before the start has ended: it may be waiting for Postgres.
     this.#stop.abort()
-    if (this.#state === 'running') this.#state = 'stopping'
+    if (this.#state === 'running') this.#enter('stopping')
     await this.#starting?.catch(() => undefined)
     if (this.#state === 'stopped') return
-    this.#state = 'stopping'
-    const parts = this.#parts
-    if (parts) {
-      events.emit('scheduler_shutdown_start', { processId: this.processId })
-      this.#isStoppedCleanly = await shutDown(parts, {
-        processId: this.processId,
-        deadline,
-        loops: this.#loops,
-        abort: this.#abort.signal,
-        finish: (graceMs) => this.#database.close(graceMs),
-      })
-      events.emit('scheduler_shutdown', { processId: this.processId })
-      // A body that ignores its signal is still a job of this worker.
-      void Promise.all(parts.schedulers.map((scheduler) => scheduler.idle())).then(() => this.#host.detach())
-    } else {
-      await this.#database.close(ABANDON_MS)
-    }
-    this.#state = 'stopped'
+    this.#enter('stopping')
+    if (this.#worker) await this.#stopWorker(this.#worker, deadline)
+    else await this.#database.close(ABANDON_MS)
+    this.#enter('stopped')
+  }
+
+  async #stopWorker(worker: RunningParts, deadline: Deadline): Promise<void> {
+    const { processId } = this
+    events.emit('scheduler_shutdown_start', { processId })
+    const { isClean, ended } = await shutDown(worker, processId, deadline)
+    this.#isStoppedCleanly = isClean
+    events.emit('scheduler_shutdown', { processId })
+    // A job that ignores its signal is still a job of this worker.
+    void ended.then(() => this.#host.detach())
   }
 
   async #abandonStart(): Promise<void> {
     this.#stop.abort()
-    const parts = this.#parts
-    const ended = Promise.allSettled([
-      parts?.notifier?.stop(),
-      parts?.completer.close(),
-      parts?.tracker.stop(),
-      ...(parts?.lanes ?? []).map((lane) => lane.close()),
-    ])
-    // Neither a connection that nobody answers on nor one that is being opened holds up what comes next.
-    await endsWithin(ended, ABANDON_MS)
-    await this.#database.close(DROP_MS)
+    await this.#worker?.parts.stop(new Deadline(0, undefined, ABANDON_MS))
     this.#host.detach()
-    this.#parts = undefined
-    this.#state = this.#stopping ? 'stopped' : 'created'
+    this.#worker = undefined
+    this.#enter(this.#stopping ? 'stopped' : 'created')
   }
-}
 
-/** All of them have ended their try when this rejects. */
-const connectSessions = async ({ completer, lanes }: CapsuleParts): Promise<void> => {
-  const tries = await Promise.allSettled([completer, ...lanes].map((part) => part.connect()))
-  for (const each of tries) if (each.status === 'rejected') throw each.reason
+  /** The one place where the state changes. */
+  #enter(state: CapsuleState): void {
+    this.#state = state
+  }
 }

@@ -7,6 +7,7 @@ const ENDING = 'a lane whose sessions end as soon as they have their locks back 
 const OUTAGE = 'after an outage that nobody announced, no connection of the pool that died in it is waited for'
 const LOOKING = 'an outage that begins while a pool looks ahead keeps nothing up when it is over'
 const STARTS = 'test/worker/start-steps.test.ts'
+const PARTS = 'test/worker/parts.test.ts'
 const STOPS = 'test/worker/shutdown-deadline.test.ts'
 
 /** How a worker starts, stops, and comes back. */
@@ -104,9 +105,9 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a worker that polls starts without LISTEN',
-    file: 'src/worker/capsule.ts',
-    text: 'if (this.configuration.pollInterval > 0)',
-    replacement: 'if (false as boolean)',
+    file: 'src/worker/part-list.ts',
+    text: 'if (isPolling) await',
+    replacement: 'if (isPolling && (false as boolean)) await',
     tests: { [STARTS]: ['a server that answers everybody but the listener: the worker starts without it'] },
   },
   {
@@ -128,20 +129,20 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a start that was given up takes its process row back',
     file: 'src/worker/capsule.ts',
-    text: '      parts?.tracker.stop(),\n',
+    text: '    await this.#worker?.parts.stop(new Deadline(0, undefined, ABANDON_MS))\n',
     replacement: '',
     tests: { [STARTS]: ['a worker that finds jobs by LISTEN alone does not start without it, and leaves nothing'] },
   },
   {
     name: 'outcomes that cannot be written are given up in time',
-    file: 'src/worker/shutdown.ts',
+    file: 'src/worker/part-list.ts',
     text: 'deadline.allows(performer.drained(), { graceMs: GRACE_MS.outcomes })',
     replacement: 'performer.drained().then(() => true)',
     tests: { [STOPS]: ['beside a lock on good_jobs ends two seconds after it, and tells which outcomes it gave up'] },
   },
   {
     name: 'outcomes that are on their way get time after the deadline',
-    file: 'src/worker/shutdown.ts',
+    file: 'src/worker/part-list.ts',
     text: '{ graceMs: GRACE_MS.outcomes }',
     replacement: '{ graceMs: 0 }',
     tests: {
@@ -152,8 +153,8 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a process row that cannot be removed is given up in time',
-    file: 'src/worker/shutdown.ts',
-    text: 'deadline.allows(tracker.stop(), { graceMs: STOP_GRACE_MS, patienceMs: rowPatienceMs })',
+    file: 'src/worker/part-list.ts',
+    text: 'deadline.allows(tracker.stop(), { graceMs: STOP_GRACE_MS, patienceMs })',
     replacement: 'tracker.stop().then(() => true)',
     tests: { [STOPS]: ['a pool of the caller that has no connection to lend holds up no shutdown'] },
   },
@@ -180,13 +181,51 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a job that somebody lets wait again is claimed when its former attempt has given up its lock',
-    file: 'src/worker/capsule-parts.ts',
-    text: "if (as !== 'written' || write === 'rerun') scheduler.wake()",
-    replacement: "if (write === 'rerun') scheduler.wake()",
+    file: 'src/worker/pools.ts',
+    text: "if (as !== 'written' || write === 'rerun') this.wake()",
+    replacement: "if (write === 'rerun') this.wake()",
     tests: {
       'test/operations/force-discard.test.ts': [
         'a job that somebody lets wait again while it runs starts when its lock is free, without a poll: lanes 1',
       ],
     },
+  },
+  {
+    name: 'parts stop in the reverse order of their start',
+    file: 'src/worker/part.ts',
+    text: 'this.#begun.splice(0).reverse()',
+    replacement: 'this.#begun.splice(0)',
+    tests: { [PARTS]: ['start in the order of the list and stop in reverse'] },
+  },
+  {
+    name: 'a part whose start failed is stopped, too',
+    file: 'src/worker/part.ts',
+    text: '      this.#begun.push(part)\n      await part.start(context)\n',
+    replacement: '      await part.start(context)\n      this.#begun.push(part)\n',
+    tests: { [PARTS]: ['that have begun are stopped after a start that failed'] },
+  },
+  {
+    name: 'a start ends between two parts when it is told to',
+    file: 'src/worker/part.ts',
+    text: '      context.signal.throwIfAborted()\n',
+    replacement: '',
+    tests: { [PARTS]: ['that follow are not started when the signal fires in the middle'] },
+  },
+  {
+    name: 'parts that a job still needs stop after it',
+    file: 'src/worker/part.ts',
+    text: 'if (jobs !== undefined && part.servesJobs) needed.push(part)',
+    replacement: 'if (false as boolean) needed.push(part)',
+    tests: {
+      [PARTS]: ['that serve jobs stop after jobs that ignore their signal'],
+      [STOPS]: ['a body that ends long after the shutdown has time for its outcome'],
+    },
+  },
+  {
+    name: 'LISTEN ends as soon as the worker is told to stop',
+    file: 'src/worker/part-list.ts',
+    text: "signal.addEventListener('abort', () => void stop().catch(() => undefined), { once: true })",
+    replacement: 'void signal',
+    tests: { [PARTS]: ['listens before it claims, and ends LISTEN as soon as it is told to stop'] },
   },
 ]
