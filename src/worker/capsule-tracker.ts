@@ -3,7 +3,7 @@ import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
 import type { JobRegistry } from '../job/definition/registry.ts'
 import { releaseUnknownClaims } from '../sql/claim/claim.ts'
-import type { Database } from '../sql/database.ts'
+import type { Database, Facts } from '../sql/database.ts'
 import {
   releaseDeadProcesses,
   releaseOrphans,
@@ -42,8 +42,9 @@ const BEAT_LOCK_TIMEOUT_MS = 1_000
 /** A claim that no attempt knows after this time was lost with its connection. */
 const UNKNOWN_CLAIM_MS = 60_000
 
-/** For a cleanup under way, when the process ends. */
+/** For a cleanup and for a beat under way, when the process ends. */
 const CLEANING_MS = 300
+const BEATING_MS = 1_000
 
 /** The process row, its heartbeat, and what other processes left behind. GoodJob: CapsuleTracker and Process. */
 export class CapsuleTracker {
@@ -54,7 +55,9 @@ export class CapsuleTracker {
   readonly #stalls: StallWatch
   readonly #silentOwners = new SilentOwners()
   readonly #unserved: UnservedWatch
+  #facts: Facts | undefined
   #cleaning: Promise<void> = Promise.resolve()
+  #beating: Promise<void> = Promise.resolve()
   #state: 'created' | 'started' | 'stopped' = 'created'
 
   constructor(options: CapsuleTrackerOptions) {
@@ -68,6 +71,7 @@ export class CapsuleTracker {
     const { database, processId } = this.#options
     this.#state = 'started'
     const facts = await database.facts()
+    this.#facts = facts
     await database.statement((db) => upsertProcess(db, facts, { id: processId, state: this.#stateText() }))
     if (this.#isStopped) {
       // The start was given up while this was unanswered.
@@ -96,17 +100,19 @@ export class CapsuleTracker {
 
   /** Where the thread does not run yet or cannot refresh the row, this does: else the others, and the cleanup itself, would take us for dead. */
   #beatAndCleanUp(): void {
-    if (!this.#heartbeat?.isBeating) this.#inTurn(() => this.#beat())
+    if (!this.#heartbeat?.isBeating) this.#beating = this.#beating.then(() => this.#beat())
     this.#beats += 1
     if (this.#beats % BEATS_PER_CLEANUP === 0) this.cleanUp()
   }
 
+  /** Does not wait for a cleanup under way, which may wait for locks of other sessions, also when it reads the facts again. */
   async #beat(): Promise<void> {
+    const facts = this.#facts
+    if (this.#isStopped || facts === undefined) return
     const { database, processId } = this.#options
     try {
-      const facts = await database.facts()
       await database.transaction(async (db) => {
-        // Somebody may have locked the row: cleanups come after this.
+        // Another session may have locked the row: a cleanup comes after this.
         await limitLockWaits(db, BEAT_LOCK_TIMEOUT_MS)
         await upsertProcess(db, facts, { id: processId, state: this.#stateText() })
       })
@@ -120,15 +126,12 @@ export class CapsuleTracker {
 
   /** Frees jobs of dead processes and claims that nobody knows, then reports jobs that no worker runs; failures are reported, the next round tries again. */
   cleanUp(): void {
-    this.#inTurn(async () => {
-      await this.#release()
-      await this.#unserved.check()
-    })
-  }
-
-  #inTurn(work: () => Promise<void>): void {
-    this.#cleaning = this.#cleaning
-      .then(() => (this.#isStopped ? undefined : work()))
+    this.#cleaning = Promise.all([this.#cleaning, this.#beating])
+      .then(async () => {
+        if (this.#isStopped) return
+        await this.#release()
+        await this.#unserved.check()
+      })
       .catch((error) => {
         events.emit('worker_error', { processId: this.#options.processId, part: 'process cleanup', error })
       })
@@ -140,8 +143,12 @@ export class CapsuleTracker {
     this.#state = 'stopped'
     clearInterval(this.#timer)
     this.#stalls.stop()
-    // A cleanup that waits for somebody's lock must not keep the row from being removed.
-    await Promise.all([endsWithin(this.#cleaning, CLEANING_MS), this.#heartbeat?.stop()])
+    // A cleanup that waits for a lock of another session must not keep the row from being removed; a beat would write it again.
+    await Promise.all([
+      endsWithin(this.#cleaning, CLEANING_MS),
+      endsWithin(this.#beating, BEATING_MS),
+      this.#heartbeat?.stop(),
+    ])
     const { database, processId } = this.#options
     await database.statement((db) => removeProcess(db, processId))
   }
@@ -154,6 +161,7 @@ export class CapsuleTracker {
       // GoodJob's migrations run while workers are up: a new column is used from the next round on.
       database.forgetFacts()
       const facts = await database.facts(db)
+      this.#facts = facts
       const promoter = { processId, now: clock.timestamp(), notifies: configuration.enableListenNotify }
       const dead = await releaseDeadProcesses(db, facts, promoter)
       const orphans = await releaseOrphans(db, facts, before)

@@ -7,6 +7,7 @@ const ENDING = 'a lane whose sessions end as soon as they have their locks back 
 const OUTAGE = 'after an outage that nobody announced, no connection of the pool that died in it is waited for'
 const LOOKING = 'an outage that begins while a pool looks ahead keeps nothing up when it is over'
 const STARTS = 'test/worker/start-steps.test.ts'
+const HEARTBEAT = 'test/worker/heartbeat.test.ts'
 const PARTS = 'test/worker/parts.test.ts'
 const STOPS = 'test/worker/shutdown-deadline.test.ts'
 
@@ -189,6 +190,27 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
         'a job that somebody lets wait again while it runs starts when its lock is free, without a poll: lanes 1',
       ],
     },
+  },
+  {
+    name: 'the thread of the heartbeat is started before jobs begin',
+    file: 'src/worker/capsule-tracker.ts',
+    text: '    this.#heartbeat?.start()\n',
+    replacement: '',
+    tests: { [HEARTBEAT]: ['a worker starts the thread for its first job, while that runs, and ends it'] },
+  },
+  {
+    name: 'a worker tells what guards it that jobs are about to begin',
+    file: 'src/worker/capsule-parts.ts',
+    text: '  beforeJobs.add(() => tracker.guard())\n',
+    replacement: '',
+    tests: { [HEARTBEAT]: ['a worker starts the thread for its first job, while that runs, and ends it'] },
+  },
+  {
+    name: 'a beat does not wait for a cleanup',
+    file: 'src/worker/capsule-tracker.ts',
+    text: 'this.#beating = this.#beating.then(() => this.#beat())',
+    replacement: 'this.#beating = Promise.all([this.#beating, this.#cleaning]).then(() => this.#beat())',
+    tests: { [HEARTBEAT]: ['a beat of the event loop does not wait for a cleanup that waits for a lock'] },
   },
   {
     name: 'parts stop in the reverse order of their start',

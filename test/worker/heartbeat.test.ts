@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import type { Worker } from 'node:worker_threads'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, expect, test, vi } from 'vitest'
+import { resolveConfiguration } from '../../src/configuration.ts'
+import { JobRegistry } from '../../src/job/definition/registry.ts'
 import { Database } from '../../src/sql/database.ts'
 import { upsertProcessText } from '../../src/sql/process/processes.ts'
+import { CapsuleTracker } from '../../src/worker/capsule-tracker.ts'
 import { Heartbeat } from '../../src/worker/heartbeat.ts'
 import { FaultyNetwork } from '../support/faults.ts'
-import { next, openWorld, until } from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, openWorld, until } from '../support/harness.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
@@ -73,4 +76,59 @@ test('a thread that dies is told, and another one beats on', async () => {
   await world.sql(`UPDATE good_job_processes SET updated_at = updated_at - interval '1 minute'`)
   await until(async () => (await ageMs(processId)) < 5_000, 'a beat of another thread')
   await heartbeat.stop()
+})
+
+test('a worker starts the thread for its first job, while that runs, and ends it', async () => {
+  const threads: Worker[] = []
+  const ended: Promise<unknown>[] = []
+  const note = (thread: Worker) => {
+    threads.push(thread)
+    ended.push(new Promise((resolve) => thread.once('exit', resolve)))
+  }
+  process.on('worker', note)
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  const capsule = await world.start({ jobs: [GateJob] })
+  expect(threads).toEqual([])
+  await enqueue(GateJob)
+  await gate.entered
+  await until(async () => threads.length === 1, 'the thread is started', 5_000)
+  gate.open()
+  await capsule.shutdown()
+  await Promise.all(ended)
+  process.off('worker', note)
+})
+
+test('a beat of the event loop does not wait for a cleanup that waits for a lock', async () => {
+  const { database, clock } = world.adapter
+  const processId = randomUUID()
+  // Beats come every 25 seconds.
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  const tracker = new CapsuleTracker({
+    ...{ database, clock, processId, registry: new JobRegistry() },
+    configuration: resolveConfiguration({ databaseUrl: world.url }),
+    schedulers: () => [],
+    attemptIds: () => [],
+    onReleased: () => undefined,
+  })
+  await tracker.start()
+  const holder = await world.database.connect()
+  const waits = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`
+  try {
+    await holder.query('BEGIN')
+    // A cleanup asks about it, a beat does not.
+    await holder.query('LOCK TABLE good_job_concurrency_claims IN ACCESS EXCLUSIVE MODE')
+    tracker.cleanUp()
+    await until(async () => (await world.sql(waits)).length === 1, 'the cleanup waits')
+    await world.sql(`UPDATE good_job_processes SET updated_at = updated_at - interval '1 minute'`)
+    vi.advanceTimersByTime(25_000)
+    await until(async () => (await ageMs(processId)) < 30_000, 'a beat beside the cleanup', 10_000)
+  } finally {
+    vi.useRealTimers()
+    await holder.query('COMMIT')
+    await holder.end()
+  }
+  await until(async () => (await world.sql(waits)).length === 0, 'the cleanup goes on')
+  await tracker.stop()
+  expect(await ageMs(processId)).toBe(Number.POSITIVE_INFINITY)
 })
