@@ -133,6 +133,13 @@ describe('two builds that differ in one unrelated line', () => {
     const [line] = await worker.says(/ready.*/)
     expect(line).toContain('1 job class: GreetingJob (formerly t)')
     await worker.says(/"id":7,"msg":"GREETING"/)
+    const published = await database
+      .pool()
+      .query(
+        `SELECT state->'good_job_node'->'job_classes' AS classes FROM good_job_processes WHERE state->>'pid' = $1`,
+        [String(worker.pid)],
+      )
+    expect(published.rows).toEqual([{ classes: ['GreetingJob', 't'] }])
     const row = `SELECT job_class, serialized_params->>'job_class' AS stored, serialized_params->'exception_executions' AS counted
       FROM good_jobs WHERE id = $1`
     const { rows } = await database.pool().query(row, [job.jobId])

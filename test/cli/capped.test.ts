@@ -57,7 +57,7 @@ test('a mass action counts to ten thousand, and says that there are more', async
 
 test('searches for few among many jobs end in time, say how far they came, and go on from there', async () => {
   await using slow = await SlowNetwork.start(world.url, SLOW_MS)
-  const filter = ['--queue', 'many', '--class', 'ManyJob', '--state', 'retried']
+  const filter = ['--queue', 'many', '--class', 'ManyJob', '--state', 'retried', '--state', 'running']
   const search = ['jobs', 'list', ...filter]
   const { stdout } = await goodJob(slow.url, ...search)
   expect(stdout).toMatch(/^\nSearched back to \d{4}-\d\d-\d\d \d\d:\d\d:\d\d; further back: --after \S+\n$/)

@@ -26,7 +26,14 @@ afterAll(
   ),
 )
 
-const goodJob = (...args: string[]) => runCli(args, { env: { DATABASE_URL: database.url } })
+/** Runs a command; one that finds a fault fails, and never says that all is well. */
+const checked = async (args: readonly string[], env: NodeJS.ProcessEnv) => {
+  const result = await runCli(args, { env })
+  if (result.stdout.includes('✖'))
+    expect(result).toMatchObject({ code: 1, stdout: expect.not.stringContaining('All is well') })
+  return result
+}
+const goodJob = (...args: string[]) => checked(args, { DATABASE_URL: database.url })
 
 test('without a command, help is shown', async () => {
   const { code, stdout } = await runCli([])
@@ -188,6 +195,19 @@ test('a pause that no live worker honours is stored and fails, and doctor tells 
   await goodJob('unpause', '--queue', 'mail')
 })
 
+test('beside a worker that honours pauses, one that does not is named by host and pid', async () => {
+  const { pool } = adapter.database
+  await pool.query(`INSERT INTO good_job_processes (id, state, created_at, updated_at)
+    VALUES (gen_random_uuid(), '{"hostname":"deaf","pid":7,"schedulers":[{"queues":"*"}],"good_job_node":{"enable_pauses":false}}', now(), now() AT TIME ZONE 'UTC')`)
+  await using capsule = new Capsule({ jobs: [NoopJob], databaseUrl: database.url, enablePauses: true })
+  await capsule.start()
+  const { code, stderr } = await goodJob('pause', '--queue', 'mail')
+  expect(stderr).toBe('warning: worker deaf:7 goes on: it was started without --enable-pauses\n')
+  expect(code).toBe(0)
+  await goodJob('unpause', '--queue', 'mail')
+  await pool.query(`DELETE FROM good_job_processes WHERE id <> $1`, [capsule.processId])
+})
+
 test('a schema in the URL is where the tables are made and found, and is named', async () => {
   const empty = await createDatabase({ template: 'empty' })
   await empty.pool().query('CREATE SCHEMA "tenant b"')
@@ -217,12 +237,15 @@ test('doctor knows dead processes from live ones, those of Ruby included', async
     ]),
   )
   expect(problems).toContain('there are dead processes whose rows nobody has cleaned up')
+  const { code, stdout } = await goodJob('doctor')
+  expect(stdout).toMatch(/^✖ 1 worker process, and 2 dead processes whose row nobody has cleaned up:$/m)
+  expect(code).toBe(1)
   await pool.query('DELETE FROM good_job_processes')
 })
 
 test('doctor of a database without tables says how to get them', async () => {
   const empty = await createDatabase({ template: 'empty' })
-  const { code, stdout } = await runCli(['doctor'], { env: { DATABASE_URL: empty.url } })
+  const { code, stdout } = await checked(['doctor'], { DATABASE_URL: empty.url })
   expect(stdout).toContain('Create them by "good-job schema install"')
   expect(code).toBe(1)
   await empty.drop()

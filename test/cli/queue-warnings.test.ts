@@ -1,7 +1,9 @@
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parseQueueString } from '../../src/claim/queue-string.ts'
 import { queueWarnings } from '../../src/cli/doctor/queue-warnings.ts'
 import { Job } from '../../src/index.ts'
+import { runCli } from '../support/cli.ts'
 
 class MailJob extends Job {
   static override queueAs = 'mail'
@@ -33,4 +35,16 @@ test.each<[string, RegExp[]]>([
 
 test('a class that decides for each job may use any queue', () => {
   expect(warningsOf('mial', MailJob, AnywhereJob)).toEqual([])
+})
+
+test('start logs the warnings before it connects', async () => {
+  const module = join(import.meta.dirname, '../fixtures/jobs/worker-jobs.mjs')
+  const options = ['--queues', 'mail slow', '--connect-timeout', '0.1']
+  const { code, stderr } = await runCli(['start', module, ...options], {
+    env: { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' },
+  })
+  expect(stderr).toMatch(
+    /"warn".*queues: \\"mail slow\\" is one queue with a blank in its name; commas separate queues/,
+  )
+  expect(code).toBe(1)
 })

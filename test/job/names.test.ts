@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Batch } from '../../src/batch/batch.ts'
 import { ConfigurationError } from '../../src/errors.ts'
 import { TestAdapter } from '../../src/job/adapters/test-adapter.ts'
 import { Job, type JobConstructor } from '../../src/job/base.ts'
 import { JobRegistry } from '../../src/job/definition/registry.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
+import { Adapter } from '../../src/maintenance/adapter.ts'
 
 /** A class as a build tool may leave it: of this name, or with `static jobClass`. */
 const built = (name: string, declared?: object): JobConstructor => {
@@ -17,7 +19,8 @@ const built = (name: string, declared?: object): JobConstructor => {
 const BUILT_NAMES = ['', 'o', 'Ab', 'A1', 'A12', '_WelcomeJob', 'WelcomeJob$1', 'default', 'jobs_default', 'e$', '$']
 
 describe.each(BUILT_NAMES)('a class that a build tool named "%s"', (name) => {
-  test('is refused where it is registered, enqueued and enqueued with others', async () => {
+  test('is refused where it is registered, enqueued, enqueued with others and called by a batch', async () => {
+    const adapter = new Adapter({ databaseUrl: 'postgres://nobody@127.0.0.1:1/none' })
     const Built = built(name)
     Built.queueAdapter = new TestAdapter()
     const refusal = /Add static jobClass = .…. to the class \(class extends /
@@ -25,6 +28,8 @@ describe.each(BUILT_NAMES)('a class that a build tool named "%s"', (name) => {
     expect(() => new JobRegistry().register(Built)).toThrow(refusal)
     await expect(Built.performLater()).rejects.toThrow(refusal)
     await expect(performAllLater([new Built()])).rejects.toThrow(refusal)
+    for (const event of ['onSuccess', 'onFinish', 'onDiscard'])
+      expect(() => new Batch({ [event]: Built }, adapter)).toThrow(refusal)
   })
 
   test('is welcome with static jobClass', async () => {

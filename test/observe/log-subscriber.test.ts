@@ -73,6 +73,13 @@ test.each<[string, EventName, object, string, string]>([
   ['an enqueue that failed', 'enqueue', { ...job, error: new Error('x') }, 'error', 'Failed to enqueue a job'],
   ['a sweep that found nothing', 'batch_sweep', { healed: 0, unproven: 0 }, 'debug', 'Looked for batches to heal'],
   ['a sweep that healed', 'batch_sweep', { healed: 1, unproven: 0 }, 'info', 'Looked for batches to heal'],
+  [
+    'due jobs that no worker runs',
+    'jobs_unserved',
+    { processId: 'p', queueName: 'mail', jobClass: 'MailJob', jobs: 3, oldestAt: new Date(0), lacks: 'class' },
+    'warn',
+    'Jobs wait that no live worker of their queue has the class of',
+  ],
   ['locks that were lost', 'lane_restored', { keptLocks: 1, lostLocks: 1 }, 'warn', 'Restored the locks of jobs'],
 ])('%s has its level', (_what, name, payload, level, text) => {
   const { events, lines } = listen()

@@ -34,8 +34,15 @@ test('a class of few jobs is found by its index, however many others are younger
   expect({ next, isCut }).toEqual({ next: undefined, isCut: false })
 })
 
+test('jobs of the future are found by its index, however many others are due', async () => {
+  const id = await world.insert({ job_class: 'CommonJob', queue_name: 'common', scheduled_at: '2999-01-01T00:00:00Z' })
+  const found = await search({ queueName: 'common', states: ['scheduled', 'retried'] }, { budgetMs: 0 })
+  expect(found).toMatchObject({ jobs: [{ id, state: 'scheduled' }], isCut: false })
+  await world.sql('DELETE FROM good_jobs WHERE id = $1', [id])
+})
+
 test('a search for few among many ends in time, says how far it came, and goes on from there', async () => {
-  const filter: JobFilter = { queueName: 'common', jobClass: 'CommonJob', states: ['retried'] }
+  const filter: JobFilter = { queueName: 'common', jobClass: 'CommonJob', states: ['retried', 'running'] }
   const cut = await search(filter, { budgetMs: 0 })
   expect(cut).toMatchObject({ jobs: [], isCut: true, next: { id: expect.any(String) } })
   expect(await search(filter)).toEqual({ jobs: [], next: undefined, isCut: false })
@@ -49,14 +56,14 @@ const count = (filter: JobFilter, more: { limit?: number; budgetMs?: number } = 
 test('a count of few, by an index or by reading all, is exact', async () => {
   expect(await count({ jobClass: 'RareJob' }, { budgetMs: 0 })).toEqual({ jobs: 1, isCapped: false })
   expect(await count({ states: ['queued'] }, { budgetMs: 0 })).toEqual({ jobs: COMMON / 2, isCapped: false })
-  expect(await count({ queueName: 'common', states: ['retried'] })).toEqual({ jobs: 0, isCapped: false })
+  expect(await count({ queueName: 'common', states: ['retried', 'running'] })).toEqual({ jobs: 0, isCapped: false })
 })
 
 test('a count ends at its limit and in time, and says that there may be more', async () => {
   const common: JobFilter = { jobClass: 'CommonJob' }
   expect(await count(common)).toEqual({ jobs: 10_000, isCapped: true })
   expect(await count({ states: ['queued'] }, { limit: 100 })).toEqual({ jobs: 100, isCapped: true })
-  expect(await count({ queueName: 'common', states: ['retried'] }, { budgetMs: 0 })).toEqual({
+  expect(await count({ queueName: 'common', states: ['retried', 'running'] }, { budgetMs: 0 })).toEqual({
     jobs: 0,
     isCapped: true,
   })

@@ -3,8 +3,10 @@ import { hostname } from 'node:os'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { advisoryKey } from '../../src/sql/advisory-lock.ts'
 import { upsertProcessText } from '../../src/sql/process/processes.ts'
+import { systemClock } from '../../src/time.ts'
 import { Heartbeat } from '../../src/worker/heartbeat.ts'
-import { ago, jobClass, next, openWorld, type World } from '../support/harness.ts'
+import { UnservedWatch } from '../../src/worker/watch/unserved-watch.ts'
+import { ago, jobClass, next, openWorld, record, type World } from '../support/harness.ts'
 
 const Echo = jobClass('Echo', () => undefined)
 
@@ -137,5 +139,16 @@ test('due jobs that no live worker runs are reported once for each class and que
     { ...of, queueName: 'lonely', jobClass: 'Echo', jobs: 1, lacks: 'queue' },
     { ...of, queueName: 'mail', jobClass: 'Forgotten', jobs: 3, lacks: 'class' },
   ])
+  const { seen, stop } = record('jobs_unserved')
+  const { processId } = capsule
+  const watch = new UnservedWatch({ database: world.adapter.database, processId, clock: systemClock })
+  await watch.check()
+  expect(seen).toHaveLength(2)
+  await watch.check()
+  expect(seen).toHaveLength(2)
+  await world.insert({ job_class: 'Another', queue_name: 'mail', scheduled_at: ago(600) })
+  await watch.check()
+  expect(seen.slice(2)).toMatchObject([{ queueName: 'mail', jobClass: 'Another' }])
+  stop()
   await world.sql('DELETE FROM good_jobs')
 })

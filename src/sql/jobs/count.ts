@@ -44,7 +44,7 @@ export const countJobs = async (db: Queryable, options: CountOptions): Promise<J
 /** Counts among the rows that one index finds; undefined when those are many, or no index serves the filter. */
 const countIndexed = async (db: Queryable, { filter, now }: CountOptions): Promise<number | undefined> => {
   const values: unknown[] = []
-  const indexed = indexedRows(filter, values)
+  const indexed = indexedRows(filter, now, values)
   if (indexed === undefined) return undefined
   const text = `
 WITH found AS MATERIALIZED (

@@ -39,12 +39,17 @@ const stateCondition = (state: JobState, now: string, values: unknown[]): string
 }
 
 /** The rows that one index finds for a filter, and others; undefined when none of its conditions has an index of few rows. */
-export const indexedRows = ({ states = [], ...columns }: JobFilter, values: unknown[]): string | undefined => {
+export const indexedRows = (
+  { states = [], ...columns }: JobFilter,
+  now: string,
+  values: unknown[],
+): string | undefined => {
   const { batchId, label, jobClass, queueName } = columns
-  const isAll = (state: JobState) => states.length > 0 && states.every((each) => each === state)
+  const isAll = (...among: JobState[]) => states.length > 0 && states.every((each) => among.includes(each))
   if (batchId !== undefined) return where(columnConditions({ batchId }, values))
   if (label !== undefined) return where(columnConditions({ label }, values))
   if (isAll('running')) return RUNNING
+  if (isAll('scheduled', 'retried')) return where(['finished_at IS NULL', `scheduled_at > $${values.push(now)}`])
   if (jobClass !== undefined) return where(columnConditions({ jobClass }, values))
   if (isAll('discarded')) return where(['finished_at IS NOT NULL AND error IS NOT NULL'])
   if (queueName !== undefined) return where(columnConditions({ queueName }, values))

@@ -45,7 +45,7 @@ const COLUMNS = `id, created_at, job_class, queue_name, priority, executions_cou
 
 /** The page sorted out of the rows that an index finds, if those are few; else one row that says so. $1 now */
 const sortedPage = ({ filter, now, limit, after }: JobPage, values: unknown[]): string | undefined => {
-  const indexed = indexedRows(filter, values)
+  const indexed = indexedRows(filter, now, values)
   if (indexed === undefined) return undefined
   const order = orderOf(filter)
   const parts = [...conditions(filter, now, values), ...(after ? [isAfter(order, after, values)] : [])]

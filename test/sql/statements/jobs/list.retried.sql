@@ -1,5 +1,5 @@
 WITH found AS MATERIALIZED (
-  SELECT id FROM (SELECT id FROM good_jobs WHERE finished_at IS NULL) AS found LIMIT 10001
+  SELECT id FROM (SELECT id FROM good_jobs WHERE finished_at IS NULL AND scheduled_at > $2) AS found LIMIT 10001
 ),
 few AS (
   SELECT count(*) <= 10000 AS is_few FROM found
@@ -17,8 +17,8 @@ LEFT JOIN LATERAL (
     ELSE 'scheduled'
   END AS state
   FROM good_jobs
-  WHERE is_few AND id = ANY (ARRAY(SELECT id FROM found)) AND ((finished_at IS NULL AND scheduled_at > $2 AND CASE WHEN serialized_params->>'executions' ~ '^[0-9]{1,9}$' THEN (serialized_params->>'executions')::int END > 1))
+  WHERE is_few AND id = ANY (ARRAY(SELECT id FROM found)) AND ((finished_at IS NULL AND scheduled_at > $3 AND CASE WHEN serialized_params->>'executions' ~ '^[0-9]{1,9}$' THEN (serialized_params->>'executions')::int END > 1))
   ORDER BY created_at DESC, id DESC
-  LIMIT $3
+  LIMIT $4
 ) AS page ON true
 ORDER BY created_at DESC, id DESC;
