@@ -1,4 +1,5 @@
 import { afterAll, expect, test } from 'vitest'
+import { Capsule } from '../../src/worker/capsule.ts'
 import { FaultyNetwork } from '../support/faults.ts'
 import { enqueue, Gate, jobClass, next, openWorld, performed, record, terminate } from '../support/harness.ts'
 import { Wire } from '../support/wire.ts'
@@ -89,6 +90,46 @@ test('after an outage that nobody announced, no connection of the pool that died
   await done
   expect(performance.now() - since).toBeLessThan(30_000)
   await capsule.shutdown()
+})
+
+test('after an outage that nobody announced, a statement of the pool gets a connection that lives', async () => {
+  await using wire = await Wire.start(world.url)
+  const capsule = await world.start({
+    jobs: [EchoJob],
+    databaseUrl: wire.url(),
+    directDatabaseUrl: wire.url({ query_timeout: '2000' }),
+    enableListenNotify: false,
+    pollInterval: 0.2,
+  })
+  await performed(await enqueue(EchoJob))
+  const { pool } = capsule.adapter.database
+  await Promise.all([1, 2, 3].map(() => pool.query('SELECT pg_sleep(0.1)')))
+  const restored = next('lane_restored')
+  wire.hold('both', { newOnes: false })
+  await restored
+  const since = performance.now()
+  await pool.query('SELECT 1')
+  // Without an answer it would wait for a minute.
+  expect(performance.now() - since).toBeLessThan(20_000)
+  await capsule.shutdown()
+})
+
+test('a lane takes its locks back while the pool has no connection to lend', async () => {
+  const gate = new Gate()
+  const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+  const pool = world.database.pool({ max: 1 })
+  await using capsule = new Capsule({ pool, jobs: [GateJob], batchSweepInterval: 0, pollInterval: -1 })
+  await capsule.start()
+  const id = await enqueue(GateJob)
+  await gate.entered
+  const lent = await pool.connect()
+  const restored = next('lane_restored')
+  await terminate(world, 'GoodJob::Lane')
+  expect((await restored)[0]).toMatchObject({ keptLocks: 1, lostLocks: 0 })
+  lent.release()
+  const done = performed(id)
+  gate.open()
+  await done
 })
 
 test('an outage that begins while a pool looks ahead keeps nothing up when it is over', async () => {

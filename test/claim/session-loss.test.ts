@@ -89,7 +89,8 @@ test('a session that the server ended unnoticed is found out within twenty secon
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using wire = await Wire.start(world.url)
-  const capsule = await world.start({ jobs: [GateJob], databaseUrl: wire.url(), pollInterval: -1 })
+  // One thread, which is busy: no claim finds it out.
+  const capsule = await world.start({ jobs: [GateJob], databaseUrl: wire.url(), threads: 1, pollInterval: -1 })
   const id = await enqueue(GateJob)
   const job = await gate.entered
   const restored = next('lane_restored')

@@ -36,7 +36,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     text: 'if (batchIds.size > 0) await lockTouchedBatches(db, batchIds)\n    const rows = await writeRows(db, attempts, context)',
     replacement:
       'const rows = await writeRows(db, attempts, context)\n    if (batchIds.size > 0) await lockTouchedBatches(db, batchIds)',
-    tests: { 'test/batch/races.test.ts': [] },
+    tests: { 'test/perform/writer.test.ts': ['an outcome that waits for the lock of its batch has locked no row'] },
   },
   {
     name: 'outcome and check are one transaction',
@@ -65,7 +65,12 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     file: 'src/perform/outcome/transaction.ts',
     text: "return isWritten ? 'written' : 'lost'",
     replacement: "return 'lost'",
-    tests: { 'test/perform/completer.test.ts': [] },
+    tests: {
+      'test/perform/completer.test.ts': [],
+      'test/perform/fence.test.ts': [
+        'the last outcome of a batch, committed without an answer and repeated, gives success',
+      ],
+    },
   },
   {
     name: 'a finished job that is still locked is released',
@@ -93,7 +98,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     file: 'src/perform/outcome/writer.ts',
     text: 'if (!attempt.isLost()) return true',
     replacement: 'return true',
-    tests: { 'test/claim/lane.test.ts': ['a job that somebody else took while the lane was away'] },
+    tests: { 'test/perform/writer.test.ts': ['an outcome of a claim that was lost is dropped'] },
   },
   {
     name: 'outcomes that wait for a lock are handed back with the others of their write',
@@ -142,7 +147,9 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     file: 'src/perform/outcome/writer.ts',
     text: 'const isRefusedApart = settlement.size > 0',
     replacement: 'const isRefusedApart = false as boolean',
-    tests: { 'test/perform/refused-outcomes.test.ts': [] },
+    tests: {
+      'test/perform/refused-outcomes.test.ts': ['outcomes that were refused beside others are not written with'],
+    },
   },
   {
     name: 'refused outcomes are judged no longer than batch locks may be held',

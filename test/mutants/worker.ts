@@ -4,7 +4,6 @@ const RECOVERY = 'test/claim/lane-recovery.test.ts'
 const USELESS =
   'a lane that connects but cannot take its locks back waits longer each time, says so, and keeps its jobs'
 const ENDING = 'a lane whose sessions end as soon as they have their locks back waits longer each time, too'
-const OUTAGE = 'after an outage that nobody announced, no connection of the pool that died in it is waited for'
 const LOOKING = 'an outage that begins while a pool looks ahead keeps nothing up when it is over'
 const STARTS = 'test/worker/start-steps.test.ts'
 const HEARTBEAT = 'test/worker/heartbeat.test.ts'
@@ -60,14 +59,16 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
     file: 'src/claim/lane-session.ts',
     text: 'await database.facts(session)',
     replacement: 'await database.facts()',
-    tests: { [RECOVERY]: [OUTAGE] },
+    tests: { [RECOVERY]: ['a lane takes its locks back while the pool has no connection to lend'] },
   },
   {
     name: 'connections of the pool that died with a session are ended',
     file: 'src/claim/lane.ts',
     text: 'void database.dropDeadConnections()',
     replacement: '',
-    tests: { [RECOVERY]: [OUTAGE] },
+    tests: {
+      [RECOVERY]: ['after an outage that nobody announced, a statement of the pool gets a connection that lives'],
+    },
   },
   {
     name: 'what a pool asks beside its claims is not waited for longer than the lane lives',
@@ -117,6 +118,20 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
     text: 'if (!isPolling) return this.#listen()',
     replacement: '',
     tests: { [STARTS]: ['a worker that finds jobs by LISTEN alone does not start without it, and leaves nothing'] },
+  },
+  {
+    name: 'a connection that was lost as it began to listen does not count as listening',
+    file: 'src/worker/notifier.ts',
+    text: "if (!this.#session.isConnected) throw new Error('the connection was lost as it began to listen')",
+    replacement: '',
+    tests: { [STARTS]: ['a connection that ends together with the answer to LISTEN is a failed try, and another one'] },
+  },
+  {
+    name: 'a process row that is written after the stop is taken back',
+    file: 'src/worker/capsule-tracker.ts',
+    text: '      await database.statement((db) => removeProcess(db, processId))\n      return',
+    replacement: '      return',
+    tests: { [STOPS]: ['a process row that is written after its process was stopped is taken back'] },
   },
   {
     name: 'a worker that does not listen goes on trying',

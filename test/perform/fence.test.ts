@@ -92,3 +92,28 @@ test('a broken member whose outcome was committed without an answer breaks its b
   const events = (await batch.status()).callbacks.map(({ event }) => event).toSorted()
   expect(events).toEqual(['discard', 'success'])
 })
+
+test('the last outcome of a batch, committed without an answer and repeated, gives success and finish once', async () => {
+  await using network = await FaultyNetwork.start(world.url)
+  const gate = new Gate()
+  const MemberJob = jobClass('MemberJob', (job) => gate.pass(job))
+  await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob], databaseUrl: network.url })
+  const job = make(MemberJob)
+  const callbacks = { onDiscard: CallbackJob, onSuccess: CallbackJob, onFinish: CallbackJob }
+  const batch = await Batch.enqueue(callbacks, job)
+  await gate.entered
+  const committed = network.loseAnswer('GoodJob::Completer', /COMMIT(?!TED)/)
+  const failed = next('outcome_write_failed')
+  const repeated = next('perform_job', 1, ({ jobId }) => jobId === job.jobId)
+  const ended = next('perform_job', 2, ({ jobClass: name }) => name === 'CallbackJob')
+  gate.open()
+  await committed
+  await failed
+  expect((await repeated)[0]).toMatchObject({ outcome: 'succeeded' })
+  await ended
+  await noLocks(world)
+  const { callbacks: given } = await batch.status()
+  expect(given.map(({ event }) => event).toSorted()).toEqual(['finish', 'success'])
+  expect(await world.executions(job.jobId)).toHaveLength(1)
+  expect(await batch.reload()).toMatchObject({ isDiscarded: false, isSucceeded: true })
+})

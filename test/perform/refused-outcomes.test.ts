@@ -87,6 +87,28 @@ test.each(['XX000', '57P01', 'US001'])(
   },
 )
 
+test('outcomes that were refused beside others are not written with others any more', async () => {
+  const BadJob = jobClass('BadJob', () => {})
+  await using refusal = await refuseUpdates(world, {
+    message: 'a page is corrupt',
+    code: 'XX000',
+    condition: `${ENDS} AND NEW.job_class = 'BadJob'`,
+  })
+  await using _capsule = await world.start({ jobs: [BadJob, EchoJob] })
+  const refused = next('outcome_write_failed')
+  const bad = await enqueue(BadJob)
+  await refused
+  // Nothing else was written yet, so that it may be the trouble of all outcomes. This one shows that it is not.
+  await performed(await enqueue(EchoJob))
+  const failures = record('outcome_write_failed')
+  for (let count = 0; count < 20; count++) await performed(await enqueue(EchoJob))
+  failures.stop()
+  expect(failures.seen.filter(({ jobs }) => jobs > 1)).toEqual([])
+  const done = performed(bad)
+  await refusal[Symbol.asyncDispose]()
+  await done
+})
+
 test('a job ends with the refusal of its outcome where the outcome goes through without its payload, and only that job', async () => {
   const RetryJob = jobClass('RetryJob', (job) => job.retryJob({ queue: 'forbidden' }))
   await world.sql(`ALTER TABLE good_jobs ADD CONSTRAINT allowed CHECK (queue_name <> 'forbidden')`)

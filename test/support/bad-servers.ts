@@ -59,6 +59,32 @@ export const refusingPooler = async (databaseUrl: string, times: number): Promis
   }, databaseUrl)
 }
 
+/**
+ * The database, until the first statement that matches: with its answer comes the end of that connection, as when an administrator ends the
+ * session in the same moment.
+ */
+export const endingServer = async (databaseUrl: string, statement: RegExp): Promise<BadServer> => {
+  let hasEnded = false
+  const { hostname, port } = new URL(databaseUrl)
+  return serve((socket) => {
+    const server = createConnection({ host: hostname, port: Number(port) })
+    let isLast = false
+    server.on('error', () => undefined)
+    socket.on('data', (chunk: Buffer) => {
+      isLast ||= !hasEnded && statement.test(chunk.toString('latin1'))
+      hasEnded ||= isLast
+      server.write(chunk)
+    })
+    server.on('data', (chunk: Buffer) => {
+      if (!isLast) return void socket.write(chunk)
+      socket.end(Buffer.concat([chunk, fatal('57P01', 'terminating connection due to administrator command')]))
+      server.destroy()
+    })
+    socket.on('close', () => server.destroy())
+    server.on('close', () => socket.end())
+  }, databaseUrl)
+}
+
 const fatal = (code: string, message: string): Buffer => {
   const fields = Buffer.from(`SFATAL\0C${code}\0M${message}\0\0`)
   const header = Buffer.alloc(5)

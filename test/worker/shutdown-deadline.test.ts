@@ -132,10 +132,10 @@ test('a pool of the caller that has no connection to lend holds up no shutdown',
   await pool.end()
 })
 
-test('a cleanup that waits for a lock of somebody keeps the process row of nobody', async () => {
+/** What keeps the row of a process that has no pools. */
+const trackerOf = (processId: string): CapsuleTracker => {
   const { database, clock } = world.adapter
-  const processId = randomUUID()
-  const tracker = new CapsuleTracker({
+  return new CapsuleTracker({
     database,
     processId,
     configuration: resolveConfiguration({ databaseUrl: world.url }),
@@ -145,6 +145,35 @@ test('a cleanup that waits for a lock of somebody keeps the process row of nobod
     attemptIds: () => [],
     onReleased: () => undefined,
   })
+}
+
+test('a process row that is written after its process was stopped is taken back', async () => {
+  await world.sql(`CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        PERFORM pg_advisory_xact_lock(1);
+        RETURN NEW;
+      END $$;
+    CREATE TRIGGER wait BEFORE INSERT ON good_job_processes FOR EACH ROW EXECUTE FUNCTION wait()`)
+  const holder = await world.database.connect()
+  try {
+    await holder.query('SELECT pg_advisory_lock(1)')
+    const tracker = trackerOf(randomUUID())
+    const starting = tracker.start()
+    const waits = `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`
+    await until(async () => (await world.sql(waits)).length === 1, 'the row is on its way')
+    await tracker.stop()
+    await holder.query('SELECT pg_advisory_unlock(1)')
+    await starting
+    expect(await world.sql('SELECT FROM good_job_processes')).toEqual([])
+  } finally {
+    await holder.end()
+    await world.sql('DROP FUNCTION wait CASCADE')
+  }
+})
+
+test('a cleanup that waits for a lock of somebody keeps the process row of nobody', async () => {
+  const processId = randomUUID()
+  const tracker = trackerOf(processId)
   await tracker.start()
   const rows = () => world.sql('SELECT FROM good_job_processes WHERE id = $1', [processId])
   expect(await rows()).toHaveLength(1)

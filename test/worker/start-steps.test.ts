@@ -4,7 +4,7 @@ import { Pool } from 'pg'
 import { afterAll, describe, expect, test } from 'vitest'
 import { ConnectionTimeoutError } from '../../src/errors.ts'
 import { Capsule } from '../../src/worker/capsule.ts'
-import { deafServer, refusingPooler, silentServer } from '../support/bad-servers.ts'
+import { deafServer, endingServer, refusingPooler, silentServer } from '../support/bad-servers.ts'
 import { Cli } from '../support/cli.ts'
 import { enqueue, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
 import { Wire } from '../support/wire.ts'
@@ -74,6 +74,18 @@ describe('LISTEN is a hint', () => {
     const starting = world.start({ databaseUrl: user.url, ...BY_POLLS, pollInterval: -1 })
     await expect(starting).rejects.toThrow(/did not answer within 3 s: too many connections/)
     expect(await processes()).toEqual([])
+  })
+
+  test('a connection that ends together with the answer to LISTEN is a failed try, and another one listens', async () => {
+    await using server = await endingServer(world.url, /LISTEN good_job/)
+    const failed = next('notifier_listen_failed')
+    const listening = next('notifier_listen')
+    // No poll comes in time: only a message can tell of the job.
+    await using capsule = await world.start({ databaseUrl: server.url, jobs: [EchoJob], pollInterval: 3_600 })
+    expect((await failed)[0]).toMatchObject({ attempt: 1, error: { message: expect.stringMatching(/was lost/) } })
+    await listening
+    await performed(await enqueue(EchoJob))
+    expect(capsule.isListening).toBe(true)
   })
 
   test('the command line obeys SIGTERM while it waits for a connection to listen on', async () => {
