@@ -1,6 +1,6 @@
 import { Pool } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { SessionRequiredError, sqlState } from '../src/errors.ts'
+import { ConfigurationError, SessionRequiredError, sqlState } from '../src/errors.ts'
 import { Capsule } from '../src/worker/capsule.ts'
 import { runCli } from '../test/support/cli.ts'
 import { FaultyNetwork } from '../test/support/faults.ts'
@@ -45,6 +45,31 @@ describeWithPgBouncer('without a session', () => {
     const error = await startError({ databaseUrl: pooler.url })
     expect(error).toBeInstanceOf(SessionRequiredError)
     expect(String(error)).toMatch(/through a pooler.*directDatabaseUrl \(GOOD_JOB_DIRECT_DATABASE_URL\)/)
+  })
+
+  test('a schema in the URL that the pooler leaves out is refused by name, by workers and commands', async () => {
+    await using pooler = await PgBouncer.start(world.url, { ignores: 'options' })
+    const databaseUrl = `${pooler.url}?schema=tenant_b`
+    const told =
+      /the schema in DATABASE_URL has no effect: the search_path is "\$user", public, not "tenant_b"\..*ALTER ROLE/
+    const error = await startError({ databaseUrl, directDatabaseUrl: `${world.url}?schema=tenant_b` })
+    expect(error).toBeInstanceOf(ConfigurationError)
+    expect(String(error)).toMatch(told)
+    for (const command of [
+      ['jobs', 'list'],
+      ['schema', 'install'],
+    ]) {
+      const { code, stderr } = await runCli(command, { env: { DATABASE_URL: databaseUrl } })
+      expect(stderr).toMatch(told)
+      expect(code).toBe(2)
+    }
+  })
+
+  test('a schema in the URL that the pooler refuses: what to set instead', async () => {
+    await using pooler = await PgBouncer.start(world.url, {})
+    const { code, stderr } = await runCli(['jobs', 'list'], { env: { DATABASE_URL: `${pooler.url}?schema=tenant_b` } })
+    expect(stderr).toMatch(/startup parameter.*\(08P01\)\. .*set the search_path of the user instead/)
+    expect(code).toBe(1)
   })
 
   test('a pooler that others use at the same time is found out too', async () => {

@@ -70,7 +70,7 @@ const COMMANDS: readonly (readonly [command: string, prints: RegExp])[] = [
   ['jobs show JOB', /Attempts/],
   // Without --yes and a terminal nothing is done.
   ['jobs discard --queue bench', /10000 or more jobs/],
-  ['jobs retry --queue none', /No job matches|Searched/],
+  ['jobs retry --queue none', /No job matches|0 or more jobs/],
   ['batches list', /^id /],
   ...BATCH_STATES.map((state) => [`batches list --state ${state}`, /^id |Searched/] as const),
   ['batches list --unproven', /^id /],

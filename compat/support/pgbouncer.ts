@@ -18,6 +18,8 @@ export interface PoolerOptions {
   readonly isRoundRobin?: boolean
   /** For which a client may wait for a server connection. @default 120 */
   readonly waitSeconds?: number
+  /** Startup parameters that it leaves out instead of refusing them. @default none */
+  readonly ignores?: string
 }
 
 /** A PgBouncer of our own in front of one database, as an unprivileged user; disposing of it ends it. */
@@ -90,7 +92,7 @@ const writeSettings = async (
   directory: string,
   databaseUrl: string,
   port: number,
-  { mode = 'transaction', size = 4, isRoundRobin = false, waitSeconds = 120 }: PoolerOptions,
+  { mode = 'transaction', size = 4, isRoundRobin = false, waitSeconds = 120, ignores = '' }: PoolerOptions,
 ): Promise<void> => {
   const { hostname, port: serverPort, username, password } = new URL(databaseUrl)
   const server = [`host=${hostname}`, `port=${serverPort}`, `user=${decodeURIComponent(username)}`]
@@ -112,6 +114,7 @@ server_round_robin = ${isRoundRobin ? 1 : 0}
 max_client_conn = 200
 server_login_retry = 1
 query_wait_timeout = ${waitSeconds}
+ignore_startup_parameters = ${ignores}
 `,
   )
   // It holds a password, and another user reads it.

@@ -21,6 +21,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   '42501': 'Give the database user SELECT, INSERT, UPDATE and DELETE on the good_job tables.',
   '42P01': '`good-job schema check` tells what the tables lack.',
   '42703': '`good-job schema check` tells what the tables lack.',
+  '08P01':
+    'A pooler stands between and refuses this; its log says why. PgBouncer takes no ?schema= and no options in a URL: set the search_path of the user instead (ALTER ROLE … SET search_path).',
   '25006': 'The server only reads (a standby?); DATABASE_URL must lead to the primary.',
   '53300': 'Raise max_connections of the server, or lower --pool-size.',
 }

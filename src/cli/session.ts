@@ -32,6 +32,7 @@ export const withSession = async (
   const progress = new Progress()
   const isJson = command.getOptionValue('json') === true
   try {
+    await adapter.database.assertSearchPath()
     await work({ adapter, isJson, now, timestamp: columnText(now), progress })
   } finally {
     progress.end()

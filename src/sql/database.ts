@@ -1,9 +1,9 @@
 import type pg from 'pg'
-import { isRetryable, SERIALIZATION_FAILURE, sqlState } from '../errors.ts'
+import { ConfigurationError, isRetryable, SERIALIZATION_FAILURE, sqlState } from '../errors.ts'
 import { borrow, dropDead, ignoreIdleError, OwnPool } from './connection/pool.ts'
 import { assertSameTables } from './connection/pooler.ts'
-import type { Queryable } from './connection/queryable.ts'
-import { CONNECT_MS, SILENCE_MS, urlConfig } from './connection/url.ts'
+import { type Queryable, rowsOf } from './connection/queryable.ts'
+import { CONNECT_MS, SILENCE_MS, searchPathIn, urlConfig } from './connection/url.ts'
 import { callersFacts, readFacts } from './facts.ts'
 import type { Capabilities } from './schema/schema.ts'
 import { inTransaction } from './transaction/read-committed.ts'
@@ -38,6 +38,8 @@ export class Database {
   #own: OwnPool | undefined
   readonly #clientConfig: pg.ClientConfig
   readonly #directConfig: pg.ClientConfig | undefined
+  /** What `?schema=…` asks for. */
+  readonly #searchPath: string | undefined
   #facts: Promise<Facts> | undefined
   #areFactsRead = false
   #lastFacts: Facts | undefined
@@ -46,7 +48,8 @@ export class Database {
     this.#clientConfig = options.pool
       ? poolConfig(options.pool)
       : urlConfig('databaseUrl', options.databaseUrl, options)
-    const { directDatabaseUrl } = options
+    const { directDatabaseUrl, databaseUrl } = options
+    this.#searchPath = options.pool || !databaseUrl ? undefined : searchPathIn(databaseUrl)
     this.#directConfig = directDatabaseUrl ? urlConfig('directDatabaseUrl', directDatabaseUrl, options) : undefined
     // A script that only enqueues ends when its work is done, not when its connections have been idle for long enough.
     const own = {
@@ -121,7 +124,19 @@ export class Database {
     this.#areFactsRead = false
   }
 
+  /** @throws ConfigurationError when `?schema=…` of the URL has no effect: a pooler may leave it out without a word */
+  async assertSearchPath(db: Queryable = this.pool): Promise<void> {
+    if (this.#searchPath === undefined) return
+    const [row] = await rowsOf<{ search_path: string }>(db, { text: SHOW_SEARCH_PATH })
+    if (row?.search_path === this.#searchPath) return
+    throw new ConfigurationError(
+      `the schema in DATABASE_URL has no effect: the search_path is ${row?.search_path}, not ${this.#searchPath}. A pooler leaves it out ` +
+        `(PgBouncer: ignore_startup_parameters = options); take it out of the URL, and set it for the user: ALTER ROLE … SET search_path = ${this.#searchPath}`,
+    )
+  }
+
   async #readFacts(db: Queryable): Promise<Facts> {
+    await this.assertSearchPath(db)
     if (db === this.pool) return this.connection(readFacts)
     const facts = await readFacts(db)
     // A session knows nothing of the way that the pool takes.
@@ -185,6 +200,8 @@ export class Database {
     this.#pool = this.#own.pool
   }
 }
+
+const SHOW_SEARCH_PATH = `SELECT current_setting('search_path') AS search_path`
 
 const poolConfig = (pool: pg.Pool): pg.ClientConfig => {
   const { max: _max, min: _min, idleTimeoutMillis: _idle, ...config } = pool.options as pg.PoolConfig

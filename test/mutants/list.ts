@@ -2,6 +2,7 @@ import { ACTION_MUTANTS } from './action.ts'
 import { BATCH_MUTANTS } from './batch.ts'
 import { BODY_MUTANTS } from './body.ts'
 import { CLAIM_MUTANTS } from './claim.ts'
+import { COMMAND_LINE_MUTANTS } from './command-line.ts'
 import { ENQUEUE_MUTANTS } from './enqueue.ts'
 import { FLEET_MUTANTS } from './fleet.ts'
 import { ISOLATION_MUTANTS } from './isolation.ts'
@@ -24,6 +25,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...ENQUEUE_MUTANTS,
   ...LAUNCHER_MUTANTS,
   ...NAMES_MUTANTS,
+  ...COMMAND_LINE_MUTANTS,
   ...BODY_MUTANTS,
   ...FLEET_MUTANTS,
 ]

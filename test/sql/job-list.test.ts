@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { countJobs } from '../../src/sql/jobs/count.ts'
 import type { JobFilter } from '../../src/sql/jobs/filter.ts'
 import { listJobs } from '../../src/sql/jobs/list.ts'
-import { boundedRead } from '../../src/sql/transaction/bounded-read.ts'
+import { boundedRead, boundedSearch } from '../../src/sql/transaction/bounded-read.ts'
 import { columnText } from '../../src/time.ts'
 import { openWorld } from '../support/harness.ts'
 
@@ -91,4 +91,14 @@ test('what is looked at is read only, and no statement outlasts its time', async
   await expect(tooLong).rejects.toMatchObject({ code: '57014' })
   const writing = boundedRead(database, { timeoutMs: 50 }, (db) => db.query({ text: 'DELETE FROM good_jobs' }))
   await expect(writing).rejects.toMatchObject({ code: '25006' })
+})
+
+test('a search ends with the statement that takes too long, and keeps what it found', async () => {
+  const found: string[] = []
+  await boundedSearch(world.adapter.database, async (db) => {
+    found.push('before')
+    await db.query({ text: 'SELECT pg_sleep(60)' })
+    found.push('after')
+  })
+  expect(found).toEqual(['before'])
 })

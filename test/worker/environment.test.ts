@@ -1,11 +1,15 @@
+import { randomUUID } from 'node:crypto'
 import { dirname } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ConfigurationError, ConnectionTimeoutError, QueueStringError, SchemaError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
+import { upsertProcessText } from '../../src/sql/process/processes.ts'
+import { installSchema } from '../../src/sql/schema/schema.ts'
 import { Capsule } from '../../src/worker/capsule.ts'
+import { Heartbeat } from '../../src/worker/heartbeat.ts'
 import { FaultyNetwork } from '../support/faults.ts'
-import { jobClass, next, openWorld, performed, type World } from '../support/harness.ts'
+import { jobClass, next, openWorld, performed, until, type World } from '../support/harness.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 const Echo = jobClass('Echo', () => undefined)
@@ -163,6 +167,53 @@ test('tables in another schema, by search_path', async () => {
   url.searchParams.set('options', '-c search_path=jobs')
   await workOnce(url.href)
   for (const { name } of tables) await world.sql(`ALTER TABLE jobs.${name} SET SCHEMA public`)
+})
+
+test('a worker of ?schema=…: claims, LISTEN, deferred rounds and the thread of its heartbeat find its tables', async () => {
+  const tenants = await createDatabase({ template: 'empty' })
+  const sql = async (text: string, ...values: unknown[]) => (await tenants.pool().query(text, values)).rows
+  await sql('CREATE SCHEMA tenant_b')
+  const databaseUrl = `${tenants.url}?schema=tenant_b`
+  const installing = new Adapter({ databaseUrl })
+  await installSchema(installing.database.pool)
+  await installing.close()
+  const seen: unknown[] = []
+  const SeenJob = jobClass('SeenJob', async (job) => {
+    seen.push(...(await sql('SELECT performed_at FROM tenant_b.good_jobs WHERE id = $1', job.jobId)))
+  })
+  await using capsule = new Capsule({
+    databaseUrl,
+    jobs: [SeenJob],
+    deferStart: 5_000,
+    pollInterval: -1,
+    batchSweepInterval: 0,
+  })
+  await capsule.start()
+  const { adapter, processId } = capsule
+  const job = new (SeenJob as unknown as new () => InstanceType<typeof SeenJob>)()
+  const done = performed(job.jobId)
+  await adapter.enqueue(job)
+  await done
+  // Within its round a job looks untouched.
+  expect(seen).toEqual([{ performed_at: null }])
+  expect(await sql('SELECT process_id, error FROM tenant_b.good_job_executions')).toEqual([
+    { process_id: processId, error: null },
+  ])
+  expect(await sql('SELECT id FROM tenant_b.good_job_processes')).toEqual([{ id: processId }])
+  const beating = randomUUID()
+  const heartbeat = new Heartbeat({
+    config: adapter.database.clientConfig('GoodJob::Process'),
+    statement: upsertProcessText(await adapter.database.facts()),
+    processId: beating,
+    intervalMs: 100,
+    state: () => '{}',
+  })
+  heartbeat.start()
+  const isThere = async () => (await sql('SELECT FROM tenant_b.good_job_processes WHERE id = $1', beating)).length === 1
+  await until(isThere, 'the thread has beaten')
+  await heartbeat.stop()
+  await capsule.shutdown()
+  await tenants.drop()
 })
 
 test('times in timestamptz columns, in a session of any time zone [GJ-005]', async () => {

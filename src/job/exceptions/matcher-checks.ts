@@ -59,13 +59,16 @@ const warnOfUnknownName = (declaration: string, name: string): void => {
   )
 }
 
+/** Libraries set such a name at run time (`$ZodError`); a build tool puts its `$` behind a name, or writes nothing else. */
+const SIGIL = /^\$/
+
 /**
  * Throws ConfigurationError for an error class whose name a build tool may have made: its counter is stored under that name, and would
  * start anew, or count another class's failures, after the next build.
  */
 export const assertLastingCounter = (matchers: readonly ErrorMatcher[]): void => {
   for (const matcher of matchers) {
-    if (typeof matcher === 'string' || isLastingName(matcher.name)) continue
+    if (typeof matcher === 'string' || isLastingName(matcher.name.replace(SIGIL, ''))) continue
     if ('rubyName' in matcher && typeof matcher.rubyName === 'string') continue
     throw new ConfigurationError(
       `retryOn: "${matcher.name}" is no name for an error class whose failures are counted: build tools make such names. ` +

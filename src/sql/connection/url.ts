@@ -20,15 +20,21 @@ class UrlMistake extends Error {
 
 const ENCODE = 'characters such as # / ? @ in a password must be percent-encoded'
 
+const parametersOf = (databaseUrl: string): URLSearchParams => new URLSearchParams(databaseUrl.split('?')[1] ?? '')
+
+/** The search_path that `?schema=…` asks for, as Postgres shows it. */
+export const searchPathIn = (databaseUrl: string): string | undefined => {
+  const schema = parametersOf(databaseUrl).get('schema')
+  return schema === null ? undefined : `"${schema.replaceAll('"', '""')}"`
+}
+
 /** `?schema=tenant_b`, as other libraries write it, is the search_path of each connection. */
 const schemaOption = (databaseUrl: string): pg.ClientConfig => {
-  const parameters = new URLSearchParams(databaseUrl.split('?')[1] ?? '')
-  const schema = parameters.get('schema')
-  if (schema === null) return {}
-  if (parameters.has('options'))
+  const searchPath = searchPathIn(databaseUrl)
+  if (searchPath === undefined) return {}
+  if (parametersOf(databaseUrl).has('options'))
     throw new UrlMistake('it has both "schema" and "options"', 'name the search_path in "options"')
-  const quoted = `"${schema.replaceAll('"', '""')}"`.replaceAll(/[\\\s]/g, '\\$&')
-  return { options: `-c search_path=${quoted}` }
+  return { options: `-c search_path=${searchPath.replaceAll(/[\\\s]/g, '\\$&')}` }
 }
 
 /** The configuration of connections to a URL. @throws ConfigurationError when it is none; the text does not repeat it */
