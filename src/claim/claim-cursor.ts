@@ -44,7 +44,7 @@ interface Reply {
  */
 export class ClaimCursor {
   readonly #sort: CandidateOptions['sort']
-  #state: CursorState = { at: 'head' }
+  #state: CursorState = { at: 'head', position: undefined }
   #cost = INITIAL_COST
   /** Asked for since the last claim was sent, whose snapshot may be older than the reason. */
   #wanted: 'anyJob' | 'newlyDue' | 'nothing' = 'nothing'
@@ -68,15 +68,17 @@ export class ClaimCursor {
 
   /** The query of a claim of up to `limit` jobs that is sent now. */
   begin(limit: number, sentMs: number, namesQueues = false): ClaimQuery {
-    const query = { kind: 'none', limit, from: undefined, newlyDue: undefined, namesQueues, sentMs } as const
-    if (limit <= 0) return query
-    const kind = NEXT_QUERY[this.#state.at][this.#needAt(sentMs)]
-    const position = this.#position
-    if (kind === 'position') return { ...query, kind, from: position }
-    this.#wanted = 'nothing'
-    if (kind === 'head') return { ...query, kind }
-    if (kind === 'allDue') return { ...query, kind, newlyDue: { withinMs: undefined, before: undefined } }
-    return { ...query, kind, newlyDue: { withinMs: sentMs - this.#claimedUntilMs, before: position } }
+    const kind = limit <= 0 ? 'none' : NEXT_QUERY[this.#state.at][this.#needAt(sentMs)]
+    const isFromPosition = kind === 'position'
+    if (kind !== 'none' && !isFromPosition) this.#wanted = 'nothing'
+    const from = isFromPosition ? this.#state.position : undefined
+    return { kind, limit, from, newlyDue: this.#newlyDueOf(kind, sentMs), namesQueues, sentMs }
+  }
+
+  #newlyDueOf(kind: ClaimQuery['kind'], sentMs: number): NewlyDue | undefined {
+    if (kind === 'allDue') return { withinMs: undefined, before: undefined }
+    if (kind !== 'newlyDue') return undefined
+    return { withinMs: sentMs - this.#claimedUntilMs, before: this.#state.position }
   }
 
   /** The pool was woken: there may be jobs before the position. */
@@ -110,7 +112,7 @@ export class ClaimCursor {
   }
 
   #endHead({ sentMs, namesQueues }: ClaimQuery, { rows, isFull, tookMs, answeredMs }: Reply): number | undefined {
-    this.#hasJobsBefore = sortsBefore(this.#positionOf(rows[0]), this.#position)
+    this.#hasJobsBefore = sortsBefore(this.#positionOf(rows[0]), this.#state.position)
     this.#enter(isFull ? 'head, full' : 'head, short', this.#positionOf(rows.at(-1)))
     this.#isTurnOfPosition = false
     this.#claimedUntilMs = sentMs
@@ -136,15 +138,15 @@ export class ClaimCursor {
 
   #endNewlyDue(query: ClaimQuery, reply: Reply): number {
     this.#noteDue(query, reply)
-    return reply.isFull || this.#position !== undefined ? 0 : this.#restMs(reply.answeredMs)
+    return reply.isFull || this.#state.position !== undefined ? 0 : this.#restMs(reply.answeredMs)
   }
 
   #endAllDue(query: ClaimQuery, reply: Reply): number | undefined {
     const { isFull, tookMs, answeredMs } = reply
     this.#anyJobAtMs = answeredMs + pauseMs(tookMs)
-    this.#enter(isFull ? 'allDue, full' : 'allDue, short', this.#position)
+    this.#enter(isFull ? 'allDue, full' : 'allDue, short', this.#state.position)
     this.#noteDue(query, reply)
-    if (isFull || this.#position !== undefined) return 0
+    if (isFull || this.#state.position !== undefined) return 0
     this.wake()
     return undefined
   }
@@ -161,8 +163,8 @@ export class ClaimCursor {
   /** The one place where the state changes. Without a position `position` is `head`, and `end` is `drained`. */
   #enter(answer: Answer, position: Position | undefined): void {
     const at = NEXT_STATE[answer][this.#state.at]
-    if (at === 'head' || at === 'drained') this.#state = { at }
-    else if (position === undefined) this.#state = { at: at === 'position' ? 'head' : 'drained' }
+    if (at === 'head' || at === 'drained') this.#state = { at, position: undefined }
+    else if (position === undefined) this.#state = { at: at === 'position' ? 'head' : 'drained', position }
     else this.#state = { at, position }
   }
 
@@ -180,10 +182,6 @@ export class ClaimCursor {
     const nextMs =
       this.#wanted === 'newlyDue' ? Math.min(this.#newlyDueNotBeforeMs, this.#anyJobAtMs) : this.#anyJobAtMs
     return Math.max(0, nextMs - nowMs)
-  }
-
-  get #position(): Position | undefined {
-    return 'position' in this.#state ? this.#state.position : undefined
   }
 
   /** Jobs without a priority have none. */

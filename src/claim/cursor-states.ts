@@ -13,7 +13,7 @@ import type { Position } from '../sql/claim/candidates.ts'
  * - `drained`: Every job that was due was claimed, and no position is left. Claims ask only for jobs that became due since.
  */
 export type CursorState =
-  | { readonly at: 'head' | 'drained' }
+  | { readonly at: 'head' | 'drained'; readonly position: undefined }
   | { readonly at: 'position' | 'end'; readonly position: Position }
 
 /**

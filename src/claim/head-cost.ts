@@ -26,15 +26,15 @@ export const INITIAL_COST: HeadCost = { isCheap: true, positionMsPerJob: 0 }
 
 /** The cost after a query at the head that took `tookMs` and returned this number of jobs. */
 export const afterHeadQuery = (cost: HeadCost, tookMs: number, jobs: number): HeadCost => ({
-  ...cost,
   isCheap: tookMs < Math.max(CHEAP_QUERY_MS + CHEAP_JOB_MS * jobs, CHEAP_FACTOR * cost.positionMsPerJob * jobs),
+  positionMsPerJob: cost.positionMsPerJob,
 })
 
 /** The cost after a claim from the position that took `tookMs` and returned this number of jobs, at least one. */
 export const afterPositionQuery = (cost: HeadCost, tookMs: number, jobs: number): HeadCost => {
-  const { positionMsPerJob: average } = cost
+  const { isCheap, positionMsPerJob: average } = cost
   const latest = tookMs / jobs
-  return { ...cost, positionMsPerJob: average === 0 ? latest : (1 - SMOOTHING) * average + SMOOTHING * latest }
+  return { isCheap, positionMsPerJob: average === 0 ? latest : (1 - SMOOTHING) * average + SMOOTHING * latest }
 }
 
 /** Milliseconds until a query that took `tookMs` may be repeated unless a wake-up asks for it. */
