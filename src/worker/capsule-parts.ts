@@ -1,3 +1,4 @@
+import type { CheckOptions } from '../batch/completion/completion.ts'
 import { checkOptionsOf } from '../batch/context.ts'
 import { Lane } from '../claim/lane.ts'
 import type { QueuePool } from '../claim/queue-string.ts'
@@ -77,18 +78,9 @@ class BeforeJobs {
 /** Builds and wires all parts; nothing is started. */
 export const buildParts = (options: PartsOptions): CapsuleParts => {
   const { database, configuration, registry, adapter, processId } = options
-  const { dequeueQuerySort: sort, enableListenNotify: notifies, pollInterval } = configuration
   const check = checkOptionsOf(adapter, registry)
   const [pools, beforeJobs] = [new Pools(), new BeforeJobs()]
-  const onHeld = () => pools.resume()
-  const completer = new Completer({
-    database,
-    processId,
-    keepsCreatedAt: sort === 'scheduled_at',
-    notifies,
-    check,
-    onHeld,
-  })
+  const completer = buildCompleter(options, check, pools)
   const maintenance = new Maintenance({ ...options, check })
   const performer = buildPerformer(options, { completer, maintenance, pools }, beforeJobs)
   const lanes = buildLanes(options, performer, pools)
@@ -97,15 +89,20 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   const tracker = buildTracker(options, performer, pools)
   beforeJobs.add(() => tracker.guard())
   beforeJobs.add(() => watch.watch())
-  const notifier = notifies ? buildNotifier(options, pools) : undefined
-  const poller = new Poller(
-    pollInterval * 1000,
-    guarded(processId, 'poller', () => pools.wake()),
-  )
-  const isPolling = pollInterval > 0
+  const notifier = configuration.enableListenNotify ? buildNotifier(options, pools) : undefined
+  const wake = guarded(processId, 'poller', () => pools.wake())
+  const poller = new Poller(configuration.pollInterval * 1000, wake)
+  const isPolling = configuration.pollInterval > 0
   const leftovers = new Leftovers()
   const built = { lanes, completer, performer, pools, maintenance, notifier, watch, poller, tracker }
   return { processId, database, isPolling, leftovers, ...built }
+}
+
+const buildCompleter = (options: PartsOptions, check: CheckOptions, pools: Pools): Completer => {
+  const { database, processId, configuration } = options
+  const keepsCreatedAt = configuration.dequeueQuerySort === 'scheduled_at'
+  const notifies = configuration.enableListenNotify
+  return new Completer({ database, processId, keepsCreatedAt, notifies, check, onHeld: () => pools.resume() })
 }
 
 const buildLanes = (options: PartsOptions, performer: JobPerformer, pools: Pools): readonly Lane[] => {
