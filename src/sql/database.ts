@@ -96,19 +96,21 @@ export class Database {
    */
   facts(db: Queryable = this.pool): Promise<Facts> {
     if (this.#facts && (db === this.pool || this.#areFactsRead)) return this.#facts
-    this.#facts = this.#readFacts(db).then(
+    const reading = this.#readFacts(db).then(
       (facts) => {
-        this.#lastFacts = facts
-        this.#areFactsRead = true
+        // A reading that was forgotten says nothing about the one under way.
+        if (this.#facts === reading) this.#areFactsRead = true
+        if (this.#facts === reading || this.#lastFacts === undefined) this.#lastFacts = facts
         return facts
       },
       (error) => {
-        this.#facts = undefined
+        if (this.#facts === reading) this.#facts = undefined
         if (this.#lastFacts) return this.#lastFacts
         throw error
       },
     )
-    return this.#facts
+    this.#facts = reading
+    return reading
   }
 
   /** The facts for a statement inside a transaction of the caller's. @throws SchemaError at the first reading */
