@@ -54,10 +54,13 @@ export const closeRound = async (
 ): Promise<RoundEnd | undefined> => {
   for (let attempt = 1; !sessionEnd.aborted; attempt++) {
     try {
-      return await onRoundClient(session, (client) => client.close(statements))
+      return await untilEnd(
+        onRoundClient(session, (client) => client.close(statements)),
+        sessionEnd,
+      )
     } catch (error) {
       if (sqlState(error) === undefined || endsSession(error) || mayConcernRow(error)) {
-        session.abandon(error as Error)
+        session.abandon(error as Error, sessionEnd)
         break
       }
       onUnstarted(error, attempt)
@@ -67,12 +70,21 @@ export const closeRound = async (
   return undefined
 }
 
+/** Undefined as soon as the session ends: the recovery that begins then must know of what has no answer. */
+const untilEnd = <T>(answer: Promise<T>, sessionEnd: AbortSignal): Promise<T | undefined> =>
+  new Promise((resolve, reject) => {
+    const end = () => resolve(undefined)
+    sessionEnd.addEventListener('abort', end, { once: true })
+    answer.then(resolve, reject).finally(() => sessionEnd.removeEventListener('abort', end))
+  })
+
 /** A round that nobody closes would be in the way of every later one: when `work` throws, its connection goes. */
 export const orAbandon = async <T>(session: Session, work: () => Promise<T>): Promise<T> => {
+  const { end } = session
   try {
     return await work()
   } catch (error) {
-    session.abandon(error as Error)
+    session.abandon(error as Error, end)
     throw error
   }
 }
@@ -81,7 +93,7 @@ export const orAbandon = async <T>(session: Session, work: () => Promise<T>): Pr
 export const leave = async (session: Session, sessionEnd: AbortSignal): Promise<void> => {
   if (sessionEnd.aborted) return
   await session.proveAlive(LANE_LIMITS.aliveAnswerMs).catch(() => undefined)
-  if (!sessionEnd.aborted) session.abandon(new Error('advisory locks of this session were missing'))
+  if (!sessionEnd.aborted) session.abandon(new Error('advisory locks of this session were missing'), sessionEnd)
 }
 
 /**
@@ -94,19 +106,26 @@ export const takeBack = async (
   {
     database,
     processId,
-    uncertainClaims,
+    takeUncertain,
+    putBack,
     knownIds,
   }: Pick<LaneOptions, 'database' | 'processId'> & {
-    readonly uncertainClaims: readonly string[]
+    readonly takeUncertain: () => readonly string[]
+    readonly putBack: (uncertain: readonly string[]) => void
     readonly knownIds: () => readonly string[]
   },
 ): Promise<ReadonlySet<string>> => {
   database.forgetFacts()
   const facts = await database.facts(session)
   const kept = new Set(await reacquire(session, facts, claims, processId))
-  if (uncertainClaims.length > 0) {
-    const claimed = { processId, knownIds: knownIds(), claimedAt: uncertainClaims, claimedBefore: null }
-    await releaseUnknownClaims(session, facts, claimed)
+  // More may come while Postgres is at it.
+  for (let claimedAt = takeUncertain(); claimedAt.length > 0; claimedAt = takeUncertain()) {
+    try {
+      await releaseUnknownClaims(session, facts, { processId, knownIds: knownIds(), claimedAt, claimedBefore: null })
+    } catch (error) {
+      putBack(claimedAt)
+      throw error
+    }
   }
   return kept
 }

@@ -30,7 +30,7 @@ export class Lane {
   /** The release that is due takes whatever is releasable by then. */
   #releasing: Promise<void> | undefined
   /** Times of claims whose answer was lost with the connection. */
-  #uncertainClaims: string[] = []
+  readonly #uncertainClaims: string[] = []
   #mayHoldStrayLocks = false
   #state: LaneState = 'created'
   readonly #turns = new Turns()
@@ -58,6 +58,8 @@ export class Lane {
 
   async connect(): Promise<void> {
     await this.#session.connect()
+    // Closed while it was connecting.
+    if (this.#state !== 'created') return
     this.#state = 'ready'
     this.#aliveTimer ??= every(LANE_LIMITS.aliveCheckMs, () => this.#proveAlive()).unref()
   }
@@ -122,21 +124,36 @@ export class Lane {
       this.#held.delete(id)
       if (this.#state === 'ready') this.#releasable.push(jobLockKey(id))
     }
-    this.#releasing ??= this.#releaseSoon().catch((error) => this.#session.abandon(error as Error))
+    return this.#releaseSoon()
+  }
+
+  #releaseSoon(attempt = 1): Promise<void> {
+    this.#releasing ??= this.#releaseAll(attempt)
     return this.#releasing
   }
 
   /** The slots of ended jobs are claimed for within this turn of the event loop; that claim carries the keys. */
-  async #releaseSoon(): Promise<void> {
+  async #releaseAll(attempt: number): Promise<void> {
+    // It takes back the locks of attempts that have ended meanwhile, too.
+    await this.#recovery
     await this.#turns.end
     await setImmediate()
-    return this.#turns.take(async () => {
-      this.#releasing = undefined
-      if (this.#mayHoldStrayLocks && this.isReady) return this.#releaseStrayLocks()
-      const keys = this.#takeReleasable()
-      if (keys.length === 0 || !this.isReady) return
-      this.#doubtLocks(await this.#guard(releaseAdvisoryLocks(this.#session, keys)))
-    })
+    let sessionEnd = this.#session.end
+    try {
+      await this.#turns.take(async () => {
+        this.#releasing = undefined
+        sessionEnd = this.#session.end
+        if (this.#mayHoldStrayLocks && this.isReady) return this.#releaseStrayLocks()
+        const keys = this.#takeReleasable()
+        if (keys.length === 0 || !this.isReady) return
+        this.#doubtLocks(await this.#guard(releaseAdvisoryLocks(this.#session, keys)))
+      })
+    } catch (error) {
+      if (sqlState(error) === undefined) return this.#session.abandon(error as Error, sessionEnd)
+      // Postgres refused or cancelled the statement: the session keeps its locks, those that were to be released count as stray.
+      await sleep(backoffMs(attempt), this.#closing.signal)
+      return this.#releaseSoon(attempt + 1)
+    }
   }
 
   /** Lets the recovery under way free jobs of a lost claim that no attempt will run. */
@@ -159,12 +176,10 @@ export class Lane {
 
   /** A cut that nobody announced: the server may have given our locks to others long before the socket says anything. */
   #proveAlive(): void {
-    void this.#turns
-      .take(async () => {
-        if (this.#state !== 'ready' || this.#isProven()) return
-        await this.#guard(this.#session.proveAlive(LANE_LIMITS.aliveAnswerMs))
-      })
-      .catch((error) => this.#session.abandon(error as Error))
+    void this.#turns.take(async () => {
+      if (this.#state !== 'ready' || this.#isProven()) return
+      await orAbandon(this.#session, () => this.#guard(this.#session.proveAlive(LANE_LIMITS.aliveAnswerMs)))
+    })
   }
 
   /** A lane that holds no lock has none to lose; its claims, one at each poll, tell whether it lives. */
@@ -219,6 +234,7 @@ export class Lane {
    * released or not, as no rollback brings them back: they count as stray.
    */
   async #guard<T>(statement: Promise<T>): Promise<T | undefined> {
+    const { sessionEnd } = this
     try {
       const answer = await statement
       this.#answeredMs = performance.now()
@@ -230,9 +246,8 @@ export class Lane {
         this.#mayHoldStrayLocks = true
         throw error
       }
-      if (!this.#session.isConnected) return undefined
       // Told by the server before the socket says so (57P01).
-      this.#session.abandon(error as Error)
+      this.#session.abandon(error as Error, sessionEnd)
       return undefined
     }
   }
@@ -272,7 +287,7 @@ export class Lane {
       } catch (error) {
         events.emit('connection_retry', { processId, part: 'lane', error, attempt: this.#failures })
         this.#failures += 1
-        this.#session.abandon(error as Error)
+        this.#session.abandon(error as Error, this.#session.end)
       }
     }
   }
@@ -284,10 +299,10 @@ export class Lane {
     const claims = [...this.#held.values()]
     const kept = await takeBack(this.#session, claims, {
       ...this.#options,
-      uncertainClaims: this.#uncertainClaims,
+      takeUncertain: () => this.#uncertainClaims.splice(0),
+      putBack: (uncertain) => this.#uncertainClaims.push(...uncertain),
       knownIds: () => [...this.#held.keys()],
     })
-    this.#uncertainClaims = []
     const lost = claims.filter(({ id }) => !kept.has(id) && this.#held.delete(id)).map(({ id }) => id)
     // Attempts that ended in the meantime gave up a lock that had just been taken back.
     for (const id of kept) if (!this.#held.has(id)) this.#releasable.push(jobLockKey(id))
@@ -295,6 +310,7 @@ export class Lane {
     if (!this.#session.isConnected || this.#state === 'closed') return
     this.#state = 'ready'
     events.emit('lane_restored', { processId, keptLocks: kept.size, lostLocks: lost.length })
+    if (this.#releasable.length > 0) void this.#releaseSoon()
     onReady()
   }
 }

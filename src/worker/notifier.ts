@@ -90,12 +90,13 @@ export class Notifier {
 
   async #listen(): Promise<void> {
     await this.#session.connect()
+    const { end } = this.#session
     try {
       await listen(this.#session)
       // Lost in the moment of the answer: that was told while nobody was listening yet.
       if (!this.#session.isConnected) throw new Error('the connection was lost as it began to listen')
     } catch (error) {
-      this.#session.abandon(error as Error)
+      this.#session.abandon(error as Error, end)
       throw error
     }
     if (this.#stopped.signal.aborted) return
@@ -133,11 +134,12 @@ export class Notifier {
 
   #proveAlive(): void {
     if (!this.#isListening) return
+    const { end } = this.#session
     this.#session.proveAlive(ALIVE_CHECK_MS).then(
       () => {
         this.#losses = 0
       },
-      (error) => this.#session.abandon(error as Error),
+      (error) => this.#session.abandon(error as Error, end),
     )
   }
 

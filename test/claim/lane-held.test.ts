@@ -8,10 +8,10 @@ import { inTurn } from '../support/clean-up.ts'
 import { advisoryLocks, next, noLocks, openWorld, record, terminate, until } from '../support/harness.ts'
 
 const world = await openWorld()
-const database = new Database({ databaseUrl: world.url })
+const sharedDatabase = new Database({ databaseUrl: world.url })
 afterAll(
   inTurn(
-    () => database.close(),
+    () => sharedDatabase.close(),
     () => world.close(),
   ),
 )
@@ -20,7 +20,7 @@ beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
 const clock = createClock()
 
 /** A lane that a test asks by itself, what it said of lost claims, and the request of its claims. */
-const openLane = async ({ deferStartMs = 0 } = {}) => {
+const openLane = async ({ deferStartMs = 0, database = sharedDatabase } = {}) => {
   const processId = randomUUID()
   const lost: string[] = []
   const lane = new Lane({
@@ -100,13 +100,78 @@ test('a lock that is taken back for an attempt that has ended meanwhile is given
   await terminate(world, 'GoodJob::Lane')
   const isWaiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`
   await until(async () => (await world.sql(isWaiting)).length > 0, 'the lane is about to ask for its locks')
-  await opened.lane.release({ id, lockedAt: now })
+  const released = opened.lane.release({ id, lockedAt: now })
   await rival.query('ROLLBACK')
   expect((await restored)[0]).toMatchObject({ keptLocks: 1, lostLocks: 0 })
-  expect(await advisoryLocks(world)).toEqual([jobLockKey(id)])
-  // Whatever is asked next carries the key.
-  await takeJobs(opened)
-  await noLocks(world)
+  // No claim follows that could carry the key.
+  await released
+  expect(await advisoryLocks(world)).toEqual([])
+})
+
+test('a claim in doubt that is told while others are given back is given back, too', async () => {
+  await world.insert()
+  await using opened = await openLane()
+  const first = await takeJobs(opened)
+  await world.insert()
+  const second = await takeJobs(opened)
+  opened.lane.disown(first.ids, first.now)
+  const rival = await world.database.connect()
+  await rival.query('BEGIN')
+  // Rows can be read and not written: the lane takes its locks back and waits with the claims in doubt.
+  await rival.query('LOCK TABLE good_jobs IN EXCLUSIVE MODE')
+  const restored = next('lane_restored')
+  await terminate(world, 'GoodJob::Lane')
+  const isWaiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`
+  await until(async () => (await world.sql(isWaiting)).length > 0, 'the lane is about to give the first claim back')
+  opened.lane.disown(second.ids, second.now)
+  await rival.query('ROLLBACK')
+  await restored
+  expect(await world.sql('SELECT locked_by_id FROM good_jobs')).toEqual([
+    { locked_by_id: null },
+    { locked_by_id: null },
+  ])
+})
+
+test('a claim in doubt is not forgotten by a recovery that fails', async () => {
+  await world.insert()
+  await using opened = await openLane()
+  const { ids, now } = await takeJobs(opened)
+  opened.lane.disown(ids, now)
+  const refuse = `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
+    CREATE TRIGGER refuse BEFORE UPDATE ON good_jobs FOR EACH ROW EXECUTE FUNCTION refuse()`
+  await world.sql(refuse)
+  const retried = next('connection_retry')
+  const restored = next('lane_restored')
+  await terminate(world, 'GoodJob::Lane')
+  expect(String((await retried)[0]?.error)).toMatch(/not now/)
+  await world.sql('DROP FUNCTION refuse CASCADE')
+  await restored
+  expect(await world.sql('SELECT locked_by_id FROM good_jobs')).toEqual([{ locked_by_id: null }])
+})
+
+test('a release that Postgres cancels is tried again, and costs no lock of a running job', async () => {
+  const [staying, ending] = [await world.insert(), await world.insert()]
+  // Found before the function of Postgres by this path; the first call of it is cancelled.
+  await world.sql(`
+    CREATE SEQUENCE calls;
+    CREATE FUNCTION public.pg_advisory_unlock(key bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+      IF nextval('calls') = 1 THEN RAISE 'not now' USING ERRCODE = 'query_canceled'; END IF;
+      RETURN pg_catalog.pg_advisory_unlock(key);
+    END $$`)
+  const url = new URL(world.url)
+  url.searchParams.set('options', '-c search_path=public,pg_catalog')
+  const ownDatabase = new Database({ databaseUrl: url.href })
+  const losses = record('lane_lost')
+  {
+    await using opened = await openLane({ database: ownDatabase })
+    const { now } = await takeJobs(opened)
+    await opened.lane.release({ id: ending, lockedAt: now })
+    expect(await advisoryLocks(world)).toEqual([jobLockKey(staying)])
+    expect(losses.seen).toEqual([])
+  }
+  losses.stop()
+  await ownDatabase.close()
+  await world.sql('DROP FUNCTION public.pg_advisory_unlock(bigint); DROP SEQUENCE calls')
 })
 
 test('a job that somebody took while its round could not be written is known as lost, the others are started', async () => {

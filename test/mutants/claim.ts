@@ -1,5 +1,8 @@
 import type { Mutant } from './mutant.ts'
 
+const HELD = 'test/claim/lane-held.test.ts'
+const LATE = 'test/claim/late-answers.test.ts'
+
 /** Who may start a job, and who still owns it. */
 export const CLAIM_MUTANTS: readonly Mutant[] = [
   {
@@ -170,6 +173,41 @@ export const CLAIM_MUTANTS: readonly Mutant[] = [
     text: '        this.#mayHoldStrayLocks = true\n',
     replacement: '',
     tests: { 'test/claim/session-loss.test.ts': ['a claim that is cancelled half-way keeps no advisory lock'] },
+  },
+  {
+    name: 'a start without an answer is in doubt as soon as its session ends',
+    file: 'src/claim/lane-session.ts',
+    text: "sessionEnd.addEventListener('abort', end, { once: true })\n",
+    replacement: '',
+    tests: { [LATE]: ['a start without an answer is given back by the recovery'] },
+  },
+  {
+    name: 'a claim that is in doubt since the recovery began is given back by it',
+    file: 'src/claim/lane-session.ts',
+    text: 'claimedAt.length > 0; claimedAt = takeUncertain()) {',
+    replacement: 'claimedAt.length > 0; claimedAt = []) {',
+    tests: { [HELD]: ['a claim in doubt that is told while others are given back'] },
+  },
+  {
+    name: 'a recovery that fails does not forget the claims in doubt',
+    file: 'src/claim/lane-session.ts',
+    text: '      putBack(claimedAt)\n',
+    replacement: '',
+    tests: { [HELD]: ['a claim in doubt is not forgotten by a recovery that fails'] },
+  },
+  {
+    name: 'a cancelled release keeps the session',
+    file: 'src/claim/lane.ts',
+    text: 'if (sqlState(error) === undefined) return this.#session',
+    replacement: 'if (error instanceof Error) return this.#session',
+    tests: { [HELD]: ['a release that Postgres cancels is tried again'] },
+  },
+  {
+    name: 'a release during a recovery comes after it',
+    file: 'src/claim/lane.ts',
+    text: '    await this.#recovery\n    await this.#turns.end\n',
+    replacement: '    await this.#turns.end\n',
+    tests: { [HELD]: ['a lock that is taken back for an attempt that has ended'] },
   },
   {
     name: 'a lane asks whether its session lives',

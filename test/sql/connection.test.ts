@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Session } from '../../src/sql/connection/session.ts'
 import { Database } from '../../src/sql/database.ts'
 import { openWorld, type World } from '../support/harness.ts'
+import { Wire } from '../support/wire.ts'
 
 let world: World
 beforeAll(async () => {
@@ -71,4 +72,44 @@ test('a session that is not connected is not taken for one that answers', async 
   await session.proveAlive(1_000)
   await session.close()
   await expect(session.proveAlive(1_000)).rejects.toMatchObject({ code: '08003' })
+})
+
+test('facts that come late, after they were forgotten, say nothing about those that are being read', async () => {
+  await using poolWire = await Wire.start(world.url)
+  await using sessionWire = await Wire.start(world.url)
+  const database = new Database({ databaseUrl: poolWire.url() })
+  const slow = new Session({ config: { connectionString: sessionWire.url() }, settings: {} })
+  const session = new Session({ config: { connectionString: world.url }, settings: {} })
+  await Promise.all([slow.connect(), session.connect(), database.answers()])
+  poolWire.hold('toClient')
+  const first = database.facts()
+  database.forgetFacts()
+  sessionWire.hold('toClient')
+  const second = database.facts(slow)
+  poolWire.release()
+  await first
+  // The second reading has no answer yet: whoever comes with a session asks it.
+  await expect(database.facts(session)).resolves.toMatchObject({ timestampType: 'timestamp' })
+  sessionWire.release()
+  await second
+  await Promise.all([slow.close(), session.close()])
+  await database.close()
+}, 15_000)
+
+test('a late error of a connection that was given up does nothing to the next one', async () => {
+  const losses: unknown[] = []
+  const session = new Session({
+    config: { connectionString: world.url },
+    settings: {},
+    onLost: (error) => losses.push(error),
+  })
+  await session.connect()
+  const { end } = session
+  const error = new Error('no answer')
+  session.abandon(error, end)
+  await session.connect()
+  session.abandon(new Error('Connection terminated'), end)
+  expect(session.isConnected).toBe(true)
+  expect(losses).toEqual([error])
+  await session.close()
 })

@@ -24,6 +24,13 @@ interface Tear {
   readonly torn: () => void
 }
 
+/** From which statement on the answers to a connection are held. */
+interface Mute {
+  readonly name: string
+  readonly statement: RegExp
+  readonly muted: () => void
+}
+
 export interface Hold {
   /** Connections of these names. @default all */
   readonly names?: RegExp
@@ -41,6 +48,7 @@ export class Wire implements AsyncDisposable {
   readonly #server: Server
   readonly #links = new Set<Link>()
   readonly #tears = new Set<Tear>()
+  readonly #mutes = new Set<Mute>()
   #held: { readonly direction: Direction; readonly names: RegExp } | undefined
 
   #hasConnected: () => void = () => undefined
@@ -88,6 +96,11 @@ export class Wire implements AsyncDisposable {
     }
   }
 
+  /** Resolves when a connection of this name has sent a statement that matches; nothing that the server says from there on arrives. */
+  mute(name: string, statement: RegExp): Promise<void> {
+    return new Promise((muted) => this.#mutes.add({ name, statement, muted }))
+  }
+
   /** Resolves when a connection of this name was reset in the middle of a statement that matches, or of its answer. */
   tear(name: string, statement: RegExp, within: Tear['within']): Promise<void> {
     return new Promise((torn) => this.#tears.add({ name, statement, within, torn }))
@@ -111,6 +124,7 @@ export class Wire implements AsyncDisposable {
     let tear: Tear | undefined
     client.on('data', (chunk: Buffer) => {
       if (link.name === '') this.#name(link, chunk)
+      this.#muteFrom(link, chunk)
       const begun = this.#tearFor(link, chunk)
       if (begun?.within === 'statement') return this.#tearApart(link, link.toServer, chunk, begun)
       tear = begun ?? tear
@@ -136,9 +150,16 @@ export class Wire implements AsyncDisposable {
     if (this.#held?.names.test(link.name)) holdLink(link, this.#held.direction)
   }
 
+  #muteFrom(link: Link, chunk: Buffer): void {
+    const mute = [...this.#mutes].find((each) => isAbout(each, link, chunk))
+    if (mute === undefined) return
+    this.#mutes.delete(mute)
+    holdLink(link, 'toClient')
+    mute.muted()
+  }
+
   #tearFor(link: Link, chunk: Buffer): Tear | undefined {
-    const text = chunk.toString('latin1')
-    return [...this.#tears].find(({ name, statement }) => name === link.name && statement.test(text))
+    return [...this.#tears].find((each) => isAbout(each, link, chunk))
   }
 
   #tearApart(link: Link, way: Way, chunk: Buffer, tear: Tear): void {
@@ -149,6 +170,9 @@ export class Wire implements AsyncDisposable {
     })
   }
 }
+
+const isAbout = ({ name, statement }: Mute | Tear, link: Link, chunk: Buffer): boolean =>
+  name === link.name && statement.test(chunk.toString('latin1'))
 
 const holdLink = ({ toServer, toClient }: Link, direction: Direction): void => {
   if (direction !== 'toClient') toServer.isHeld = true

@@ -142,7 +142,7 @@ export class OutcomeWriter {
   /** Without a SQLSTATE the server may still be busy with the statement: its answer must not meet the next one. */
   #abandons(error: unknown): boolean {
     const isLost = sqlState(error) === undefined || endsSession(error)
-    if (isLost) this.#session.abandon(error as Error)
+    if (isLost) this.#session.abandon(error as Error, this.#session.end)
     return isLost
   }
 

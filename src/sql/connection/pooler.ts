@@ -15,9 +15,9 @@ const OWN_BACKEND =
   'SELECT pid, backend_start::text AS backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()'
 
 /** Asks which server process answers. */
-export const ownBackend = async (client: pg.Client): Promise<Backend> => {
-  const { rows } = await client.query<Backend>(OWN_BACKEND)
-  return rows[0] ?? { pid: await backendPid(client), backend_start: '' }
+export const ownBackend = async (db: Queryable): Promise<Backend> => {
+  const { rows } = await db.query<Backend>({ text: OWN_BACKEND })
+  return rows[0] ?? { pid: await backendPid(db), backend_start: '' }
 }
 
 /**
@@ -27,8 +27,8 @@ export const ownBackend = async (client: pg.Client): Promise<Backend> => {
 export const isPooled = (client: unknown, pid: number): boolean =>
   (client as { readonly processID?: number | null }).processID !== pid
 
-const backendPid = async (client: pg.Client): Promise<number> => {
-  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+const backendPid = async (db: Queryable): Promise<number> => {
+  const { rows } = await db.query<{ pid: number }>({ text: 'SELECT pg_backend_pid() AS pid' })
   return rows[0]?.pid ?? 0
 }
 
@@ -41,19 +41,18 @@ const PROTOCOL_VIOLATION = '08P01'
  * answers nobody else. A pooler that keeps sessions passes. @throws SessionRequiredError
  */
 export const assertOwnBackend = async (
-  client: pg.Client,
+  db: Queryable,
   { pid }: Backend,
   config: pg.ClientConfig,
   signal?: AbortSignal,
 ): Promise<void> => {
-  if (!isPooled(client, pid)) return
   // An exhausted pool of sessions would let this wait for ever.
   const other = new pg.Client({ ...config, query_timeout: PROBE_TIMEOUT_MS })
   other.on('error', () => undefined)
   const isOver = dropOnAbort(other, signal)
   try {
     await other.connect()
-    for (let round = 1; round <= ROUNDS; round++) await probe(client, other, pid)
+    for (let round = 1; round <= ROUNDS; round++) await probe(db, other, pid)
   } catch (error) {
     if (sqlState(error) !== PROTOCOL_VIOLATION || !(await refusesTransactions(config, signal))) throw error
     throw new SessionRequiredError(`${LEADS_THROUGH} that allows no transactions. ${WAY_OUT}`, { cause: error })
@@ -92,17 +91,17 @@ const PROBE_TIMEOUT_MS = 5_000
  * One transaction more than the connection under test needs: a pooler with one server process lends it to both, one with several
  * gives the other one back first or last, so that the next statement meets it whether the pool is a stack or a queue.
  */
-const probe = async (client: pg.Client, other: pg.Client, pid: number): Promise<void> => {
+const probe = async (db: Queryable, other: pg.Client, pid: number): Promise<void> => {
   for (const isLastGivenBack of [true, false]) {
     await other.query(BEGIN)
     differs(pid, await backendPid(other), 'shared')
-    differs(pid, await backendPid(client), 'changed')
-    await client.query(BEGIN)
-    differs(pid, await backendPid(client), 'changed')
+    differs(pid, await backendPid(db), 'changed')
+    await db.query({ text: BEGIN })
+    differs(pid, await backendPid(db), 'changed')
     if (!isLastGivenBack) await other.query('COMMIT')
-    await client.query('COMMIT')
+    await db.query({ text: 'COMMIT' })
     if (isLastGivenBack) await other.query('COMMIT')
-    differs(pid, await backendPid(client), 'changed')
+    differs(pid, await backendPid(db), 'changed')
   }
 }
 
@@ -121,8 +120,8 @@ const differs = (pid: number, answeredBy: number, what: 'shared' | 'changed'): v
 }
 
 /** @throws SessionRequiredError when another server process answers than at the start. */
-export const assertSameBackend = async (client: pg.Client, { pid }: Backend): Promise<void> =>
-  differs(pid, await backendPid(client), 'changed')
+export const assertSameBackend = async (db: Queryable, { pid }: Backend): Promise<void> =>
+  differs(pid, await backendPid(db), 'changed')
 
 /** $1 key bigint. A lock that a transaction of `databaseUrl` holds is free in every other database and on a standby. */
 const FIND_TABLES = `SELECT to_regclass('good_jobs')::oid::text AS tables, pg_try_advisory_xact_lock($1::bigint) AS is_lock_free`

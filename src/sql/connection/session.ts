@@ -2,7 +2,7 @@ import pg, { type QueryResult, type QueryResultRow } from 'pg'
 import { after, backoffMs, sleep } from '../../time.ts'
 import { PINNED_SETTINGS } from '../transaction/read-committed.ts'
 import { dropOnAbort, endClient } from './end-client.ts'
-import { assertOwnBackend, assertSameBackend, type Backend, ownBackend } from './pooler.ts'
+import { assertOwnBackend, assertSameBackend, type Backend, isPooled, ownBackend } from './pooler.ts'
 import type { Queryable, Statement } from './queryable.ts'
 
 export interface SessionOptions {
@@ -51,14 +51,14 @@ export class Session implements Queryable {
     const client = createClient?.(config) ?? new pg.Client(config)
     client.on('error', (error) => this.#lose(client, error))
     client.on('end', () => this.#lose(client, undefined))
+    this.#answerTimeoutMs = takeAnswerTimeout(client)
     const db: Queryable = { query: (statement) => this.#ask(client, statement) }
     const { signal } = this.#closing
     const opened = dropOnAbort(client, signal)
     try {
       await client.connect()
-      const backend = await ownBackend(client)
-      await assertOwnBackend(client, backend, config, signal)
-      this.#answerTimeoutMs = takeAnswerTimeout(client)
+      const backend = await ownBackend(db)
+      if (isPooled(client, backend.pid)) await assertOwnBackend(db, backend, config, signal)
       for (const [name, value] of Object.entries({ ...PINNED_SETTINGS, ...this.#options.settings })) {
         // A setting that this server version does not know is left out.
         await db.query({
@@ -124,12 +124,13 @@ export class Session implements Queryable {
   }
 
   /**
-   * Uses the connection no more; the owner hears `onLost`. It stays open until the next one ends it, because its locks do too: where
-   * only the answers are lost, a goodbye would give them to others while nobody here can take them again.
+   * Stops using the connection that ends with `end`, and calls `onLost`. A late error of an earlier connection does nothing to the current
+   * one. The connection stays open until the next one ends it, because its locks do too: where only the answers are lost, a goodbye would
+   * free the locks for other sessions before this process can take them again.
    */
-  abandon(error: Error): void {
+  abandon(error: Error, end: AbortSignal): void {
     const client = this.#client
-    if (client === undefined) return
+    if (client === undefined || end !== this.end) return
     this.#endAbandoned()
     this.#abandoned = client
     this.#lose(client, error)
@@ -219,7 +220,7 @@ const END_BACKEND_PAUSE_MS = 20
 
 /**
  * After a partition the server may keep the former connection, with its locks and its open transaction, for hours: nobody told it
- * that we are gone.
+ * that we are gone. @throws while the backend does not end: its locks cannot be taken back yet
  */
 const endBackend = async (db: Queryable, { pid, backend_start }: Backend): Promise<void> => {
   for (let attempt = 1; attempt <= END_BACKEND_TRIES; attempt++) {
@@ -227,4 +228,7 @@ const endBackend = async (db: Queryable, { pid, backend_start }: Backend): Promi
     if (rowCount === 0) return
     await sleep(END_BACKEND_PAUSE_MS)
   }
+  throw Object.assign(new Error(`the server process ${pid} of the connection before has not ended yet`), {
+    code: 'ETIMEDOUT',
+  })
 }

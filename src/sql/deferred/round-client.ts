@@ -41,6 +41,14 @@ interface Waiting {
  */
 const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 16 }
 
+/** As a client of pg reads it: what the URL says wins. */
+const answerTimeoutOf = (config: ClientConfig): number | false => {
+  const { connectionParameters } = new pg.Client(config) as unknown as {
+    connectionParameters: { query_timeout?: unknown }
+  }
+  return Number(connectionParameters.query_timeout) || false
+}
+
 /** A pg client whose connection lives in a thread, which ends the transaction of a round also while our event loop is blocked. */
 export class RoundClient extends EventEmitter {
   /** The server process, as far as the server says so: null before the connection. */
@@ -57,9 +65,8 @@ export class RoundClient extends EventEmitter {
   /** @throws for a configuration that `threadConfig` calls unsendable */
   constructor(config: ClientConfig) {
     super()
-    const { query_timeout = false, ...rest } = config
-    this.connectionParameters = { query_timeout }
-    const sent = threadConfig(rest)
+    this.connectionParameters = { query_timeout: answerTimeoutOf(config) }
+    const sent = threadConfig(config)
     if (sent.kind === 'unsendable') throw new ConfigurationError(`deferStart: ${sent.reason}`)
     this.#password = sent.password
     this.#thread = new Worker(threadFile('round-thread'), {

@@ -14,6 +14,11 @@ import { isPasswordAnswer, withPassword } from './password.js'
 
 // What begins or ends a transaction goes with its statements, without waiting for the answers in between.
 const client = new pg.Client(/** @type {import('pg').ClientConfig} */ ({ ...withPassword(workerData), pipeline: true }))
+// Whoever asks has a timer, which knows whether the process stood still.
+const { connectionParameters } = /** @type {{ connectionParameters: { query_timeout: number | false } }} */ (
+  /** @type {unknown} */ (client)
+)
+connectionParameters.query_timeout = false
 client.on('error', (error) => send({ type: 'lost', error: plain(error) }))
 client.on('end', () => send({ type: 'lost', error: undefined }))
 
