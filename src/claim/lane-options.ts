@@ -1,14 +1,11 @@
 import type { ClaimOptions } from '../sql/claim/claim.ts'
 import type { Database, Facts } from '../sql/database.ts'
-import type { LockedRow } from '../sql/deferred/statements.ts'
 
 export interface LaneOptions {
   readonly database: Database
   readonly processId: string
   /** What claims are sorted by. */
   readonly sort: ClaimOptions['sort']
-  /** Milliseconds for which the start of a job may stay unwritten; 0: claims write it. */
-  readonly deferStartMs: number
   /** Attempts whose lock could not be taken again after a loss: their signal is to be fired, their result dropped. */
   readonly onClaimsLost: (jobIds: readonly string[]) => void
   /** The lane works (again). */
@@ -36,10 +33,11 @@ export type ClaimRequest = Pick<
   | 'newlyDue'
 >
 
-/** What a round of deferred starts runs with. */
-export interface LockedRound {
-  readonly rows: readonly LockedRow[]
+/** Jobs that a statement on a lane has taken, and what that statement knew. */
+export interface TakenJobs<R> {
+  readonly rows: readonly R[]
   readonly facts: Facts
+  /** The stamp of the claim. */
   readonly now: string
   readonly processId: string
 }

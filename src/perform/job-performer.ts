@@ -1,6 +1,7 @@
 import type { Batch } from '../batch/batch.ts'
 import type { ClaimCursor } from '../claim/claim-cursor.ts'
 import type { Lane } from '../claim/lane.ts'
+import type { Configuration } from '../configuration.ts'
 import { GoodJobError } from '../errors.ts'
 import { type EventMap, events } from '../events.ts'
 import type { JobRegistry } from '../job/definition/registry.ts'
@@ -20,10 +21,12 @@ import {
   outcomeColumns,
   type SettledAs,
 } from './outcome/outcome.ts'
+import type { StartPolicy } from './start-policy.ts'
 
 export interface JobPerformerOptions extends WorkerContext {
   readonly registry: JobRegistry
   readonly completer: Completer
+  readonly starts: StartPolicy
   /** Tries until it can or `signal` aborts. */
   readonly loadBatches: (ids: readonly string[], signal: AbortSignal) => Promise<ReadonlyMap<string, Batch>>
   readonly onSettled: (settled: SettledAttempt) => void
@@ -74,7 +77,7 @@ export class JobPerformer {
 
   /** Resolves when every outcome handed in so far, and what follows meanwhile, is committed or dropped. */
   async drained(): Promise<void> {
-    await this.#claimer.roundsOver()
+    await this.#options.starts.drained()
     await this.#options.completer.drained()
   }
 
@@ -92,26 +95,21 @@ export class JobPerformer {
   }
 
   /**
-   * Runs one body, unless it was told to stop before it began; resolves when it has ended and its outcome is in the completer's
-   * hands. Never rejects: whatever throws on the way, before the body or after it, is a failure of this attempt alone.
+   * The steps of an attempt: interrupted? → execute → decide → complete. Whatever keeps a job from being executed is a step like the first
+   * one: it returns the result, or undefined. Resolves when the outcome is in the completer's hands. Never rejects: whatever throws around
+   * `perform()` of the job is a failure of this attempt alone.
    */
   async perform(attempt: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
     let result: ExecutionResult
     try {
-      result = attempt.state === 'running' ? await this.#execute(attempt, batches) : NOT_BEGUN
+      result = interruption(attempt) ?? (await this.#execute(attempt, batches))
     } catch (error) {
       result = failureOf(error)
     }
     attempt.end()
-    let completed: CompletedAttempt
-    try {
-      completed = this.#outcomeOf(attempt, result, this.#options.clock)
-    } catch (error) {
-      result = failureOf(error)
-      completed = this.#outcomeOf(attempt, result, systemClock)
-    }
-    attempt.outcomes.complete(completed)
-    return result
+    const decision = this.#decide(attempt, result)
+    this.#complete(attempt, decision)
+    return decision.result
   }
 
   /** Drops the results of attempts whose lock is gone. */
@@ -139,21 +137,25 @@ export class JobPerformer {
     )
   }
 
-  #outcomeOf(attempt: RunningAttempt, result: ExecutionResult, clock: Clock): CompletedAttempt {
-    const { configuration } = this.#options
-    const { row, claimedAt, startedMs } = attempt
-    const durationMs = clock.monotonic() - startedMs
-    const finishedAt = clock.timestamp()
-    const write = isDropped(attempt, result) ? 'release' : decideWrite(row, result, configuration)
-    const notifies = configuration.enableListenNotify
-    return {
-      row,
-      outcome: result.outcome,
-      write,
-      columns: outcomeColumns(row, result, { claimedAt, finishedAt, durationMs, notifies }),
-      isLost: () => attempt.state === 'lost',
-      settled: (as) => this.#reporting('settlement', () => this.#settle(attempt, as, result, write, durationMs)),
+  /** What is to be written. A clock or a callback of the user's that throws here fails the attempt. */
+  #decide(attempt: RunningAttempt, result: ExecutionResult): Decision {
+    const { configuration, clock } = this.#options
+    try {
+      return decide(attempt, result, configuration, clock)
+    } catch (error) {
+      return decide(attempt, failureOf(error), configuration, systemClock)
     }
+  }
+
+  #complete(attempt: RunningAttempt, decision: Decision): void {
+    attempt.outcomes.complete({
+      row: attempt.row,
+      outcome: decision.result.outcome,
+      write: decision.write,
+      columns: decision.columns,
+      isLost: () => attempt.state === 'lost',
+      settled: (as) => this.#reporting('settlement', () => this.#settle(attempt, as, decision)),
+    })
   }
 
   /** What throws here is no fault of a job, and must not keep others from being run or written. */
@@ -165,13 +167,7 @@ export class JobPerformer {
     }
   }
 
-  #settle(
-    attempt: RunningAttempt,
-    as: SettledAs,
-    result: ExecutionResult,
-    write: OutcomeWrite,
-    durationMs: number,
-  ): void {
+  #settle(attempt: RunningAttempt, as: SettledAs, { result, write, durationMs }: Decision): void {
     const { row, lane } = attempt
     // A job whose lock was lost may run here again while its former attempt still does.
     if (this.#attempts.get(row.id) === attempt) this.#attempts.delete(row.id)
@@ -203,6 +199,35 @@ export class JobPerformer {
 }
 
 const NO_BATCHES: ReadonlyMap<string, Batch> = new Map()
+
+/** What is to be written of an attempt. */
+interface Decision extends Pick<CompletedAttempt, 'write' | 'columns'> {
+  readonly result: ExecutionResult
+  readonly durationMs: number
+}
+
+const decide = (
+  attempt: RunningAttempt,
+  result: ExecutionResult,
+  configuration: Configuration,
+  clock: Clock,
+): Decision => {
+  const { row, claimedAt, startedMs } = attempt
+  const durationMs = clock.monotonic() - startedMs
+  const finishedAt = clock.timestamp()
+  const write = isDropped(attempt, result) ? 'release' : decideWrite(row, result, configuration)
+  const notifies = configuration.enableListenNotify
+  return {
+    result,
+    write,
+    durationMs,
+    columns: outcomeColumns(row, result, { claimedAt, finishedAt, durationMs, notifies }),
+  }
+}
+
+/** The result of an attempt that was asked to stop before it began. */
+const interruption = ({ state }: RunningAttempt): ExecutionResult | undefined =>
+  state === 'running' ? undefined : NOT_BEGUN
 
 /** Never written: whatever stopped the attempt drops it. */
 const NOT_BEGUN: ExecutionResult = {

@@ -1,7 +1,9 @@
 import type { CheckOptions } from '../batch/completion/completion.ts'
 import { checkOptionsOf } from '../batch/context.ts'
 import { Lane } from '../claim/lane.ts'
+import type { LaneOptions } from '../claim/lane-options.ts'
 import type { QueuePool } from '../claim/queue-string.ts'
+import { RoundLane } from '../claim/round-lane.ts'
 import type { Configuration } from '../configuration.ts'
 import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
@@ -10,8 +12,10 @@ import type { Logger } from '../job/logger.ts'
 import type { Adapter } from '../maintenance/adapter.ts'
 import { CleanupTracker } from '../maintenance/cleanup.ts'
 import { AttemptWatch } from '../perform/attempt/watch.ts'
+import { DeferredStarts } from '../perform/deferred/starts.ts'
 import { JobPerformer } from '../perform/job-performer.ts'
 import { Completer } from '../perform/outcome/completer.ts'
+import { EagerStarts, type StartPolicy } from '../perform/start-policy.ts'
 import type { Database } from '../sql/database.ts'
 import { threadConfig } from '../sql/threads/config.ts'
 import type { Clock } from '../time.ts'
@@ -82,8 +86,9 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   const [pools, beforeJobs] = [new Pools(), new BeforeJobs()]
   const completer = buildCompleter(options, check, pools)
   const maintenance = new Maintenance({ ...options, check })
-  const performer = buildPerformer(options, { completer, maintenance, pools }, beforeJobs)
-  const lanes = buildLanes(options, performer, pools)
+  const { starts, newLane } = buildStarts(options, completer)
+  const performer = buildPerformer(options, { completer, starts, maintenance, pools }, beforeJobs)
+  const lanes = buildLanes(options, newLane, performer, pools)
   for (const pool of options.pools) pools.register(buildScheduler(options, pool, lanes, performer))
   const watch = new AttemptWatch({ ...options, attempts: performer.attempts })
   const tracker = buildTracker(options, performer, pools)
@@ -105,15 +110,34 @@ const buildCompleter = (options: PartsOptions, check: CheckOptions, pools: Pools
   return new Completer({ database, processId, keepsCreatedAt, notifies, check, onHeld: () => pools.resume() })
 }
 
-const buildLanes = (options: PartsOptions, performer: JobPerformer, pools: Pools): readonly Lane[] => {
-  const { database, configuration, processId } = options
+/** When starts are written, and the lanes that it takes. */
+interface Starts {
+  readonly starts: StartPolicy
+  readonly newLane: (options: LaneOptions) => Lane
+}
+
+const buildStarts = (options: PartsOptions, completer: Completer): Starts => {
   const deferStartMs = deferral(options)
+  if (deferStartMs <= 0) {
+    return { starts: new EagerStarts({ ...options, completer }), newLane: (lane) => new Lane(lane) }
+  }
+  return {
+    starts: new DeferredStarts({ ...options, completer }),
+    newLane: (lane) => new RoundLane({ ...lane, deferStartMs }),
+  }
+}
+
+const buildLanes = (
+  { database, configuration, processId }: PartsOptions,
+  newLane: Starts['newLane'],
+  performer: JobPerformer,
+  pools: Pools,
+): readonly Lane[] => {
   const onClaimsLost = (jobIds: readonly string[]) => performer.lose(jobIds)
   const onReady = () => pools.wake()
   const sort = configuration.dequeueQuerySort
-  return Array.from(
-    { length: configuration.lanes },
-    () => new Lane({ database, processId, sort, deferStartMs, onClaimsLost, onReady }),
+  return Array.from({ length: configuration.lanes }, () =>
+    newLane({ database, processId, sort, onClaimsLost, onReady }),
   )
 }
 
@@ -136,7 +160,12 @@ const deferral = ({ configuration, database, processId }: PartsOptions): number 
 
 const buildPerformer = (
   options: PartsOptions,
-  { completer, maintenance, pools }: Pick<CapsuleParts, 'completer' | 'maintenance' | 'pools'>,
+  {
+    completer,
+    starts,
+    maintenance,
+    pools,
+  }: Pick<CapsuleParts, 'completer' | 'maintenance' | 'pools'> & Pick<Starts, 'starts'>,
   beforeJobs: BeforeJobs,
 ): JobPerformer => {
   const { adapter, configuration, clock, processId, stopping, onActivity } = options
@@ -148,6 +177,7 @@ const buildPerformer = (
   return new JobPerformer({
     ...options,
     completer,
+    starts,
     guard: () => beforeJobs.run(),
     locate: (gid) => locateRecord(gid, adapter),
     loadBatches: (ids, signal) => loadBatchesUntil(ids, adapter, processId, signal),

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { Lane } from '../../src/claim/lane.ts'
+import { RoundLane } from '../../src/claim/round-lane.ts'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'
 import { Database } from '../../src/sql/database.ts'
 import { createClock } from '../../src/time.ts'
@@ -20,35 +21,52 @@ beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
 const clock = createClock()
 
 /** A lane that a test asks by itself, what it said of lost claims, and the request of its claims. */
-const openLane = async ({ deferStartMs = 0, database = sharedDatabase } = {}) => {
-  const processId = randomUUID()
-  const lost: string[] = []
-  const lane = new Lane({
-    database,
-    processId,
-    sort: 'created_at',
-    deferStartMs,
-    onClaimsLost: (ids) => lost.push(...ids),
-    onReady: () => {},
-  })
-  await lane.connect()
-  const request = () => {
-    const now = clock.timestamp()
-    const selector = { kind: 'all' } as const
-    return {
-      selector,
-      jobClasses: ['EchoJob'],
-      sort: 'created_at',
-      selectLimit: 10,
-      limit: 10,
-      now,
-      dueUntil: now,
-    } as const
-  }
-  return { lane, lost, processId, request, [Symbol.asyncDispose]: () => lane.close() }
+const openLane = async ({ database = sharedDatabase } = {}) => {
+  const { options, ...rest } = laneOptions(database)
+  return opened({ lane: new Lane(options), ...rest })
 }
 
-const takeJobs = async ({ lane, request }: Awaited<ReturnType<typeof openLane>>) => {
+/** The same, of a lane that holds rounds. */
+const openRoundLane = async ({ deferStartMs = 60_000 } = {}) => {
+  const { options, ...rest } = laneOptions(sharedDatabase)
+  return opened({ lane: new RoundLane({ ...options, deferStartMs }), ...rest })
+}
+
+const laneOptions = (database: Database) => {
+  const processId = randomUUID()
+  const lost: string[] = []
+  const onClaimsLost = (ids: readonly string[]) => lost.push(...ids)
+  return {
+    options: { database, processId, sort: 'created_at', onClaimsLost, onReady: () => {} } as const,
+    lost,
+    processId,
+  }
+}
+
+const opened = async <L extends Lane>(scene: {
+  readonly lane: L
+  readonly lost: string[]
+  readonly processId: string
+}) => {
+  await scene.lane.connect()
+  return { ...scene, [Symbol.asyncDispose]: () => scene.lane.close() }
+}
+
+const request = () => {
+  const now = clock.timestamp()
+  const selector = { kind: 'all' } as const
+  return {
+    selector,
+    jobClasses: ['EchoJob'],
+    sort: 'created_at',
+    selectLimit: 10,
+    limit: 10,
+    now,
+    dueUntil: now,
+  } as const
+}
+
+const takeJobs = async ({ lane }: { readonly lane: Lane }) => {
   const { rows, now } = await lane.claim(request)
   return { ids: rows.map(({ id }) => id), now }
 }
@@ -177,36 +195,43 @@ test('a release that Postgres cancels is tried again, and costs no lock of a run
 test('a job that somebody took while its round could not be written is known as lost, the others are started', async () => {
   const [taken, ours] = [await world.insert(), await world.insert()]
   const owner = randomUUID()
-  await using opened = await openLane({ deferStartMs: 60_000 })
+  await using opened = await openRoundLane()
   const rival = await world.database.connect()
   await rival.query('BEGIN')
-  let locking: Promise<unknown> = Promise.resolve()
-  const perform = async () => {
-    // In line behind the open transaction of the round, before the statement that would start the jobs.
-    locking = rival.query('LOCK TABLE good_jobs IN EXCLUSIVE MODE').then(async () => {
-      await rival.query('UPDATE good_jobs SET locked_by_id = $2 WHERE id = $1', [taken, owner])
-      await rival.query('COMMIT')
-    })
-    const waits = `SELECT FROM pg_locks WHERE locktype = 'relation' AND mode = 'ExclusiveLock' AND NOT granted`
-    await until(async () => (await world.sql(waits)).length > 0, 'the rival is in line')
-    return [{ text: 'SELECT 1 / 0' }]
-  }
-  const end = await opened.lane.round(opened.request, perform, () => {})
+  const round = await opened.lane.openRound(request)
+  // In line behind the open transaction of the round, before the statement that would start the jobs.
+  const locking = rival.query('LOCK TABLE good_jobs IN EXCLUSIVE MODE').then(async () => {
+    await rival.query('UPDATE good_jobs SET locked_by_id = $2 WHERE id = $1', [taken, owner])
+    await rival.query('COMMIT')
+  })
+  const waits = `SELECT FROM pg_locks WHERE locktype = 'relation' AND mode = 'ExclusiveLock' AND NOT granted`
+  await until(async () => (await world.sql(waits)).length > 0, 'the rival is in line')
+  // The round behind one that could not be written is undone.
+  const behind = expect(opened.lane.openRound(request)).rejects.toThrow('the round before could not be written')
+  const closed = await round?.close([{ text: 'SELECT 1 / 0' }])
   await locking
-  expect(end).toMatchObject({ isOver: true, startedIds: [ours], error: { code: '22012' } })
+  expect(closed).toMatchObject({ kind: 'started', rows: [{ id: ours }], error: { code: '22012' } })
   expect(opened.lost).toEqual([taken])
   expect(await world.job(taken)).toMatchObject({ locked_by_id: owner, performed_at: null })
   expect(await world.job(ours)).toMatchObject({ locked_by_id: opened.processId })
-  // The round behind one that could not be written is undone; the next one carries the key.
-  const nextRound = () =>
-    opened.lane.round(
-      opened.request,
-      async () => [],
-      () => {},
-    )
-  await expect(nextRound()).rejects.toThrow('the round before could not be written')
-  await nextRound()
+  await behind
+  // The next one carries the key.
+  expect(await opened.lane.openRound(request)).toBeUndefined()
   expect(await advisoryLocks(world)).toEqual([jobLockKey(ours)])
+})
+
+test('a round that nobody closes is given up by its session, and the next one is opened', async () => {
+  const id = await world.insert()
+  await using opened = await openRoundLane()
+  const round = await opened.lane.openRound(request)
+  const restored = next('lane_restored')
+  round?.abandon(new Error('it went wrong'))
+  await restored
+  expect(opened.lost).toEqual([id])
+  expect(await round?.close([])).toEqual({ kind: 'unknown' })
+  const again = await opened.lane.openRound(request)
+  expect(again?.rows).toMatchObject([{ id }])
+  expect(await again?.close([])).toEqual({ kind: 'written' })
 })
 
 const LOCK_OF_A_TRIGGER = '42'
@@ -244,7 +269,7 @@ test.each(FAILURES.map((failure) => [failure.when, failure] as const))(
     const [doubts, losses] = [record('lane_lock_missing'), record('lane_lost')]
     // The claim is before the release of its own in line, and carries the key.
     const released = opened.lane.release({ id: ending, lockedAt: now })
-    await expect(opened.lane.claim(opened.request)).rejects.toThrow(/not now|cron_key/)
+    await expect(opened.lane.claim(request)).rejects.toThrow(/not now|cron_key/)
     await released
     expect((await advisoryLocks(world)).sort()).toEqual([jobLockKey(staying), ...othersLocks].sort())
     await world.sql(mend)
@@ -259,8 +284,8 @@ test.each(FAILURES.map((failure) => [failure.when, failure] as const))(
 test.each([0, 5])(
   'a claim that finds a lock missing has the others taken back, deferred by %i',
   async (deferStartMs) => {
-    await using opened = await openLane({ deferStartMs })
-    const { lane, request } = opened
+    await using opened = await (deferStartMs === 0 ? openLane() : openRoundLane({ deferStartMs }))
+    const { lane } = opened
     await world.sql(`
     CREATE FUNCTION take_locks() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_unlock_all(); RETURN NEW; END $$;
     CREATE TRIGGER take_locks BEFORE UPDATE ON good_jobs FOR EACH ROW EXECUTE FUNCTION take_locks()`)
@@ -269,13 +294,8 @@ test.each([0, 5])(
     await world.sql('DROP TRIGGER take_locks ON good_jobs; DROP FUNCTION take_locks')
     const [missing, restored] = [next('lane_lock_missing'), next('lane_restored')]
     const released = lane.release({ id: ending, lockedAt: now })
-    if (deferStartMs === 0) await lane.claim(request)
-    else
-      await lane.round(
-        request,
-        async () => [],
-        () => {},
-      )
+    if (lane instanceof RoundLane) await (await lane.openRound(request))?.close([])
+    else await lane.claim(request)
     await released
     expect((await missing)[0]).toMatchObject({ missingLocks: 1, heldLocks: 1 })
     expect((await restored)[0]).toMatchObject({ keptLocks: 1, lostLocks: 0 })

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { Lane } from '../../src/claim/lane.ts'
+import { RoundLane } from '../../src/claim/round-lane.ts'
 import { Database } from '../../src/sql/database.ts'
 import {
   enqueue,
@@ -60,14 +61,12 @@ test('a start without an answer is given back by the recovery, so that the job r
 /** A lane by way of a wire, and the database that it belongs to. */
 const openLane = (databaseUrl: string, deferStartMs: number) => {
   const database = new Database({ databaseUrl })
-  const lane = new Lane({
-    database,
-    processId: randomUUID(),
-    sort: 'created_at',
-    deferStartMs,
-    onClaimsLost: () => {},
-    onReady: () => {},
-  })
+  const nothing = () => {}
+  const options = {
+    ...{ database, processId: randomUUID(), sort: 'created_at' as const },
+    ...{ onClaimsLost: nothing, onReady: nothing },
+  } as const
+  const lane = deferStartMs > 0 ? new RoundLane({ ...options, deferStartMs }) : new Lane(options)
   return {
     lane,
     [Symbol.asyncDispose]: async () => {

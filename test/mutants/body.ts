@@ -5,12 +5,8 @@ export const BODY_MUTANTS: readonly Mutant[] = [
   {
     name: 'what throws before a body is the failure of its attempt',
     file: 'src/perform/job-performer.ts',
-    text: `      completed = this.#outcomeOf(attempt, result, this.#options.clock)
-    } catch (error) {
-      result = failureOf(error)`,
-    replacement: `      completed = this.#outcomeOf(attempt, result, this.#options.clock)
-    } catch (error) {
-      throw error`,
+    text: 'return decide(attempt, failureOf(error), configuration, systemClock)',
+    replacement: 'throw error',
     tests: {
       'test/perform/around-the-body.test.ts': ['what throws between body and outcome is the failure of its job'],
     },
@@ -25,8 +21,8 @@ export const BODY_MUTANTS: readonly Mutant[] = [
   {
     name: 'an outcome that a round cannot put into a statement is the completer’s',
     file: 'src/perform/deferred/round.ts',
-    text: '      onFailed(error)\n',
-    replacement: '      throw error\n',
+    text: 'this.#others.push(...this.#ended)\n      this.#ended = []\n      return {',
+    replacement: 'throw error\n      return {',
     tests: {
       'test/perform/around-the-body.test.ts': ['with starts deferred by 20 ms an outcome that the round cannot write'],
     },

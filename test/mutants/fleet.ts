@@ -22,7 +22,7 @@ export const FLEET_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the start of a job with a claim is not deferred',
-    file: 'src/perform/claimer.ts',
+    file: 'src/perform/deferred/starts.ts',
     text: 'row.is_claimed ||',
     replacement: '',
     tests: { [CLAIMS]: ['a job that Ruby refused', 'while a rule counts all jobs'] },

@@ -33,7 +33,7 @@ const asksWhetherEmpty = (scan: Plan): boolean =>
 
 test('statements that are prepared over empty tables look rows up by their keys', async () => {
   const database = new Database({ databaseUrl: world.url })
-  const session = laneSession(database, { sort: 'created_at', holdsRounds: false, onLost: () => undefined })
+  const session = laneSession(database, { sort: 'created_at', onLost: () => undefined })
   await session.connect()
   // Vacuumed, they count as empty; tables that were never looked at count as a few pages.
   await world.sql('VACUUM ANALYZE good_jobs, good_job_executions')

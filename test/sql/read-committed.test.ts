@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
 import { Lane } from '../../src/claim/lane.ts'
 import type { ClaimRequest } from '../../src/claim/lane-options.ts'
+import { RoundLane } from '../../src/claim/round-lane.ts'
 import { EnqueueError } from '../../src/errors.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
 import { cleanupPreservedJobs } from '../../src/maintenance/cleanup.ts'
@@ -170,8 +171,9 @@ describe.each(['read committed', 'repeatable read', 'serializable'])('where %s i
       const { database } = adapter
       await database.facts()
       const nothing = () => undefined
-      const options = { database, processId: randomUUID(), sort: 'created_at', deferStartMs } as const
-      const lane = new Lane({ ...options, onClaimsLost: nothing, onReady: nothing })
+      const hooks = { onClaimsLost: nothing, onReady: nothing }
+      const options = { database, processId: randomUUID(), sort: 'created_at', ...hooks } as const
+      const lane = deferStartMs > 0 ? new RoundLane({ ...options, deferStartMs }) : new Lane(options)
       await lane.connect()
       const id = await world.insert({ job_class: 'Plain' })
       const now = systemClock.timestamp()
@@ -184,14 +186,18 @@ describe.each(['read committed', 'repeatable read', 'serializable'])('where %s i
         now,
         dueUntil: now,
       })
+      const take = async () => {
+        if (!(lane instanceof RoundLane)) return (await lane.claim(request)).rows
+        const round = await lane.openRound(request)
+        await round?.close([])
+        return round?.rows ?? []
+      }
       const claimed: string[] = []
-      const take = async (rows: readonly { readonly id: string }[]) => void claimed.push(...rows.map((row) => row.id))
       await behind(
         'LOCK TABLE good_jobs',
         [],
         async () => {
-          if (deferStartMs === 0) await take((await lane.claim(request)).rows)
-          else await lane.round(request, async ({ rows }) => take(rows).then(() => []), nothing)
+          for (const { id } of await take()) claimed.push(id)
         },
         'UPDATE good_jobs SET updated_at = now()',
       )

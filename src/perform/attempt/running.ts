@@ -12,6 +12,14 @@ export type AttemptState = 'running' | 'aborted' | 'withdrawn' | 'lost'
 /** Which state gives way to which; what somebody else did to the row outweighs what happens to this process. */
 const RANK: Readonly<Record<AttemptState, number>> = { running: 0, aborted: 1, lost: 2, withdrawn: 3 }
 
+/** What attempts that were claimed together have in common. */
+export interface AttemptOrigin {
+  readonly claimedAt: string
+  readonly lane: Lane
+  readonly startedMs: number
+  readonly outcomes: OutcomeTaker
+}
+
 /** An attempt of this process, from its claim until its outcome is settled. */
 export class RunningAttempt {
   readonly row: ClaimedRow
@@ -27,14 +35,8 @@ export class RunningAttempt {
   #state: AttemptState = 'running'
   #hasEnded = false
 
-  constructor(claim: {
-    row: ClaimedRow
-    claimedAt: string
-    lane: Lane
-    startedMs: number
-    outcomes: OutcomeTaker
-  }) {
-    this.row = claim.row
+  constructor(row: ClaimedRow, claim: AttemptOrigin) {
+    this.row = row
     this.claimedAt = claim.claimedAt
     this.lane = claim.lane
     this.startedMs = claim.startedMs

@@ -22,18 +22,18 @@ export class DeferralGate {
     return false
   }
 
-  /** Nothing of a round was written so far. */
-  hold(): void {
+  /** A round could be neither written nor started so far. */
+  roundUnwritten(): void {
     this.#awaited = 'round'
   }
 
   /** After each round, whether anything of it was written. */
-  roundOver(isWritten: boolean): void {
+  roundClosed(isWritten: boolean): void {
     this.#awaited = isWritten ? 'nothing' : 'start'
   }
 
   /** A claim has started jobs. */
-  trust(): void {
+  startsWritten(): void {
     if (this.#awaited === 'start') this.#awaited = 'nothing'
   }
 

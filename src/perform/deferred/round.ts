@@ -1,6 +1,5 @@
-import type { LockedRound } from '../../claim/lane-options.ts'
+import type { LockedRound, RoundClosed } from '../../claim/round-lane.ts'
 import type { Statement } from '../../sql/connection/queryable.ts'
-import type { RoundEnd } from '../../sql/deferred/round-client.ts'
 import {
   deleteLockedJobs,
   finishLockedJobs,
@@ -51,8 +50,8 @@ export class DeferredRound implements OutcomeTaker {
     if (this.#running === 0) this.#endEarly()
   }
 
-  /** Resolves when every body has ended, or after `limitMs`, with what is to be written. */
-  async due(limitMs: number, onFailed: (error: unknown) => void): Promise<readonly Statement[]> {
+  /** Resolves when every attempt has ended, or after `limitMs`, with what is to be written. */
+  async due(limitMs: number): Promise<DueStatements> {
     await new Promise<void>((resolve) => {
       const timer = after(limitMs, resolve)
       this.#endEarly = () => {
@@ -63,13 +62,12 @@ export class DeferredRound implements OutcomeTaker {
     })
     this.#state = 'closing'
     try {
-      return this.#statements()
+      return { statements: this.#statements() }
     } catch (error) {
       // What cannot be put into a statement is the completer's: the jobs are started, and it finds out whose fault it is.
-      onFailed(error)
       this.#others.push(...this.#ended)
       this.#ended = []
-      return [startOf(this.#round.rows, this.#round)]
+      return { statements: [startOf(this.#round.rows, this.#round)], error }
     }
   }
 
@@ -83,11 +81,11 @@ export class DeferredRound implements OutcomeTaker {
     return this.#ended.length / this.#round.rows.length
   }
 
-  /** Settles what was written; the rest is the completer's. Without an `end` nobody knows what was written: the fence tells. */
-  end(end: RoundEnd | undefined): void {
+  /** Settles what was written; the rest is the completer's. Of what is unknown its fence finds out what was written. */
+  settle({ kind }: RoundClosed): void {
     this.#state = 'over'
-    const rest = end !== undefined && !end.isOver ? this.#others : [...this.#ended, ...this.#others]
-    if (end !== undefined && !end.isOver) for (const attempt of this.#ended) attempt.settled('written')
+    const rest = kind === 'written' ? this.#others : [...this.#ended, ...this.#others]
+    if (kind === 'written') for (const attempt of this.#ended) attempt.settled('written')
     for (const attempt of rest) this.#completer.complete(attempt)
     this.#ended = []
     this.#others = []
@@ -113,6 +111,13 @@ export class DeferredRound implements OutcomeTaker {
     if (unended.length > 0) statements.push(startOf(unended, this.#round))
     return statements
   }
+}
+
+/** What a round writes at its end. */
+interface DueStatements {
+  readonly statements: readonly Statement[]
+  /** Why the outcomes are not among them. */
+  readonly error?: unknown
 }
 
 /** Starts jobs of a round. */

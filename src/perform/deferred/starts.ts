@@ -1,0 +1,165 @@
+import type { Lane } from '../../claim/lane.ts'
+import type { ClaimRequest } from '../../claim/lane-options.ts'
+import { type OpenRound, type RoundClosed, RoundLane } from '../../claim/round-lane.ts'
+import type { Configuration } from '../../configuration.ts'
+import { events } from '../../events.ts'
+import type { JobRegistry } from '../../job/definition/registry.ts'
+import type { Statement } from '../../sql/connection/queryable.ts'
+import type { LockedRow } from '../../sql/deferred/statements.ts'
+import { backoffMs, sleep } from '../../time.ts'
+import type { RunningAttempt } from '../attempt/running.ts'
+import type { OutcomeTaker } from '../outcome/outcome.ts'
+import {
+  attemptsOf,
+  type ClaimedJobs,
+  EagerStarts,
+  monotonic,
+  type StartPolicy,
+  type StartPolicyOptions,
+} from '../start-policy.ts'
+import { DeferralGate } from './gate.ts'
+import { DeferredRound, startOf } from './round.ts'
+
+export interface DeferredStartsOptions extends StartPolicyOptions {
+  readonly processId: string
+  readonly registry: JobRegistry
+  readonly configuration: Configuration
+}
+
+/**
+ * Jobs are locked and run in rounds; start and end of those that end in time are written together. Where that does not pay off, or other
+ * workers must see the start at once, it is written first.
+ */
+export class DeferredStarts implements StartPolicy {
+  readonly #options: DeferredStartsOptions
+  readonly #eager: EagerStarts
+  readonly #gates = new WeakMap<Lane, DeferralGate>()
+  readonly #rounds = new Set<Promise<unknown>>()
+
+  constructor(options: DeferredStartsOptions) {
+    this.#options = options
+    this.#eager = new EagerStarts(options)
+  }
+
+  async claim(lane: Lane, request: () => ClaimRequest): Promise<ClaimedJobs> {
+    const gate = this.#gate(lane)
+    if (lane instanceof RoundLane && gate.isOpen()) {
+      const round = await lane.openRound(request)
+      return round === undefined
+        ? NO_JOBS
+        : { rows: round.rows, attempts: this.#tracked(this.#begin(lane, gate, round)) }
+    }
+    const claimed = await this.#eager.claim(lane, request)
+    if (claimed.rows.length > 0) gate.startsWritten()
+    return claimed
+  }
+
+  async drained(): Promise<void> {
+    while (this.#rounds.size > 0) await Promise.allSettled(this.#rounds)
+  }
+
+  async #begin(lane: RoundLane, gate: DeferralGate, round: OpenRound): Promise<readonly RunningAttempt[]> {
+    try {
+      if (round.rows.some((row) => this.#mustStartNow(row))) return await this.#startAll(lane, gate, round)
+      const outcomes = new DeferredRound(round, this.#options.completer, this.#options.clock)
+      const attempts = this.#attempts(lane, round, outcomes)
+      void this.#tracked(this.#closeWhenDue(gate, round, outcomes))
+      return attempts
+    } catch (error) {
+      // A round that nobody closes would be in the way of every later one.
+      round.abandon(error as Error)
+      throw error
+    }
+  }
+
+  /** The attempts of a round whose start is written before they begin. */
+  async #startAll(lane: RoundLane, gate: DeferralGate, round: OpenRound): Promise<readonly RunningAttempt[]> {
+    const closed = await this.#close(gate, round, [startOf(round.rows, round)])
+    gate.record(0)
+    if (closed.kind === 'unknown') {
+      const ids = round.rows.map(({ id }) => id)
+      lane.disown(ids, round.now)
+      return []
+    }
+    const rows = closed.kind === 'started' ? closed.rows : round.rows
+    return this.#attempts(lane, { ...round, rows }, this.#options.completer)
+  }
+
+  /** Never rejects: the attempts are handed out, and their outcomes must not wait for a round that went wrong. */
+  async #closeWhenDue(gate: DeferralGate, round: OpenRound, outcomes: DeferredRound): Promise<void> {
+    let closed: RoundClosed = { kind: 'unknown' }
+    try {
+      const { statements, error } = await outcomes.due(this.#options.configuration.deferStart)
+      if (error !== undefined) this.#report(error)
+      closed = await this.#close(gate, round, statements, outcomes)
+    } catch (error) {
+      round.abandon(error as Error)
+      this.#report(error)
+    }
+    gate.record(outcomes.yield)
+    outcomes.settle(closed)
+  }
+
+  /** Closes the round; jobs that can be neither written nor started are started as soon as they can be. */
+  async #close(
+    gate: DeferralGate,
+    round: OpenRound,
+    statements: readonly Statement[],
+    outcomes?: DeferredRound,
+  ): Promise<Exclude<RoundClosed, { kind: 'unstarted' }>> {
+    for (let attempt = 1; ; attempt++) {
+      const closed = await round.close(statements)
+      if (closed.kind !== 'unstarted') {
+        if (closed.kind === 'started' && closed.error !== undefined) this.#report(closed.error)
+        gate.roundClosed(closed.kind !== 'unknown')
+        return closed
+      }
+      gate.roundUnwritten()
+      this.#report(closed.error, attempt, outcomes?.pendingCount)
+      await sleep(backoffMs(attempt), round.sessionEnd)
+    }
+  }
+
+  /** Other workers must see the start of what is limited, labelled, handles interruptions, or was interrupted before. */
+  #mustStartNow(row: LockedRow): boolean {
+    const jobClass = this.#options.registry.get(row.job_class)
+    return (
+      row.concurrency_key !== null ||
+      row.labels !== null ||
+      row.is_claimed ||
+      row.interrupted_at !== null ||
+      jobClass === undefined ||
+      jobClass.interruptErrors ||
+      jobClass.continuable
+    )
+  }
+
+  #attempts(
+    lane: Lane,
+    { rows, now }: Pick<OpenRound, 'rows' | 'now'>,
+    outcomes: OutcomeTaker,
+  ): readonly RunningAttempt[] {
+    return attemptsOf(rows, { lane, claimedAt: now, outcomes, startedMs: monotonic(this.#options.clock) })
+  }
+
+  #gate(lane: Lane): DeferralGate {
+    const known = this.#gates.get(lane)
+    if (known) return known
+    const gate = new DeferralGate()
+    this.#gates.set(lane, gate)
+    return gate
+  }
+
+  #tracked<T>(round: Promise<T>): Promise<T> {
+    this.#rounds.add(round)
+    const forget = () => void this.#rounds.delete(round)
+    round.then(forget, forget)
+    return round
+  }
+
+  #report(error: unknown, attempt = 1, jobs = 0): void {
+    events.emit('outcome_write_failed', { processId: this.#options.processId, jobs, error, attempt })
+  }
+}
+
+const NO_JOBS: ClaimedJobs = { rows: [], attempts: [] }

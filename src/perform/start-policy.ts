@@ -1,0 +1,59 @@
+import type { Lane } from '../claim/lane.ts'
+import type { ClaimRequest } from '../claim/lane-options.ts'
+import type { ClaimedRow } from '../sql/claim/claim.ts'
+import type { Clock } from '../time.ts'
+import { type AttemptOrigin, RunningAttempt } from './attempt/running.ts'
+import type { OutcomeTaker } from './outcome/outcome.ts'
+
+/** When the start of a claimed job is written. */
+export interface StartPolicy {
+  /** Claims jobs. `request` is asked when the lane is ready for this claim. */
+  claim(lane: Lane, request: () => ClaimRequest): Promise<ClaimedJobs>
+  /** Resolves when the completer has the outcome of every attempt that has ended. */
+  drained(): Promise<void>
+}
+
+export interface ClaimedJobs {
+  /** What the claim has found. */
+  readonly rows: readonly ClaimedRow[]
+  /** The attempts to perform, as soon as they may begin. */
+  readonly attempts: readonly RunningAttempt[] | Promise<readonly RunningAttempt[]>
+}
+
+export interface StartPolicyOptions {
+  readonly completer: OutcomeTaker
+  readonly clock: Clock
+}
+
+/** The claim itself writes the start, and the completer takes the outcomes. */
+export class EagerStarts implements StartPolicy {
+  readonly #options: StartPolicyOptions
+
+  constructor(options: StartPolicyOptions) {
+    this.#options = options
+  }
+
+  async claim(lane: Lane, request: () => ClaimRequest): Promise<ClaimedJobs> {
+    const { completer, clock } = this.#options
+    const { rows, now } = await lane.claim(request)
+    return {
+      rows,
+      attempts: attemptsOf(rows, { lane, claimedAt: now, outcomes: completer, startedMs: monotonic(clock) }),
+    }
+  }
+
+  async drained(): Promise<void> {}
+}
+
+/** Attempts of jobs that were claimed together. */
+export const attemptsOf = (rows: readonly ClaimedRow[], origin: AttemptOrigin): readonly RunningAttempt[] =>
+  rows.map((row) => new RunningAttempt(row, origin))
+
+/** There must be attempts of claimed rows, whatever a clock of the user's does. */
+export const monotonic = (clock: Clock): number => {
+  try {
+    return clock.monotonic()
+  } catch {
+    return performance.now()
+  }
+}
