@@ -94,6 +94,7 @@ export class DeferredStarts implements StartPolicy {
       closed = await this.#close(gate, round, statements, outcomes)
     } catch (error) {
       round.abandon(error as Error)
+      gate.roundClosed(false)
       this.#report(error)
     }
     gate.record(outcomes.yield)
