@@ -51,7 +51,7 @@ export class LaneRecovery {
     return undefined
   }
 
-  /** A session that cannot take the locks back is given up. */
+  /** Abandons a session that cannot take the locks back. */
   async #takeBack(): Promise<Recovered | undefined> {
     const { end } = this.#session
     try {

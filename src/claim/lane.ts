@@ -96,7 +96,7 @@ export class Lane {
     this.#enter('closed')
     clearInterval(this.#aliveTimer)
     this.#closing.abort()
-    // A statement that nobody answers ends when its connection does.
+    // A statement without an answer ends when its connection does.
     await Promise.race([this.turns.end, sleep(LANE_LIMITS.closeGraceMs)])
     await this.session.close()
     await this.turns.end
@@ -197,7 +197,7 @@ export class Lane {
     return this.locks.heldCount === 0 && performance.now() - this.#answeredMs < LANE_LIMITS.idleAliveCheckMs
   }
 
-  /** A lock that was gone when it was to be released was not ours all the time, and nobody knows what else is gone. */
+  /** A lock that was missing when it was to be released was not ours all the time; other locks may be missing, too. */
   #doubtLocks(missing = 0): void {
     if (missing === 0) return
     const { processId } = this.#options
@@ -206,7 +206,7 @@ export class Lane {
     void this.turns.take(() => this.#leave(sessionEnd))
   }
 
-  /** Gives up the session that ends with `sessionEnd`; the answer to what it may be writing comes first. */
+  /** Abandons the session that ends with `sessionEnd`, after the answer to what that session may be writing. */
   async #leave(sessionEnd: AbortSignal): Promise<void> {
     if (sessionEnd.aborted) return
     await this.session.proveAlive(LANE_LIMITS.aliveAnswerMs).catch(() => undefined)
@@ -214,8 +214,8 @@ export class Lane {
   }
 
   /**
-   * A lost connection is not the caller's error: the recovery under way answers it. Locks that a failed statement was to release may be
-   * released or not, as no rollback brings them back: they count as stray.
+   * Resolves with undefined when the session was lost, which is no error of the caller: a recovery is under way. Locks that a failed statement
+   * was to release may be released or not, as no rollback brings them back: they count as stray.
    */
   async #guard<T>(statement: Promise<T>): Promise<T | undefined> {
     const { sessionEnd } = this

@@ -2,11 +2,11 @@ import { jobLockKey } from '../sql/advisory-lock.ts'
 import type { HeldClaim } from './lane-options.ts'
 
 /**
- * The advisory locks of a lane, as far as this process knows; it asks no server.
+ * The advisory locks of a lane, as far as this process knows them. The ledger asks no server.
  *
  * *Held*: the job of a claim runs, or its outcome is not committed yet.
  * *Releasable*: the attempt is over; the next statement on the session releases the lock.
- * *Uncertain*: a claim whose answer was lost; the jobs that it took, if any, belong to this process and are not known to it.
+ * *Uncertain*: the answer to a claim was lost. Jobs that the claim took belong to this process, which does not know them.
  * *Stray*: a statement failed half-way and left locks that are in no list.
  */
 export class LockLedger {

@@ -11,13 +11,13 @@ import type { ClaimRequest, LaneOptions, TakenJobs } from './lane-options.ts'
 /** Jobs that are locked in a transaction, and not started. */
 export type LockedRound = TakenJobs<LockedRow>
 
-/** A round whose transaction is open: nothing else happens on the lane until it is closed or given up. */
+/** A round whose transaction is open: the lane does nothing else until the round is closed or abandoned. */
 export interface OpenRound extends LockedRound {
   /** Fires when the session that holds its locks is lost or closed. */
   readonly sessionEnd: AbortSignal
   /** Writes the statements and commits. To be called again after 'unstarted'. */
   close(statements: readonly Statement[]): Promise<RoundClosed>
-  /** Gives up the session: nothing is written, and the recovery of the lane finds out whose the jobs are. */
+  /** Abandons the session: nothing is written, and the recovery of the lane finds out whose the jobs are. */
   abandon(error: Error): void
 }
 
@@ -26,12 +26,12 @@ export interface OpenRound extends LockedRound {
  *
  * 'written': the statements are committed.
  *
- * 'started': they are not. The time was over before, or Postgres refused them (`error`). `rows` were started as by a claim, and run on; other
- * workers took the rest.
+ * 'started': the statements are not committed. The limit had passed, or Postgres refused them (`error`). `rows` were started as by a claim, and
+ * run on; other workers took the rest.
  *
  * 'unstarted': the jobs could be neither written nor started (a full disk). Their advisory locks are held, and no other round can be opened.
  *
- * 'unknown': the session ended, or Postgres refuses to start these jobs. Nobody knows whose they are until the lane has recovered.
+ * 'unknown': the session ended, or Postgres refuses to start these jobs. Whose they are is known when the lane has recovered.
  */
 export type RoundClosed =
   | { readonly kind: 'written' }
@@ -107,7 +107,7 @@ export class RoundLane extends Lane {
 
 type Unended = Extract<RoundClosed, { readonly kind: 'unstarted' | 'unknown' }>
 
-/** The session that was asked is given up when nobody knows what it has written. */
+/** Abandons the session when it is unknown what the session has written. */
 const closeRound = async (
   session: Session,
   statements: readonly Statement[],
@@ -128,7 +128,7 @@ const closeRound = async (
   }
 }
 
-/** Undefined as soon as the session ends: the recovery that begins then must know of what has no answer. */
+/** Resolves with undefined as soon as the session ends: the recovery that begins then must know of each claim without an answer. */
 const untilEnd = <T>(answer: Promise<T>, sessionEnd: AbortSignal): Promise<T | undefined> =>
   new Promise((resolve, reject) => {
     const end = () => resolve(undefined)

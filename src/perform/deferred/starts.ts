@@ -27,8 +27,8 @@ export interface DeferredStartsOptions extends StartPolicyOptions {
 }
 
 /**
- * Jobs are locked and run in rounds; start and end of those that end in time are written together. Where that does not pay off, or other
- * workers must see the start at once, it is written first.
+ * Locks jobs and runs them in rounds; start and end of the jobs that end in time are written together. Where that does not pay off, or other
+ * workers must see a start at once, the start is written first.
  */
 export class DeferredStarts implements StartPolicy {
   readonly #options: DeferredStartsOptions
@@ -66,7 +66,7 @@ export class DeferredStarts implements StartPolicy {
       void this.#tracked(this.#closeWhenDue(gate, round, outcomes))
       return attempts
     } catch (error) {
-      // A round that nobody closes would be in the way of every later one.
+      // A round that is never closed would keep the lane from every later claim.
       round.abandon(error as Error)
       throw error
     }
