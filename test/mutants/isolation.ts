@@ -24,8 +24,8 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
   {
     name: 'a session of ours is READ COMMITTED',
     file: 'src/sql/connection/session.ts',
-    text: '{ ...PINNED_SETTINGS, ...this.#options.settings }',
-    replacement: 'this.#options.settings',
+    text: '{ ...PINNED_SETTINGS, ...settings }',
+    replacement: 'settings',
     tests: {
       'test/sql/read-committed.test.ts': ['a claim takes a job that changed while it waited, starts deferred by 0'],
     },

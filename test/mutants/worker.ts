@@ -106,6 +106,13 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
     tests: { 'test/sql/connection.test.ts': ['a late error of a connection that was given up'] },
   },
   {
+    name: 'two who connect a session get one connection',
+    file: 'src/sql/connection/session.ts',
+    text: 'this.#connecting ??= this',
+    replacement: 'this.#connecting = this',
+    tests: { 'test/sql/connection.test.ts': ['whoever connects a session while another caller does'] },
+  },
+  {
     name: 'a session waits for the end of the one before',
     file: 'src/sql/connection/session.ts',
     text: '  throw Object.assign(new Error(`the server process ${pid}',

@@ -4,7 +4,7 @@ import type { PoolClient } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Session } from '../../src/sql/connection/session.ts'
 import { Database } from '../../src/sql/database.ts'
-import { openWorld, type World } from '../support/harness.ts'
+import { backends, openWorld, until, type World } from '../support/harness.ts'
 import { Wire } from '../support/wire.ts'
 
 let world: World
@@ -112,4 +112,13 @@ test('a late error of a connection that was given up does nothing to the next on
   expect(session.isConnected).toBe(true)
   expect(losses).toEqual([error])
   await session.close()
+})
+
+test('whoever connects a session while another caller does gets the same connection', async () => {
+  const name = 'connected at once'
+  const session = new Session({ config: { connectionString: world.url, application_name: name }, settings: {} })
+  await Promise.all([session.connect(), session.connect(), session.connect()])
+  expect(await backends(world, name)).toHaveLength(1)
+  await session.close()
+  await until(async () => (await backends(world, name)).length === 0, 'the connection is closed')
 })

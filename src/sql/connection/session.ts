@@ -23,6 +23,7 @@ type SessionState = 'idle' | 'connected' | 'lost' | 'closed'
 export class Session implements Queryable {
   readonly #options: SessionOptions
   #client: pg.Client | undefined
+  #connecting: Promise<void> | undefined
   #abandoned: pg.Client | undefined
   #state: SessionState = 'idle'
   #backend: Backend | undefined
@@ -44,33 +45,28 @@ export class Session implements Queryable {
     return this.#end.signal
   }
 
-  /** Opens the connection; @throws what Postgres or the network says, SessionRequiredError behind a pooler that keeps no sessions. */
+  /**
+   * Opens the connection, one for all who ask meanwhile. @throws what Postgres or the network says, SessionRequiredError behind a pooler that
+   * keeps no sessions
+   */
   async connect(): Promise<void> {
     if (this.isConnected || this.#isClosed) return
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined
+    })
+    await this.#connecting
+  }
+
+  async #connect(): Promise<void> {
     const { config, createClient } = this.#options
     const client = createClient?.(config) ?? new pg.Client(config)
     client.on('error', (error) => this.#lose(client, error))
     client.on('end', () => this.#lose(client, undefined))
     this.#answerTimeoutMs = takeAnswerTimeout(client)
-    const db: Queryable = { query: (statement) => this.#ask(client, statement) }
-    const { signal } = this.#closing
-    const opened = dropOnAbort(client, signal)
+    const opened = dropOnAbort(client, this.#closing.signal)
     try {
       await client.connect()
-      const backend = await ownBackend(db)
-      if (isPooled(client, backend.pid)) await assertOwnBackend(db, backend, config, signal)
-      for (const [name, value] of Object.entries({ ...PINNED_SETTINGS, ...this.#options.settings })) {
-        // A setting that this server version does not know is left out.
-        await db.query({
-          text: 'SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1',
-          values: [name, value],
-        })
-      }
-      for (const [name, value] of Object.entries(KEEPALIVES)) {
-        await db.query({ text: SET_UNLESS_CONFIGURED, values: [name, value] })
-      }
-      if (this.#backend) await endBackend(db, this.#backend)
-      this.#backend = backend
+      await this.#prepare(client)
       this.#endAbandoned()
     } catch (error) {
       void endClient(client)
@@ -83,6 +79,22 @@ export class Session implements Queryable {
     this.#client = client
     this.#end = new AbortController()
     this.#state = 'connected'
+  }
+
+  /** Makes a session of a new connection: its own server process, its settings, and the end of the server process before. */
+  async #prepare(client: pg.Client): Promise<void> {
+    const { config, settings } = this.#options
+    const db: Queryable = { query: (statement) => this.#ask(client, statement) }
+    const backend = await ownBackend(db)
+    if (isPooled(client, backend.pid)) await assertOwnBackend(db, backend, config, this.#closing.signal)
+    for (const [name, value] of Object.entries({ ...PINNED_SETTINGS, ...settings })) {
+      await db.query({ text: SET_IF_KNOWN, values: [name, value] })
+    }
+    for (const [name, value] of Object.entries(KEEPALIVES)) {
+      await db.query({ text: SET_UNLESS_CONFIGURED, values: [name, value] })
+    }
+    if (this.#backend) await endBackend(db, this.#backend)
+    this.#backend = backend
   }
 
   get #isClosed(): boolean {
@@ -171,6 +183,9 @@ const notConnected = (): Error => Object.assign(new Error('the session is not co
  * minutes. Left to itself the server would keep them for hours.
  */
 const KEEPALIVES = { tcp_keepalives_idle: '60', tcp_keepalives_interval: '24', tcp_keepalives_count: '10' }
+
+/** A setting that this server version does not know is left out. $1 name · $2 value */
+const SET_IF_KNOWN = 'SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1'
 
 /** What a DBA has configured stays. $1 name · $2 value */
 const SET_UNLESS_CONFIGURED = `SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1 AND source = 'default'`
