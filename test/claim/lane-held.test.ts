@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach, expect, test } from 'vitest'
-import { Lane } from '../../src/claim/lane.ts'
 import { RoundLane } from '../../src/claim/round-lane.ts'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'
 import { Database } from '../../src/sql/database.ts'
-import { createClock } from '../../src/time.ts'
 import { inTurn } from '../support/clean-up.ts'
 import { advisoryLocks, next, noLocks, openWorld, record, terminate, until } from '../support/harness.ts'
+import { openLaneOn, openRoundLaneOn, request, takeJobs } from './lane-scene.ts'
 
 const world = await openWorld()
 const sharedDatabase = new Database({ databaseUrl: world.url })
@@ -18,58 +17,8 @@ afterAll(
 )
 beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
 
-const clock = createClock()
-
-/** A lane that a test asks by itself, what it said of lost claims, and the request of its claims. */
-const openLane = async ({ database = sharedDatabase } = {}) => {
-  const { options, ...rest } = laneOptions(database)
-  return opened({ lane: new Lane(options), ...rest })
-}
-
-/** The same, of a lane that holds rounds. */
-const openRoundLane = async ({ deferStartMs = 60_000 } = {}) => {
-  const { options, ...rest } = laneOptions(sharedDatabase)
-  return opened({ lane: new RoundLane({ ...options, deferStartMs }), ...rest })
-}
-
-const laneOptions = (database: Database) => {
-  const processId = randomUUID()
-  const lost: string[] = []
-  const onClaimsLost = (ids: readonly string[]) => lost.push(...ids)
-  return {
-    options: { database, processId, sort: 'created_at', onClaimsLost, onReady: () => {} } as const,
-    lost,
-    processId,
-  }
-}
-
-const opened = async <L extends Lane>(scene: {
-  readonly lane: L
-  readonly lost: string[]
-  readonly processId: string
-}) => {
-  await scene.lane.connect()
-  return { ...scene, [Symbol.asyncDispose]: () => scene.lane.close() }
-}
-
-const request = () => {
-  const now = clock.timestamp()
-  const selector = { kind: 'all' } as const
-  return {
-    selector,
-    jobClasses: ['EchoJob'],
-    sort: 'created_at',
-    selectLimit: 10,
-    limit: 10,
-    now,
-    dueUntil: now,
-  } as const
-}
-
-const takeJobs = async ({ lane }: { readonly lane: Lane }) => {
-  const { rows, now } = await lane.claim(request)
-  return { ids: rows.map(({ id }) => id), now }
-}
+const openLane = (database = sharedDatabase) => openLaneOn(database)
+const openRoundLane = (deferStartMs = 60_000) => openRoundLaneOn(sharedDatabase, deferStartMs)
 
 /** Ends the session of the lane, and waits until it has another one. */
 const loseSession = async () => {
@@ -181,7 +130,7 @@ test('a release that Postgres cancels is tried again, and costs no lock of a run
   const ownDatabase = new Database({ databaseUrl: url.href })
   const losses = record('lane_lost')
   {
-    await using opened = await openLane({ database: ownDatabase })
+    await using opened = await openLane(ownDatabase)
     const { now } = await takeJobs(opened)
     await opened.lane.release({ id: ending, lockedAt: now })
     expect(await advisoryLocks(world)).toEqual([jobLockKey(staying)])
@@ -284,7 +233,7 @@ test.each(FAILURES.map((failure) => [failure.when, failure] as const))(
 test.each([0, 5])(
   'a claim that finds a lock missing has the others taken back, deferred by %i',
   async (deferStartMs) => {
-    await using opened = await (deferStartMs === 0 ? openLane() : openRoundLane({ deferStartMs }))
+    await using opened = await (deferStartMs === 0 ? openLane() : openRoundLane(deferStartMs))
     const { lane } = opened
     await world.sql(`
     CREATE FUNCTION take_locks() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_unlock_all(); RETURN NEW; END $$;

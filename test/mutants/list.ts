@@ -11,6 +11,7 @@ import type { Mutant } from './mutant.ts'
 import { NAMES_MUTANTS } from './names.ts'
 import { OUTCOME_MUTANTS } from './outcome.ts'
 import { PROCESS_MUTANTS } from './process.ts'
+import { SESSION_MUTANTS } from './session.ts'
 import { WORKER_MUTANTS } from './worker.ts'
 
 /** Every guard that a promise rests on. What a mend adds belongs here. */
@@ -21,6 +22,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...BATCH_MUTANTS,
   ...ACTION_MUTANTS,
   ...WORKER_MUTANTS,
+  ...SESSION_MUTANTS,
   ...ISOLATION_MUTANTS,
   ...ENQUEUE_MUTANTS,
   ...LAUNCHER_MUTANTS,

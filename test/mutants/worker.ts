@@ -99,45 +99,6 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
     tests: { [STARTS]: ['a pooler that cannot reach its server is asked again'] },
   },
   {
-    name: 'a late error of an earlier connection does nothing to the current one',
-    file: 'src/sql/connection/session.ts',
-    text: 'if (client === undefined || end !== this.end) return',
-    replacement: 'if (client === undefined) return',
-    tests: { 'test/sql/connection.test.ts': ['a late error of a connection that was given up'] },
-  },
-  {
-    name: 'two who connect a session get one connection',
-    file: 'src/sql/connection/session.ts',
-    text: 'this.#connecting ??= this',
-    replacement: 'this.#connecting = this',
-    tests: { 'test/sql/connection.test.ts': ['whoever connects a session while another caller does'] },
-  },
-  {
-    name: 'a session waits for the end of the one before',
-    file: 'src/sql/connection/session.ts',
-    text: '  throw Object.assign(new Error(`the server process ${pid}',
-    replacement: '  Object.assign(new Error(`the server process ${pid}',
-    tests: { 'test/sql/stuck-backend.test.ts': ['a session does not go on while the server process before'] },
-  },
-  {
-    name: 'the first statements of a session have a limit',
-    file: 'src/sql/connection/session.ts',
-    text: 'await ownBackend(db)',
-    replacement: 'await ownBackend(client)',
-    tests: {
-      'test/claim/late-answers.test.ts': [
-        'a server that says nothing after the greeting is waited for as long as for any answer, deferred by 5',
-      ],
-    },
-  },
-  {
-    name: 'facts that come late say nothing about those that are being read',
-    file: 'src/sql/database.ts',
-    text: 'if (this.#facts === reading) this.#areFactsRead = true',
-    replacement: 'this.#areFactsRead = true',
-    tests: { 'test/sql/connection.test.ts': ['facts that come late, after they were forgotten'] },
-  },
-  {
     name: 'a connection that is being opened is dropped at the end',
     file: 'src/sql/connection/session.ts',
     text: 'this.#closing.abort()\n',
