@@ -215,16 +215,50 @@ test('members of a batch that end in one round complete it once, and its callbac
   expect(await world.sql('SELECT id FROM good_jobs WHERE batch_callback_id = $1', [batch.id])).toHaveLength(2)
 })
 
+/** What is written to rows of good_jobs from now on, in order: a start of its own would be one UPDATE more. */
+const recordWrites = async () => {
+  await world.sql('CREATE TABLE IF NOT EXISTS job_writes (number serial, job_id uuid, operation text)')
+  await world.sql(`CREATE OR REPLACE FUNCTION record_write() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN INSERT INTO job_writes (job_id, operation) VALUES (OLD.id, TG_OP); RETURN NULL; END $$`)
+  await world.sql(
+    `CREATE TRIGGER record_write AFTER UPDATE OR DELETE ON good_jobs FOR EACH ROW EXECUTE FUNCTION record_write()`,
+  )
+  return {
+    seen: () =>
+      world.sql(
+        'SELECT operation, count(*)::int AS writes, count(DISTINCT job_id)::int AS jobs FROM job_writes GROUP BY 1',
+      ),
+    [Symbol.asyncDispose]: async () => {
+      await world.sql('DROP TABLE job_writes')
+      await world.sql('DROP FUNCTION record_write CASCADE')
+    },
+  }
+}
+
 test('jobs that are not preserved are deleted by their round, with the executions of earlier attempts [GJ-055]', async () => {
+  const id = await world.insert({ job_class: 'EchoJob', executions_count: 1 })
+  await world.sql(
+    `INSERT INTO good_job_executions (active_job_id, job_class, serialized_params, error, error_event, finished_at, created_at, updated_at)
+     VALUES ($1, 'EchoJob', '{}', 'StandardError: not yet', 3, now(), now(), now())`,
+    [id],
+  )
+  const other = await world.insert({ job_class: 'OtherJob' })
+  await world.sql(
+    `INSERT INTO good_job_executions (active_job_id, job_class, serialized_params, created_at, updated_at) VALUES ($1, 'OtherJob', '{}', now(), now())`,
+    [other],
+  )
+  await using writes = await recordWrites()
+  const done = performed(id)
   await using _capsule = await world.start({ jobs: [EchoJob], preserveJobRecords: false, ...LONG_ROUND })
-  const id = await enqueue(EchoJob)
-  await performed(id)
-  expect(await world.sql('SELECT id FROM good_jobs')).toEqual([])
-  expect(await world.executions(id)).toEqual([])
+  await done
+  expect(await writes.seen()).toEqual([{ operation: 'DELETE', writes: 1, jobs: 1 }])
+  expect(await world.sql('SELECT id FROM good_jobs')).toEqual([{ id: other }])
+  expect(await world.sql('SELECT active_job_id FROM good_job_executions')).toEqual([{ active_job_id: other }])
 })
 
-test('a thousand jobs on two lanes run once each and leave no lock', async () => {
-  await using _capsule = await world.start({ jobs: [EchoJob], threads: 40, lanes: 2, deferStart: 20 })
+test('a thousand jobs on two lanes run once each, are written once, and leave no lock', async () => {
+  await using writes = await recordWrites()
+  await using _capsule = await world.start({ jobs: [EchoJob], threads: 40, lanes: 2, ...LONG_ROUND })
   const done = next('perform_job', 1_000)
   await world.sql(
     `INSERT INTO good_jobs (job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at)
@@ -238,5 +272,6 @@ test('a thousand jobs on two lanes run once each and leave no lock', async () =>
   )
   expect(counts).toEqual({ jobs: 1_000, most: 1 })
   expect(await world.sql('SELECT count(*)::int AS rows FROM good_job_executions')).toEqual([{ rows: 1_000 }])
+  expect(await writes.seen()).toEqual([{ operation: 'UPDATE', writes: 1_000, jobs: 1_000 }])
   await noLocks(world)
 })
