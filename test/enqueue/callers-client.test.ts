@@ -47,6 +47,35 @@ const wrapper = (client: Client): CallerTransaction => ({
   },
 })
 
+/** A client as postgres.js: it asks for the types of the parameters, and writes JSON for one that is JSON. */
+const jsonWriter = (client: Client): CallerTransaction => ({
+  query: async (text: string, values: unknown[] = []) => {
+    await client.query(`PREPARE described AS ${text}`)
+    const { rows } = await client.query<{ types: string[] }>(
+      `SELECT parameter_types::text[] AS types FROM pg_prepared_statements WHERE name = 'described'`,
+    )
+    await client.query('DEALLOCATE described')
+    const isJson = (index: number) => /^jsonb?$/.test(rows[0]?.types[index] ?? '')
+    return client.query(
+      text,
+      values.map((value, index) => (isJson(index) ? JSON.stringify(value) : value)),
+    )
+  },
+})
+
+test.each(WAYS)('%s, by a client that writes JSON itself, stores objects', async (_name, enqueueBy) => {
+  const client = await world.database.connect()
+  await client.query('BEGIN')
+  await enqueueBy(jsonWriter(client))
+  await client.query('COMMIT')
+  await client.end()
+  const kinds = await world.sql<{ kind: string }>(
+    'SELECT jsonb_typeof(serialized_params) AS kind FROM good_jobs UNION ALL SELECT jsonb_typeof(serialized_properties) FROM good_job_batches',
+  )
+  expect(kinds.length).toBeGreaterThan(0)
+  expect(kinds.filter(({ kind }) => kind !== null && kind !== 'object')).toEqual([])
+})
+
 /** Whose values every client reads alike: bool, int4, text. */
 const READABLE: ReadonlySet<number> = new Set([16, 23, 25])
 

@@ -214,4 +214,25 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     replacement: 'throw error',
     tests: { 'test/sql/job-list.test.ts': ['a search ends with the statement that takes too long'] },
   },
+  {
+    name: 'a job is written as text, which no library turns into JSON again',
+    file: 'src/sql/jobs/insert.ts',
+    text: '$5::text::jsonb',
+    replacement: '$5::jsonb',
+    tests: { 'test/enqueue/callers-client.test.ts': [] },
+  },
+  {
+    name: 'jobs are written as text, which no library turns into JSON again',
+    file: 'src/sql/jobs/insert.ts',
+    text: '$5::text::json)',
+    replacement: '$5::json)',
+    tests: { 'test/enqueue/callers-client.test.ts': [] },
+  },
+  {
+    name: 'batches are written as text, which no library turns into JSON again',
+    file: 'src/sql/batch/batches.ts',
+    text: '$1::text::json)',
+    replacement: '$1::json)',
+    tests: { 'test/enqueue/callers-client.test.ts': [] },
+  },
 ]

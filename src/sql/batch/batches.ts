@@ -45,7 +45,7 @@ export type BatchToSave = BatchAttributes & {
 
 /** One JSON array of rows keeps the statement the same for one batch and for ten thousand. */
 const batchesOf = ({ timestampType }: Facts) =>
-  `json_to_recordset($1::json) AS batch(id uuid, now ${timestampType}, description text, serialized_properties text, on_finish text,
+  `json_to_recordset($1::text::json) AS batch(id uuid, now ${timestampType}, description text, serialized_properties text, on_finish text,
   on_success text, on_discard text, callback_queue_name text, callback_priority int, enqueued_at ${timestampType})`
 
 const ATTRIBUTES =

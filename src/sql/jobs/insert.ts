@@ -43,7 +43,7 @@ WITH job AS MATERIALIZED (
   FROM ROWS FROM (
     unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $6::${timestampType}[], $7::${timestampType}[], $8::text[], $9::text[],
       $10::text[], $11::${timestampType}[], $12::uuid[], $13::uuid[], $14::bool[]),
-    json_array_elements($5::json)
+    json_array_elements($5::text::json)
   ) AS job(id, job_class, queue_name, priority, scheduled_at, created_at, labels, concurrency_key, cron_key, cron_at, batch_id,
     batch_callback_id, is_notified, serialized_params)
 ),
@@ -84,7 +84,7 @@ const insertJobText = (facts: Facts, isNotified: boolean) => {
   const insert = `
 INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at,
   labels, concurrency_key, cron_key, cron_at, batch_id, batch_callback_id)
-VALUES ($1::uuid, $1::uuid, $2::text, $3::text, $4::int, $5::jsonb, $6::${timestampType}, $7::${timestampType},
+VALUES ($1::uuid, $1::uuid, $2::text, $3::text, $4::int, $5::text::jsonb, $6::${timestampType}, $7::${timestampType},
   ${sinceStatementBegan(`$7::${timestampType}`)}, $8::text[], $9::text, $10::text, $11::${timestampType}, $12::uuid, $13::uuid)
 ON CONFLICT DO NOTHING
 RETURNING ${THIS_TRANSACTION} AS transaction`

@@ -1,6 +1,6 @@
 INSERT INTO good_job_batches (id, created_at, updated_at, description, serialized_properties, on_finish, on_success, on_discard, callback_queue_name, callback_priority, enqueued_at)
 SELECT id, now, now, description, serialized_properties::jsonb, on_finish, on_success, on_discard, callback_queue_name, callback_priority, enqueued_at
-FROM json_to_recordset($1::json) AS batch(id uuid, now timestamp, description text, serialized_properties text, on_finish text,
+FROM json_to_recordset($1::text::json) AS batch(id uuid, now timestamp, description text, serialized_properties text, on_finish text,
   on_success text, on_discard text, callback_queue_name text, callback_priority int, enqueued_at timestamp)
 ON CONFLICT (id) DO UPDATE
 SET updated_at = excluded.updated_at,

@@ -3,7 +3,7 @@ WITH job AS MATERIALIZED (
   FROM ROWS FROM (
     unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $6::timestamp[], $7::timestamp[], $8::text[], $9::text[],
       $10::text[], $11::timestamp[], $12::uuid[], $13::uuid[], $14::bool[]),
-    json_array_elements($5::json)
+    json_array_elements($5::text::json)
   ) AS job(id, job_class, queue_name, priority, scheduled_at, created_at, labels, concurrency_key, cron_key, cron_at, batch_id,
     batch_callback_id, is_notified, serialized_params)
 ),
