@@ -47,9 +47,9 @@ const USAGE = `npm run bench -- [options]
   --contenders <regexp>  only those whose name matches
   --quick                one round at a tenth of the size
   --json <file>          the figures with every round, for programs
-  --write                puts the figures into docs/ and the README
+  --write                puts the figures into docs/
   --add                  with --write: adds the rounds to the ones that are there
-  --render               measures nothing: writes docs/ and the README from docs/performance.json again
+  --render               measures nothing: writes docs/ from docs/performance.json again
   --keep                 leaves filled tables on the server of DATABASE_URL for the next run; --rounds 0 only fills
 
 DATABASE_URL names a server to use as it is; without it an embedded one is started.

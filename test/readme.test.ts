@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -18,6 +18,8 @@ const PAGES = [
   'README.md',
   'docs/batches.md',
   'docs/operations.md',
+  'docs/options.md',
+  'docs/beside-rails.md',
   'docs/architecture.md',
   'docs/torture.md',
   'CHANGELOG.md',
@@ -140,7 +142,7 @@ describe('commands in the pages', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
     const named = lines.flatMap((line) => [...line.matchAll(/npm (?:run )?(\w[\w:]*)/g)].map(([, name]) => name ?? ''))
     expect(named.length).toBeGreaterThan(5)
-    expect(named.filter((name) => name !== 'ci' && !(name in scripts))).toEqual([])
+    expect(named.filter((name) => !['ci', 'install'].includes(name) && !(name in scripts))).toEqual([])
   })
 })
 
@@ -149,7 +151,7 @@ test('the table of options is what command line and configuration say', () => {
     ({ flag, text, default: byDefault, environment }) =>
       `| \`${flag}\` | ${text} | ${byDefault || '–'} | ${environment.map((name) => `\`${name}\``).join(', ')} |`,
   )
-  const table = /<!-- options: .*-->\n([\s\S]*?)<!-- \/options -->/.exec(read('README.md'))?.[1] ?? ''
+  const table = /<!-- options: .*-->\n([\s\S]*?)<!-- \/options -->/.exec(read('docs/options.md'))?.[1] ?? ''
   expect(table.trimEnd().split('\n').slice(2)).toEqual(rows)
   expect(rows.length).toBe(Object.keys(OPTION_RULES).length)
 })
@@ -168,7 +170,7 @@ test('the table "works with" names versions that the tests beside them name', ()
 })
 
 test('the Ruby side is the one that compat/ runs', () => {
-  const [stub = ''] = blocks('README.md', 'ruby')
+  const [stub = ''] = blocks('docs/beside-rails.md', 'ruby')
   const compat = read('compat/rails/app/jobs/node.rb')
   const base = /class Stub[\s\S]*?\n {2}end\n/.exec(stub)?.[0] ?? 'missing'
   expect(compat).toContain(base)
@@ -191,6 +193,16 @@ test('every dependency has its line in architecture.md', () => {
     string,
     Record<string, string>
   >
-  const named = [...read('docs/architecture.md').matchAll(/^\| `([^`]+)`/gm)].map(([, name]) => name)
+  const [, table = ''] = read('docs/architecture.md').split('\n## Dependencies\n')
+  const named = [...table.matchAll(/^\| `([^`]+)`/gm)].map(([, name]) => name)
   expect(named.toSorted()).toEqual(Object.keys({ ...dependencies, ...optionalDependencies }).toSorted())
+})
+
+test('every folder of src/ has its line in architecture.md', () => {
+  const [, layers = ''] = read('docs/architecture.md').split('\n## The layers\n')
+  const [table = ''] = layers.split('\n## ')
+  const rows = [...table.matchAll(/^\| (`[^|]+`) \|/gm)].map(([, names = '']) => names)
+  const named = rows.flatMap((names) => [...names.matchAll(/`(\w+)\/`/g)].map(([, name]) => name))
+  const folders = readdirSync(join(ROOT, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  expect(named.toSorted()).toEqual(folders.map(({ name }) => name).toSorted())
 })

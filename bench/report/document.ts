@@ -9,24 +9,22 @@ import { drawFigure } from './svg.ts'
 
 const DOCS = new URL('../../docs', import.meta.url)
 
-/** Fills what stands between `<!-- bench: name -->` and `<!-- /bench -->` in the documents, and draws the pictures. */
+/** Fills what stands between `<!-- bench: name -->` and `<!-- /bench -->` in docs/performance.md, and draws the pictures. */
 export const writeDocuments = async (results: Results): Promise<void> => {
   await mkdir(new URL('performance/', DOCS), { recursive: true })
   for (const figure of results.figures)
     await writeFile(new URL(`performance/${figure.id}.svg`, DOCS), drawFigure(figure))
   await writeFile(new URL('performance/summary.svg', DOCS), drawSummary(results.figures))
-  for (const path of ['performance.md', '../README.md']) {
-    const url = new URL(path, DOCS)
-    const before = await readFile(url, 'utf8')
-    const after = before.replaceAll(
-      /(<!-- bench: ([\w-]+) -->)[\s\S]*?(<!-- \/bench -->)/g,
-      (all, open: string, name: string, close: string) => {
-        const content = block(name, results)
-        return content === undefined ? all : `${open}\n\n${content}\n\n${close}`
-      },
-    )
-    if (after !== before) await writeFile(url, after)
-  }
+  const url = new URL('performance.md', DOCS)
+  const before = await readFile(url, 'utf8')
+  const after = before.replaceAll(
+    /(<!-- bench: ([\w-]+) -->)[\s\S]*?(<!-- \/bench -->)/g,
+    (all, open: string, name: string, close: string) => {
+      const content = block(name, results)
+      return content === undefined ? all : `${open}\n\n${content}\n\n${close}`
+    },
+  )
+  if (after !== before) await writeFile(url, after)
 }
 
 const block = (name: string, { machine, figures }: Results): string | undefined => {

@@ -3,7 +3,7 @@ import { shown } from '../run.ts'
 import { table } from './document.ts'
 import { drawFigure } from './svg.ts'
 
-/** A line of the README's table: the fastest series of these that was measured. */
+/** A line of the summary: the fastest series of these that was measured. */
 interface Line {
   readonly label: string
   readonly series: RegExp
@@ -39,7 +39,7 @@ const measured = (figures: readonly Figure[]): { line: Line; best: Series }[] =>
     return best === undefined ? [] : [{ line, best }]
   })
 
-/** The README's table. */
+/** The table that sums it up. */
 export const summaryTable = (figures: readonly Figure[]): string => {
   const rows = measured(figures).map(({ line, best }) => {
     const setting = best.name.includes(line.label) ? '' : ` (${best.name.replace(/^[^,]*, /, '')})`

@@ -11,7 +11,7 @@ import { CLASS_INDEXES } from '../../src/sql/schema/class-indexes.ts'
 import { Collector, type RunOptions, type Suite } from '../run.ts'
 import { createClassIndexAtOnce, goodJobsWaiting, type Waiting } from '../seed.ts'
 
-const PLANS = new URL('../../docs/performance/plans.txt', import.meta.url)
+const PLANS = new URL('../../.tmp/plans.txt', import.meta.url)
 const LIMIT = 100
 
 /** $1 queues text[] */
