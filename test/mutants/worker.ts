@@ -103,7 +103,9 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/connection/session.ts',
     text: 'this.#closing.abort()\n',
     replacement: '',
-    tests: { [STARTS]: ['a server that answers everybody but the listener: the worker starts without it'] },
+    tests: {
+      'test/sql/connection.test.ts': ['a session that is closed while it is being opened drops its connection'],
+    },
   },
   {
     name: 'a worker that polls starts without LISTEN',

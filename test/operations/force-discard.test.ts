@@ -85,6 +85,10 @@ test.each([1, 3])(
     ])
     // A claim that was woken since, as by the message of a retry, has met the lock of the attempt that still runs.
     await performed(await enqueue(Other))
+    // Nor is any claim left that the end of this job, or of the other, could meet.
+    const atRest = `SELECT bool_and(state = 'idle' AND state_change < clock_timestamp() - interval '0.5 s') AS is_at_rest
+      FROM pg_stat_activity WHERE application_name = 'GoodJob::Lane' AND datname = current_database()`
+    await until(async () => (await world.sql<{ is_at_rest: boolean }>(atRest))[0]?.is_at_rest === true, 'no claim')
     const dropped = next('outcome_lost')
     const again = performed(id)
     gate.open()

@@ -65,6 +65,18 @@ test("a pool that is made anew, or is the caller's again, listens to its idle co
   }
 })
 
+test('a session that is closed while it is being opened drops its connection at once', async () => {
+  await using wire = await Wire.start(world.url)
+  wire.hold('toClient')
+  const session = new Session({ config: { connectionString: wire.url() }, settings: {} })
+  const opening = session.connect()
+  await wire.connected
+  await session.close()
+  // The server is still silent.
+  await expect(opening).rejects.toThrow('terminated')
+  expect(session.isConnected).toBe(false)
+})
+
 test('a session that is not connected is not taken for one that answers', async () => {
   const session = new Session({ config: { connectionString: world.url }, settings: {} })
   await expect(session.proveAlive(1_000)).rejects.toMatchObject({ code: '08003' })
