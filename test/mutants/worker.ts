@@ -191,13 +191,6 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
     tests: { [STOPS]: ['a cleanup that waits for a lock of somebody keeps the process row of nobody'] },
   },
   {
-    name: 'a lane hears of a job that runs again when another one has given up its lock',
-    file: 'src/worker/capsule-parts.ts',
-    text: 'if (configuration.lanes > 1) void settled.unlocked.then',
-    replacement: 'if (false as boolean) void settled.unlocked.then',
-    tests: { 'test/worker/lanes.test.ts': [] },
-  },
-  {
     name: 'a job that somebody lets wait again is claimed when its former attempt has given up its lock',
     file: 'src/worker/pools.ts',
     text: "if (as !== 'written' || write === 'rerun') this.wake()",
