@@ -56,7 +56,7 @@ export class Fleet {
     await worker.exited
   }
 
-  /** Lets the others take a killed worker for dead, which they do after five minutes of silence. */
+  /** Lets the others take a worker that has ended for dead, which they do after five minutes of silence. */
   async forget({ processId, plan }: FleetWorker): Promise<void> {
     const { pool, ledger } = this.#options
     await ledger.query('UPDATE fleet_deaths SET forgotten_at = clock_timestamp() WHERE worker = $1', [plan.name])
