@@ -52,6 +52,18 @@ describe('the logger of a capsule', () => {
     expect(log).toEqual([])
   })
 
+  test('may be attached to all events of the process instead, with the same lines', () => {
+    const linesOf = (options: string[]) =>
+      host('fails', { options })
+        .log.map(({ level, text }) => `${level} ${text}`)
+        .filter((line) => !line.startsWith('debug'))
+        .toSorted()
+    const attached = linesOf(['own-log'])
+    expect(attached).toContain('error A job ended with an error')
+    // It is there before the worker, and hears of the enqueue.
+    expect(attached.filter((line) => line !== 'info Enqueued a job')).toEqual(linesOf([]))
+  })
+
   test('of two capsules gets the lines of its own, and each line once', async () => {
     const recorder = () => {
       const lines: string[] = []
@@ -87,6 +99,12 @@ describe('the logger of a capsule', () => {
     ])
     expect(of(two.lines, 'enqueue')).toEqual([])
   })
+})
+
+test("SIGTERM and SIGINT stay the host's business", () => {
+  const { code, said } = host('works', { options: ['signals'] })
+  expect(said).toEqual(['listeners for signals: 0', 'the host goes on', 'listeners left: 0'])
+  expect(code).toBe(0)
 })
 
 describe('a promise that a job does not await', () => {
