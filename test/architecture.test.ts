@@ -111,6 +111,18 @@ test('every transaction begins with the level of isolation that sql/transaction/
   expect(begins.map(({ path }) => path)).toEqual(['src/sql/transaction/read-committed.ts'])
 })
 
+test('no name is exported by two files', () => {
+  const EXPORT = /^export (?:declare )?(?:abstract )?(?:async )?(?:const|class|function\*?|interface|type|let) (\w+)/gm
+  const exporters = new Map<string, Set<string>>()
+  for (const { path, code } of sources.filter(({ path }) => path !== 'src/index.ts')) {
+    for (const [, name = ''] of code.matchAll(EXPORT)) {
+      exporters.set(name, (exporters.get(name) ?? new Set()).add(path))
+    }
+  }
+  expect(exporters.size).toBeGreaterThan(400)
+  expect([...exporters].filter(([, paths]) => paths.size > 1).map(([name, paths]) => [name, ...paths])).toEqual([])
+})
+
 test('no circle among the imports that exist at run time', () => {
   const runTime = /(?:^|\n)\s*(?:import|export)\s(?!type\b)([^'"`;=]*?)from\s*'(\.[^']+)'/g
   const isValue = (names = ''): boolean =>
