@@ -12,14 +12,12 @@ export interface AllowOptions {
 /** The moment until which something may take. It comes at once when `cut` fires. */
 export class Deadline {
   readonly #cut: AbortSignal | undefined
-  readonly #maxGraceMs: number
   #at: number
 
-  /** `ms` milliseconds from now; Infinity: never. No work gets more than `maxGraceMs` after it. */
-  constructor(ms: number, cut?: AbortSignal, maxGraceMs = Number.POSITIVE_INFINITY) {
+  /** `ms` milliseconds from now; Infinity: never. */
+  constructor(ms: number, cut?: AbortSignal) {
     this.#at = performance.now() + ms
     this.#cut = cut
-    this.#maxGraceMs = maxGraceMs
     if (cut?.aborted) this.#come()
     else cut?.addEventListener('abort', () => this.#come(), { once: true })
   }
@@ -34,8 +32,7 @@ export class Deadline {
     { graceMs = 0, patienceMs = Number.POSITIVE_INFINITY, signal }: AllowOptions = {},
   ): Promise<boolean> {
     const patientUntil = performance.now() + patienceMs
-    const leftMs = () =>
-      Math.max(0, Math.min(this.#at + Math.min(graceMs, this.#maxGraceMs), patientUntil) - performance.now())
+    const leftMs = () => Math.max(0, Math.min(this.#at + graceMs, patientUntil) - performance.now())
     const before = this.#cut?.aborted ? undefined : this.#cut
     if (await endsWithin(work, leftMs(), signal ?? before)) return true
     // The deadline came sooner than it was known before: what is left is its grace.

@@ -31,8 +31,8 @@ export type CapsuleOptions = Options &
 
 /** What a caller in JavaScript may forget; the refusal says what is missing. */
 const NO_OPTIONS = {} as CapsuleOptions
-/** For all parts of a start that failed, and a Postgres that says nothing. */
-const ABANDON_MS = 500
+/** For connections of a capsule that was never started. */
+const CLOSE_POOL_MS = 500
 const LEAVE_MS = 5_000
 /** A server that is there gets this long to say so, also with a connect timeout of 0. */
 const MIN_CONNECT_MS = 1_000
@@ -208,7 +208,7 @@ export class Capsule implements AsyncDisposable {
     if (this.#state === 'stopped') return
     this.#enter('stopping')
     if (this.#worker) await this.#stopWorker(this.#worker, deadline)
-    else await this.#database.close(ABANDON_MS)
+    else await this.#database.close(CLOSE_POOL_MS)
     this.#enter('stopped')
   }
 
@@ -224,7 +224,7 @@ export class Capsule implements AsyncDisposable {
 
   async #abandonStart(): Promise<void> {
     this.#stop.abort()
-    await this.#worker?.parts.stop(new Deadline(0, undefined, ABANDON_MS))
+    await this.#worker?.parts.stop(new Deadline(0))
     this.#host.detach()
     this.#worker = undefined
     this.#enter(this.#stopping ? 'stopped' : 'created')

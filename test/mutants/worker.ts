@@ -147,7 +147,7 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a start that was given up takes its process row back',
     file: 'src/worker/capsule.ts',
-    text: '    await this.#worker?.parts.stop(new Deadline(0, undefined, ABANDON_MS))\n',
+    text: '    await this.#worker?.parts.stop(new Deadline(0))\n',
     replacement: '',
     tests: { [STARTS]: ['a worker that finds jobs by LISTEN alone does not start without it, and leaves nothing'] },
   },
