@@ -181,6 +181,25 @@ describe('start finds the classes of', () => {
   })
 })
 
+describe('a bundle in the form of webpack', () => {
+  const webpack = (declared: string): string =>
+    `(()=>{"use strict";var e={145:e=>{e.exports=require("good-job-node")}},t={};function r(n){var a=t[n];if(void 0!==a)return a.exports;` +
+    `var i=t[n]={exports:{}};return e[n](i,i.exports,r),i.exports}var n={};(()=>{var e=n;Object.defineProperty(e,"__esModule",{value:!0}),` +
+    `e.WelcomeJob=void 0;const t=r(145);class o extends t.Job{${declared}perform(){}}e.WelcomeJob=o})(),module.exports=n})();`
+
+  test('is refused where its classes have the names of a minifier', async () => {
+    const { code, stderr } = await refuse(await write('webpack.cjs', webpack('')))
+    expect(stderr).toContain('"o" is no name for a job class: build tools make such names')
+    expect(code).toBe(2)
+  })
+
+  test('runs where they declare their names', async () => {
+    await using worker = start(await write('webpack-declared.cjs', webpack('static jobClass="WelcomeJob";')))
+    const [line] = await worker.says(/ready.*|error:.*/)
+    expect(line).toContain('1 job class: WelcomeJob')
+  })
+})
+
 describe('with a second copy of this package in a bundle', () => {
   test.each(['esm', 'cjs'] as const)('start refuses its classes by that reason (%s)', async (format) => {
     const { code, stdout, stderr } = await refuse(
