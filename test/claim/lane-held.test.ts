@@ -155,16 +155,14 @@ test('a job that somebody took while its round could not be written is known as 
   })
   const waits = `SELECT FROM pg_locks WHERE locktype = 'relation' AND mode = 'ExclusiveLock' AND NOT granted`
   await until(async () => (await world.sql(waits)).length > 0, 'the rival is in line')
-  // The round behind one that could not be written is undone.
-  const behind = expect(opened.lane.openRound(request)).rejects.toThrow('the round before could not be written')
   const closed = await round?.close([{ text: 'SELECT 1 / 0' }])
   await locking
   expect(closed).toMatchObject({ kind: 'started', rows: [{ id: ours }], error: { code: '22012' } })
   expect(opened.lost).toEqual([taken])
   expect(await world.job(taken)).toMatchObject({ locked_by_id: owner, performed_at: null })
   expect(await world.job(ours)).toMatchObject({ locked_by_id: opened.processId })
-  await behind
-  // The next one carries the key.
+  // The round behind one that could not be written is undone; the next one carries the key.
+  await expect(opened.lane.openRound(request)).rejects.toThrow('the round before could not be written')
   expect(await opened.lane.openRound(request)).toBeUndefined()
   expect(await advisoryLocks(world)).toEqual([jobLockKey(ours)])
 })
