@@ -1,7 +1,7 @@
 import type { EnqueueAdapter } from '../enqueue/adapter.ts'
 import { ConfigurationError } from '../errors.ts'
 import type { Pauses } from '../job/pauses.ts'
-import { findPauses, type PauseKey, pause, unpause } from '../sql/settings.ts'
+import { findPauses, type PauseKey, pause, unpause } from '../sql/pauses.ts'
 
 /** Exactly one of them. */
 export interface PauseTarget {

@@ -1,5 +1,5 @@
 import type { Facts } from '../database.ts'
-import { notPaused } from '../settings.ts'
+import { notPaused } from '../pauses.ts'
 import type { Parameters } from '../text.ts'
 
 /** Which queues a pool serves. */

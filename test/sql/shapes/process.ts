@@ -1,6 +1,6 @@
+import { findPauses, pause, unpause } from '../../../src/sql/pauses.ts'
 import { listProcesses, readServer } from '../../../src/sql/process/list.ts'
 import * as processes from '../../../src/sql/process/processes.ts'
-import { findPauses, pause, unpause } from '../../../src/sql/settings.ts'
 import { AT, PROCESS_ID, writer } from './samples.ts'
 import type { Shape } from './shape.ts'
 export const PROCESS_SHAPES: readonly Shape[] = [
@@ -28,7 +28,7 @@ export const PROCESS_SHAPES: readonly Shape[] = [
   { name: 'process/list', of: listProcesses, send: (db, facts) => listProcesses(db, facts, 10) },
   { name: 'process/server', of: readServer, send: (db) => readServer(db) },
 
-  { name: 'settings/pauses', of: findPauses, send: (db) => findPauses(db) },
-  { name: 'settings/pause', of: pause, send: (db, facts) => pause(db, facts, 'queues', 'mail') },
-  { name: 'settings/unpause', of: unpause, send: (db, facts) => unpause(db, facts, 'queues', 'mail') },
+  { name: 'pauses/find', of: findPauses, send: (db) => findPauses(db) },
+  { name: 'pauses/pause', of: pause, send: (db, facts) => pause(db, facts, 'queues', 'mail') },
+  { name: 'pauses/unpause', of: unpause, send: (db, facts) => unpause(db, facts, 'queues', 'mail') },
 ]
