@@ -4,13 +4,8 @@ import { guarded } from '../guarded.ts'
 import type { JobRegistry } from '../job/definition/registry.ts'
 import { releaseUnknownClaims } from '../sql/claim/claim.ts'
 import type { Database, Facts } from '../sql/database.ts'
-import {
-  releaseDeadProcesses,
-  releaseOrphans,
-  removeProcess,
-  upsertProcess,
-  upsertProcessText,
-} from '../sql/process/processes.ts'
+import { releaseDeadProcesses, releaseOrphans } from '../sql/process/dead.ts'
+import { removeProcess, upsertProcess, upsertProcessText } from '../sql/process/processes.ts'
 import { limitLockWaits } from '../sql/transaction/savepoint.ts'
 import { type Clock, endsWithin, every } from '../time.ts'
 import { Heartbeat } from './heartbeat.ts'

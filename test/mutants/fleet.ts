@@ -71,14 +71,14 @@ export const FLEET_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a cleanup frees the places of dead processes',
-    file: 'src/sql/process/processes.ts',
+    file: 'src/sql/process/dead.ts',
     text: 'await freePlacesOfProcesses(db, facts, ids, cleaner)',
     replacement: '',
     tests: { [CLAIMS]: ['a cleanup promotes'] },
   },
   {
     name: 'a cleanup passes by a dead process whose row is locked',
-    file: 'src/sql/process/processes.ts',
+    file: 'src/sql/process/dead.ts',
     text: 'AND id <> $1::uuid FOR UPDATE SKIP LOCKED',
     replacement: 'AND id <> $1::uuid FOR UPDATE',
     tests: { 'test/perform/locked-rows.test.ts': ['a dead process whose row another session has locked'] },
@@ -92,7 +92,7 @@ export const FLEET_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a cleanup never takes its own process for dead',
-    file: 'src/sql/process/processes.ts',
+    file: 'src/sql/process/dead.ts',
     text: 'AND id <> $1::uuid FOR UPDATE SKIP LOCKED',
     replacement: 'AND $1::uuid IS NOT NULL FOR UPDATE SKIP LOCKED',
     tests: { [OWNERS]: ['a cleanup never takes its own process for dead'] },

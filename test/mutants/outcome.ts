@@ -224,7 +224,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a dead process keeps its row until its last job is free',
-    file: 'src/sql/process/processes.ts',
+    file: 'src/sql/process/dead.ts',
     text: '\n    AND NOT EXISTS (SELECT 1 FROM good_jobs WHERE locked_by_id = dead.id AND good_jobs.id NOT IN (SELECT id FROM free))',
     replacement: '',
     tests: { 'test/perform/locked-rows.test.ts': [] },

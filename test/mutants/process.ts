@@ -4,21 +4,21 @@ import type { Mutant } from './mutant.ts'
 export const PROCESS_MUTANTS: readonly Mutant[] = [
   {
     name: 'a process is dead after five minutes, not before',
-    file: 'src/sql/process/processes.ts',
+    file: 'src/sql/process/dead.ts',
     text: "interval '5 minutes'",
     replacement: "interval '5 seconds'",
     tests: { 'test/worker/process.test.ts': ['dead processes go and their jobs are free'] },
   },
   {
     name: 'a process with an advisory lock lives as long as that is held',
-    file: 'src/sql/process/processes.ts',
+    file: 'src/sql/process/dead.ts',
     text: '(lock_type IS NOT DISTINCT FROM 0 AND NOT EXISTS (',
     replacement: '(lock_type IS NOT DISTINCT FROM 0 AND EXISTS (SELECT 1) OR EXISTS (',
     tests: { 'test/worker/process.test.ts': ['dead processes go and their jobs are free'] },
   },
   {
     name: 'jobs of dead processes are freed',
-    file: 'src/sql/process/processes.ts',
+    file: 'src/sql/process/dead.ts',
     text: 'UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL FROM free WHERE good_jobs.id = free.id RETURNING good_jobs.id',
     replacement:
       'UPDATE good_jobs SET locked_at = locked_at FROM free WHERE good_jobs.id = free.id RETURNING good_jobs.id',
@@ -26,7 +26,7 @@ export const PROCESS_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'an orphan is freed only without its advisory lock',
-    file: 'src/sql/process/processes.ts',
+    file: 'src/sql/process/dead.ts',
     text: "WHERE pg_try_advisory_xact_lock(${jobLockKeySql('id')})",
     replacement: '',
     tests: { 'test/worker/process.test.ts': ['jobs of an owner that has no row are freed'] },

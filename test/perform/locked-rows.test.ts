@@ -3,7 +3,7 @@ import type pg from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Job, JobConstructor } from '../../src/job/base.ts'
 import { releaseUnknownClaims } from '../../src/sql/claim/claim.ts'
-import { releaseDeadProcesses } from '../../src/sql/process/processes.ts'
+import { releaseDeadProcesses } from '../../src/sql/process/dead.ts'
 import { limitLockWaits } from '../../src/sql/transaction/savepoint.ts'
 import type { Capsule } from '../../src/worker/capsule.ts'
 import {

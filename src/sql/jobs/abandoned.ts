@@ -1,7 +1,7 @@
 import { jobLockKeySql } from '../advisory-lock.ts'
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
-import { inactive } from '../process/processes.ts'
+import { inactive } from '../process/dead.ts'
 
 /** An unfinished job whose lock columns name a process without a row, and whose advisory lock no session holds. */
 export interface AbandonedJob {

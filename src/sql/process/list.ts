@@ -1,6 +1,6 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import { type Facts, serverNow } from '../database.ts'
-import { inactive } from './processes.ts'
+import { inactive } from './dead.ts'
 
 /** A worker process of either language; `state` is the text of the column. */
 export interface ListedProcess {

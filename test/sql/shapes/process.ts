@@ -1,4 +1,5 @@
 import { findPauses, pause, unpause } from '../../../src/sql/pauses.ts'
+import { releaseDeadProcesses, releaseOrphans } from '../../../src/sql/process/dead.ts'
 import { listProcesses, readServer } from '../../../src/sql/process/list.ts'
 import * as processes from '../../../src/sql/process/processes.ts'
 import { AT, PROCESS_ID, writer } from './samples.ts'
@@ -11,13 +12,13 @@ export const PROCESS_SHAPES: readonly Shape[] = [
   },
   {
     name: 'process/release dead',
-    of: processes.releaseDeadProcesses,
-    send: (db, facts) => processes.releaseDeadProcesses(db, facts, writer),
+    of: releaseDeadProcesses,
+    send: (db, facts) => releaseDeadProcesses(db, facts, writer),
   },
   {
     name: 'process/release orphans',
-    of: processes.releaseOrphans,
-    send: (db, facts) => processes.releaseOrphans(db, facts, AT),
+    of: releaseOrphans,
+    send: (db, facts) => releaseOrphans(db, facts, AT),
   },
   { name: 'process/remove', of: processes.removeProcess, send: (db) => processes.removeProcess(db, PROCESS_ID) },
   {
