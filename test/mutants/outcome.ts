@@ -4,14 +4,14 @@ import type { Mutant } from './mutant.ts'
 export const OUTCOME_MUTANTS: readonly Mutant[] = [
   {
     name: 'an outcome is written by the owner only',
-    file: 'src/sql/outcome/outcomes.ts',
+    file: 'src/sql/outcome/fence.ts',
     text: '    AND good_jobs.locked_by_id IS NOT DISTINCT FROM $9::uuid\n',
     replacement: '    AND $9::uuid IS NOT NULL\n',
     tests: { 'test/sql/fences.test.ts': ['is not written to a row with another owner'] },
   },
   {
     name: 'an outcome is not written over a job that is finished',
-    file: 'src/sql/outcome/outcomes.ts',
+    file: 'src/sql/outcome/fence.ts',
     text: '    AND num_nulls(good_jobs.finished_at) = 1`',
     replacement: '`',
     tests: { 'test/worker/outcomes.test.ts': ['a force-discard while a job runs stands'] },
@@ -116,7 +116,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'an outcome is written over its own claim only',
-    file: 'src/sql/outcome/outcomes.ts',
+    file: 'src/sql/outcome/fence.ts',
     text: '    AND good_jobs.locked_at = outcome.locked_at\n    AND num_nulls',
     replacement: '    AND num_nulls',
     tests: { 'test/perform/fence.test.ts': [] },

@@ -3,13 +3,7 @@ import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
 import { notifyWaiting } from '../notify.ts'
 import { between, byKey, plainArray, prepared, sinceStatementBegan, textArray } from '../text.ts'
-
-/** The claim that an outcome belongs to: together with the process id it is the fence of every write. */
-export interface ClaimRef {
-  readonly id: string
-  readonly lockedAt: string
-  readonly executionId: string
-}
+import { type ClaimRef, FENCE } from './fence.ts'
 
 /** How an attempt ended, as columns. */
 export interface OutcomeRow extends ClaimRef {
@@ -37,13 +31,6 @@ const outcomeSource = ({ timestampType }: Facts, more = '', moreColumns = '') =>
   SELECT *
   FROM unnest($1::uuid[], $2::${timestampType}[], $3::uuid[], $4::${timestampType}[], $5::float8[], $6::text[], $7::smallint[], $8::text[]${more})
     AS outcome(id, locked_at, execution_id, finished_at, duration, error, error_event, backtrace${moreColumns})`
-
-// IS NOT DISTINCT FROM keeps the planner off the index on locked_by_id, which finds every job of this process for each outcome, and
-// num_nulls off the indexes of unfinished jobs.
-const FENCE = `${byKey('good_jobs.id', 'outcome.id')}
-    AND good_jobs.locked_by_id IS NOT DISTINCT FROM $9::uuid
-    AND good_jobs.locked_at = outcome.locked_at
-    AND num_nulls(good_jobs.finished_at) = 1`
 
 const unlock = (facts: Facts) => `locked_by_id = NULL, locked_at = NULL${facts.hasLockType ? ', lock_type = NULL' : ''}`
 
