@@ -1,7 +1,9 @@
+import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { type Figure, median } from '../bench/figure.ts'
+import { filled, PAGE } from '../bench/report/document.ts'
 import { goalTable } from '../bench/report/goals.ts'
-import { merge } from '../bench/report/results.ts'
+import { merge, readResults } from '../bench/report/results.ts'
 import { summaryTable } from '../bench/report/summary.ts'
 import { drawFigure } from '../bench/report/svg.ts'
 
@@ -76,6 +78,14 @@ test('the summary shows the fastest series of each kind', () => {
   expect(summaryTable([figure(rates, 'drain-lanes')])).toMatch(
     /\| good-job-node, best setting \(500 threads, lanes 2\) +\| +7 \|/,
   )
+})
+
+test('docs/performance.md shows the figures of docs/performance.json', async () => {
+  const results = await readResults()
+  if (results === undefined) throw new Error('docs/performance.json is missing')
+  const page = await readFile(PAGE, 'utf8')
+  expect(filled(page, results)).toBe(page)
+  expect(page).toMatch(/<!-- bench: goals -->\n\n\|/)
 })
 
 test.each([

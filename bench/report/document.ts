@@ -7,25 +7,29 @@ import type { Results } from './results.ts'
 import { drawSummary, summaryTable } from './summary.ts'
 import { drawFigure } from './svg.ts'
 
-const DOCS = new URL('../../docs', import.meta.url)
+const DOCS = new URL('../../docs/', import.meta.url)
+export const PAGE = new URL('performance.md', DOCS)
 
-/** Fills what stands between `<!-- bench: name -->` and `<!-- /bench -->` in docs/performance.md, and draws the pictures. */
+/** Fills docs/performance.md, and draws the pictures beside it. */
 export const writeDocuments = async (results: Results): Promise<void> => {
   await mkdir(new URL('performance/', DOCS), { recursive: true })
   for (const figure of results.figures)
     await writeFile(new URL(`performance/${figure.id}.svg`, DOCS), drawFigure(figure))
   await writeFile(new URL('performance/summary.svg', DOCS), drawSummary(results.figures))
-  const url = new URL('performance.md', DOCS)
-  const before = await readFile(url, 'utf8')
-  const after = before.replaceAll(
+  const before = await readFile(PAGE, 'utf8')
+  const after = filled(before, results)
+  if (after !== before) await writeFile(PAGE, after)
+}
+
+/** The page with the results between each `<!-- bench: name -->` and `<!-- /bench -->`. */
+export const filled = (page: string, results: Results): string =>
+  page.replaceAll(
     /(<!-- bench: ([\w-]+) -->)[\s\S]*?(<!-- \/bench -->)/g,
     (all, open: string, name: string, close: string) => {
       const content = block(name, results)
       return content === undefined ? all : `${open}\n\n${content}\n\n${close}`
     },
   )
-  if (after !== before) await writeFile(url, after)
-}
 
 const block = (name: string, { machine, figures }: Results): string | undefined => {
   if (name === 'machine') return machineText(machine)

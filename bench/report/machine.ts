@@ -16,7 +16,7 @@ export interface Machine {
   readonly settings: Readonly<Record<string, string>>
 }
 
-const PEERS = new URL('../peers', import.meta.url)
+const PEERS = new URL('../peers/', import.meta.url)
 
 export const describeMachine = async (server: BenchServer): Promise<Machine> => ({
   date: new Date().toISOString().slice(0, 10),
