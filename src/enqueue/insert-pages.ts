@@ -2,7 +2,8 @@ import type { Job } from '../job/base.ts'
 import { STATE } from '../job/state.ts'
 import type { Queryable } from '../sql/connection/queryable.ts'
 import type { Facts } from '../sql/database.ts'
-import { announceJobs, type InsertedJobs, insertJobs, type NewJobRow } from '../sql/jobs/insert.ts'
+import { type InsertedJobs, insertJobs, type NewJobRow } from '../sql/jobs/insert.ts'
+import { announceJobs } from '../sql/notify.ts'
 
 /** Rows of one INSERT, at most: keeps statements and locks short. */
 export const MAX_BULK = 1_000

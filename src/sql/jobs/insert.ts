@@ -1,6 +1,6 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
-import { startText } from '../notify.ts'
+import { messageOf, startText } from '../notify.ts'
 import { plainArray, preparedUnlessPooled, sinceStatementBegan, textArray } from '../text.ts'
 
 /** A row of good_jobs to insert; every time is ISO text in UTC. */
@@ -115,7 +115,7 @@ export const insertJob = async (db: Queryable, facts: Facts, job: NewJobRow): Pr
     job.batch_callback_id ?? null,
   ]
   if (job.is_notified) {
-    values.push(JSON.stringify({ queue_name: job.queue_name, scheduled_at: inMilliseconds(job.scheduled_at) }))
+    values.push(messageOf(job))
   }
   const text = insertJobText(facts, job.is_notified)
   const [row] = await rowsOf<{ transaction: string }>(db, preparedUnlessPooled(facts, 'insert_job', text, values))
@@ -160,25 +160,4 @@ export const insertJobs = async (
   const [row] = await rowsOf<{ ids: string | null; transaction: string }>(db, statement)
   if (row?.ids == null) return { ids: new Set(), transaction: undefined }
   return { ids: new Set(row.ids.split(',')), transaction: row.transaction }
-}
-
-/** A start as messages carry it, from the text of a column. */
-const inMilliseconds = (at: string): string => at.replace(/(\.\d{3})\d*Z$/, '$1Z')
-
-/** $1 payloads text[] */
-const SEND_MESSAGES = `SELECT pg_notify('good_job', payload)::text AS message FROM unnest($1::text[]) AS payload`
-
-/** Tells the workers of jobs that were inserted without it: one message for each queue and time, as for one bulk. */
-export const announceJobs = async (db: Queryable, jobs: readonly NewJobRow[]): Promise<void> => {
-  const groups = new Map<string, { queue_name: string; count: number; scheduled_at: string }>()
-  for (const { queue_name, scheduled_at, is_notified } of jobs) {
-    if (!is_notified) continue
-    const startsAt = inMilliseconds(scheduled_at)
-    const key = `${startsAt} ${queue_name}`
-    const group = groups.get(key)
-    if (group) group.count += 1
-    else groups.set(key, { queue_name, count: 1, scheduled_at: startsAt })
-  }
-  const payloads = [...groups.values()].map((group) => JSON.stringify(group))
-  if (payloads.length > 0) await rowsOf(db, { text: SEND_MESSAGES, values: [textArray(payloads)] })
 }
