@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { type Client, escapeLiteral } from 'pg'
-import { laneSettings } from '../../src/claim/lane-session.ts'
+import { laneSettings } from '../../src/claim/lane-settings.ts'
 import { findOtherQueues } from '../../src/claim/named-queues.ts'
 import { parseSelector } from '../../src/claim/queue-string.ts'
 import { type ClaimOptions, claim } from '../../src/sql/claim/claim.ts'

@@ -10,7 +10,7 @@ import { backoffMs, every, sleep } from '../time.ts'
 import { LANE_LIMITS } from './lane-limits.ts'
 import type { ClaimRequest, HeldClaim, LaneOptions, TakenJobs } from './lane-options.ts'
 import { LaneRecovery } from './lane-recovery.ts'
-import { laneSession } from './lane-session.ts'
+import { laneSession } from './lane-settings.ts'
 import { LockLedger } from './lock-ledger.ts'
 import { Turns } from './turns.ts'
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, expect, test } from 'vitest'
-import { laneSettings } from '../../src/claim/lane-session.ts'
+import { laneSettings } from '../../src/claim/lane-settings.ts'
 import { parseSelector } from '../../src/claim/queue-string.ts'
 import type { CandidateOptions } from '../../src/sql/claim/candidates.ts'
 import { claim } from '../../src/sql/claim/claim.ts'

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from 'vitest'
-import { laneSession } from '../../src/claim/lane-session.ts'
+import { laneSession } from '../../src/claim/lane-settings.ts'
 import { claim } from '../../src/sql/claim/claim.ts'
 import { Database } from '../../src/sql/database.ts'
 import { finishLockedJobs, startLockedJobs } from '../../src/sql/deferred/statements.ts'
