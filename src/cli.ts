@@ -3,7 +3,7 @@ import { nodeComplaint } from './node-version.ts'
 
 const complaint = nodeComplaint()
 if (complaint === undefined) {
-  // An older Node does not even load this.
+  // Imported here, after the check: an older Node cannot load this module.
   const { runProgram } = await import('./cli/program.ts')
   process.exitCode = await runProgram(process.argv)
 } else {

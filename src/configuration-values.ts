@@ -3,7 +3,7 @@ const FALSE_WORDS = new Set(['0', 'f', 'false', 'off', 'F', 'FALSE', 'OFF'])
 /** GoodJob's (Active Model's) reading of a boolean in the environment: 0, f, false and off are false, the rest is true. */
 export const parseBoolean = (value: string): boolean => !FALSE_WORDS.has(value)
 
-/** Letters to change, add or leave out until both are the same. */
+/** The edit distance: how many letters have to be changed, added or removed until both texts are equal. */
 export const distance = (a: string, b: string): number => {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 1; i <= a.length; i++) {
@@ -17,7 +17,7 @@ export const distance = (a: string, b: string): number => {
   return row[b.length] ?? 0
 }
 
-/** The word that was probably meant: at most a third of its letters differ, case and punctuation aside. */
+/** The word that was probably meant: at most a third of its letters differ, ignoring case and punctuation. */
 export const nearest = (word: string, words: readonly string[]): string | undefined => {
   const plain = (text: string) => text.toLowerCase().replace(/[^a-z0-9]/g, '')
   const ranked = words

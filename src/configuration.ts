@@ -2,19 +2,19 @@ import { nearest, parseBoolean } from './configuration-values.ts'
 import { warnOfMisspelt } from './environment.ts'
 import { ConfigurationError } from './errors.ts'
 
-/** How finished jobs are kept: always, never, only after an unhandled error, or as a function decides. */
+/** Which finished jobs are kept: all, none, those with an unhandled error, or those for which a function returns true. */
 export type PreserveJobRecords =
   | boolean
   | 'on_unhandled_error'
   | ((job: unknown, error: unknown, errorEvent: number | null) => unknown)
 
-/** Options of a worker and of an adapter. Names and units are GoodJob's; explicit > environment > default. */
+/** Options of a worker and of an adapter, with GoodJob's names and units. An explicit value wins over the environment, then the default. */
 export interface Options {
   /** Postgres URL; a Unix socket is `socket:/dir?db=name` or `postgres://user@/db?host=/dir`. Environment: DATABASE_URL. */
   databaseUrl?: string
   /**
-   * Postgres URL for what needs a session (claims with their locks, outcomes, LISTEN), when `databaseUrl` leads through a pooler in
-   * transaction mode. Environment: GOOD_JOB_DIRECT_DATABASE_URL. @default databaseUrl
+   * Postgres URL for the connections that need a session (claims with their locks, outcomes, LISTEN), if `databaseUrl` leads through a
+   * pooler in transaction mode. Environment: GOOD_JOB_DIRECT_DATABASE_URL. @default databaseUrl
    */
   directDatabaseUrl?: string
   /** Queue string with GoodJob's grammar, e.g. `+urgent,low:2;-mice:4;*`. Environment: GOOD_JOB_QUEUES. @default '*' */
@@ -27,13 +27,13 @@ export interface Options {
   pollInterval?: number
   /** Seconds to wait for running jobs at shutdown; -1 waits without limit, 0 aborts at once. Environment: GOOD_JOB_SHUTDOWN_TIMEOUT. @default -1 */
   shutdownTimeout?: number
-  /** Seconds without work after which a worker process ends by itself; absent: never. Environment: GOOD_JOB_IDLE_TIMEOUT. */
+  /** Seconds without work after which a worker process exits; absent: never. Environment: GOOD_JOB_IDLE_TIMEOUT. */
   idleTimeout?: number
-  /** Candidates that one claim looks at, at most. Environment: GOOD_JOB_QUEUE_SELECT_LIMIT. @default 1000 */
+  /** Maximum number of candidate rows that one claim reads. Environment: GOOD_JOB_QUEUE_SELECT_LIMIT. @default 1000 */
   queueSelectLimit?: number
   /** Send and receive NOTIFY. Environment: GOOD_JOB_ENABLE_LISTEN_NOTIFY. @default true */
   enableListenNotify?: boolean
-  /** Start no jobs of queues, classes and labels that are paused. Environment: GOOD_JOB_ENABLE_PAUSES. @default false */
+  /** Do not start jobs whose queue, class or label is paused. Environment: GOOD_JOB_ENABLE_PAUSES. @default false */
   enablePauses?: boolean
   /** Order of jobs with the same priority. @default 'created_at' */
   dequeueQuerySort?: 'created_at' | 'scheduled_at'
@@ -43,38 +43,38 @@ export interface Options {
   retryOnUnhandledError?: boolean
   /** Let the cleanup delete discarded jobs and batches too. Environment: GOOD_JOB_CLEANUP_DISCARDED_JOBS. @default true */
   cleanupDiscardedJobs?: boolean
-  /** Age in seconds from which finished records are deleted. Environment: GOOD_JOB_CLEANUP_PRESERVED_JOBS_BEFORE_SECONDS_AGO. @default 1209600 (14 days) */
+  /** Age in seconds at which finished records are deleted. Environment: GOOD_JOB_CLEANUP_PRESERVED_JOBS_BEFORE_SECONDS_AGO. @default 1209600 (14 days) */
   cleanupPreservedJobsBeforeSecondsAgo?: number
-  /** Finished jobs after which a pool cleans up; -1 after each job, 0 never. Environment: GOOD_JOB_CLEANUP_INTERVAL_JOBS. @default 1000 */
+  /** Number of finished jobs after which a pool cleans up; -1: after each job, 0: never. Environment: GOOD_JOB_CLEANUP_INTERVAL_JOBS. @default 1000 */
   cleanupIntervalJobs?: number
-  /** Seconds after which a pool cleans up; -1 after each job, 0 never. Environment: GOOD_JOB_CLEANUP_INTERVAL_SECONDS. @default 600 */
+  /** Seconds after which a pool cleans up; -1: after each job, 0: never. Environment: GOOD_JOB_CLEANUP_INTERVAL_SECONDS. @default 600 */
   cleanupIntervalSeconds?: number
   /** Postgres sessions that claim jobs and hold their advisory locks. Environment: GOOD_JOB_LANES. @default 1 */
   lanes?: number
-  /** Milliseconds for which the start of a job may stay unwritten, so that start and end are one write; 0: off. Environment: GOOD_JOB_DEFER_START. @default 0 */
+  /** Milliseconds for which a job's start may stay unwritten, so that its start and end are one write; 0: off. Environment: GOOD_JOB_DEFER_START. @default 0 */
   deferStart?: number
-  /** Seconds between sweeps that heal batches which Ruby left; 0 or less: off. Environment: GOOD_JOB_BATCH_SWEEP_INTERVAL. @default 60 */
+  /** Seconds between batch sweeps, which finish the steps that Ruby left undone; 0 or less: off. Environment: GOOD_JOB_BATCH_SWEEP_INTERVAL. @default 60 */
   batchSweepInterval?: number
-  /** Age in seconds up to which the sweep looks at batches. Environment: GOOD_JOB_BATCH_SWEEP_WINDOW. @default 2592000 (30 days) */
+  /** Maximum age in seconds of the batches that a sweep checks. Environment: GOOD_JOB_BATCH_SWEEP_WINDOW. @default 2592000 (30 days) */
   batchSweepWindow?: number
-  /** Seconds for which a batch must have been quiet before the sweep completes it for Ruby. Environment: GOOD_JOB_BATCH_SWEEP_GRACE. @default 30 */
+  /** Seconds without a change in a batch before the sweep completes it in Ruby's place. Environment: GOOD_JOB_BATCH_SWEEP_GRACE. @default 30 */
   batchSweepGrace?: number
   /** Fire on_finish again when a discarded batch recovers, as Ruby's Batch#retry does. Environment: GOOD_JOB_REFIRE_FINISH. @default false */
   refireFinish?: boolean
-  /** Rails version of the app beside; decides details of the wire format. Environment: GOOD_JOB_RAILS_VERSION. @default '7.2' */
+  /** Version of the Rails application that shares the tables; decides details of the wire format. Environment: GOOD_JOB_RAILS_VERSION. @default '7.2' */
   railsVersion?: '6.1' | '7.0' | '7.1' | '7.2' | '8.0' | '8.1' | 'main'
   /** App name in the GlobalIDs of batch callbacks. Environment: GOOD_JOB_GLOBALID_APP. @default 'good-job-node' */
   globalidApp?: string
-  /** Seconds for which start waits for Postgres. Environment: GOOD_JOB_CONNECT_TIMEOUT. @default 30 */
+  /** Seconds for which `start` waits for Postgres. Environment: GOOD_JOB_CONNECT_TIMEOUT. @default 30 */
   connectTimeout?: number
-  /** Connections of the pool that enqueues and administers. Environment: GOOD_JOB_POOL_SIZE. @default 5 */
+  /** Connections in the pool for enqueueing and administration. Environment: GOOD_JOB_POOL_SIZE. @default 5 */
   poolSize?: number
 }
 
 type Resolved<T> = { readonly [K in keyof T]-?: Exclude<T[K], undefined> }
 type Optional = 'databaseUrl' | 'directDatabaseUrl' | 'idleTimeout' | 'maxThreads'
 
-/** Options with every default filled in. */
+/** Resolved options: every default is filled in. */
 export type Configuration = Resolved<Omit<Options, Optional>> & {
   readonly databaseUrl: string | undefined
   readonly directDatabaseUrl: string | undefined
@@ -124,7 +124,7 @@ interface OptionRule {
   readonly fallback?: unknown
 }
 
-/** One line for each option: environment names in order of precedence, its check, its default. */
+/** One line per option: its environment variables in order of precedence, its check, its default. */
 export const OPTION_RULES: { readonly [K in keyof Required<Options>]: OptionRule } = {
   databaseUrl: { env: ['DATABASE_URL'], parse: text },
   directDatabaseUrl: { env: ['GOOD_JOB_DIRECT_DATABASE_URL'], parse: text },
@@ -178,7 +178,7 @@ const fromEnvironment = (rule: OptionRule, env: Environment): unknown => {
   return undefined
 }
 
-/** What other libraries call options of here. */
+/** Names that other libraries use for these options. */
 const SYNONYMS: Readonly<Record<string, keyof Options>> = {
   connectionstring: 'databaseUrl',
   connectionurl: 'databaseUrl',
@@ -202,7 +202,7 @@ const refuseUnknown = (options: object): void => {
 }
 
 /**
- * Explicit options over environment over defaults, checked and frozen.
+ * Resolves options: explicit values win over the environment, the environment over the defaults. The result is checked and frozen.
  * @throws ConfigurationError for an unknown option or a value that cannot be used.
  */
 export const resolveConfiguration = (options: Options = {}, env: Environment = process.env): Configuration => {

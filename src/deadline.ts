@@ -1,20 +1,20 @@
 import { endsWithin } from './time.ts'
 
 export interface AllowOptions {
-  /** After the deadline. @default 0 */
+  /** Milliseconds that the work may take after the deadline. @default 0 */
   readonly graceMs?: number
-  /** From now on. @default without limit */
+  /** Milliseconds that the work may take from now on. @default no limit */
   readonly patienceMs?: number
   /** Ends the wait at once. */
   readonly signal?: AbortSignal
 }
 
-/** The moment until which something may take. It comes at once when `cut` fires. */
+/** A moment by which work must have ended. It is reached at once when the `cut` signal aborts. */
 export class Deadline {
   readonly #cut: AbortSignal | undefined
   #at: number
 
-  /** `ms` milliseconds from now; Infinity: never. */
+  /** The deadline is `ms` milliseconds from now; Infinity: never. */
   constructor(ms: number, cut?: AbortSignal) {
     this.#at = performance.now() + ms
     this.#cut = cut
@@ -35,7 +35,7 @@ export class Deadline {
     const leftMs = () => Math.max(0, Math.min(this.#at + graceMs, patientUntil) - performance.now())
     const before = this.#cut?.aborted ? undefined : this.#cut
     if (await endsWithin(work, leftMs(), signal ?? before)) return true
-    // The deadline came sooner than it was known before: what is left is its grace.
+    // `cut` aborted during the wait and moved the deadline to now: only the grace period is left.
     return signal === undefined && before?.aborted === true && endsWithin(work, leftMs())
   }
 

@@ -2,7 +2,7 @@ import { distance } from './configuration-values.ts'
 
 const PREFIX = 'GOOD_JOB_'
 
-/** What Ruby, the command line and the tests of both read beside the options. */
+/** Variables that are not options of Node: Ruby, the command line, or the tests read them. */
 const READ_ELSEWHERE = [
   'LOG_LEVEL',
   'ENABLE_CRON',
@@ -17,8 +17,8 @@ const READ_ELSEWHERE = [
 const warned = new Set<string>()
 
 /**
- * Warns once of unknown variables whose name is a letter or two from one that is read: GOOD_JOB_THREAD. Others may be
- * for Ruby, or for code of the user's.
+ * Warns once of each unknown variable whose name differs from a known one by up to `MISSPELT` letters, e.g. GOOD_JOB_THREAD. Other
+ * unknown variables may belong to Ruby or to the user's code.
  */
 export const warnOfMisspelt = (env: Readonly<Record<string, string | undefined>>, known: readonly string[]): void => {
   const all = [...known, ...READ_ELSEWHERE.map((name) => `${PREFIX}${name}`)]

@@ -5,10 +5,10 @@ export class GoodJobError extends Error {
   }
 }
 
-/** An option, environment variable or file has a value that cannot be used. The text names it, its value and the way out. */
+/** An option, environment variable or file has an unusable value. The message names it, its value and how to fix it. */
 export class ConfigurationError extends GoodJobError {}
 
-/** A worker's connection is no session of its own: a pooler lends its server process to others. */
+/** A worker needs a Postgres session, but a pooler shares the server process behind its connection with other clients. */
 export class SessionRequiredError extends ConfigurationError {}
 
 /** A queue string does not follow GoodJob's grammar. */
@@ -47,17 +47,17 @@ export class UnknownJobClassError extends GoodJobError {
   static readonly rubyName = 'ActiveJob::UnknownJobClassError'
 }
 
-/** An adapter refuses one job; `performLater` answers false and keeps it in `enqueueError`. Active Job: ActiveJob::EnqueueError. */
+/** An adapter refused one job. `performLater` returns false, and the error is in the job's `enqueueError`. Active Job: ActiveJob::EnqueueError. */
 export class EnqueueError extends GoodJobError {
   static readonly rubyName = 'ActiveJob::EnqueueError'
 }
 
-/** Thrown into a job class that asks for it when its last attempt was interrupted. GoodJob: GoodJob::InterruptError. */
+/** Thrown instead of running `perform()` after an interrupted attempt, if the class sets `interruptErrors`. GoodJob: GoodJob::InterruptError. */
 export class InterruptError extends GoodJobError {
   static readonly rubyName = 'GoodJob::InterruptError'
 }
 
-/** Stored as the error of a job that somebody discarded. GoodJob: GoodJob::Job::DiscardJobError. */
+/** Stored as the error of a job that was discarded manually. GoodJob: GoodJob::Job::DiscardJobError. */
 export class DiscardJobError extends GoodJobError {
   static readonly rubyName = 'GoodJob::Job::DiscardJobError'
 }
@@ -75,13 +75,13 @@ export class RecordAlreadyAdvisoryLockedError extends GoodJobError {
 /** No row with this id. */
 export class RecordMissingError extends GoodJobError {}
 
-/** A batch cannot be brought back because members are gone; the text says which proof is missing. */
+/** A batch cannot be recovered because some of its jobs are missing. The message names the missing proof. */
 export class BatchUnprovenError extends GoodJobError {}
 
 /** Postgres could not be reached within the connect timeout. */
 export class ConnectionTimeoutError extends GoodJobError {}
 
-// Every one that Postgres uses has a digit; EPIPE is Node's.
+// Each SQLSTATE of Postgres contains a digit. Five-letter codes without one, such as EPIPE, are Node's.
 const SQLSTATE = /^(?=.*\d)[0-9A-Z]{5}$/
 
 /** The SQLSTATE of a database error, or undefined for anything else. */
@@ -90,54 +90,55 @@ export const sqlState = (error: unknown): string | undefined => {
   return typeof code === 'string' && SQLSTATE.test(code) ? code : undefined
 }
 
-/** SQLSTATEs, and classes of them, that say nothing about the values of a statement: it may succeed when it is sent again. */
+/** SQLSTATEs, and classes of SQLSTATEs, that are not caused by the statement's values: it may succeed when it is sent again. */
 const PASSING: Readonly<Record<string, string>> = {
   '08': 'connection exceptions, also those of poolers and foreign servers',
-  '0A000': 'a migration changed what a prepared statement answers: another connection prepares it anew',
+  '0A000': 'a migration changed the result columns of a prepared statement: a new connection prepares it again',
   '25006': 'read-only transaction: the server is a standby until the failover ends',
   '25P02': 'the transaction had failed before this statement',
   '25P03': 'idle in a transaction for too long: the connection was ended',
   '25P04': 'transaction timeout: the connection was ended',
-  '26000': 'a prepared statement is gone: another user of the connection discarded it with the rest of the session',
+  '26000': 'a prepared statement is missing: another user of the connection discarded it with the rest of the session',
   '40': 'the transaction was rolled back: serialization failure, deadlock',
   '53': 'insufficient resources: disk full, out of memory, too many connections, a configured limit',
   '55': 'an object is not in the state that the statement needs: locked, in use, not accepting connections',
-  '57': 'an operator, or a timeout, intervened: cancelled, terminated, shutting down, starting up',
+  '57': 'intervention by an operator or a timeout: cancelled, terminated, shutting down, starting up',
   '58': 'system error outside of Postgres',
   F0: 'configuration file error',
-  HV: 'a foreign server',
-  XX: 'internal error: of Postgres, of an extension, of a pooler',
+  HV: 'error of a foreign server',
+  XX: 'internal error of Postgres, of an extension or of a pooler',
 }
 
 export const LOCK_NOT_AVAILABLE = '55P03'
 export const SERIALIZATION_FAILURE = '40001'
 export const READ_ONLY_TRANSACTION = '25006'
 export const INSUFFICIENT_PRIVILEGE = '42501'
-/** An index row that is too large, a value too deep; told by a COMMIT it is a NOTIFY queue that is full. */
+/** An index row is too large, or a value is nested too deeply. As the error of a COMMIT: the NOTIFY queue is full. */
 export const PROGRAM_LIMIT_EXCEEDED = '54000'
 const QUERY_CANCELED = '57014'
-/** Of the passing ones, those after which the connection is of no more use. */
+/** The SQLSTATEs in `PASSING` after which the connection cannot be used any more. */
 const SESSION_ENDS = /^(08...|57P0.|25P0[34]|25006|0A000|26000)$/
-/** Of those, the ones that are fatal when the server means them. As an ERROR they are the words of a trigger or of a foreign server. */
+/** Those of `SESSION_ENDS` that the server itself reports as FATAL. Reported as ERROR, a trigger or a foreign server raised them. */
 const FATAL_ONLY = /^(08...|57P0.|25P0[34])$/
 
 /**
- * Whether the tables are not as a statement needs them: renamed, without a column, not ours to write. A migration or a GRANT that is under
- * way mends that; no value of the statement does.
+ * Whether the tables do not fit the statement: a table or column is missing, or the role may not write to it. A migration or a GRANT in
+ * progress may fix that; another value in the statement cannot.
  */
 export const awaitsSchema = (error: unknown): boolean => /^(42...|3F000)$/.test(sqlState(error) ?? '')
 
 /**
- * Whether an error can be about the values of one row: cardinality (21), data (22), constraints (23), triggers and their functions (09, 27,
- * 2F, 38, 39, P0), WITH CHECK OPTION (44), limits (54). Only another write proves that it is: a trigger raises P0001 for any reason.
+ * Whether the values of one row may have caused the error: cardinality (21), data (22), constraints (23), triggers and their functions
+ * (09, 27, 2F, 38, 39, P0), WITH CHECK OPTION (44), limits (54). Only a second write with other values proves it: a trigger may raise P0001
+ * for any reason.
  */
 export const mayConcernRow = (error: unknown): boolean =>
   /^(09|21|22|23|27|2F|38|39|44|54|P0)/.test(sqlState(error) ?? '')
 
-/** Whether Postgres gave up a statement that took too long, or that an operator cancelled. */
+/** Whether Postgres cancelled the statement, because of a timeout or on an operator's request. */
 export const isCancelled = (error: unknown): boolean => sqlState(error) === QUERY_CANCELED
 
-/** Whether Postgres refused this statement and nothing else: after a rollback to a savepoint the transaction goes on. */
+/** Whether Postgres refused only this statement: after a rollback to a savepoint the transaction can continue. */
 export const isRefusal = (error: unknown): boolean =>
   sqlState(error) !== undefined && !endsSession(error) && !isCancelled(error) && !/^40/.test(sqlState(error) ?? '')
 
@@ -161,29 +162,29 @@ export const isRetryable = (error: unknown): boolean => {
   if (error instanceof AggregateError) return error.errors.some(isRetryable)
   const code = (error as NodeJS.ErrnoException).code
   if (code !== undefined) return NETWORK_CODES.has(code)
-  // pg gives these no code: the socket closed under a query or while connecting.
+  // pg sets no code on these errors: the socket was closed during a query or while connecting.
   return /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|Query read timeout)/.test(
     error.message,
   )
 }
 
-/** Whether a retryable error needs another connection; after the others this one still holds its locks. */
+/** Whether a retryable error needs a new connection. After all other errors the session still holds its locks. */
 export const endsSession = (error: unknown): boolean => {
   const state = sqlState(error)
   if (state === undefined) return isRetryable(error)
-  // Postgres translates the word; where it is not English the code decides.
+  // Postgres translates the severity. If it is not English, the SQLSTATE alone decides.
   const isError = (error as { readonly severity?: unknown }).severity === 'ERROR'
   return SESSION_ENDS.test(state) && !(isError && FATAL_ONLY.test(state))
 }
 
-/** Something that is no Error was thrown (`throw 'text'`); it is kept in `value`. */
+/** Wraps a thrown value that is not an Error (`throw 'text'`); `value` keeps it. */
 export class ThrownValueError extends GoodJobError {
   static readonly rubyName = 'StandardError'
   declare readonly value: unknown
 
   constructor(value: unknown) {
     super(textOf(value))
-    // Not enumerable: loggers write the other properties of an error, and this may be anything.
+    // Not enumerable, because loggers write all enumerable properties, and this value may be anything.
     Object.defineProperty(this, 'value', { value, enumerable: false })
   }
 }
@@ -198,7 +199,7 @@ const textOf = (value: unknown): string => {
   }
 }
 
-/** `throwAbort()` was called outside of a before callback. Ruby: `throw :abort` that nobody catches. */
+/** `throwAbort()` was called outside of a before callback. Ruby: an uncaught `throw :abort`. */
 export class CallbackAbortError extends GoodJobError {
   static readonly rubyName = 'UncaughtThrowError'
 
@@ -207,12 +208,12 @@ export class CallbackAbortError extends GoodJobError {
   }
 }
 
-/** A job with steps breaks a rule of continuations. Active Job 8.1: ActiveJob::Continuation::Error. */
+/** A job with steps broke a rule of continuations. Active Job 8.1: ActiveJob::Continuation::Error. */
 export class ContinuationError extends GoodJobError {
   static readonly rubyName: string = 'ActiveJob::Continuation::Error'
 }
 
-/** Steps come twice, nested, or in another order than before. Active Job 8.1: ActiveJob::Continuation::InvalidStepError. */
+/** A step was repeated, nested, or ran in another order than before. Active Job 8.1: ActiveJob::Continuation::InvalidStepError. */
 export class InvalidStepError extends ContinuationError {
   static override readonly rubyName = 'ActiveJob::Continuation::InvalidStepError'
 }
@@ -222,7 +223,7 @@ export class UnadvanceableCursorError extends ContinuationError {
   static override readonly rubyName = 'ActiveJob::Continuation::UnadvanceableCursorError'
 }
 
-/** A job was resumed as often as its class allows. Active Job 8.1: ActiveJob::Continuation::ResumeLimitError. */
+/** A job was resumed `maxResumptions` times and was interrupted again. Active Job 8.1: ActiveJob::Continuation::ResumeLimitError. */
 export class ResumeLimitError extends ContinuationError {
   static override readonly rubyName = 'ActiveJob::Continuation::ResumeLimitError'
 }
@@ -232,5 +233,5 @@ export class ContinuationInterrupt extends GoodJobError {
   static readonly rubyName = 'ActiveJob::Continuation::Interrupt'
 }
 
-/** A module of jobs does not load, exports no job class, or one that has the name of another. */
+/** A module of jobs cannot be loaded, exports no job class, or exports a class whose name is taken. */
 export class ModuleError extends GoodJobError {}

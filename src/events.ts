@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 
-/** What a job event says about its job; arguments are never part of it. */
+/** The fields that identify a job in an event; arguments are never included. */
 export interface JobEvent {
   readonly jobId: string
   readonly jobClass: string
@@ -26,11 +26,11 @@ interface EnqueueEnd {
 }
 
 /**
- * Every event and its payload. The first group carries the names of Active Job's notifications (suffix `.active_job`),
- * the second GoodJob's (suffix `.good_job`), the third is ours.
+ * Every event and its payload. The first group has the names of Active Job's notifications (without `.active_job`), the second group mixes
+ * GoodJob's (without `.good_job`) with our own.
  */
 export interface EventMap {
-  /** `isInTransaction`: in one of the caller's, which may yet be rolled back. */
+  /** `isInTransaction`: the row is part of the caller's transaction, which may still be rolled back. */
   enqueue: JobEvent & EnqueueEnd
   enqueue_at: JobEvent & EnqueueEnd & { readonly scheduledAt: Date }
   enqueue_all: {
@@ -43,14 +43,14 @@ export interface EventMap {
   perform: JobEvent & {
     readonly durationMs: number
     readonly error?: unknown
-    /** Beside an error: the worker had told the job to stop. */
+    /** The worker had asked the job to stop before the error was thrown. */
     readonly isStopped?: boolean
     readonly aborted?: boolean
   }
   enqueue_retry: JobEvent & { readonly error?: unknown; readonly waitSeconds?: number }
   retry_stopped: JobEvent & { readonly error: unknown }
   discard: JobEvent & { readonly error: unknown }
-  /** An error that a retryOn or discardOn with `report` took. Rails: the error reporter. */
+  /** A retryOn or discardOn with `report` handled an error. Rails: the error reporter. */
   error_report: JobEvent & { readonly error: unknown; readonly severity: 'warning'; readonly source: string }
   interrupt: JobEvent & { readonly reason: string; readonly description: string }
   resume: JobEvent & { readonly description: string }
@@ -62,55 +62,55 @@ export interface EventMap {
   scheduler_create_pool: ProcessEvent & { readonly queues: string; readonly maxThreads: number }
   scheduler_shutdown_start: ProcessEvent
   scheduler_shutdown: ProcessEvent
-  /** Postgres did not answer: the jobs of this process run again as interrupted when others take it for dead. */
+  /** Postgres was unreachable during the shutdown: the jobs of this process run again as interrupted once its process row has expired. */
   scheduler_shutdown_incomplete: ProcessEvent & { readonly unwrittenOutcomes: number; readonly isRemoved: boolean }
   scheduler_shutdown_kill: ProcessEvent & { readonly activeJobIds: readonly string[] }
   notifier_listen: ProcessEvent
   notifier_unlisten: ProcessEvent
   notifier_notified: ProcessEvent & { readonly payload: string }
-  /** Jobs are found by polls until it listens; try `attempt` follows after a pause. */
+  /** LISTEN failed. Polls find jobs until it succeeds; attempt number `attempt` follows after a pause. */
   notifier_listen_failed: ProcessEvent & { readonly error: unknown; readonly attempt: number }
   notifier_notify_error: ProcessEvent & { readonly error: unknown }
-  /** The session that holds advisory locks is gone; it is being opened again. */
+  /** The session that holds the advisory locks was lost; the worker opens a new one. */
   lane_lost: ProcessEvent & { readonly heldLocks: number; readonly error: Error | undefined }
-  /** Locks of jobs that had ended were no longer there to be released: others may be gone, too. The session is given up, another takes them back. */
+  /** The session no longer held the lock of an ended job, so other locks may be lost, too. A new session takes back the remaining locks. */
   lane_lock_missing: ProcessEvent & { readonly missingLocks: number; readonly heldLocks: number }
   lane_restored: ProcessEvent & { readonly keptLocks: number; readonly lostLocks: number }
-  /** Postgres did not answer; try `attempt` follows after a pause. */
+  /** Postgres was unreachable; attempt number `attempt` follows after a pause. */
   connection_retry: ProcessEvent & { readonly part: string; readonly error: unknown; readonly attempt: number }
-  /** A running job was asked to stop: its row was finished (force-discarded), deleted, or released by somebody else. */
+  /** A running job was asked to stop, because its row was finished (force-discarded), deleted, or released by another process. */
   job_withdrawn: JobEvent & { readonly lostBy: 'finished' | 'deleted' | 'released' }
-  /** An outcome was dropped: the row was no longer ours. */
+  /** An outcome was dropped, because the row no longer belonged to this attempt. */
   outcome_lost: JobEvent & {
     readonly outcome: string
     readonly reason: string
     /** The worker stopped before the job had ended; it runs again. */
     readonly isInterrupted?: boolean
-    /** What the job threw when it was told to stop, unless that was the request itself. */
+    /** The error that the job threw after it was asked to stop, unless it rethrew the abort reason. */
     readonly error?: unknown
   }
-  /** Outcomes could not be written; they are kept and written after a pause. */
+  /** Outcomes could not be written; the worker keeps them and tries again after a pause. */
   outcome_write_failed: ProcessEvent & { readonly jobs: number; readonly error: unknown; readonly attempt: number }
-  /** Postgres took the end of this job, but not with its payload: the job ended with that refusal as its error. */
+  /** Postgres refused the payload of an outcome, but accepted the outcome without it: the job ended with that refusal as its error. */
   outcome_refused: ProcessEvent & { readonly jobId: string; readonly outcome: string; readonly error: unknown }
-  /** Outcomes wait, apart from the others, for a lock that somebody holds on this batch or job; this is the first of them. */
+  /** Outcomes wait for another session's lock on a batch or job; other outcomes continue. `jobId` is the first that waits. */
   outcome_held: ProcessEvent & { readonly lockedId: string; readonly jobId: string }
-  /** A claim failed for another reason than a lost connection. */
+  /** A claim failed for a reason other than a lost connection. */
   claim_failed: ProcessEvent & { readonly queues: string; readonly error: unknown }
-  /** Something outside any job went wrong in the worker, or in a listener of these events. */
+  /** An error outside of any job: in the worker, or in a listener of these events. */
   worker_error: Partial<ProcessEvent> & { readonly part: string; readonly error: unknown }
-  /** The whole process stood still: a body blocked the event loop, or it was stopped. */
+  /** The process made no progress: a job blocked the event loop, or the process was stopped. */
   process_stalled: ProcessEvent & { readonly stalledMs: number; readonly activeJobIds: readonly string[] }
-  /** The clock of the machine was changed by so much. */
+  /** The clock of the machine was changed by `jumpedMs`. */
   clock_jumped: ProcessEvent & { readonly jumpedMs: number }
-  /** The configuration of a pool of yours cannot be used in a thread: the event loop beats, or starts are not deferred. */
+  /** A thread cannot use your pool's configuration: the heartbeat runs in the event loop, or starts are not deferred. */
   thread_unavailable: ProcessEvent & { readonly part: 'heartbeat' | 'deferred starts'; readonly reason: string }
   process_heartbeat_failed: ProcessEvent & { readonly error: string }
-  /** Due jobs that no live worker will start: none serves the queue, or none of those that do has the class. Once for each. */
+  /** No live worker will start these due jobs, because none serves the queue or none has the class. Emitted once per queue and class. */
   jobs_unserved: ProcessEvent & {
     readonly queueName: string | null
     readonly jobClass: string | null
-    /** At most a thousand. */
+    /** Number of jobs, counted up to 1,000. */
     readonly jobs: number
     readonly oldestAt: Date
     readonly lacks: 'queue' | 'class'
@@ -121,19 +121,19 @@ export interface EventMap {
     readonly jobClass: string
     readonly jobId: string
   }
-  /** A batch was armed in a transaction that may see an old state of its members: the next sweep checks it. */
+  /** A batch was enqueued in a transaction that may see an old state of its jobs, so the next sweep checks it. */
   batch_check_left: BatchEvent
-  /** The next step of a batch, with its callbacks (`on_success NotifyJob`), was refused: the batch stays as it was, and the sweep tries again. */
+  /** Postgres refused the next step of a batch with its callbacks (`on_success NotifyJob`). The batch is unchanged; the sweep tries again. */
   batch_check_refused: BatchEvent & { readonly callbacks: readonly string[]; readonly error: unknown }
   batch_discarded: BatchEvent
   batch_completed: BatchEvent
-  /** A discarded batch is good again. */
+  /** A discarded batch has recovered. */
   batch_recovered: BatchEvent & { readonly isFalseSuccess: boolean }
-  /** The sweep did a step that another process left undone. */
+  /** The sweep completed a step that another process left undone. */
   batch_healed: BatchEvent & { readonly reason: 'owed_success' | 'owed_discard' | 'hung' | 'unfinished' }
-  /** A discarded batch in which nothing is broken any more, but whose success cannot be proven. */
+  /** A discarded batch has no failed job any more, but its success cannot be proven. */
   batch_unproven: BatchEvent & { readonly reason: string }
-  /** A batch is discarded and yet its success callback was fired, by a process that checked too early. */
+  /** A batch is discarded, although a process that checked too early has already enqueued its success callback. */
   batch_false_success: BatchEvent
   batch_sweep: ProcessEvent & {
     readonly checked: number
@@ -142,8 +142,8 @@ export interface EventMap {
     readonly durationMs: number
   }
   /**
-   * So many intervals in a row had no sweep: the same transaction of another session held its lock each time, each try failed, or
-   * one that was begun does not end. Batches that Ruby left are not healed meanwhile.
+   * There was no sweep for `intervals` intervals in a row: the same transaction of another session held the sweep's lock each time, each
+   * sweep failed, or one sweep is still running. Until the next sweep the steps that Ruby left undone stay undone.
    */
   batch_sweep_missed: ProcessEvent & { readonly intervals: number } & (
       | {
@@ -170,8 +170,8 @@ const isPromise = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 
 /**
- * A typed emitter. A listener that throws, or whose promise is rejected, never disturbs the emitting code: it is reported as `worker_error`,
- * and as a process warning where nobody listens to that.
+ * A typed emitter. A listener that throws or rejects never affects the emitting code: its error is emitted as `worker_error`, or as a process
+ * warning if that event has no listener.
  */
 export class Events {
   readonly #emitter = new EventEmitter({ captureRejections: false }).setMaxListeners(0)
@@ -188,7 +188,7 @@ export class Events {
     }
   }
 
-  // A listener of worker_error that fails would be told of its own failure for ever.
+  // A failing listener of worker_error would receive its own failure again and again.
   #report(name: EventName, payload: unknown, error: unknown): void {
     if (name !== 'worker_error' && this.#emitter.listenerCount('worker_error') > 0) {
       const { processId } = payload as Partial<ProcessEvent>
@@ -212,7 +212,7 @@ export class Events {
     return this
   }
 
-  /** Resolves with the next payload for which `matches` holds. */
+  /** Resolves with the next payload for which `matches` returns true. */
   async once<N extends EventName>(
     name: N,
     matches: (payload: EventMap[N]) => boolean = () => true,
@@ -246,5 +246,5 @@ const textOf = (error: unknown): string => {
   }
 }
 
-/** The emitter of this Node process, like ActiveSupport::Notifications in Ruby: logs, metrics and tests listen here. */
+/** The emitter of this Node process for logs, metrics and tests, like ActiveSupport::Notifications in Ruby. */
 export const events = new Events()

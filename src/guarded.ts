@@ -1,6 +1,6 @@
 import { events } from './events.ts'
 
-/** The work of a timer or a listener: what it throws is told and ends neither the process nor the timer. */
+/** Wraps the callback of a timer or a listener: an error is emitted as `worker_error` and ends neither the process nor the timer. */
 export const guarded =
   <A extends unknown[]>(processId: string, part: string, work: (...args: A) => void): ((...args: A) => void) =>
   (...args) => {

@@ -1,4 +1,4 @@
-// First, as an older Node would name an export that it does not know.
+// Imported first: otherwise an older Node fails at an export that it does not know, before this check.
 import './assert-node.ts'
 
 export { Batch, type BatchJobs, type BatchOptions, type Callback, type EnqueueBatchOptions } from './batch/batch.ts'

@@ -1,16 +1,16 @@
 import { setTimeout as sleepFor } from 'node:timers/promises'
 
-/** A Date that knows what is below its millisecond. */
+/** A Date with nanosecond resolution. */
 export class PreciseTime extends Date {
   readonly #belowMillisecond: number
 
-  /** `epochMs`: milliseconds since 1970. `belowMillisecond`: nanoseconds, 0 to 999,999. */
+  /** `epochMs`: milliseconds since 1970. `belowMillisecond`: the nanoseconds beyond them, 0 to 999,999. */
   constructor(epochMs: number, belowMillisecond = 0) {
     super(epochMs)
     this.#belowMillisecond = belowMillisecond
   }
 
-  /** Nanoseconds of the second, 0 to 999,999,999, like Ruby's Time#nsec. */
+  /** The nanoseconds within the second, 0 to 999,999,999, like Ruby's Time#nsec. */
   get nanoseconds(): number {
     return this.getUTCMilliseconds() * 1_000_000 + this.#belowMillisecond
   }
@@ -18,7 +18,7 @@ export class PreciseTime extends Date {
 
 const belowMillisecond = (time: Date): number => (time instanceof PreciseTime ? time.nanoseconds % 1e6 : 0)
 
-/** The time `seconds` after `time`, to the nanosecond. */
+/** The time `seconds` after `time`, with nanosecond resolution. */
 export const laterBy = (time: Date, seconds: number): Date => {
   const ms = Math.floor(seconds * 1000)
   const below = belowMillisecond(time) + Math.floor((seconds * 1000 - ms) * 1e6)
@@ -26,31 +26,31 @@ export const laterBy = (time: Date, seconds: number): Date => {
   return new PreciseTime(time.getTime() + ms + carried, below - carried * 1e6)
 }
 
-/** The years that Date and Postgres write alike. */
+/** Years 1 to 9999: Date and Postgres write them in the same form. */
 const [FIRST_MS, LAST_MS] = [Date.parse('0001-01-01T00:00:00Z'), Date.parse('9999-12-31T23:59:59Z')]
 
-/** The time `ms` milliseconds after `epochMs`, before it when negative: the first or last one of the years 1 to 9999 when it is beyond. */
+/** The time `ms` milliseconds after `epochMs` (before it if negative), limited to the years 1 to 9999. */
 export const timeAfter = (epochMs: number, ms: number): Date =>
   new Date(Math.min(Math.max(epochMs + ms, FIRST_MS), LAST_MS))
 
-/** The source of time; every part gets it passed in, and so does every statement. */
+/** The source of time. Every part that needs the time gets a clock as a parameter, and every statement gets its time from one. */
 export interface Clock {
-  /** Wall clock; with nanoseconds when it is a PreciseTime. */
+  /** The wall clock; a PreciseTime also has nanoseconds. */
   now(): Date
   /**
-   * Wall clock as ISO 8601 text in UTC with microseconds, each reading later than the one before: what rows are stamped with. A clock that
-   * was set back by more than a second is followed.
+   * The wall clock for timestamps in rows, as ISO 8601 text in UTC with microseconds. Each reading is later than the previous one, unless
+   * the clock was set back by a second or more.
    */
   timestamp(): string
-  /** Milliseconds from an arbitrary start, never going back. */
+  /** Milliseconds since an arbitrary start; never decreases. */
   monotonic(): number
 }
 
-// Texts of one second begin alike, and most of those that are asked for are of the same second.
+// All texts of one second have the same prefix, and most calls are for the second of the previous call.
 let lastSecond = Number.NaN
 let lastSecondText = ''
 
-/** ISO 8601 in UTC with six fraction digits, the resolution of Postgres. */
+/** ISO 8601 text in UTC with six fraction digits, the resolution of Postgres. */
 export const microsecondText = (microseconds: number): string => {
   const second = Math.floor(microseconds / 1e6)
   if (second !== lastSecond) {
@@ -60,23 +60,23 @@ export const microsecondText = (microseconds: number): string => {
   return `${lastSecondText}${String(1e6 + microseconds - second * 1e6).slice(1)}Z`
 }
 
-/** A time as rows have it: ISO 8601 in UTC, cut to microseconds. */
+/** The text of a time in a row: ISO 8601 in UTC, truncated to microseconds. */
 export const columnText = (time: Date): string =>
   microsecondText(time.getTime() * 1000 + Math.floor(belowMillisecond(time) / 1000))
 
-/** Readings follow each other while the time of the world is set back by less: adjustments, and clocks that differ by processor. */
+/** If the wall clock goes back by less than this (adjustments, differences between processors), readings still increase. */
 const ADJUSTMENT_US = 1_000_000
 
-/** A clock that is `offsetMs` away from the system's. */
+/** A clock that is `offsetMs` ahead of the system's clock. */
 export const createClock = (offsetMs = 0): Clock => {
   const readWallClock = createWallClock()
   let last = 0
   let belowMicrosecond = 0
-  // Jobs enqueued within one microsecond must keep their order, so two readings are never the same.
+  // Two readings are never equal, so jobs that are enqueued within one microsecond keep their order.
   const tick = (): number => {
     const { epochMs, nanoseconds } = readWallClock()
     const microseconds = (epochMs + offsetMs) * 1000 + Math.floor(nanoseconds / 1000)
-    // One reading that was an hour ahead must not start the jobs of that hour.
+    // After a reading that was an hour ahead, later readings must return to the real time; otherwise that hour's jobs would start early.
     const isReading = microseconds > last || last - microseconds >= ADJUSTMENT_US
     belowMicrosecond = isReading ? nanoseconds % 1000 : 0
     last = isReading ? microseconds : last + 1
@@ -93,21 +93,21 @@ export const createClock = (offsetMs = 0): Clock => {
   }
 }
 
-/** How far before the next millisecond the clock is set back that came too early: further readings must not reach it either. */
+/** A clock that reaches the next millisecond too early is set to this time before it, so that the next readings do not reach it either. */
 const ROOM_MS = 0.1
 
 interface WallTime {
   readonly epochMs: number
-  /** Below the millisecond, 0 to 999,999. */
+  /** The nanoseconds beyond `epochMs`, 0 to 999,999. */
   readonly nanoseconds: number
 }
 
 /**
- * Date.now() knows milliseconds only; the rest comes from the monotonic clock, which is set again whenever the two disagree: the system's
- * time is adjusted, by little all the time and by hours after a sleep.
+ * Date.now() has only milliseconds; the monotonic clock adds the nanoseconds. It is aligned again whenever the two clocks disagree, because
+ * the system time is adjusted: slightly all the time, and by hours after a sleep.
  */
 const createWallClock = (): (() => WallTime) => {
-  // Milliseconds between the two clocks, whole and below, since one number could not hold nanoseconds since 1970.
+  // Milliseconds between the two clocks, as integer and fraction: one number cannot hold nanoseconds since 1970.
   let wholeOffset = Math.floor(performance.timeOrigin)
   let offset = performance.timeOrigin - wholeOffset
   return () => {
@@ -125,16 +125,16 @@ const createWallClock = (): (() => WallTime) => {
 
 export const systemClock: Clock = createClock()
 
-/** Node's timers count to here, 24.8 days; anything longer becomes 1 ms. */
+/** The longest delay of a Node timer, 24.8 days. Node replaces a longer one by 1 ms. */
 export const MAX_TIMER_MS = 2 ** 31 - 1
 
-/** Milliseconds as a timer takes them. Every timer gets its time from here. */
+/** Limits a delay to the range of a timer. Every timer of this package uses it. */
 const timerMs = (ms: number): number => Math.min(Math.max(ms, 0), MAX_TIMER_MS)
 
-/** Calls `work` every `ms` milliseconds; `clearInterval` ends that. */
+/** Calls `work` every `ms` milliseconds until `clearInterval`. */
 export const every = (ms: number, work: () => void): NodeJS.Timeout => setInterval(work, timerMs(ms))
 
-/** Calls `work` after `ms` milliseconds; `clearTimeout` prevents that. */
+/** Calls `work` after `ms` milliseconds, unless `clearTimeout` cancels it. */
 export const after = (ms: number, work: () => void): NodeJS.Timeout => setTimeout(work, timerMs(ms))
 
 /** A wake-up that is never lost: `wake()` before `wait()` makes that `wait()` return at once. */
@@ -177,7 +177,7 @@ export const sleep = async (ms: number, signal?: AbortSignal): Promise<void> => 
       left -= MAX_TIMER_MS
     } while (left > 0)
   } catch {
-    // Aborted: the caller looks at its signal.
+    // The signal aborted; the caller checks it.
   }
 }
 
@@ -195,6 +195,6 @@ export const endsWithin = async (work: Promise<unknown>, ms: number, signal?: Ab
   }
 }
 
-/** Milliseconds before try number `attempt` (1, 2, …): doubles from 100 ms up to 5 s, with up to 25 % jitter. */
+/** Milliseconds to wait before the retry with number `attempt` (1, 2, …): doubles from 100 ms up to 5 s, plus up to 25 % jitter. */
 export const backoffMs = (attempt: number): number =>
   Math.min(5_000, 100 * 2 ** (attempt - 1)) * (1 + Math.random() / 4)

@@ -12,15 +12,15 @@ import { type Clock, systemClock } from '../time.ts'
 import { insertPages, MAX_BULK, markInserted } from './insert-pages.ts'
 import { type JobRowOptions, jobRow } from './job-row.ts'
 
-/** `databaseUrl` or `pool`, and the options of `Options` that concern enqueueing. */
+/** `databaseUrl` or `pool`, and the `Options` for enqueueing. */
 export type AdapterConfig = Options & {
-  /** A pg pool of yours; it stays yours to end. */
+  /** Your own pg pool; you end it yourself. */
   readonly pool?: Pool
   readonly database?: Database
   readonly clock?: Clock
 }
 
-/** Puts jobs into good_jobs, where Ruby and Node workers find them. GoodJob: GoodJob::Adapter. */
+/** Inserts jobs into good_jobs, where Ruby and Node workers find them. GoodJob: GoodJob::Adapter. */
 export class EnqueueAdapter implements QueueAdapter {
   readonly name = 'GoodJob'
   readonly database: Database
@@ -40,7 +40,10 @@ export class EnqueueAdapter implements QueueAdapter {
       new Database({ databaseUrl: this.configuration.databaseUrl, pool, poolSize: this.configuration.poolSize })
   }
 
-  /** Inserts one job and tells the workers, in the caller's transaction if there is one. @throws EnqueueError for a duplicate cron occurrence */
+  /**
+   * Inserts one job and notifies the workers, in the caller's transaction if there is one.
+   * @throws EnqueueError for a duplicate cron occurrence
+   */
   async enqueue(job: Job, { transaction }: AdapterOptions = {}): Promise<void> {
     if (isBuffered([job], transaction)) return
     assertEnqueueable(job)
@@ -56,8 +59,8 @@ export class EnqueueAdapter implements QueueAdapter {
   }
 
   /**
-   * Inserts many jobs with one statement for each thousand; those whose id exists are left out, which `successfullyEnqueued` of each tells.
-   * Answers how many were inserted.
+   * Inserts many jobs, with one statement per 1,000. A job whose id exists already is not inserted, and its `successfullyEnqueued` is false.
+   * Returns the number of inserted jobs.
    */
   async enqueueAll(jobs: readonly Job[], { transaction }: AdapterOptions = {}): Promise<number> {
     if (isBuffered(jobs, transaction)) {
@@ -85,7 +88,7 @@ export class EnqueueAdapter implements QueueAdapter {
     return this.database.transaction((db) => insertPages(db, facts, rows))
   }
 
-  /** In the caller's transaction, or as one of its own. */
+  /** Inserts in the caller's transaction, or in one of our own. */
   async #inOneStatement<T>(
     transaction: AdapterOptions['transaction'],
     work: (db: Queryable, facts: Facts) => Promise<T>,
@@ -98,7 +101,7 @@ export class EnqueueAdapter implements QueueAdapter {
     return this.database.statement((db) => work(db, facts))
   }
 
-  /** Ends the pool, unless it is the caller's. */
+  /** Ends the pool, unless the caller provided it. */
   async close(): Promise<void> {
     if (this.#ownsDatabase) await this.database.close()
   }
@@ -111,7 +114,7 @@ export class EnqueueAdapter implements QueueAdapter {
 
 const assertConfig = (config: unknown): void => {
   if (typeof config === 'string') {
-    // The URL may hold a password, so it is not repeated.
+    // The message does not repeat the URL, which may contain a password.
     throw new ConfigurationError("new Adapter takes options, not a text: new Adapter({ databaseUrl: 'postgres://…' })")
   }
   if (typeof config !== 'object' || config === null) {
@@ -125,8 +128,8 @@ const assertConfig = (config: unknown): void => {
 }
 
 /**
- * Gives the jobs to the block of a batch or bulk around, if there is one. Throws ConfigurationError for a transaction that the block is not
- * part of: its jobs would be there without the batch, or the batch without them.
+ * Passes the jobs to the surrounding batch or bulk block, if there is one. Throws ConfigurationError for a transaction that is not the
+ * block's: after a rollback of one of the two, the jobs would exist without the batch, or the batch without the jobs.
  */
 const isBuffered = (jobs: readonly Job[], transaction: AdapterOptions['transaction']): boolean => {
   const { buffer } = currentEnqueueContext()

@@ -5,12 +5,13 @@ import type { Facts } from '../sql/database.ts'
 import { type InsertedJobs, insertJobs, type NewJobRow } from '../sql/jobs/insert.ts'
 import { announceJobs } from '../sql/notify.ts'
 
-/** Rows of one INSERT, at most: keeps statements and locks short. */
+/** Maximum number of rows in one INSERT; keeps statements and locks short. */
 export const MAX_BULK = 1_000
 
 /**
- * Inserts the rows of one bulk, a page a statement; more than one page wants a transaction. One page sends its messages itself; those
- * of several would each count a part, and Postgres drops equal ones, so they are sent together at the end. Answers what was inserted.
+ * Inserts the rows of one bulk enqueue, one statement per page; several pages need a transaction around them. A single page sends its
+ * NOTIFY messages itself. With several pages each message would count only a part of the jobs, and Postgres drops equal messages, so they
+ * are sent together at the end. Returns the ids of the inserted jobs.
  */
 export const insertPages = async (db: Queryable, facts: Facts, rows: readonly NewJobRow[]): Promise<InsertedJobs> => {
   if (rows.length <= MAX_BULK) return insertJobs(db, facts, rows, { isBulk: true })
@@ -28,8 +29,8 @@ export const insertPages = async (db: Queryable, facts: Facts, rows: readonly Ne
 }
 
 /**
- * Tells a job that its row was inserted: by a transaction of ours, which has been committed, or by one of the caller's, of which only its
- * name is known.
+ * Records in a job that its row was inserted: by our own transaction, which has been committed, or by the caller's, of which only the name
+ * is known.
  */
 export const markInserted = (job: Job, callersTransaction: string | undefined): void => {
   job.successfullyEnqueued = true

@@ -7,7 +7,7 @@ import { type Clock, columnText } from '../time.ts'
 
 export interface JobRowOptions {
   readonly clock: Clock
-  /** The stamp that the rows of a bulk share. @default one of its own, after the hash's, as for a single job in Ruby */
+  /** The timestamp that the rows of a bulk share. @default a new one, later than the hash's, as for a single job in Ruby */
   readonly bulkAt?: string
   readonly railsVersion: RailsVersion
   readonly enableListenNotify: boolean
