@@ -21,20 +21,20 @@ import { checkOptionsOf } from './context.ts'
 import { retryJobsOptions } from './retry-jobs-options.ts'
 
 export interface RetryBatchOptions {
-  /** Retry although rows of discarded members are gone. */
+  /** Retry even when the rows of discarded members are gone. */
   readonly force?: boolean
 }
 
 export interface RecoverBatchOptions {
-  /** Say what would happen, write nothing. */
+  /** Report what would happen; write nothing. */
   readonly dryRun?: boolean
-  /** Recover although success cannot be proven. */
+  /** Recover even when success cannot be proven. */
   readonly force?: boolean
 }
 
 export interface RecoverBatchResult {
   readonly outcome: 'recovered' | 'completed' | 'unproven' | 'nothing'
-  /** In plain words. */
+  /** For people. */
   readonly reason: string
   readonly callbacks: CheckedBatch['callbacks']
 }
@@ -49,7 +49,7 @@ export type DiscardBatchResult = {
 }
 export type CallbackBatchResult = { readonly jobId: string; readonly jobClass: string }
 
-/** Thrown to undo a transaction on purpose. */
+/** Thrown to roll a transaction back on purpose; carries the result of the action. */
 class Undo<T> extends Error {
   readonly result: T
   constructor(result: T) {
@@ -75,12 +75,12 @@ const underLock = async <T>(
     if (error instanceof Undo) return error.result as T
     throw error
   } finally {
-    // The row may have gone away; the action's own answer or error is the one to tell.
+    // The row may have been deleted meanwhile. The caller needs the result or error of the action, not that of the reload.
     await batch.reload().catch(() => undefined)
   }
 }
 
-/** Batch#retry in one transaction under the lock; with nothing broken left it recovers instead. */
+/** Batch#retry in one transaction under the batch lock. When no member is broken any more, the batch is recovered instead. */
 export const retryBatch = async (batch: Batch, { force = false }: RetryBatchOptions): Promise<RetryBatchResult> => {
   const result = await underLock(batch, async (db, facts, state) => {
     const broken = await findBrokenMembers(db, batch.id)
@@ -117,7 +117,7 @@ const refuseLocked = async (db: Queryable, ids: readonly string[]): Promise<void
     throw new RecordAlreadyAdvisoryLockedError(`job ${locked.id} is locked by another process; nothing was retried`)
 }
 
-/** Runs the check now, for an operator: heals, says what it did or why it may not. */
+/** Runs the batch check now, for an operator: recovers or completes the batch, or returns why it may not. */
 export const recoverBatch = (
   batch: Batch,
   { dryRun = false, force = false }: RecoverBatchOptions,
@@ -156,7 +156,7 @@ const whyNothing = (state: LockedBatch): string => {
   return 'there is nothing to do'
 }
 
-/** Discards every open member, running ones too (their outcome is dropped), then checks. */
+/** Discards every open member, including running ones (their outcome is dropped), then checks the batch. */
 export const discardBatch = (batch: Batch, message: string): Promise<DiscardBatchResult> =>
   underLock(batch, async (db, facts) => {
     const open = await findOpenMembers(db, batch.id)
@@ -172,7 +172,7 @@ export const discardBatch = (batch: Batch, message: string): Promise<DiscardBatc
     return { discardedJobIds, callbacks: checked.flatMap(({ callbacks }) => callbacks) }
   })
 
-/** Enqueues one callback by hand; the batch waits for it before it is finished. */
+/** Enqueues one callback manually; the batch is finished only after this callback has ended. */
 export const enqueueCallback = (batch: Batch, event: CallbackEvent): Promise<CallbackBatchResult> =>
   underLock(batch, async (db, facts, state) => {
     const jobClass = callbackClass(state, event)

@@ -14,11 +14,11 @@ import { givenMembers } from './members.ts'
 import { deserializeProperties, type Properties, serializeProperties } from './properties.ts'
 import { type BatchStatus, batchStatus } from './status.ts'
 
-/** A callback: a Node class, or the name of a class of either side. */
+/** A callback: a Node class, or the name of a Node or Ruby class. */
 export type Callback = JobConstructor | string | null
 
 export interface BatchOptions<P extends Properties = Properties> {
-  /** Called when every member has ended, well or not. */
+  /** Called when every member has ended, whether it succeeded or not. */
   readonly onFinish?: Callback
   /** Called when every member has succeeded. */
   readonly onSuccess?: Callback
@@ -33,13 +33,13 @@ export interface BatchOptions<P extends Properties = Properties> {
 
 export interface EnqueueBatchOptions {
   /**
-   * A pg client with an open transaction: batch and jobs exist when you commit. The batch knows its row after `reload()`, events of it are
-   * not told.
+   * A pg client with an open transaction: batch and jobs exist when you commit. The batch object knows its row only after `reload()`, and
+   * no batch events are emitted.
    */
   readonly transaction?: CallerTransaction | null | undefined
 }
 
-/** Jobs, or a block that enqueues them: whatever it enqueues, also after an await, becomes a member. */
+/** Jobs, or a block that enqueues them. Every job that the block enqueues becomes a member, also after an await. */
 export type BatchJobs = Job | readonly Job[] | ((batch: Batch) => unknown)
 
 /**
@@ -108,7 +108,7 @@ export class Batch<P extends Properties = Properties> {
     return batch as Batch<P>
   }
 
-  /** Those of these batches that exist, by id. */
+  /** The batches with these ids that exist, by id. */
   static async findAll(
     ids: readonly string[],
     adapter: EnqueueAdapter = currentAdapter(),
@@ -126,7 +126,7 @@ export class Batch<P extends Properties = Properties> {
     return batch
   }
 
-  /** Whether the batch is known to have a row; one that was saved in a transaction of yours is known after `reload()`. */
+  /** Whether the batch is known to have a row. A batch saved in your own transaction is known after `reload()`. */
   get isPersisted(): boolean {
     return this.#row !== undefined
   }
@@ -152,7 +152,7 @@ export class Batch<P extends Properties = Properties> {
   get discardedAt(): Date | null {
     return dateOf(this.#row?.discarded_at)
   }
-  /** Set when every member has ended; always null without GoodJob 4.3's migration, where `finishedAt` says it. */
+  /** Set when every member has ended. Always null without GoodJob 4.3's migration: `finishedAt` is set instead. */
   get jobsFinishedAt(): Date | null {
     return dateOf(this.#row?.jobs_finished_at)
   }
@@ -173,7 +173,7 @@ export class Batch<P extends Properties = Properties> {
     return this.isFinished && !this.isDiscarded
   }
 
-  /** Makes jobs members: new ones are inserted, enqueued ones (also the running one) are updated. Answers the jobs. */
+  /** Makes jobs members of the batch: new jobs are inserted; enqueued jobs, including the running one, are updated. @returns the jobs */
   async add(jobs: BatchJobs, options: EnqueueBatchOptions = {}): Promise<Job[]> {
     assertEnqueueOptions('batch.add', options)
     assertJobsFirst('batch.add', jobs)
@@ -181,8 +181,8 @@ export class Batch<P extends Properties = Properties> {
   }
 
   /**
-   * Adds jobs and starts to wait for them; a batch that has ended waits again. Without members it completes at once.
-   * GoodJob: Batch#enqueue, except that a member that is still broken is not forgotten.
+   * Adds jobs and starts to wait for them; a batch that has ended waits again. A batch without members completes at once. GoodJob:
+   * Batch#enqueue, except that a member that is still broken still counts.
    */
   async enqueue(jobs?: BatchJobs, options: EnqueueBatchOptions = {}): Promise<this> {
     assertEnqueueOptions('batch.enqueue', options)
@@ -203,7 +203,7 @@ export class Batch<P extends Properties = Properties> {
     return this.reload()
   }
 
-  /** Reads the row again. @throws RecordMissingError when it is gone */
+  /** Reads the row again. @throws RecordMissingError when the row is gone */
   async reload(): Promise<this> {
     const { database } = this.adapter
     const [row] = await findBatches(database.pool, await database.facts(), [this.id])
@@ -212,12 +212,15 @@ export class Batch<P extends Properties = Properties> {
     return this
   }
 
-  /** Runs the discarded members again and waits for them, all callbacks re-armed. GoodJob: Batch#retry, but refuses when rows are gone. */
+  /**
+   * Runs the discarded members again and waits for them; every callback can fire again. GoodJob: Batch#retry, but refuses when rows are
+   * gone.
+   */
   retry(options: actions.RetryBatchOptions = {}): Promise<actions.RetryBatchResult> {
     return actions.retryBatch(this, options)
   }
 
-  /** Brings a discarded batch back in which nothing is broken any more; says why when it may not. */
+  /** Recovers a discarded batch in which no member is broken any more; returns the reason when it may not. */
   recover(options: actions.RecoverBatchOptions = {}): Promise<actions.RecoverBatchResult> {
     return actions.recoverBatch(this, options)
   }
@@ -227,7 +230,7 @@ export class Batch<P extends Properties = Properties> {
     return actions.discardBatch(this, message)
   }
 
-  /** Enqueues a callback by hand. */
+  /** Enqueues a callback manually. */
   callback(event: CallbackEvent): Promise<actions.CallbackBatchResult> {
     return actions.enqueueCallback(this, event)
   }

@@ -6,7 +6,7 @@ import type { JobRegistry } from '../job/definition/registry.ts'
 import type { CheckOptions } from './completion/completion.ts'
 import { ToldOnce } from './completion/told-once.ts'
 
-/** Classes that batches of this process name as callbacks: a client registers none, and knows them all the same. */
+/** Classes that batches of this process name as callbacks. A client registers no classes, but it knows these. */
 const callbackClasses = new Map<string, JobConstructor>()
 
 /** Queue and priority of a class that this process knows, for callbacks of batches that name none. */
@@ -22,14 +22,14 @@ const defaultsOf = (jobClass: JobConstructor): ReturnType<CheckOptions['classDef
     const job: Job = new jobClass()
     return { queueName: job.queueName, priority: job.priority ?? 0 }
   } catch {
-    // The class's own code needs arguments to say it. That must not fail the member whose end fires the callback.
+    // The class may compute its queue from arguments, which are missing here. This must not fail the member that enqueues the callback.
     return undefined
   }
 }
 
 const told = new ToldOnce()
 
-/** What a check needs, as the adapter is configured. */
+/** The options of a batch check, from the adapter's configuration. */
 export const checkOptionsOf = ({ configuration, clock }: EnqueueAdapter, registry?: JobRegistry): CheckOptions => ({
   clock,
   railsVersion: configuration.railsVersion,

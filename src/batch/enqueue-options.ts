@@ -17,13 +17,13 @@ const BATCH_OPTIONS: readonly (keyof BatchOptions)[] = [
 /** Throws ConfigurationError for an option that a batch does not have. */
 export const assertBatchOptions = (options: BatchOptions): void => assertKnownOptions('Batch', options, BATCH_OPTIONS)
 
-/** Throws ConfigurationError for an option that an enqueue of a batch does not have, or a transaction that is none. */
+/** Throws ConfigurationError for an unknown option, or for a `transaction` that is not one. */
 export const assertEnqueueOptions = (where: string, options: EnqueueBatchOptions): void => {
   assertKnownOptions(where, options, ['transaction'])
   if (options.transaction != null) assertTransaction(where, options.transaction)
 }
 
-/** Throws ConfigurationError for options in the place of the jobs. */
+/** Throws ConfigurationError when options were passed in the place of the jobs. */
 export const assertJobsFirst = (where: string, jobs: unknown): void => {
   if (jobs === undefined || typeof jobs === 'function' || Array.isArray(jobs) || isJob(jobs)) return
   throw new ConfigurationError(

@@ -25,7 +25,10 @@ export const addJobs = (batch: Batch, jobs: BatchJobs, options: EnqueueBatchOpti
     write(db, facts, [members], { ...options, isArmed: false }),
   )
 
-/** Batch#enqueue: row, members, start of waiting and, when nothing is open, the check, all under the batch lock in one transaction. */
+/**
+ * Batch#enqueue: the row, the members, the start of waiting and, when no member is open, the check. All in one transaction under the batch
+ * lock.
+ */
 export const enqueueBatch = async (
   batch: Batch,
   jobs: BatchJobs | undefined,
@@ -36,7 +39,7 @@ export const enqueueBatch = async (
   )
 }
 
-/** Batch.enqueue_all: every batch and job in one transaction, in a few statements; batches without jobs complete at once. */
+/** Batch.enqueue_all: every batch and job in one transaction, in a few statements. Batches without jobs complete at once. */
 export const enqueueBatches = async (members: readonly Members[], options: EnqueueBatchOptions): Promise<void> => {
   const adapter = members[0]?.batch.adapter
   if (adapter === undefined) return
@@ -66,9 +69,9 @@ const withCollected = async (
 }
 
 /**
- * Runs `work` in a transaction of ours, and tells jobs, batches and listeners of it when it has been committed. In the caller's
- * transaction nobody here learns of the commit: the jobs are marked as Active Job does, each under the name of that transaction, the
- * batches stay as they were in memory, and no event is told.
+ * Runs `work` in a transaction of its own and, after the commit, updates jobs and batches in memory and emits the events. In the caller's
+ * transaction the commit is not seen: the jobs are marked as Active Job does, each with the id of that transaction; the batches stay
+ * unchanged in memory, and no event is emitted.
  */
 const commit = async (
   adapter: EnqueueAdapter,
@@ -112,7 +115,7 @@ const write = async (
   return { stored, checked, rows: isCallers ? [] : (rows as BatchRow[]) }
 }
 
-/** Answers which batches had no row before. */
+/** @returns the batches that had no row before */
 const save = async (
   db: Queryable,
   facts: Facts,
@@ -129,14 +132,14 @@ const save = async (
     const updated = await updateBatches(db, facts, persisted.map(rowOf))
     for (const batch of persisted) if (!updated.has(batch.id)) gone(batch)
   }
-  // An addition changes nothing of a batch that has a row but its members.
+  // `add` changes nothing but the members of a batch that already has a row.
   return new Set(others.filter((batch) => saved.get(batch.id) === true))
 }
 
 /**
- * Checks batches that have just been armed and have no new member. In a caller's transaction of another level than READ COMMITTED the members
- * look as they did when it began, also under the lock: but for batches that it made, whose members are all its own, that is left to the
- * sweep, which finds them armed and unchecked. `made` is absent in a transaction of ours.
+ * Checks batches that have just been armed and have no new member. In a caller's transaction above READ COMMITTED, members are read as they
+ * were when that transaction began, even under the lock. So only batches that this transaction created are checked: all their members are
+ * its own. The sweep finds the other batches armed and unchecked. `made` is undefined in a transaction of our own.
  */
 const checkArmed = async (
   db: Queryable,

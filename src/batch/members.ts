@@ -15,21 +15,21 @@ import type { Facts } from '../sql/database.ts'
 import { findTransactionEnds } from '../sql/transaction/ends.ts'
 import type { Batch, BatchJobs } from './batch.ts'
 
-/** The jobs that a batch is given. */
+/** A batch and the jobs given to it. */
 export interface Members {
   readonly batch: Batch
   readonly jobs: readonly Job[]
 }
 
-/** Those of a block, whose events and marks wait for the end of the transaction. */
+/** The jobs of a block; their events and marks wait for the end of the transaction. */
 export interface CollectedMembers extends Members {
-  /** To be called when they are stored, or with the error that kept them from it. */
+  /** Call this when the jobs are stored, or with the error that prevented it. */
   settle(error?: unknown): void
 }
 
 const NOTHING_TO_SETTLE = (): void => undefined
 
-/** Runs the block, if it is one. Nothing is inserted yet: a block that throws leaves nothing behind. */
+/** Runs the block, if `jobs` is one. Nothing is inserted yet: a block that throws leaves nothing behind. */
 export const collectMembers = async (
   batch: Batch,
   jobs: BatchJobs | undefined,
@@ -40,7 +40,7 @@ export const collectMembers = async (
   return { batch, jobs: givenMembers(given, transaction), settle: NOTHING_TO_SETTLE }
 }
 
-/** A class in place of a job would be called as a block. */
+/** A class passed instead of a job would otherwise be called as a block. */
 const isClass = (jobs: object): boolean => /^class\b/.test(Function.prototype.toString.call(jobs))
 
 /** The jobs of a list, each once. Throws ConfigurationError for one that belongs to another transaction. */
@@ -69,23 +69,23 @@ const capture = async (
     buffer.settle(asError(error))
     throw error
   } finally {
-    // Nobody empties the buffer any more: what the block left running enqueues by itself, into the batch.
+    // The buffer is not read any more: code that the block left running enqueues directly, into the batch.
     context.buffer = undefined
   }
   return { batch, jobs: buffer.jobs, settle: (error) => buffer.settle(error) }
 }
 
-/** What was stored; in memory nothing has changed yet. */
+/** The result of storing members; the jobs in memory are unchanged so far. */
 export interface StoredMembers {
   readonly insertedIds: ReadonlySet<string>
-  /** To be called when the transaction was committed, or is the caller's. */
+  /** Call this after the commit, or at once if the transaction is the caller's. */
   mark(): void
 }
 
 /**
- * Stores jobs as members: new ones are inserted, those that have a row already, the running one included, join by it. Whether a job is
- * new the rows decide: what the job says of itself may stem from a transaction that was rolled back.
- * @throws RecordMissingError when the row of an enqueued job is gone
+ * Stores jobs as members: new jobs are inserted; jobs that already have a row, including the running one, join through it. The rows decide
+ * whether a job is new: the job object may have been marked in a transaction that was rolled back. @throws RecordMissingError when the row
+ * of an enqueued job is gone
  */
 export const storeMembers = async (
   db: Queryable,
@@ -111,14 +111,14 @@ export const storeMembers = async (
   return {
     insertedIds: inserted.ids,
     mark: () => {
-      // One that joined by its row may have been inserted earlier in the caller's transaction, and go with it.
+      // A job that joined through its row may have been inserted earlier in the caller's transaction; a rollback would remove that row too.
       const before = (job: Job) => (isCallers ? job[STATE].insertedIn : undefined)
       for (const job of fresh) markInserted(job, inserted.ids.has(job.jobId) ? transaction : before(job))
     },
   }
 }
 
-/** The batch of each job. Throws ConfigurationError for a job that is given to two. */
+/** The batch of each job. Throws ConfigurationError for a job that is given to two batches. */
 const batchIdsByJob = (members: readonly Members[]): Map<Job, string> => {
   const batchIds = new Map<Job, string>()
   for (const { batch, jobs } of members) {
@@ -135,7 +135,7 @@ const batchIdsByJob = (members: readonly Members[]): Map<Job, string> => {
   return batchIds
 }
 
-/** The jobs that may be without a row: never enqueued, or in a transaction of the caller's that did not end in a commit. */
+/** The jobs that may have no row: never enqueued, or enqueued in a caller's transaction that did not commit. */
 const freshOf = async (db: Queryable, jobs: readonly Job[]): Promise<ReadonlySet<Job>> => {
   const running = currentJob()
   const unknown = new Set(jobs.flatMap((job) => job[STATE].insertedIn ?? []))

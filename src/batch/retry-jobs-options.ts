@@ -5,12 +5,12 @@ import type { RetryJobsOptions } from '../sql/jobs/actions.ts'
 import { columnText } from '../time.ts'
 
 /**
- * How a manual retry writes the rows of jobs. The keys of the hash that it replaces are Active Job's (core.rb#serialize;
+ * How a manual retry writes the rows of jobs. The keys that it replaces in serialized_params are Active Job's (core.rb#serialize;
  * scheduled_at since 7.1).
  */
 export const retryJobsOptions = ({ configuration, clock }: EnqueueAdapter): RetryJobsOptions => {
   const { railsVersion, dequeueQuerySort, enableListenNotify } = configuration
-  // In the order in which Active Job and GoodJob read the clock.
+  // The clock is read in the same order as in Active Job and GoodJob.
   const scheduledAt = clock.now()
   const enqueued_at = formatTimestamp(clock.now(), railsVersion)
   const scheduled_at = formatTimestamp(scheduledAt, railsVersion)

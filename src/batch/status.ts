@@ -19,9 +19,9 @@ import { proveRecovery } from './completion/proof.ts'
 import { checkOptionsOf } from './context.ts'
 
 /**
- * 'none': never discarded · 'waiting': broken members remain, or members still run · 'recovered': was discarded, is good again ·
- * 'recoverable': all is proven, the next check or sweep brings it back · 'unproven': see the reason · 'false_success': a process fired on_success
- * although a member was broken.
+ * 'none': never discarded · 'waiting': members are broken or still open · 'recovered': was discarded, counts as successful again ·
+ * 'recoverable': success is proven, the next check or sweep recovers the batch · 'unproven': see the reason · 'false_success': a process
+ * enqueued on_success although a member was broken.
  */
 export type RecoveryState = 'none' | 'waiting' | 'recoverable' | 'recovered' | 'unproven' | 'false_success'
 
@@ -43,7 +43,7 @@ export interface BatchStatus {
     readonly jobId: string
     readonly state: string
     readonly error: string | null
-    /** The JavaScript class of the error, where the stored text names its Ruby equivalent. */
+    /** The JavaScript class of the error, if the stored text names its Ruby equivalent. */
     readonly thrownAs: string | null
   }[]
   readonly recovery: { readonly state: RecoveryState; readonly reason: string | null }
@@ -54,7 +54,7 @@ export interface BatchStatus {
   readonly timeline: readonly TimelineEntry[]
 }
 
-/** Everything that a person asks about a batch. @throws RecordMissingError */
+/** Everything a person wants to know about a batch. @throws RecordMissingError */
 export const batchStatus = async (batch: Batch): Promise<BatchStatus> => {
   const { database, clock } = batch.adapter
   const db = database.pool

@@ -6,7 +6,7 @@ import { releaseJob } from './job-release.ts'
 import { type PauseTarget, pausedJobs, pauseJobs, unpauseJobs } from './pauses.ts'
 
 /**
- * The door to good_jobs: enqueues jobs, and does to single jobs what the dashboard's buttons do, with the batch check in the same
+ * The entry point to good_jobs: enqueues jobs and performs the dashboard's actions on single jobs, with the batch check in the same
  * transaction. GoodJob: GoodJob::Adapter and the actions of GoodJob::Job.
  */
 export class Adapter extends EnqueueAdapter {
@@ -35,17 +35,20 @@ export class Adapter extends EnqueueAdapter {
     return destroyJob(this, jobId)
   }
 
-  /** Frees a job of a worker that is gone for good: it runs again. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError, RecordMissingError */
+  /**
+   * Releases a job of a worker that is gone for good; the job runs again. @throws ActionForStateMismatchError,
+   * RecordAlreadyAdvisoryLockedError, RecordMissingError
+   */
   releaseJob(jobId: string): Promise<void> {
     return releaseJob(this, jobId)
   }
 
-  /** Keeps workers that honour pauses from starting jobs of a queue, class or label. GoodJob: GoodJob.pause. @throws ConfigurationError */
+  /** Pauses a queue, class or label: workers that honour pauses start no jobs of it. GoodJob: GoodJob.pause. @throws ConfigurationError */
   pause(target: PauseTarget): Promise<void> {
     return pauseJobs(this, target)
   }
 
-  /** Ends a pause; answers whether there was one. Workers notice at their next poll. @throws ConfigurationError */
+  /** Ends a pause. Workers notice at their next poll. @returns whether there was a pause @throws ConfigurationError */
   unpause(target: PauseTarget): Promise<boolean> {
     return unpauseJobs(this, target)
   }
@@ -58,7 +61,7 @@ export class Adapter extends EnqueueAdapter {
 
 let environmentAdapter: Adapter | undefined
 
-/** The adapter that the environment describes (DATABASE_URL, GOOD_JOB_*), made at the first use. */
+/** The adapter that the environment describes (DATABASE_URL, GOOD_JOB_*), created on first use. */
 const defaultAdapter = (): Adapter => {
   environmentAdapter ??= new Adapter()
   return environmentAdapter

@@ -6,11 +6,11 @@ import { type Clock, timeAfter } from '../time.ts'
 export interface CleanupOptions {
   readonly database: Database
   readonly clock: Clock
-  /** Age from which finished records go. */
+  /** Records that finished longer ago than this are deleted. */
   readonly olderThanSeconds: number
   readonly includesDiscarded: boolean
   readonly signal?: AbortSignal
-  /** Told after each page. */
+  /** Called after each page. */
   readonly onProgress?: (counts: CleanupCounts) => void
 }
 
@@ -46,7 +46,7 @@ export const cleanupPreservedJobs = async (options: CleanupOptions): Promise<Cle
   return counts
 }
 
-/** When a pool cleans up: after so many jobs, or so much time. GoodJob: CleanupTracker. */
+/** Decides when a worker cleans up: after N jobs, or after N seconds. GoodJob: CleanupTracker. */
 export class CleanupTracker {
   readonly #afterJobs: number
   readonly #afterMs: number
@@ -54,7 +54,7 @@ export class CleanupTracker {
   #jobs = 0
   #lastMs: number
 
-  /** 0 switches a trigger off, -1 makes it fire after each job. */
+  /** 0 disables a trigger; -1 fires after each job. */
   constructor(options: { readonly intervalJobs: number; readonly intervalSeconds: number; readonly clock: Clock }) {
     this.#afterJobs = options.intervalJobs
     this.#afterMs = options.intervalSeconds * 1000
@@ -62,7 +62,7 @@ export class CleanupTracker {
     this.#lastMs = options.clock.monotonic()
   }
 
-  /** Counts a finished job; true when it is time, and then counting starts anew. */
+  /** Counts a finished job. @returns true when a cleanup is due; counting then starts again */
   increment(): boolean {
     this.#jobs += 1
     const byJobs = this.#afterJobs !== 0 && this.#jobs > this.#afterJobs

@@ -23,14 +23,14 @@ interface Action {
   readonly now: string
 }
 
-/** Which member this action broke: the check must know when. */
+/** Set when this action broke a member of the batch: the check needs the time. */
 interface ActionResult {
   readonly brokenAt?: string
 }
 
 /**
- * One action on one job: batch locks, row lock, the action, and the batch check in the same transaction. An action that Ruby
- * refuses while the job is performed takes the job's advisory lock first.
+ * Runs one action on one job: batch locks, row lock, the action, and the batch check in one transaction. For an action that Ruby refuses
+ * while the job is performed, the job's advisory lock is taken first.
  */
 const act = async (
   adapter: EnqueueAdapter,
@@ -62,7 +62,7 @@ const refuse = (job: ActionRow, verb: string, needed: string): never => {
   throw new ActionForStateMismatchError(`cannot ${verb} job ${job.id}: it is ${state}, only ${needed} jobs can`)
 }
 
-/** Runs a discarded job again; its batch is under way again. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError */
+/** Runs a discarded job again; its batch waits for it again. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError */
 export const retryJob = (adapter: EnqueueAdapter, jobId: string): Promise<void> =>
   act(adapter, jobId, { needsLock: true }, async ({ db, facts, job, now }) => {
     if (job.finished_at === null || job.error === null) refuse(job, 'retry', 'discarded')
@@ -94,7 +94,7 @@ const discard = (
     return { brokenAt: now }
   })
 
-/** Moves the start of a job that does not run. Workers learn of it at their next poll, as in GoodJob. */
+/** Moves the start of a job that is not running. Workers learn of it at their next poll, as in GoodJob. */
 export const rescheduleJob = (adapter: EnqueueAdapter, jobId: string, startsAt: Date): Promise<void> =>
   act(adapter, jobId, { needsLock: true }, async ({ db, job, now }) => {
     if (job.finished_at !== null) refuse(job, 'reschedule', 'unfinished')

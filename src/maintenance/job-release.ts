@@ -3,8 +3,8 @@ import { ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError, RecordMi
 import { lockOwnedJob, releaseOwnedJob } from '../sql/jobs/abandoned.ts'
 
 /**
- * Frees a job whose owner has no process row any more and holds no advisory lock: it runs again, as interrupted if it had started. For a
- * skiplocked owner only a person can know that it is gone. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError,
+ * Releases a job whose owner has no process row any more and holds no advisory lock. The job runs again, as interrupted if it had started.
+ * Only a person can know that a skiplocked owner is gone. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError,
  * RecordMissingError
  */
 export const releaseJob = ({ database }: EnqueueAdapter, jobId: string): Promise<void> =>

@@ -3,7 +3,7 @@ import { ConfigurationError } from '../errors.ts'
 import type { Pauses } from '../job/pauses.ts'
 import { findPauses, type PauseKey, pause, unpause } from '../sql/pauses.ts'
 
-/** Exactly one of them. */
+/** Exactly one of these. */
 export interface PauseTarget {
   readonly queue?: string
   readonly jobClass?: string
@@ -23,14 +23,16 @@ const keyOf = ({ queue, jobClass, label }: PauseTarget): readonly [PauseKey, str
   throw new ConfigurationError('pause or unpause exactly one of queue, jobClass and label at a time')
 }
 
-/** Keeps workers that honour pauses from starting jobs of a queue, class or label. @throws ConfigurationError unless there is one */
+/** Pauses a queue, class or label: workers that honour pauses start no jobs of it. @throws ConfigurationError unless there is one target */
 export const pauseJobs = async ({ database }: EnqueueAdapter, target: PauseTarget): Promise<void> => {
   const [key, name] = keyOf(target)
   const facts = await database.facts()
   await database.statement((db) => pause(db, facts, key, name))
 }
 
-/** Ends a pause; answers whether there was one. Workers notice at their next poll. @throws ConfigurationError unless there is one target */
+/**
+ * Ends a pause. Workers notice at their next poll. @returns whether there was a pause @throws ConfigurationError unless there is one target
+ */
 export const unpauseJobs = async ({ database }: EnqueueAdapter, target: PauseTarget): Promise<boolean> => {
   const [key, name] = keyOf(target)
   const facts = await database.facts()

@@ -2,7 +2,7 @@ import { matchesQueue, parseSelector } from '../claim/queue-string.ts'
 import type { WaitingJobs } from '../sql/jobs/waiting.ts'
 import type { ListedProcess } from '../sql/process/list.ts'
 
-/** A worker process of either language, as its row describes it. */
+/** A worker process, Node or Ruby, as its row describes it. */
 export interface WorkerProcess {
   readonly id: string
   readonly hostname: string
@@ -10,17 +10,17 @@ export interface WorkerProcess {
   /** Queue selectors of its pools. */
   readonly pools: readonly string[]
   readonly updated_at: string
-  /** Its row is not expired and has been refreshed lately, or its advisory lock is held. */
+  /** The row has not expired and was refreshed recently, or the advisory lock of the process is held. */
   readonly is_alive: boolean
   readonly running_jobs: number
   readonly deletes_finished_jobs: boolean
-  /** The classes it runs; null where a process does not publish them, as Ruby's. */
+  /** The classes that the process runs; null if it does not publish them, as in Ruby. */
   readonly job_classes: readonly string[] | null
-  /** Whether it starts no paused jobs; null where a process does not publish it, as Ruby's. */
+  /** Whether the process starts no paused jobs; null if it does not publish this, as in Ruby. */
   readonly honours_pauses: boolean | null
 }
 
-/** Reads what a process writes of itself; older GoodJob versions write less. */
+/** Parses the state that a process publishes in its row; older GoodJob versions publish less. */
 export const workerProcess = (row: ListedProcess): WorkerProcess => {
   const state = objectOf(JSON.parse(row.state))
   const ours = objectOf(state.good_job_node)
@@ -52,13 +52,13 @@ const poolOf = (scheduler: unknown): string => {
 
 /** Due jobs that no live process will start, and why. */
 export interface UnservedJobs extends WaitingJobs {
-  /** No live process serves the queue, or those that do have no such class. */
+  /** Either no live process serves the queue, or the processes that serve it do not have the class. */
   readonly lacks: 'queue' | 'class'
 }
 
 /**
- * Of these waiting jobs, those that no live process will start. A process that does not publish its classes, as Ruby's, is taken to run
- * every class of its queues.
+ * The waiting jobs that no live process will start. A process that does not publish its classes, as in Ruby, is assumed to run every class
+ * of its queues.
  */
 export const unservedJobs = (waiting: readonly WaitingJobs[], processes: readonly WorkerProcess[]): UnservedJobs[] => {
   const alive = processes

@@ -16,7 +16,7 @@ const ORDER = Object.keys(LOOKS) as JobState[]
 /** The state in its colour. */
 export const stateText = (state: JobState): string => LOOKS[state].paint(state)
 
-/** Members by state as one bar; every state that occurs is seen, however few its jobs are. */
+/** Members by state as one bar. Every state with at least one job gets a cell. */
 export const drawBar = (jobs: Counts, width: number): string => {
   const total = JOB_STATES.reduce((sum, state) => sum + jobs[state], 0)
   if (total === 0) return pc.dim('(no jobs)')

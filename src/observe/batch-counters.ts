@@ -2,14 +2,14 @@ import { type EventMap, type Events, events as processEvents } from '../events.t
 
 /** What happened to batches since counting began. */
 export interface BatchCounts {
-  /** By the event they are for. */
+  /** By callback event. */
   readonly callbacks: Readonly<Record<EventMap['batch_callback_enqueued']['event'], number>>
   readonly discarded: number
   readonly completed: number
   readonly recovered: number
-  /** Steps that another process had left undone, by what was wrong. */
+  /** Steps that another process left undone, by reason. */
   readonly healed: Readonly<Record<EventMap['batch_healed']['reason'], number>>
-  /** Batches whose recovery was refused for want of proof; one counts once for each reason. */
+  /** Batches whose recovery was refused because success could not be proven; a batch counts once for each reason. */
   readonly unproven: number
   readonly falseSuccesses: number
 }

@@ -6,7 +6,7 @@ import type { Logger } from '../job/logger.ts'
 type Level = 'debug' | 'info' | 'warn' | 'error'
 type Line = readonly [level: Level, sentence: string]
 
-/** The level and the sentence of each event; the payload becomes the fields. Levels are Active Job's and GoodJob's. */
+/** The level and the sentence of each event; the payload becomes the fields. The levels are Active Job's and GoodJob's. */
 type Lines = { readonly [N in EventName]: Line | ((payload: EventMap[N]) => Line) }
 
 const enqueued =
@@ -23,7 +23,7 @@ const LINES: Lines = {
   enqueue_all: ['info', 'Enqueued many jobs'],
   perform_start: ['info', 'Performing a job'],
   perform: ({ error, isStopped, aborted }) => {
-    // What becomes of it is told when its outcome is dropped.
+    // The dropped outcome is logged separately.
     if (isStopped === true) return ['debug', 'A job that was told to stop ended with an error']
     if (error !== undefined) return ['error', 'A job ended with an error']
     return ['info', aborted === true ? 'A callback stopped a job' : 'Performed a job']
@@ -95,12 +95,12 @@ const LINES: Lines = {
 }
 
 export interface LogSubscriberOptions {
-  /** Only events of this worker (`capsule.processId`), and those of none. */
+  /** Only events of this worker (`capsule.processId`), and events that belong to no worker. */
   readonly processId?: string
   readonly events?: Events
 }
 
-/** Who writes lines at the moment, in the order in which they began. */
+/** An active subscriber; the set keeps them in the order in which they were attached. */
 interface Subscriber {
   readonly logger: Logger
   readonly processId: string | undefined
@@ -110,8 +110,8 @@ interface Subscriber {
 const subscribers = new Set<Subscriber>()
 
 /**
- * Writes one line for each event, arguments never among its fields; errors are under `err`, where pino writes their stack and causes. A
- * Capsule with a logger does so itself. Answers a function that ends it.
+ * Writes one line for each event. Job arguments are never among its fields. Errors are under `err`, where pino writes their stack and
+ * causes. A Capsule with a logger does this itself. @returns a function that detaches the subscriber
  */
 export const attachLogSubscriber = (
   logger: Logger,
@@ -139,8 +139,8 @@ const subscribe = <N extends EventName>(subscriber: Subscriber, name: N): (() =>
 }
 
 /**
- * Whether this subscriber writes an event. One that is bound to a worker leaves the events of others to them, and those of none, such as an
- * enqueue of the host, to the first that is bound; one logger never writes an event twice.
+ * Whether this subscriber writes an event. A subscriber bound to a worker ignores events of other workers. An event that belongs to no
+ * worker, such as an enqueue of the host, is written by the first bound subscriber. One logger never writes an event twice.
  */
 const isOurs = (subscriber: Subscriber, payload: { readonly processId?: string }): boolean => {
   const { processId, logger, events } = subscriber
@@ -152,7 +152,7 @@ const isOurs = (subscriber: Subscriber, payload: { readonly processId?: string }
   return rivals.find((each) => each.processId !== undefined) === subscriber
 }
 
-/** The payload's own fields; an error under the name that pino knows, times to the microsecond. */
+/** The payload's own fields: an error under the name that pino expects, times rounded to the microsecond. */
 const fieldsOf = (payload: object): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(payload)

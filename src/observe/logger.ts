@@ -6,7 +6,7 @@ import type { Logger } from '../job/logger.ts'
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-/** The logger of a worker process, on standard error: JSON for machines, lines for a person at a terminal. */
+/** The logger of a worker process, on standard error: JSON for machines, formatted lines at a terminal. */
 export const createLogger = (level: LogLevel, isPretty: boolean = process.stderr.isTTY === true): Logger =>
   pino(
     {
@@ -43,7 +43,10 @@ const prettyLine = (json: string, isColored: boolean): string => {
   return stack === '' ? `${line}\n` : `${line}\n${stack.replaceAll(/^/gm, '    ')}\n`
 }
 
-/** As pino's serializer writes errors: the stack has the causes; the parts of an AggregateError are beside it. */
+/**
+ * Formats an error as pino's serializer writes it: the stack includes the causes, and the parts of an AggregateError are in a field of
+ * their own.
+ */
 const stackOf = (err: unknown): string => {
   const { stack, message, aggregateErrors } = (err ?? {}) as {
     stack?: unknown

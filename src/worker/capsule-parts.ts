@@ -28,7 +28,7 @@ import { loadBatchesUntil, locateRecord } from './records.ts'
 import { Scheduler } from './scheduler.ts'
 import { Leftovers } from './shutdown.ts'
 
-/** What a worker is made of; part-list.ts says in which order it starts and stops. */
+/** The objects that a worker consists of; part-list.ts defines the order in which they start and stop. */
 export interface CapsuleParts {
   readonly processId: string
   readonly database: Database
@@ -37,7 +37,7 @@ export interface CapsuleParts {
   readonly performer: JobPerformer
   readonly pools: Pools
   readonly notifier: Notifier | undefined
-  /** Whether jobs are found without notifications, too. */
+  /** Whether the worker finds jobs without notifications, too. */
   readonly isPolling: boolean
   readonly poller: Poller
   readonly tracker: CapsuleTracker
@@ -61,12 +61,12 @@ export interface PartsOptions {
   readonly onActivity: () => void
 }
 
-/** Jobs that announce themselves need no look ahead; of others the next poll finds those that are due. */
+/** How far ahead to search for scheduled jobs. New jobs announce themselves by NOTIFY; the next poll finds all others that became due. */
 const HORIZON_WITH_LISTEN_MS = 60_000
-/** Without polls, jobs that nobody announced (rescheduled, or NOTIFY switched off) are looked for this often. */
+/** Without polls, the worker searches this often for jobs that were not announced (rescheduled, or NOTIFY disabled). */
 const HORIZON_WITHOUT_POLL_MS = 3_600_000
 
-/** What has to be ready before jobs begin, since a job may block the event loop. */
+/** Steps that must be done before the first job begins, since a job may block the event loop. */
 class BeforeJobs {
   readonly #steps: (() => void)[] = []
 
@@ -79,7 +79,7 @@ class BeforeJobs {
   }
 }
 
-/** Builds and wires all parts; nothing is started. */
+/** Builds and connects all parts; starts none. */
 export const buildParts = (options: PartsOptions): CapsuleParts => {
   const { database, configuration, registry, adapter, processId } = options
   const check = checkOptionsOf(adapter, registry)
@@ -110,7 +110,7 @@ const buildCompleter = (options: PartsOptions, check: CheckOptions, pools: Pools
   return new Completer({ database, processId, keepsCreatedAt, notifies, check, onHeld: () => pools.resume() })
 }
 
-/** When starts are written, and the lanes that it takes. */
+/** The policy for writing starts, and the kind of lane that it needs. */
 interface Starts {
   readonly starts: StartPolicy
   readonly newLane: (options: LaneOptions) => Lane
@@ -149,7 +149,7 @@ const buildTracker = (options: PartsOptions, performer: JobPerformer, pools: Poo
     onReleased: () => pools.wake(),
   })
 
-/** Rounds need a thread that connects as the lane would. */
+/** Deferred starts need a thread that can connect with the same settings as the lane. */
 const deferral = ({ configuration, database, processId }: PartsOptions): number => {
   const { deferStart } = configuration
   const sent = deferStart > 0 ? threadConfig(database.sessionConfig('')) : undefined
@@ -186,7 +186,7 @@ const buildPerformer = (
     onSettled: (settled) => {
       onActivity()
       pools.noteSettled(settled)
-      // The lane that holds the lock may claim at once; any other finds the job locked until then.
+      // The lane that holds the lock may claim the job at once; other lanes find it locked until the lock is released.
       if (configuration.lanes > 1) void settled.unlocked.then(() => pools.noteSettled(settled))
       if (cleanup.increment()) maintenance.cleanUp()
     },

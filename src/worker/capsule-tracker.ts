@@ -24,24 +24,24 @@ export interface CapsuleTrackerOptions {
   readonly schedulers: () => readonly Scheduler[]
   /** Ids of every attempt of this process. */
   readonly attemptIds: () => readonly string[]
-  /** Jobs became free, or are due by a clock that was changed: look for work. */
+  /** Jobs were released, or became due because the clock was changed: claim again. */
   readonly onReleased: () => void
 }
 
-/** GoodJob refreshes after 30 s and calls a process dead after five minutes. */
+/** GoodJob refreshes its row after 30 s and counts a process as dead after five minutes. */
 const HEARTBEAT_MS = 25_000
-/** A process is dead after minutes without a beat: to look for one every 50 seconds is often enough. */
+/** A process counts as dead only after minutes without a beat, so one cleanup every 50 seconds is enough. */
 const BEATS_PER_CLEANUP = 2
-/** How long a beat waits for a lock of the process row. */
+/** How long a beat waits for a lock on the process row. */
 const BEAT_LOCK_TIMEOUT_MS = 1_000
 /** A claim that no attempt knows after this time was lost with its connection. */
 const UNKNOWN_CLAIM_MS = 60_000
 
-/** For a cleanup and for a beat under way, when the process ends. */
+/** At the end of the process: how long to wait for a running cleanup, and for a running beat. */
 const CLEANING_MS = 300
 const BEATING_MS = 1_000
 
-/** The process row, its heartbeat, and what other processes left behind. GoodJob: CapsuleTracker and Process. */
+/** Maintains the process row and its heartbeat, and releases what dead processes left behind. GoodJob: CapsuleTracker and Process. */
 export class CapsuleTracker {
   readonly #options: CapsuleTrackerOptions
   #heartbeat: Heartbeat | undefined
@@ -61,7 +61,7 @@ export class CapsuleTracker {
     this.#unserved = new UnservedWatch(options)
   }
 
-  /** Writes the row before the first claim names it, then keeps it fresh. */
+  /** Writes the row before the first claim refers to it, then keeps it fresh. */
   async start(): Promise<void> {
     const { database, processId } = this.#options
     this.#state = 'started'
@@ -69,7 +69,7 @@ export class CapsuleTracker {
     this.#facts = facts
     await database.statement((db) => upsertProcess(db, facts, { id: processId, state: this.#stateText() }))
     if (this.#isStopped) {
-      // The start was given up while this was unanswered.
+      // The start was abandoned while the statement ran.
       await database.statement((db) => removeProcess(db, processId))
       return
     }
@@ -88,26 +88,32 @@ export class CapsuleTracker {
     this.cleanUp()
   }
 
-  /** From here on a blocked event loop does not make others take the process for dead; to be called before any body begins. */
+  /** From now on a blocked event loop does not make other workers take this process for dead. Call this before the first job begins. */
   guard(): void {
     this.#heartbeat?.start()
   }
 
-  /** Where the thread does not run yet or cannot refresh the row, this does: else the others, and the cleanup itself, would take us for dead. */
+  /**
+   * Beats from the event loop while the thread is not running yet or cannot refresh the row. Otherwise other workers, and this worker's own
+   * cleanup, would take the process for dead.
+   */
   #beatAndCleanUp(): void {
     if (!this.#heartbeat?.isBeating) this.#beating = this.#beating.then(() => this.#beat())
     this.#beats += 1
     if (this.#beats % BEATS_PER_CLEANUP === 0) this.cleanUp()
   }
 
-  /** Does not wait for a cleanup under way, which may wait for locks of other sessions, also when it reads the facts again. */
+  /**
+   * A beat does not wait for a running cleanup, not even while that cleanup reads the facts again: the cleanup may wait for locks of other
+   * sessions.
+   */
   async #beat(): Promise<void> {
     const facts = this.#facts
     if (this.#isStopped || facts === undefined) return
     const { database, processId } = this.#options
     try {
       await database.transaction(async (db) => {
-        // Another session may have locked the row: a cleanup comes after this.
+        // Another session may hold a lock on the row, and the next cleanup waits for this beat.
         await limitLockWaits(db, BEAT_LOCK_TIMEOUT_MS)
         await upsertProcess(db, facts, { id: processId, state: this.#stateText() })
       })
@@ -119,7 +125,10 @@ export class CapsuleTracker {
     }
   }
 
-  /** Frees jobs of dead processes and claims that nobody knows, then reports jobs that no worker runs; failures are reported, the next round tries again. */
+  /**
+   * Releases jobs of dead processes and claims of this process that no attempt knows, then reports jobs that no worker runs. Failures are
+   * reported; the next round tries again.
+   */
   cleanUp(): void {
     this.#cleaning = Promise.all([this.#cleaning, this.#beating])
       .then(async () => {
@@ -138,7 +147,7 @@ export class CapsuleTracker {
     this.#state = 'stopped'
     clearInterval(this.#timer)
     this.#stalls.stop()
-    // A cleanup that waits for a lock of another session must not keep the row from being removed; a beat would write it again.
+    // A cleanup that waits for another session's lock must not delay the removal of the row. A late beat would write the row again.
     await Promise.all([
       endsWithin(this.#cleaning, CLEANING_MS),
       endsWithin(this.#beating, BEATING_MS),

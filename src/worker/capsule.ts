@@ -22,29 +22,30 @@ import { limitMs, STOP_GRACE_MS, shutDown } from './shutdown.ts'
 
 export type CapsuleOptions = Options &
   HostOptions & {
-    /** The job classes this worker runs; jobs of other classes are never claimed. */
+    /** The job classes that this worker runs; jobs of other classes are never claimed. */
     readonly jobs: readonly JobConstructor[]
-    /** A pg pool of yours; it stays yours to end. */
+    /** Your own pg pool; the capsule never ends it. */
     readonly pool?: Pool
     readonly clock?: Clock
   }
 
-/** What a caller in JavaScript may forget; the refusal says what is missing. */
+/** JavaScript callers may omit the options; the error then names what is missing. */
 const NO_OPTIONS = {} as CapsuleOptions
-/** For connections of a capsule that was never started. */
+/** Limit for closing the pool of a capsule that was never started. */
 const CLOSE_POOL_MS = 500
 const LEAVE_MS = 5_000
-/** A server that is there gets this long to say so, also with a connect timeout of 0. */
+/** A reachable server gets at least this long to respond, even with a connect timeout of 0. */
 const MIN_CONNECT_MS = 1_000
-/** Longer than between two beats: an idle worker keeps one connection instead of opening one each time. */
+/** Longer than the interval between two beats, so an idle worker keeps one connection instead of reconnecting for each beat. */
 const POOL_IDLE_MS = 60_000
 
 /**
- * - `created`: Nothing runs, no connection of the worker is open. A start that fails comes back to here, and may be tried again.
- * - `starting`: The parts are being started, one after the other; nothing is claimed before LISTEN has begun or was put off.
+ * - `created`: Nothing runs; the worker has no open connection. A start that fails returns to this state and may be tried again.
+ * - `starting`: The parts are being started, one after the other. Nothing is claimed before LISTEN has begun or was postponed.
  * - `running`: Every part has started; jobs are claimed.
- * - `stopping`: No job is claimed any more. The parts are being stopped, and running jobs have time until the deadline.
- * - `stopped`: The end, also for a capsule that was never started. A job that ignores its signal may still run, on the parts that it needs.
+ * - `stopping`: No job is claimed any more. The parts are being stopped; running jobs have time until the deadline.
+ * - `stopped`: The final state, also of a capsule that was never started. A job that ignores its signal may still run, on the parts it
+ * needs.
  */
 export type CapsuleState = 'created' | 'starting' | 'running' | 'stopping' | 'stopped'
 
@@ -69,7 +70,7 @@ export class Capsule implements AsyncDisposable {
   readonly #abort = new AbortController()
   #lastActivityMs: number
   #isStoppedCleanly = true
-  /** Of the shutdown. */
+  /** The deadline of the shutdown. */
   #deadline = new Deadline(Number.POSITIVE_INFINITY)
 
   /** @throws ConfigurationError, QueueStringError for options that cannot work. */
@@ -96,12 +97,12 @@ export class Capsule implements AsyncDisposable {
     return this.#state
   }
 
-  /** Jobs whose bodies run now. */
+  /** Ids of the jobs that run now, including those whose outcome is not written yet. */
   get activeJobIds(): string[] {
     return [...(this.#worker?.performer.attempts.keys() ?? [])]
   }
 
-  /** Seconds since the last job ended, or since the start; 0 while one runs. */
+  /** Seconds since the last job ended, or since the start; 0 while a job runs. */
   get idleSeconds(): number {
     if (this.#worker?.pools.isIdle === false) return 0
     return (this.#clock.monotonic() - this.#lastActivityMs) / 1000
@@ -117,7 +118,8 @@ export class Capsule implements AsyncDisposable {
   }
 
   /**
-   * Starts to work; resolves when jobs are being claimed. A second call answers the first one's promise, or tries again after a failure.
+   * Starts the worker; resolves when jobs are being claimed. A second call returns the promise of the first; after a failure it tries
+   * again.
    * @throws ConnectionTimeoutError, SchemaError; GoodJobError after a shutdown
    */
   start(): Promise<void> {
@@ -132,15 +134,15 @@ export class Capsule implements AsyncDisposable {
   }
 
   /**
-   * Stops claiming and waits for running jobs: -1 without limit, 0 aborts them at once, N seconds then aborts, null does not wait.
-   * Aborted jobs run again elsewhere as interrupted. @default the option shutdownTimeout
+   * Stops claiming and waits for running jobs. `timeout` in seconds: -1 waits without limit, 0 aborts the jobs at once, N aborts them after
+   * N seconds, null does not wait. Aborted jobs run again elsewhere as interrupted. @default the option shutdownTimeout
    */
   shutdown({ timeout = this.configuration.shutdownTimeout }: { readonly timeout?: number | null } = {}): Promise<void> {
     this.#stopping ??= this.#shutdown(new Deadline(limitMs(timeout), this.#abort.signal))
     return timeout === null ? Promise.resolve() : this.#stopping
   }
 
-  /** Aborts running jobs now, also in the middle of a shutdown that waits for them. */
+  /** Aborts running jobs now, even during a shutdown that waits for them. */
   abort(): void {
     this.#abort.abort()
   }
@@ -150,8 +152,8 @@ export class Capsule implements AsyncDisposable {
   }
 
   /**
-   * For a process that ends although a body ignores its signal: frees the rows of this process. The advisory locks are held until
-   * the process is gone, so nobody runs the job beside it. Call `process.exit` next.
+   * For a process that exits although a job ignores its signal: releases its jobs and removes the process row. Postgres keeps the advisory
+   * locks until the process is gone, so no other worker runs the job at the same time. Call `process.exit` next.
    */
   async leave(): Promise<void> {
     if (this.activeJobIds.length === 0) return
@@ -169,7 +171,7 @@ export class Capsule implements AsyncDisposable {
     this.#enter('running')
   }
 
-  /** One connect timeout for the whole start: a server may have room for the pool, but not for more. */
+  /** One connect timeout for the whole start: a server may accept the pool's connection but refuse the next ones. */
   #startContext(): ReachOptions {
     const { processId } = this
     const timeoutMs = this.configuration.connectTimeout * 1000
@@ -201,7 +203,7 @@ export class Capsule implements AsyncDisposable {
 
   async #shutdown(deadline: Deadline): Promise<void> {
     this.#deadline = deadline
-    // Before the start has ended: it may be waiting for Postgres.
+    // A start that is still waiting for Postgres must end, too.
     this.#stop.abort()
     if (this.#state === 'running') this.#enter('stopping')
     await this.#starting?.catch(() => undefined)

@@ -18,12 +18,12 @@ export interface HeartbeatOptions {
 
 type FromThread = { type: 'beat' } | { type: 'failed'; error: string } | { type: 'stopped' } | PasswordQuestion
 
-/** For the goodbye of a connection that is there. */
+/** How long a connected thread may take to close its connection, milliseconds. */
 const IMPATIENCE_MS = 500
 
 /**
- * Refreshes the process row from a thread, which beats on while the event loop is blocked. A thread takes 16 MB and 0.1 s of CPU, so
- * that it is started for the first job. One that ends is replaced; where there can be none the event loop has to beat.
+ * Refreshes the process row from a thread, which continues while the event loop is blocked. A thread takes 16 MB and 0.1 s of CPU, so it is
+ * started only for the first job. A thread that ends is replaced. Where no thread can run, the event loop must beat.
  */
 export class Heartbeat {
   readonly #options: HeartbeatOptions
@@ -39,7 +39,7 @@ export class Heartbeat {
     this.#options = options
   }
 
-  /** Starts the thread, once. It boots beside an event loop that is blocked from here on. */
+  /** Starts the thread, once. The thread boots even if the event loop is blocked from now on. */
   start(): void {
     if (this.#state !== 'created') return
     this.#state = 'started'
@@ -51,12 +51,12 @@ export class Heartbeat {
     }
     this.#lastBeatMs = performance.now()
     this.#startThread(sent)
-    // The thread writes the state that it was told last; a blocked event loop just tells it nothing new.
+    // The thread writes the last state it received; while the event loop is blocked it receives no new one.
     const tell = guarded(processId, 'heartbeat', () => this.#thread?.postMessage({ type: 'state', state: state() }))
     this.#stateTimer = every(intervalMs / 2, tell).unref()
   }
 
-  /** Whether the thread does its work; it may be unable to connect. */
+  /** Whether the thread refreshes the row; it may be unable to connect. */
   get isBeating(): boolean {
     return performance.now() - this.#lastBeatMs < 2 * this.#options.intervalMs
   }
@@ -71,7 +71,7 @@ export class Heartbeat {
     const exited = new Promise<void>((resolve) => thread.once('exit', () => resolve()))
     thread.ref()
     thread.postMessage({ type: 'stop' })
-    // A connection that hangs must not hold up the shutdown.
+    // A connection that hangs must not delay the shutdown.
     const impatience = after(IMPATIENCE_MS, () => void thread.terminate())
     await exited
     clearTimeout(impatience)

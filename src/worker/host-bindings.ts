@@ -3,18 +3,21 @@ import { attachLogSubscriber } from '../observe/log-subscriber.ts'
 import { watchRejections } from './watch/rejections.ts'
 
 export interface HostOptions {
-  /** A pino logger, or anything like it: gets what the command line logs, and is what jobs log with. @default silent */
+  /**
+   * A pino logger, or one with the same methods: receives the lines that the command line would log, and is the logger of jobs. @default
+   * silent
+   */
   readonly logger?: Logger | undefined
-  /** Whether `logger` gets a line for each event of this worker. @default true */
+  /** Whether `logger` receives a line for each event of this worker. @default true */
   readonly logEvents?: boolean | undefined
   /**
-   * Whether a promise that a job does not await, and that is rejected, fails the job; otherwise such a rejection is the host's business, and
-   * ends a host that does not listen for it. @default true
+   * Whether a rejected promise that a job did not await fails the job. Otherwise the rejection goes to the host; a host without a listener
+   * for it ends. @default true
    */
   readonly catchRejections?: boolean | undefined
 }
 
-/** What a worker has to do with the process it lives in, from its start until its end. */
+/** The worker's hooks into its host process, from its start until its end. */
 export class HostBindings {
   readonly logger: Logger
   readonly #processId: string

@@ -17,23 +17,23 @@ export interface MaintenanceOptions {
   readonly check: CheckOptions
 }
 
-/** A worker looks for successes that Ruby fired wrongly before it started, but not for ever. */
+/** How far back the first sweep checks for success callbacks that Ruby enqueued wrongly before this worker started. */
 const FIRST_LOOK_BACK_MS = 3_600_000
 
-/** An end that is stamped before a sweep may be committed after it. */
+/** A batch end with a time before a sweep may be committed up to this long after it. */
 const COMMIT_DELAY_MS = 10_000
 
-/** What a worker does beside jobs: the batch sweep at an interval, the cleanup when enough jobs have ended. */
+/** The worker's tasks beside jobs: the batch sweep at an interval, the cleanup after enough jobs have ended. */
 export class Maintenance {
   readonly #options: MaintenanceOptions
   readonly #stopped = new AbortController()
   readonly #watch: SweepWatch
   readonly #slow = new SlowChecks()
-  /** From when on batches that ended are still to be looked at; milliseconds. */
+  /** Batches that ended before this time have been swept; milliseconds. */
   #sweptUntil: number
   #timer: NodeJS.Timeout | undefined
   #sweeping: Promise<void> | undefined
-  /** The sweep under way has been counted as missed for going on too long. */
+  /** The running sweep was already counted as missed because it took too long. */
   #isLate = false
   #cleaning: Promise<void> | undefined
 
@@ -51,7 +51,7 @@ export class Maintenance {
     this.#timer = every(intervalMs, sweep).unref()
   }
 
-  /** Begins a sweep, unless one runs. */
+  /** Begins a sweep, unless one is running. */
   sweep(): void {
     if (this.#sweeping) {
       this.#isLate = true
@@ -61,7 +61,7 @@ export class Maintenance {
     this.#isLate = false
     const { database, processId, configuration, check, clock } = this.#options
     const startedAt = clock.now().getTime()
-    // The clock was ahead at the last sweep: nobody knows what ended since.
+    // The clock was ahead at the last sweep, so it is unknown which batches ended since.
     if (this.#sweptUntil > startedAt) this.#sweptUntil = startedAt - FIRST_LOOK_BACK_MS
     this.#sweeping = sweepBatches({
       database,
@@ -90,7 +90,7 @@ export class Maintenance {
       })
   }
 
-  /** Begins a cleanup, unless one runs. */
+  /** Begins a cleanup, unless one is running. */
   cleanUp(): void {
     const { database, configuration, clock } = this.#options
     this.#cleaning ??= cleanupPreservedJobs({

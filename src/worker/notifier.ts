@@ -4,7 +4,7 @@ import { Session } from '../sql/connection/session.ts'
 import type { Database } from '../sql/database.ts'
 import { backoffMs, endsWithin, every, sleep } from '../time.ts'
 
-/** A message on the channel `good_job`, as far as it could be read. */
+/** A parsed message from the channel `good_job`. */
 export interface Message {
   readonly queueName: string | undefined
   /** Milliseconds since the epoch; 0: now. */
@@ -15,21 +15,21 @@ export interface NotifierOptions {
   readonly database: Database
   readonly processId: string
   readonly onMessage: (message: Message) => void
-  /** Listening began, or began again: messages may have been missed. */
+  /** Listening began, or began again: messages may have been missed meanwhile. */
   readonly onConnected: () => void
-  /** Whether jobs are found without messages, too. */
+  /** Whether the worker finds jobs without messages, too. */
   readonly isPolling: boolean
 }
 
-/** GoodJob notifier.rb: a silent connection is tried at least this often. */
+/** A silent connection is tested this often, as in GoodJob notifier.rb. */
 const ALIVE_CHECK_MS = 10_000
-/** Polls find what a listener misses until then. */
+/** The same for a worker that polls: until the test, polls find the jobs that the listener misses. */
 const ALIVE_CHECK_BESIDE_POLLS_MS = 30_000
-/** A worker that polls starts without listening when that takes longer. */
+/** A worker that polls starts without listening when that takes longer than this. */
 const HINT_MS = 5_000
-/** Postgres refuses longer ones; anything else on the channel is not ours. */
+/** Postgres refuses longer payloads. Any other text on the channel is not GoodJob's. */
 const MAX_PAYLOAD = 8_000
-/** A DBA's limit for idle sessions is not meant for one that waits. */
+/** A database-wide limit for idle sessions must not end a listener, which is idle by design. */
 const SETTINGS = { idle_session_timeout: '0' }
 
 /** LISTEN good_job. A message is only a hint: the poller finds the same jobs, later. GoodJob: Notifier. */
@@ -40,7 +40,7 @@ export class Notifier {
   #aliveTimer: NodeJS.Timeout | undefined
   #trying: Promise<void> = Promise.resolve()
   #isListening = false
-  /** Connections in a row that were lost before they answered anything. */
+  /** Connections in a row that were lost before they proved to be alive. */
   #losses = 0
   #hasReportedPayload = false
 
@@ -59,8 +59,8 @@ export class Notifier {
   }
 
   /**
-   * Begins to listen. Where jobs are found by polls, too, it resolves when the first try is over, or takes too long, and goes on trying.
-   * @throws what Postgres or the network says, where nothing else finds jobs
+   * Begins to listen. For a worker that polls it resolves when the first try is over or takes too long, and more tries follow.
+   * @throws the error of Postgres or the network, for a worker that does not poll
    */
   async start(): Promise<void> {
     const { isPolling } = this.#options
@@ -93,7 +93,7 @@ export class Notifier {
     const { end } = this.#session
     try {
       await listen(this.#session)
-      // Lost in the moment of the answer: that was told while nobody was listening yet.
+      // The connection may be lost just as LISTEN completes, before `#lose` reacts to a loss.
       if (!this.#session.isConnected) throw new Error('the connection was lost as it began to listen')
     } catch (error) {
       this.#session.abandon(error as Error, end)
@@ -125,7 +125,7 @@ export class Notifier {
     this.#isListening = false
     this.#losses += 1
     this.#trying = this.#trying.then(async () => {
-      // One connection after the other may be let in and ended.
+      // A server may accept each connection and end it at once, so repeated losses need a pause.
       if (this.#losses > 1) await sleep(backoffMs(this.#losses - 1), this.#stopped.signal)
       if (this.#stopped.signal.aborted) return
       await this.#listen().catch((failure) => this.#tryAgain(failure ?? error))
@@ -167,7 +167,7 @@ export class Notifier {
   }
 }
 
-/** GoodJob scheduler.rb: no time, or one that is less than 10 ms ahead, means now; numbers are epoch seconds. */
+/** GoodJob scheduler.rb: a missing time, or one less than 10 ms ahead, means now. Numbers are epoch seconds. */
 export const parseMessage = (text: string): Message | undefined => {
   let message: unknown
   try {

@@ -9,14 +9,14 @@ import type { Notifier } from './notifier.ts'
 import type { Part } from './part.ts'
 import { CLOSE_MS, GRACE_MS, STOP_GRACE_MS } from './shutdown.ts'
 
-/** The process row is worth more patience: without it the next worker has the jobs at once. */
+/** Removing the process row may take longer than other steps: after that, the next worker may run its jobs at once. */
 const PROCESS_ROW_MS = 5_000
-/** For connections of the pool that are in use. */
+/** Limit for connections of the pool that are still in use. */
 const FINISH_MS = 500
 
 /**
- * The parts of a worker in the order of their start. They stop in reverse order: what brings in work first, the process row last, so that the
- * row names this process as long as anything of it holds a job.
+ * The parts of a worker in the order of their start. They stop in reverse order: the sources of work first, the process row last. So the
+ * row exists as long as this process holds any job.
  */
 export const partList = (worker: CapsuleParts): readonly Part[] => [
   connections(worker),
@@ -29,7 +29,7 @@ export const partList = (worker: CapsuleParts): readonly Part[] => [
   poller(worker),
 ]
 
-/** The pool, and what has to be true of the database before anything is written. */
+/** The pool, and the conditions that the database must meet before anything is written. */
 const connections = ({ database, leftovers }: CapsuleParts): Part => ({
   name: 'connections',
   servesJobs: true,
@@ -51,14 +51,14 @@ const refuseVersion3 = async (database: Database): Promise<void> => {
   if (version3Writer !== undefined) throw new SchemaError(version3Writer)
 }
 
-/** Written before the first claim names it. */
+/** Written before the first claim refers to it. */
 const processRow = ({ tracker, leftovers }: CapsuleParts): Part => ({
   name: 'process row',
   servesJobs: true,
   start: (context) => reach(() => tracker.start(), context),
   stop: async (deadline) => {
     leftovers.isRowRemoved = false
-    // A Postgres that had no answer for the outcomes has had its time.
+    // Postgres did not respond to the outcomes in time, so it gets little time now.
     const patienceMs = leftovers.areOutcomesWritten ? PROCESS_ROW_MS : CLOSE_MS
     leftovers.isRowRemoved = await deadline.allows(tracker.stop(), { graceMs: STOP_GRACE_MS, patienceMs })
   },
@@ -72,7 +72,7 @@ const sessions = (worker: CapsuleParts): Part => ({
   stop: async (deadline) => {
     const { completer, lanes, performer, leftovers } = worker
     await writeOutcomes(worker, deadline)
-    // Every job has ended. Their outcomes are abandoned: the jobs run again as interrupted.
+    // All jobs have ended. Outcomes not written by now are abandoned: those jobs run again as interrupted.
     leftovers.unwrittenOutcomes = leftovers.areOutcomesWritten ? 0 : performer.attempts.size
     await deadline.allows(completer.close(), { graceMs: GRACE_MS.completer, patienceMs: CLOSE_MS })
     const closed = Promise.all(lanes.map((lane) => lane.close()))
@@ -80,7 +80,7 @@ const sessions = (worker: CapsuleParts): Part => ({
   },
 })
 
-/** All of them have ended their try when this rejects. */
+/** Waits for every attempt to connect before it rejects. */
 const connectSessions = async ({ completer, lanes }: CapsuleParts): Promise<void> => {
   const tries = await Promise.allSettled([completer, ...lanes].map((each) => each.connect()))
   for (const each of tries) if (each.status === 'rejected') throw each.reason
@@ -90,7 +90,7 @@ const writeOutcomes = async ({ performer, leftovers }: CapsuleParts, deadline: D
   leftovers.areOutcomesWritten = await deadline.allows(performer.drained(), { graceMs: GRACE_MS.outcomes })
 }
 
-/** Begins by itself when a job does. */
+/** Starts by itself with the first job. */
 const attemptWatch = ({ watch }: CapsuleParts): Part => ({
   name: 'attempt watch',
   servesJobs: true,
@@ -107,7 +107,9 @@ const maintenance = ({ maintenance: upkeep }: CapsuleParts): Part => ({
   },
 })
 
-/** LISTEN is a hint: a worker that polls starts without it, too. It ends as soon as the worker is told to stop, as in GoodJob. */
+/**
+ * LISTEN is only a hint: a worker that polls starts without it, too. As in GoodJob, listening ends as soon as the worker begins to stop.
+ */
 const listener = (notifier: Notifier, isPolling: boolean): Part => {
   let stopping: Promise<void> | undefined
   const stop = () => {
@@ -129,7 +131,7 @@ const listener = (notifier: Notifier, isPolling: boolean): Part => {
   }
 }
 
-/** The loops that claim, and the jobs that they run. The loops end at the signal of their start. */
+/** The loops that claim, and the jobs that they run. The loops end when the signal of their start fires. */
 const pools = (worker: CapsuleParts): Part => {
   const { pools: all, performer, processId } = worker
   let loops: Promise<void> = Promise.resolve()
@@ -140,7 +142,7 @@ const pools = (worker: CapsuleParts): Part => {
       loops = all.run(processId, signal)
     },
     stop: async (deadline) => {
-      // A claim without an answer ends when its lane is closed.
+      // A claim without a response ends when its lane is closed.
       const claimsNoMore = await deadline.allows(loops, { graceMs: GRACE_MS.claims })
       const isIdle = await deadline.allows(all.idle())
       if (!isIdle) {

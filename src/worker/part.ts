@@ -2,16 +2,16 @@ import { Deadline } from '../deadline.ts'
 import { events } from '../events.ts'
 import type { ReachOptions } from '../sql/connection/reach.ts'
 
-/** A part of a worker: it is started and stopped together with the others, in the order of their list. */
+/** A part of a worker. Parts are started and stopped together, in the order of their list. */
 export interface Part {
   readonly name: string
-  /** Whether a job that ignores its signal still needs this part: then it is stopped after that job has ended. */
+  /** Whether a job that ignores its signal still needs this part; if so, the part is stopped only after that job has ended. */
   readonly servesJobs: boolean
-  /** Ends at the deadline of the start, and when its signal fires. @throws when the worker cannot work without this part */
+  /** Ends at the deadline of the start, or when its signal fires. @throws when the worker cannot work without this part */
   start(context: ReachOptions): Promise<void>
   /**
-   * Ends at the deadline and the grace that this part has after it; what is not over by then is abandoned. A part whose start failed, or is
-   * still under way, is stopped, too.
+   * Ends at the deadline plus this part's grace; what is unfinished then is abandoned. Also called for a part whose start failed or is
+   * still running.
    */
   stop(deadline: Deadline): Promise<void>
   /** After `stop`: resolves when the jobs that ignore their signal have ended; undefined when there are none. */
@@ -21,7 +21,7 @@ export interface Part {
 /** Waits for the remaining jobs, then stops the parts that serve them, within `ms` milliseconds and the grace of each. */
 export type StopLater = (ms: number) => Promise<void>
 
-/** The ordered list of a worker's parts. Whatever is in the list is started and stopped; there is no other place to name a part. */
+/** The ordered list of a worker's parts. Every part in the list is started and stopped; parts are named nowhere else. */
 export class Parts {
   readonly #processId: string
   readonly #list: readonly Part[]
@@ -32,7 +32,10 @@ export class Parts {
     this.#list = list
   }
 
-  /** In the order of the list. @throws the error of the first part that does not start; the caller stops those that have begun */
+  /**
+   * Starts the parts in the order of the list. @throws the error of the first part that does not start; the caller stops those that have
+   * begun
+   */
   async start(context: ReachOptions): Promise<void> {
     for (const part of this.#list) {
       this.#begun.push(part)
@@ -42,8 +45,8 @@ export class Parts {
   }
 
   /**
-   * Stops the parts that have begun, the last one first. Never rejects: what throws is reported, and the others are stopped.
-   * @returns how to stop the rest, when jobs that ignore their signal still need some parts
+   * Stops the parts that have begun, the last one first. Never rejects: an error is reported, and the other parts are still stopped.
+   * @returns a function that stops the rest, when jobs that ignore their signal still need some parts
    */
   async stop(deadline: Deadline): Promise<StopLater | undefined> {
     const begun = this.#begun.splice(0).reverse()

@@ -1,6 +1,6 @@
 import { every } from '../time.ts'
 
-/** Wakes every pool at an interval; with LISTEN off it finds all the work alone. GoodJob: Poller. */
+/** Wakes every pool at an interval. With LISTEN off, polls alone find all work. GoodJob: Poller. */
 export class Poller {
   readonly #intervalMs: number
   readonly #onPoll: () => void

@@ -3,7 +3,7 @@ import type { SettledAttempt } from '../perform/job-performer.ts'
 import type { Message } from './notifier.ts'
 import type { Scheduler } from './scheduler.ts'
 
-/** The pools of a worker. Whoever learns of work tells them here; they may be registered later than that is wired. */
+/** The pools of a worker. News of work arrives here; pools may be registered after their sources are connected. */
 export class Pools {
   readonly #schedulers: Scheduler[] = []
 
@@ -19,12 +19,12 @@ export class Pools {
     return this.#schedulers.every(({ activeThreads }) => activeThreads === 0)
   }
 
-  /** There may be work for each of them. */
+  /** There may be work for each pool. */
   wake(): void {
     for (const scheduler of this.#schedulers) scheduler.wake()
   }
 
-  /** Outcomes were written or set apart: a pool that waited for the backlog goes on. */
+  /** Outcomes were written or set aside: a pool that waited for the backlog claims again. */
   resume(): void {
     for (const scheduler of this.#schedulers) scheduler.resume()
   }
@@ -34,8 +34,9 @@ export class Pools {
   }
 
   /**
-   * A job that runs again needs no notification; any other end may free a pool that waited for the backlog. Another session may have made
-   * the job wait again while this one held its lock: a claim that was woken for the job found it locked, so there has to be another.
+   * Wakes pools after an attempt. A job that runs again needs no notification; any other end may free a pool that waited for the backlog.
+   * Another session may have rescheduled the job while this attempt held its lock: a claim woken for that found the job locked, so another
+   * claim is needed.
    */
   noteSettled({ as, result: { reenqueue }, write }: SettledAttempt): void {
     if (as !== 'written' || write === 'rerun') this.wake()
@@ -43,7 +44,7 @@ export class Pools {
     else this.notify({ queueName: reenqueue?.queueName, startsAtMs: reenqueue?.scheduledAt?.getTime() ?? 0 })
   }
 
-  /** Claims and runs jobs until `signal` aborts, without waiting for jobs that run then. */
+  /** Claims and runs jobs until `signal` aborts; does not wait for jobs that still run then. */
   async run(processId: string, signal: AbortSignal): Promise<void> {
     const loops = this.#schedulers.map((scheduler) => {
       const { name: queues, maxThreads } = scheduler.pool

@@ -5,9 +5,9 @@ import { VERSION } from '../version.ts'
 import type { Scheduler } from './scheduler.ts'
 
 /**
- * The state column of the process row. The dashboard's processes page fails for all processes when memory, proctitle or
- * schedulers is missing or of another type. GoodJob process.rb#generate_state. The key `good_job_node` is this package's own:
- * what `doctor`, `pause` and other workers must know of a worker.
+ * The state column of the process row. The dashboard's processes page fails for all processes when memory, proctitle or schedulers is
+ * missing or has another type. GoodJob process.rb#generate_state. The key `good_job_node` is this package's own: it holds what `doctor`,
+ * `pause` and other workers must know about a worker.
  */
 export const processState = (
   configuration: Configuration,
@@ -52,13 +52,13 @@ const schedulerState = ({ pool, activeThreads, stats }: Scheduler) => ({
   check_queue_at: stats.checkQueueAt?.toISOString() ?? null,
 })
 
-/** Proportional memory where the kernel tells it, as GoodJob reads it; resident memory elsewhere. */
+/** Proportional memory where the kernel reports it, as GoodJob reads it; resident memory elsewhere. */
 const memoryKilobytes = (): number => {
   try {
     const pss = /^Pss:\s+(\d+) kB/m.exec(readFileSync('/proc/self/smaps_rollup', 'utf8'))?.[1]
     if (pss !== undefined) return Number(pss)
   } catch {
-    // Not Linux, or not allowed.
+    // Not Linux, or the file may not be read.
   }
   return Math.round(process.memoryUsage.rss() / 1024)
 }

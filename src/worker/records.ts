@@ -6,7 +6,7 @@ import { locateWith } from '../serialize/values/locators.ts'
 import type { GlobalID } from '../serialize/values/ruby-values.ts'
 import { backoffMs, endsWithin, sleep } from '../time.ts'
 
-/** The record of a GlobalID argument: a batch, or what a registered locator answers; without one the GlobalID itself. */
+/** The record of a GlobalID argument: a batch, or the value that a registered locator returns. Without a locator, the GlobalID itself. */
 export const locateRecord = async (gid: GlobalID, adapter: Adapter): Promise<unknown> => {
   if (gid.modelName !== 'GoodJob::Batch' && gid.modelName !== 'GoodJob::BatchRecord') return locateWith(gid)
   const id = String(gid.modelId)
@@ -15,10 +15,13 @@ export const locateRecord = async (gid: GlobalID, adapter: Adapter): Promise<unk
   return batch
 }
 
-/** A connection that died without a word is not waited for as long as a statement may take. */
+/** Shorter than the limit of a statement: a connection may have died silently. */
 const PATIENCE_MS = 10_000
 
-/** The batches of claimed jobs; while Postgres is away the jobs wait, because they are claimed already. Without them if `signal` aborts. */
+/**
+ * The batches of claimed jobs. While Postgres is unreachable the jobs wait, because they are claimed already. Returns no batches if
+ * `signal` aborts.
+ */
 export const loadBatchesUntil = async (
   ids: readonly string[],
   adapter: Adapter,
@@ -32,7 +35,7 @@ export const loadBatchesUntil = async (
       throw Object.assign(new Error(`no answer within ${PATIENCE_MS / 1000} s`), { code: 'ETIMEDOUT' })
     } catch (error) {
       events.emit('connection_retry', { processId, part: 'batches', error, attempt })
-      // A job must not wait for ever for something that it may not even ask for.
+      // A job must not wait forever for a batch that it may never read.
       const isPassing = isRetryable(error) || (sqlState(error) !== undefined && !mayConcernRow(error))
       if (!isPassing || signal.aborted) return new Map()
       await sleep(backoffMs(attempt), signal)

@@ -17,27 +17,27 @@ import { backoffMs, type Clock, sleep, timeAfter, Wake } from '../time.ts'
 
 export interface SchedulerOptions {
   readonly pool: QueuePool
-  /** The sessions that claim for this pool; each takes its share of the slots at a time. */
+  /** The sessions that claim for this pool; one claim takes at most its share of the slots. */
   readonly lanes: readonly Lane[]
   readonly performer: JobPerformer
   readonly processId: string
   readonly clock: Clock
-  /** How far ahead the scheduler looks for the start of waiting jobs, milliseconds. */
+  /** How far ahead to search for scheduled jobs, milliseconds. */
   readonly horizonMs: number
-  /** Pause between polls: a look ahead that would expire before the next one is made with this one. */
+  /** Pause between polls. A search ahead that would expire before the next poll is made with the current poll. */
   readonly pollMs: number
-  /** What claims are sorted by. */
+  /** The column that claims are sorted by. */
   readonly sort: CandidateOptions['sort']
   readonly adapter: EnqueueAdapter
-  /** What is paused; absent where pauses are not honoured. */
+  /** Reads the pauses; undefined when pauses are not honoured. */
   readonly paused: (() => Promise<Pauses>) | undefined
   readonly registry: JobRegistry
 }
 
-/** Outcomes that may wait to be written, per thread, before a pool stops claiming: a slow database slows the work down. */
+/** Outcomes per thread that may wait to be written before a pool stops claiming: a slow database slows the work down. */
 const BACKLOG_PER_THREAD = 4
 const MIN_BACKLOG = 200
-/** Pause after a claim that failed for no passing reason. */
+/** Pause after a failed claim, milliseconds. */
 const CLAIM_FAILURE_PAUSE_MS = 1_000
 
 /** One pool of GoodJob's queue string: fills its free slots, then waits to be woken. GoodJob: Scheduler. */
@@ -54,13 +54,13 @@ export class Scheduler {
   readonly #wakes = new Map<Lane, Wake>()
   readonly #cursor: ClaimCursor
   readonly #servedQueues: ServedQueues
-  /** Bodies under way. */
+  /** Jobs whose `perform()` is running. */
   #running = 0
   #whenIdle: (() => void)[] = []
-  /** Slots for which a claim is under way. */
+  /** Slots reserved by claims that are in progress. */
   #reservedSlots = 0
   #mayHaveWork = true
-  /** Starts are known cut to the millisecond: by its end the job is due. */
+  /** Start times are truncated to the millisecond; by the end of that millisecond the job is due. */
   #nextStartMs = Number.POSITIVE_INFINITY
   #lookedUntilMs = 0
 
@@ -77,7 +77,7 @@ export class Scheduler {
     return this.#running
   }
 
-  /** Says that there may be work, at once or from `startsAtMs` (epoch) on. A wake is never lost. */
+  /** Reports that there may be work, now or from `startsAtMs` (epoch) on. A wake-up is never lost. */
   wake(startsAtMs = 0): void {
     if (startsAtMs > this.#options.clock.now().getTime()) {
       this.#nextStartMs = Math.min(this.#nextStartMs, startsAtMs + 1)
@@ -88,17 +88,19 @@ export class Scheduler {
     this.#wakeLoops()
   }
 
-  /** An outcome was written: a pool that waited for the backlog goes on. */
+  /** An outcome was written: a pool that waited for the backlog claims again. */
   resume(): void {
     if (this.#mayHaveWork) this.#wakeLoops()
   }
 
-  /** A notification: wakes the pool if it serves the queue. */
+  /** Handles a notification: wakes the pool if it serves the queue. */
   notify(queueName: string | undefined, startsAtMs: number): void {
     if (matchesQueue(this.pool.selector, queueName)) this.wake(startsAtMs)
   }
 
-  /** A loop for each lane; ends when `signal` aborts, without waiting for running bodies. What throws in one is told, and it goes on. */
+  /**
+   * Runs one loop per lane until `signal` aborts, without waiting for running jobs. An error in a loop is reported, and the loop continues.
+   */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all([...this.#wakes].map(([lane, wake]) => this.#serve(lane, wake, signal)))
   }
@@ -128,13 +130,13 @@ export class Scheduler {
     for (const wake of this.#wakes.values()) wake.wake()
   }
 
-  /** Resolves when no body runs. */
+  /** Resolves when no job is running. */
   async idle(): Promise<void> {
     while (this.#running > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve))
   }
 
   async #fillFreeSlots(lane: Lane, signal: AbortSignal): Promise<boolean> {
-    // A lane that recovers calls when it is ready again; the others go on.
+    // A lane that is recovering wakes its loop when it is ready again; other lanes continue.
     while (!signal.aborted && lane.isReady && this.#mayHaveWork && this.#freeSlots() > 0) {
       this.#mayHaveWork = false
       try {
@@ -170,7 +172,7 @@ export class Scheduler {
     }
   }
 
-  /** There may be more, also for the other lanes. */
+  /** There may be more jobs, also for other lanes. */
   #claimAgain(inMs: number | undefined): void {
     if (inMs === undefined) return
     if (inMs > 0) {
@@ -195,7 +197,7 @@ export class Scheduler {
       this.stats.executionAt = clock.now()
       batches = await performer.loadBatches(attempts)
     } catch (error) {
-      // They are claimed: nobody else will run them.
+      // These jobs are claimed, so no other worker will run them: they start without their batches.
       this.#report(error)
     }
     for (const attempt of attempts) void this.#run(attempt, batches)
@@ -217,7 +219,7 @@ export class Scheduler {
     else this.stats.errored += 1
   }
 
-  /** Knows the next start within the horizon; what is enqueued later announces itself, or is found by the next poll. */
+  /** Finds the next start within the horizon. Jobs enqueued later announce themselves, or the next poll finds them. */
   async #lookAhead(lane: Lane, now: Date): Promise<void> {
     if (now.getTime() < this.#lookedUntilMs - this.#options.pollMs && !this.#isSetBack(now.getTime())) return
     await answeredBeside(lane, this.#findNextStart(now))
@@ -241,12 +243,14 @@ export class Scheduler {
     return Math.max(0, nextMs - this.#options.clock.now().getTime())
   }
 
-  /** The clock was ahead when starts were looked for: those before that time are not known. */
+  /** The clock was ahead at the last search, so starts between now and that time are unknown. */
   #isSetBack(now: number): boolean {
     return this.#lookedUntilMs - now > this.#options.horizonMs
   }
 
-  /** A start time or the horizon has come, or is unknown to a pool that is never idle: there may be work. */
+  /**
+   * Marks that there may be work when a start time or the horizon has passed. A pool that is never idle may not have searched ahead yet.
+   */
   #passTime(): void {
     const { clock } = this.#options
     const now = clock.now().getTime()

@@ -2,13 +2,13 @@ import type { Deadline } from '../deadline.ts'
 import { events } from '../events.ts'
 import type { Parts } from './part.ts'
 
-/** What a shutdown may take beyond its timeout, whatever Postgres or the jobs are at. */
+/** How long a shutdown may take beyond its timeout, whatever Postgres and the jobs are doing. */
 export const STOP_GRACE_MS = 2_000
 
 /**
- * How long after the deadline each step may still take, in the order of the stop: claims under way (their jobs do not begin any more) ·
- * jobs that obey their signal · the end of LISTEN, of sweeps and cleanups · outcomes on their way to a Postgres that answers · the ends of
- * sessions. The rest of `STOP_GRACE_MS` is for the process row and the pool of connections.
+ * How long each step may continue after the deadline, in the order of the stop: claims in progress (their jobs do not begin) · jobs that
+ * obey their signal · the end of LISTEN, of sweeps and cleanups · outcomes on their way to a Postgres that responds · closing the sessions.
+ * The rest of `STOP_GRACE_MS` is for the process row and the connection pool.
  */
 export const GRACE_MS = {
   claims: 300,
@@ -20,16 +20,16 @@ export const GRACE_MS = {
   lanes: 1_700,
 } as const
 
-/** A part that waits for Postgres gets this long to close, also where there is no deadline. */
+/** A part that waits for Postgres gets this long to close, also without a deadline. */
 export const CLOSE_MS = 2_000
-/** For the outcomes of jobs that ended after the shutdown. */
+/** Limit for what remains after the last job that ignored its signal has ended, for example its outcome. */
 const LATE_MS = 5_000
 
-/** Milliseconds of a timeout in seconds; negative, or null because the caller does not wait: without limit. */
+/** A timeout in seconds as milliseconds. Without limit if negative, or if null because the caller does not wait. */
 export const limitMs = (timeout: number | null): number =>
   timeout === null || timeout < 0 ? Number.POSITIVE_INFINITY : timeout * 1000
 
-/** What a stop could not do in time; the parts note it. */
+/** What the parts could not finish in time. */
 export class Leftovers {
   areOutcomesWritten = true
   unwrittenOutcomes = 0
@@ -41,15 +41,15 @@ export class Leftovers {
 }
 
 export interface Shutdown {
-  /** Whether every outcome was written and the process row is gone, as far as that was to be expected by then. */
+  /** Whether every outcome was written and the process row was removed, except for jobs that still run. */
   readonly isClean: boolean
-  /** Resolves when also jobs that ignore their signal have ended, and the parts that they needed. */
+  /** Resolves when jobs that ignore their signal have ended, and the parts that they need have stopped. */
   readonly ended: Promise<void>
 }
 
 /**
- * Stops all parts by one deadline. Node cannot kill a job that ignores its signal: such a job keeps its lock and its process row until it ends, so
- * that no other worker runs it meanwhile.
+ * Stops all parts by one deadline. Node cannot kill a job that ignores its signal. Such a job keeps its lock and its process row until it
+ * ends, so no other worker runs it meanwhile.
  */
 export const shutDown = async (
   { parts, leftovers }: { readonly parts: Parts; readonly leftovers: Leftovers },
@@ -63,7 +63,7 @@ export const shutDown = async (
   }
   const stopLater = await parts.stop(deadline)
   const isClean = leftovers.isNone
-  // The time for what comes after the jobs begins when they have ended.
+  // This limit begins when those jobs have ended.
   if (stopLater !== undefined) return { isClean, ended: stopLater(LATE_MS).then(report) }
   report()
   return { isClean, ended: Promise.resolve() }

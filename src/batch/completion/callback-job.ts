@@ -6,7 +6,7 @@ import type { Clock } from '../../time.ts'
 import { uuidV7 } from '../../uuid.ts'
 import type { CallbackEvent } from './decision.ts'
 
-/** Where jobs of a class go when the batch names no callback queue or priority. */
+/** Queue and priority for jobs of a class when the batch names no callback queue or priority. */
 export type ClassDefaults = (jobClass: string) => { readonly queueName: string; readonly priority: number } | undefined
 
 export interface CallbackRowOptions {
@@ -18,8 +18,8 @@ export interface CallbackRowOptions {
 }
 
 /**
- * The row of a callback job, for a Node or a Ruby class: called with (batch, event:).
- * GoodJob batch_record.rb: the batch goes as a GlobalID, the event as a symbol in a symbol-key hash, not as a keyword.
+ * The row of a callback job, for a Node or a Ruby class, which is called with (batch, event:). GoodJob batch_record.rb: the batch is passed
+ * as a GlobalID, the event as a symbol in a symbol-key hash, not as a keyword.
  */
 export const callbackRow = (
   batch: LockedBatch,

@@ -13,19 +13,19 @@ import { type BatchDecision, callbackClass, decideBatch, needsProof, type Proof 
 import { type ProofPolicy, proveRecovery } from './proof.ts'
 import type { ToldOnce } from './told-once.ts'
 
-/** What the check needs of its surroundings. */
+/** What the check needs from its caller. */
 export interface CheckOptions extends CallbackRowOptions, ProofPolicy {
   readonly clock: Clock
   readonly refireFinish: boolean
-  /** What was said of batches that stay as they are until a person acts. */
+  /** What was already reported about batches that stay as they are until a person acts. */
   readonly told: ToldOnce
 }
 
-/** A batch to check, and when this transaction broke one of its members, if it did. */
+/** A batch to check and, if this transaction broke one of its members, the time of that. */
 export interface TouchedBatch {
   readonly id: string
   readonly brokenAt?: string | undefined
-  /** Recover without proof, on the word of an operator. */
+  /** Recover without proof, because an operator asked for it. */
   readonly isForced?: boolean
 }
 
@@ -41,21 +41,21 @@ export interface CheckedBatch {
   }[]
 }
 
-/** Takes the locks of these batches until the end of the transaction; to be called before the first row of a member is written. */
+/** Takes the locks of these batches until the end of the transaction. Call this before the first row of a member is written. */
 export const lockTouchedBatches = (db: Queryable, ids: Iterable<string>): Promise<void> =>
   lockBatches(db, [...ids].map(batchLockKey))
 
-/** What a check could not do: Postgres refused its callbacks, or what else it wrote. The batch is as it was. */
+/** A check that failed because Postgres refused its callbacks or another of its writes. The batch is unchanged. */
 export interface RefusedCheck {
   readonly batchId: string
   readonly description: string | null
   readonly callbacks: CheckedBatch['callbacks']
   readonly error: unknown
-  /** The error says nothing about the batch; a moment later the same check may succeed. */
+  /** True if the error does not concern the batch: the same check may succeed a moment later. */
   readonly isPassing: boolean
 }
 
-/** What became of checks that were made apart. */
+/** The results of checks that ran separately. */
 export interface ApartChecks {
   readonly checked: readonly CheckedBatch[]
   readonly refused: readonly RefusedCheck[]
@@ -64,8 +64,8 @@ export interface ApartChecks {
 type Decided = CheckedBatch & { readonly rows: readonly NewJobRow[] }
 
 /**
- * Checks batches whose locks this transaction holds: one read, one decision for each, one write of times, one insert of callback
- * jobs. Call `announceChecks` with the answer after the commit.
+ * Checks batches whose locks this transaction holds: one read, one decision per batch, one write of times, one insert of callback jobs.
+ * Call `announceChecks` with the result after the commit.
  */
 export const checkBatches = async (
   db: Queryable,
@@ -80,8 +80,8 @@ export const checkBatches = async (
 }
 
 /**
- * Checks batches as `checkBatches` does, but each by itself: one whose callbacks cannot be enqueued stays as it was, so that a later check
- * takes the same step with its callbacks, once.
+ * Checks batches as `checkBatches` does, but each one separately. A batch whose callbacks cannot be enqueued stays unchanged, so a later
+ * check takes the same step with its callbacks, once.
  */
 export const checkBatchesApart = async (
   db: Queryable,
@@ -109,7 +109,7 @@ export const checkBatchesApart = async (
   return { checked, refused }
 }
 
-/** Without a right to insert this job, by privilege or by policy, the others are checked all the same. */
+/** A missing privilege or a row-level policy may concern only this callback job, so the other batches are still checked. */
 const isPassing = (error: unknown): boolean =>
   isRetryable(error) || (awaitsSchema(error) && sqlState(error) !== INSUFFICIENT_PRIVILEGE)
 
@@ -179,7 +179,7 @@ const timesAfter = (state: LockedBatch, decision: BatchDecision) => ({
   finished_at: decision.finishedAt,
 })
 
-/** Tells logs and metrics what committed checks did. */
+/** Emits events for what committed checks did, for logs and metrics. */
 export const announceChecks = (checked: readonly CheckedBatch[], { told }: Pick<CheckOptions, 'told'>): void => {
   for (const { state, decision, proof, callbacks } of checked) {
     const batch = { batchId: state.id, description: state.description }
@@ -196,7 +196,7 @@ export const announceChecks = (checked: readonly CheckedBatch[], { told }: Pick<
   }
 }
 
-/** Tells which callbacks are owed, and why: the sweep tries again. */
+/** Reports which callbacks are owed, and why; the next sweep tries again. */
 export const announceRefusedChecks = (refused: readonly RefusedCheck[]): void => {
   for (const { batchId, description, callbacks, error } of refused) {
     const names = callbacks.map(({ event, jobClass }) => `on_${event} ${jobClass}`)

@@ -2,12 +2,12 @@ import type { LockedBatch } from '../../sql/batch/check.ts'
 
 export type CallbackEvent = 'discard' | 'success' | 'finish'
 
-/** Whether a discarded batch in which nothing is open or broken may be called good again. */
+/** Whether a discarded batch in which no member is open or broken may count as successful again. */
 export type Proof =
   | { readonly kind: 'proven' }
-  /** Another process fired the success callback of this arming too early: it is not fired again. */
+  /** Another process enqueued the success callback too early, after the batch was last armed: it is not enqueued again. */
   | { readonly kind: 'already_succeeded' }
-  /** A process in Ruby that was held up discarded the batch after it had come back: its callbacks have been fired. */
+  /** A delayed Ruby process discarded the batch after it had recovered: its callbacks have been enqueued already. */
   | { readonly kind: 'discarded_late' }
   | { readonly kind: 'unproven'; readonly reason: string }
 
@@ -19,30 +19,30 @@ export interface BatchDecision {
   /** In the order in which they are enqueued. */
   readonly callbacks: readonly CallbackEvent[]
   readonly steps: readonly ('discard' | 'recover' | 'complete' | 'finish')[]
-  /** Why a discarded batch was not recovered although nothing in it is broken. */
+  /** Why a discarded batch was not recovered although none of its members is broken. */
   readonly unproven: string | undefined
 }
 
 export interface DecisionInput {
   readonly state: LockedBatch
-  /** Time of the first outcome of this flush that broke a member. */
+  /** Time of the first outcome in this flush that broke a member. */
   readonly brokenAt: string | undefined
   readonly now: string
-  /** Whether good_job_batches.jobs_finished_at exists; without it finished_at plays its part. */
+  /** Whether good_job_batches.jobs_finished_at exists; without it, finished_at takes its place. */
   readonly hasJobsFinishedAt: boolean
-  /** Only looked at when `needsProof` says so. */
+  /** Read only when `needsProof` returns true. */
   readonly proof: Proof | undefined
   readonly refireFinish: boolean
 }
 
-/** Whether the recover step would need a proof: discarded, and nothing open or broken. */
+/** Whether the recover step needs a proof: the batch is discarded, and no member is open or broken. */
 export const needsProof = (state: LockedBatch): boolean =>
   state.discarded_at !== null && !state.has_open_member && state.broken_at === null
 
 /**
- * The check of a batch: discard, recover, complete, finish. Pure; its precondition is false after the result is written, so each
- * callback is enqueued once. The first, third and fourth step are GoodJob's (batch_record.rb#_continue_discard_or_finish), except
- * that a broken member is never success; the second is what GoodJob lacks.
+ * The check of a batch: discard, recover, complete, finish. Pure. After the result is written the precondition of each step is false, so
+ * each callback is enqueued once. The first, third and fourth step are GoodJob's (batch_record.rb#_continue_discard_or_finish), except that
+ * a broken member never counts as success. GoodJob has no second step.
  */
 export const decideBatch = (input: DecisionInput): BatchDecision => {
   const { state, hasJobsFinishedAt } = input
@@ -68,7 +68,7 @@ type Draft = { -readonly [K in keyof BatchDecision]: BatchDecision[K] } & {
   steps: BatchDecision['steps'][number][]
 }
 
-/** The class that a batch calls for an event; undefined when it names none. */
+/** The class that a batch names for an event, or undefined. */
 export const callbackClass = (
   state: Pick<LockedBatch, 'on_discard' | 'on_success' | 'on_finish'>,
   event: CallbackEvent,
@@ -89,7 +89,7 @@ const discard = (draft: Draft, { state, brokenAt }: DecisionInput): void => {
 }
 
 const recover = (draft: Draft, { state, brokenAt, now, proof, refireFinish }: DecisionInput): void => {
-  // A member that this flush broke may be deleted already: then the state does not show it.
+  // The row of a member that this flush broke may be deleted already; then `state` does not show it.
   if (!needsProof(state) || proof === undefined || brokenAt !== undefined) return
   if (proof.kind === 'unproven') {
     draft.unproven = proof.reason
@@ -97,7 +97,7 @@ const recover = (draft: Draft, { state, brokenAt, now, proof, refireFinish }: De
   }
   draft.discardedAt = null
   draft.steps.push('recover')
-  // Members are still being waited for in the eyes of the batch: the complete step fires the callbacks.
+  // The batch still counts as waiting for its members, so the complete step enqueues the callbacks.
   if (draft.jobsFinishedAt === null || proof.kind !== 'proven') return
   draft.jobsFinishedAt = now
   draft.finishedAt = null
@@ -110,7 +110,8 @@ const complete = (draft: Draft, { state, now }: DecisionInput): void => {
   draft.jobsFinishedAt = now
   draft.steps.push('complete')
   if (state.broken_at !== null && draft.discardedAt === null) {
-    // Nobody stamped the batch when that member broke (a discard by hand, a crash in between): its time proves a later recovery.
+    // No process set `discarded_at` when that member broke (a manual discard, or a crash in between). The time of the break is needed to
+    // prove a later recovery.
     draft.discardedAt = state.broken_at
     fire(draft, state, 'discard')
     draft.steps.push('discard')
@@ -122,7 +123,7 @@ const complete = (draft: Draft, { state, now }: DecisionInput): void => {
 const finish = (draft: Draft, { state, now }: DecisionInput): void => {
   const hasCallback = state.has_open_callback || draft.callbacks.length > 0
   if (draft.jobsFinishedAt === null || draft.finishedAt !== null || hasCallback) return
-  // A retried member is under way: a batch that counts as finished could be cleaned up under it.
+  // A retried member is still open: cleanup could delete a batch that counts as finished while this member runs.
   if (state.has_open_member) return
   draft.finishedAt = now
   draft.steps.push('finish')

@@ -6,17 +6,17 @@ import type { Facts } from '../../sql/database.ts'
 import { findDeletingProcess } from '../../sql/process/processes.ts'
 import type { Proof } from './decision.ts'
 
-/** What this process itself does to finished jobs. */
+/** Whether and when this process deletes finished jobs. */
 export interface ProofPolicy {
   readonly deletesFinishedJobs: boolean
-  /** Seconds after which finished jobs may be deleted; undefined while discarded ones are kept. */
+  /** Seconds after which finished jobs may be deleted; undefined while discarded jobs are kept. */
   readonly cleanupAgeSeconds: number | undefined
 }
 
 /**
- * Whether a discarded batch in which nothing is open or broken really lost nothing. Deleted rows leave no trace, so "nothing
- * broken is left" proves nothing by itself: the history must show the attempt that broke the batch and a later success, and
- * nobody may be deleting finished jobs. A discard that came later than the success needs no attempt: none broke the batch since.
+ * Whether a discarded batch without open or broken members really lost nothing. Deleted rows leave no trace, so "no broken member is left"
+ * proves nothing by itself: the history must show the attempt that broke the batch and a later success, and no process may be deleting
+ * finished jobs. If the batch was discarded after its success, the broken attempt is not required: no attempt has broken the batch since.
  */
 export const proveRecovery = async (
   db: Queryable,

@@ -1,11 +1,11 @@
-/** Of those that are put off at the same time, at most; the one put off first is tried again early. */
+/** At most this many batches are postponed at the same time; beyond it the one postponed first is tried again early. */
 const LIMIT = 10_000
 const FIRST_PAUSE_MS = 120_000
 const LONGEST_PAUSE_MS = 3_600_000
 
 /**
- * Batches whose check took too long. Each is tried again after a pause, which doubles: the next sweep is for the others, and many such
- * batches take up little of the time of all sweeps.
+ * Batches whose check took too long. Each is tried again after a pause that doubles every time. So the next sweep has time for the other
+ * batches, and many slow batches take a small share of all sweeps.
  */
 export class SlowChecks {
   readonly #pauses = new Map<string, { readonly pauseMs: number; readonly endsMs: number }>()
@@ -23,7 +23,7 @@ export class SlowChecks {
     if (this.#pauses.size > LIMIT && oldest !== undefined) this.#pauses.delete(oldest)
   }
 
-  /** Its check came to an end. */
+  /** The check of this batch ended. */
   forget(batchId: string): void {
     this.#pauses.delete(batchId)
   }

@@ -25,15 +25,15 @@ export interface SweepOptions {
   readonly database: Database
   readonly check: CheckOptions
   readonly processId: string
-  /** Age up to which batches are looked at. */
+  /** Batches older than this are not read. */
   readonly windowSeconds: number
-  /** Time for which a hung batch must have been quiet. */
+  /** A batch counts as hung after this time without activity. */
   readonly graceSeconds: number
-  /** Batches that ended since then are looked at for a success callback beside a broken member. @default none */
+  /** Batches that ended since this time are checked for a success callback beside a broken member. @default none */
   readonly endedSince?: string
-  /** How long each statement of a check may take; less where the pool waits for no answer that long. @default 20 seconds */
+  /** Limit for each statement of a check; half of the pool's query_timeout if that is shorter. @default 20 seconds */
   readonly checkTimeoutMs?: number
-  /** What the sweeps before found out. @default nothing */
+  /** Batches that earlier sweeps postponed because their check was slow. @default none */
   readonly slow?: SlowChecks
   readonly signal?: AbortSignal
 }
@@ -44,30 +44,30 @@ export interface SweepResult {
   readonly unproven: number
   /** False when another process was sweeping. */
   readonly isDone: boolean
-  /** That other process, unless it had ended when it was looked for. */
+  /** That other process; undefined if it ended before it could be identified. */
   readonly heldBy?: SweepHolder
 }
 
 const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 
 /**
- * Heals batches whose last step happened in Ruby: success that is owed, batches that hang, batches that never finish,
- * discards that nobody wrote. Pages are read by one
- * process at a time, because they are what a sweep costs; each heal is a transaction of its own under the batch lock, by the same check that
- * outcomes run, whoever else sweeps. No lock lasts longer than its transaction: behind a pooler it would stay when we are gone.
+ * Recovers and completes batches whose last step happened in Ruby: owed success, hung batches, batches that never finish, discards that
+ * were never written. Pages are read by one process at a time, because reading them is the expensive part. Each batch is repaired in a
+ * transaction of its own under the batch lock, by the same check that outcomes run, whoever else sweeps. No lock outlives its transaction:
+ * behind a pooler a session lock would stay after this process is gone.
  */
 export const sweepBatches = async (options: SweepOptions): Promise<SweepResult> => {
   const { database, processId } = options
   const startedMs = performance.now()
   const facts = await database.facts()
-  // One connection for all of it: the pool may have no other.
+  // One connection for the whole sweep: the pool may have only one.
   const result = await database.connection((db) => sweepPages(options, db, facts))
   const { isDone, heldBy: _, ...counts } = result
   if (isDone) events.emit('batch_sweep', { processId, ...counts, durationMs: performance.now() - startedMs })
   return result
 }
 
-/** What all steps of one sweep have in common. */
+/** What all steps of one sweep share. */
 interface Sweep extends SweepOptions {
   readonly db: Queryable
   readonly facts: Facts
@@ -106,7 +106,7 @@ const sweepPages = async (options: SweepOptions, db: Queryable, facts: Facts): P
   return result
 }
 
-/** Where another process is at it the first page is left to that one; between two pages it is waited for. */
+/** For the first page: if another process is sweeping, the sweep is left to that process. For later pages the lock is waited for. */
 const readPage = (
   db: Queryable,
   facts: Facts,
@@ -133,12 +133,12 @@ const sweepBatch = async (sweep: Sweep, batch: SweptBatch): Promise<Outcome> => 
   }
   return heal(sweep, batch, reason, {
     touched: async () => ({ id: batch.id }),
-    // A success before a discard that came late was a true one.
+    // A success callback before a late discard was correct.
     onChecked: (one) => one?.proof?.kind !== 'discarded_late' && tellFalseSuccess(),
   })
 }
 
-/** The discard was refused when the member broke, or a process died before it. */
+/** The discard was refused when the member broke, or the process died before writing it. */
 const sweepDiscard = (sweep: Sweep, batch: OwedDiscard): Promise<Outcome> =>
   heal(sweep, batch, 'owed_discard', {
     touched: async () => {
@@ -152,14 +152,14 @@ const heal = async (
   batch: { readonly id: string; readonly description: string | null },
   reason: EventMap['batch_healed']['reason'],
   how: {
-    /** What to check, read under the lock of the batch; undefined when nothing is left to do. */
+    /** What to check, read under the batch lock; undefined when nothing is left to do. */
     readonly touched: () => Promise<TouchedBatch | undefined>
     readonly onChecked?: (one: CheckedBatch | undefined) => void
   },
 ): Promise<Outcome> => {
   if (slow.isPutOff(batch.id)) return 'failed'
   const { checked, refused } = await inTransaction(db, async (): Promise<ApartChecks> => {
-    // Who holds the lock checks the batch itself, or leaves it to the next sweep: the others need not wait for that.
+    // The session that holds the lock checks the batch itself, or the next sweep does. The other batches do not wait for it.
     if (!(await tryLockBatch(db, batchLockKey(batch.id), checkTimeoutMs(options)))) return NONE_CHECKED
     const touched = await how.touched()
     return touched === undefined ? NONE_CHECKED : checkBatchesApart(db, facts, [touched], check)
@@ -178,7 +178,7 @@ const heal = async (
   return one?.decision.unproven === undefined ? 'healthy' : 'unproven'
 }
 
-/** Postgres has to give a check up before the pool gives the connection up, with which the sweep would end. */
+/** Postgres must cancel a check before the pool abandons the connection: without the connection the sweep would end. */
 const checkTimeoutMs = ({
   database,
   checkTimeoutMs = 20_000,
@@ -190,8 +190,8 @@ const checkTimeoutMs = ({
 const NONE_CHECKED: ApartChecks = { checked: [], refused: [] }
 
 /**
- * What Postgres refuses of one batch, somebody's lock on its row, or a check that takes too long, is that batch's trouble; a lost connection or
- * a full disk ends the sweep.
+ * An error that concerns one batch (a refused statement, another session's lock on its row, a check that takes too long) is reported and
+ * the sweep continues. A lost connection or a full disk ends the sweep.
  */
 const reportBatch =
   ({ processId, slow }: Sweep, batch: { readonly id: string }) =>

@@ -1,11 +1,11 @@
-/** Batches of a process whose state needs a person, at most; an older one would be told again. */
+/** At most this many reports are remembered; an older one would be reported again. */
 const LIMIT = 10_000
 
-/** Remembers what was told, so that what stays as it is need not be told at every look. */
+/** Remembers what was reported, so that an unchanged state is not reported again by every check. */
 export class ToldOnce {
   readonly #told = new Set<string>()
 
-  /** Whether this is told for the first time, from now on no longer. */
+  /** True the first time, false from then on. */
   isNew(what: string): boolean {
     if (this.#told.has(what)) return false
     this.#told.add(what)

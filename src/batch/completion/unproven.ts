@@ -18,7 +18,7 @@ export interface UnprovenBatch extends BatchCursor {
 
 export interface UnprovenSearch {
   readonly batches: readonly UnprovenBatch[]
-  /** Batches that are older than this one were not examined: enough were found, or time ran out. Undefined when all were examined. */
+  /** Batches older than this one were not examined, because enough were found or time ran out. Undefined when all were examined. */
   readonly next: BatchCursor | undefined
   /** Time ran out. */
   readonly isCut: boolean
@@ -32,7 +32,7 @@ interface SearchOptions {
 
 const PAGE = 50
 
-/** The youngest batches that cannot prove their success; ends after `budgetMs` with what it found. */
+/** The youngest batches that cannot prove their success. Ends after `budgetMs` with what was found by then. */
 export const findUnprovenBatches = async (
   adapter: EnqueueAdapter,
   { limit, budgetMs, after }: SearchOptions,
@@ -56,12 +56,12 @@ export const findUnprovenBatches = async (
 }
 
 interface Examined {
-  /** Undefined behind the last batch. */
+  /** Undefined after the last batch. */
   readonly position: BatchCursor | undefined
   readonly unproven?: UnprovenBatch | undefined
 }
 
-/** How far the search is, after each batch in which nothing is open or broken and after each step over others. */
+/** Yields the position of the search: after each batch in which no member is open or broken, and after each step over other batches. */
 async function* examine(
   adapter: EnqueueAdapter,
   db: Queryable,
@@ -93,7 +93,7 @@ const unprovenReason = async (
 ): Promise<string | undefined> => {
   const proof = await proveRecovery(db, facts, state, checkOptionsOf(adapter), adapter.clock.now())
   if (proof.kind !== 'unproven') return undefined
-  // With a success callback it is a false success, which is reported as that.
+  // With a success callback the batch is a false success, which is reported as such.
   const history = await findBatchHistory(db, facts, state, state.discarded_at ?? '')
   return history.has_success_callback ? undefined : proof.reason
 }

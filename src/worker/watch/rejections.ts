@@ -3,8 +3,8 @@ import { currentProcessId } from '../../job/context.ts'
 import { attemptOfCurrentContext, failCurrentAttempt } from '../../perform/attempt/execution.ts'
 
 /**
- * Gives a rejection that nobody handles to the job whose code caused it: the attempt fails, or, where it has ended, `worker_error` is
- * emitted. False when no job's code caused it.
+ * Assigns an unhandled rejection to the job whose code caused it: the attempt fails or, if it has already ended, `worker_error` is emitted.
+ * @returns false when no job's code caused it
  */
 export const giveToJob = (error: unknown): boolean => {
   if (failCurrentAttempt(error)) return true
@@ -19,8 +19,9 @@ export const giveToJob = (error: unknown): boolean => {
 let watchers = 0
 
 /**
- * Until the answer is called, an unawaited rejection of a job's code never ends this Node process. All others go where they would go
- * without this: to the host's listeners, else to what --unhandled-rejections says, which is the end of the process.
+ * Starts a watch: an unawaited rejection in a job's code no longer ends this Node process. All other rejections take their usual way: to
+ * the host's listeners, or else to the mode of --unhandled-rejections, which by default ends the process. @returns a function that ends
+ * the watch
  */
 export const watchRejections = (): (() => void) => {
   if (watchers === 0) process.on('unhandledRejection', onRejection)
@@ -38,7 +39,7 @@ const onRejection = (reason: unknown): void => {
   if (giveToJob(reason) || process.listenerCount('unhandledRejection') > 1) return
   const mode = rejectionMode()
   if (mode === 'throw') throw asThrown(reason)
-  // In the other modes Node has spoken already, or is to be silent; only this one asks whether somebody listens.
+  // In the other modes Node has printed its warning already, or prints none. Only in this mode does Node check for listeners first.
   if (mode !== 'warn-with-error-code') return
   process.emitWarning(asThrown(reason))
   process.exitCode = 1

@@ -3,27 +3,27 @@ import type { Facts } from '../../sql/database.ts'
 import { type AbandonedJob, findSilentJobs, releaseSilentJobs, type SilentJobs } from '../../sql/jobs/abandoned.ts'
 
 /**
- * Between the first look and the last. From GoodJob 4.22.1 on a process that lives has its row again, under its own id, within half a minute
- * (process.rb#refresh); one that says nothing for five minutes is dead to every GoodJob.
+ * Minimum time between the first and the last check. From GoodJob 4.22.1 on a live process writes its row again, under its own id, within
+ * half a minute (process.rb#refresh). A process that is silent for five minutes counts as dead in every GoodJob.
  */
 const SILENCE_MS = 300_000
 
 /**
- * Frees jobs of owners without a process row that hold no advisory lock in any state: skiplocked Ruby workers. Neither GoodJob nor a look
- * of the moment frees them, as an owner that lives may have lost its row only; looks more than five minutes apart tell.
+ * Releases jobs whose owner has no process row and whose advisory lock is free: those of skiplocked Ruby workers. GoodJob never releases
+ * them. One check is not enough either, because a live owner may have lost only its row; checks over more than five minutes are conclusive.
  */
 export class SilentOwners {
-  /** When each job was first seen like this, by the server's clock. */
+  /** When each job was first seen in this state, by the server's clock. */
   #since: ReadonlyMap<string, number> = new Map()
 
-  /** The jobs that every look of the last five minutes has seen, with the same claim. */
+  /** The jobs that every check of the last five minutes has seen, with the same claim. */
   due({ jobs, atMs }: SilentJobs): AbandonedJob[] {
     const since = new Map(jobs.map((job) => [keyOf(job), this.#since.get(keyOf(job)) ?? atMs] as const))
     this.#since = since
     return jobs.filter((job) => atMs - (since.get(keyOf(job)) ?? atMs) > SILENCE_MS)
   }
 
-  /** One look; answers how many jobs it freed. The caller has a transaction. */
+  /** Makes one check, in the caller's transaction. @returns how many jobs were released */
   async release(db: Queryable, facts: Facts): Promise<number> {
     const due = this.due(await findSilentJobs(db, facts))
     return due.length > 0 ? releaseSilentJobs(db, facts, due) : 0

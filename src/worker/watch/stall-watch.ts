@@ -7,18 +7,18 @@ export interface StallWatchOptions {
   readonly clock: Clock
   /** Ids of every attempt of this process. */
   readonly attemptIds: () => readonly string[]
-  /** What is due by the clock may be due now. */
+  /** Jobs that are due by the changed clock may be due now. */
   readonly onClockJumped: () => void
 }
 
-/** Of a stall as much may be missed. */
+/** Milliseconds between checks; a stall is measured too short by up to this much. */
 const INTERVAL_MS = 2_000
-/** Shorter stalls are nobody's trouble: GoodJob's own parts answer to each other within ten seconds. */
+/** Shorter stalls do no harm: GoodJob's own parts allow each other ten seconds. */
 const TOLD_MS = 5_000
 
 /**
- * Tells the operator that the process stood still (a body that blocks the event loop, SIGSTOP, a machine that paused), or that its
- * clock was changed: others may have taken its jobs meanwhile, and the schedule follows the clock.
+ * Reports that the process stood still (a job that blocks the event loop, SIGSTOP, a suspended machine), or that the clock was changed.
+ * Meanwhile other workers may have taken its jobs; and scheduled jobs follow the clock.
  */
 export class StallWatch {
   readonly #options: StallWatchOptions

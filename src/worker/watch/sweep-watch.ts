@@ -1,16 +1,19 @@
 import { events } from '../../events.ts'
 import type { SweepHolder } from '../../sql/batch/sweep-lock.ts'
 
-/** Why an interval had no sweep that ended. */
+/** Why no sweep ended during an interval. */
 type Miss =
   | { readonly reason: 'held'; readonly holder: SweepHolder | undefined }
   | { readonly reason: 'failed'; readonly error: unknown }
   | { readonly reason: 'running' }
 
-/** Intervals in a row without a sweep after which that is told, and told again. */
+/** A warning is emitted after every N intervals in a row without a sweep. */
 const TOLD_AFTER = 3
 
-/** Notices that batches are not swept any more, which nobody else would: a sweep that does not come heals nothing and says nothing. */
+/**
+ * Reports that batches are no longer swept. No other part would notice: a sweep that never ends neither recovers batches nor reports
+ * anything.
+ */
 export class SweepWatch {
   readonly #processId: string
   #missed = 0
@@ -25,7 +28,10 @@ export class SweepWatch {
     this.#holder = undefined
   }
 
-  /** An interval had no sweep. One that another process has is as good, as long as it is another transaction each time. */
+  /**
+   * Counts an interval without a sweep of this worker. A sweep of another process is as good, provided its transaction is a different one
+   * each time.
+   */
   missed(miss: Miss): void {
     const holder = miss.reason === 'held' ? identity(miss.holder) : this.#holder
     const othersSweep = miss.reason === 'held' && (holder === undefined || holder !== this.#holder)

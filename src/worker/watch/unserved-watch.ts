@@ -11,10 +11,10 @@ export interface UnservedWatchOptions {
   readonly clock: Clock
 }
 
-/** Due jobs that are read, the oldest first. */
+/** At most this many due jobs are read, the oldest first. */
 const MAX_WAITING = 1_000
 const MAX_PROCESSES = 1_000
-/** While a deployment replaces workers, a class may be without one for a moment. */
+/** While a deployment replaces workers, a class may briefly have none. */
 const GRACE_MS = 60_000
 
 /** Reports due jobs that no live worker will start, once for each class and queue. */
