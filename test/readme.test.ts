@@ -21,6 +21,7 @@ const PAGES = [
   'docs/options.md',
   'docs/beside-rails.md',
   'docs/architecture.md',
+  'docs/where.md',
   'docs/torture.md',
   'CHANGELOG.md',
   'CONTRIBUTING.md',
