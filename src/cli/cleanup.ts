@@ -4,7 +4,7 @@ import { cleanupPreservedJobs } from '../maintenance/cleanup.ts'
 import { plural, print, printJson, snakeCase } from './output.ts'
 import { addSessionOptions, withSession } from './session.ts'
 
-/** `good-job cleanup_preserved_jobs`: GoodJob's command, with its option. */
+/** `good-job cleanup_preserved_jobs`: GoodJob's command with the same option. */
 export const addCleanupCommand = (program: Command): void => {
   const command = addSessionOptions(
     program.command('cleanup_preserved_jobs').description('delete finished jobs, their history, and finished batches'),

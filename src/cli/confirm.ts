@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises'
 import { PartialFailure, UsageError } from './failure.ts'
 
-/** Asks at a terminal; elsewhere `--yes` must have been given. @throws UsageError without an answer, PartialFailure for a no */
+/** Asks for confirmation at a terminal; elsewhere `--yes` is required. @throws UsageError without a terminal, PartialFailure after a no */
 export const confirm = async (question: string, isAgreed: boolean): Promise<void> => {
   if (isAgreed) return
   if (process.stdin.isTTY !== true) throw new UsageError(`${question} Nobody can answer here; add --yes.`)

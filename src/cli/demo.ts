@@ -11,7 +11,7 @@ export const addDemoCommand = (program: Command): void => {
     .action(async ({ keep = false }: { keep?: boolean }) => {
       const stop = new AbortController()
       const onEnd = () => stop.abort(new Interrupted())
-      // Stay: neither a second Ctrl-C nor a terminal that is gone may cut the clean-up short.
+      // These listeners stay: neither a second Ctrl-C nor a closed terminal may cut the clean-up short.
       for (const signal of SIGNALS) process.on(signal, onEnd)
       process.stdout.on('error', onEnd)
       try {

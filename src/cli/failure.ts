@@ -7,13 +7,13 @@ import { clearProgress } from './progress.ts'
 /** Exit codes: done, failed, wrong usage. */
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const
 
-/** The command line asks for something that cannot be meant. */
+/** The command line asks for something impossible. */
 export class UsageError extends GoodJobError {}
 
-/** The command did its work and has told what went wrong. */
+/** The command did its work and has already printed what went wrong. */
 export class PartialFailure extends GoodJobError {}
 
-/** What Postgres says, and what to do about it. */
+/** Advice by SQLSTATE. */
 const ADVICE: Readonly<Record<string, string>> = {
   '28P01': 'Check user and password in DATABASE_URL; characters such as # / ? @ in a password must be percent-encoded.',
   '28000': 'Check user and password in DATABASE_URL, and what pg_hba.conf of the server allows.',
@@ -29,7 +29,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 
 const NETWORK_ADVICE = 'Start Postgres, or check host and port in DATABASE_URL.'
 
-/** What Node says of the way to Postgres, and what to do about it. */
+/** Advice by Node's error code for a connection that failed. */
 const NODE_ADVICE: Readonly<Record<string, string>> = {
   ECONNREFUSED: NETWORK_ADVICE,
   ENOENT: NETWORK_ADVICE,
@@ -42,7 +42,7 @@ const NODE_ADVICE: Readonly<Record<string, string>> = {
   ),
 }
 
-/** What happened, in one line, with the way out where one is known. */
+/** What happened, in one line, with the advice if there is any. */
 const explain = (error: unknown): string => {
   if (error instanceof AggregateError && error.message === '') {
     return `${error.errors.map((each) => (each as Error).message).join('; ')}. ${NETWORK_ADVICE}`
@@ -57,9 +57,9 @@ const explain = (error: unknown): string => {
   return error.message || error.name
 }
 
-/** Tells an error on standard error and answers the exit code. */
+/** Prints an error on standard error. @returns the exit code */
 export const report = (error: unknown, { isVerbose }: { readonly isVerbose: boolean }): number => {
-  // Commander has told its own errors, and help is no error.
+  // Commander prints its own errors; help is not an error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage
   if (error instanceof PartialFailure) return EXIT.failed
   clearProgress()

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
 import { UsageError } from './failure.ts'
 
-/** Options that other libraries have, and that people type here: refused with what they mean. They are not in the help. */
+/** Adds options of other libraries that people type by mistake: each is refused with the right one. They are not in the help. */
 export const addMistakenOptions = (command: Command, meant: Readonly<Record<string, string>>): void => {
   for (const [option, instead] of Object.entries(meant)) {
     const refuse = () => {

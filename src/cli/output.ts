@@ -9,10 +9,10 @@ export const print = (line = ''): void => {
   process.stdout.write(`${line}\n`)
 }
 
-/** Writes a value for machines. */
+/** Writes a value as JSON to standard output. */
 export const printJson = (value: unknown): void => print(JSON.stringify(value, null, 2))
 
-/** Columns of the terminal; wide enough for a log file where there is none. */
+/** Columns of the terminal; without a terminal, wide enough for a log file. */
 export const terminalWidth = (): number => process.stdout.columns ?? 160
 
 const NO_BORDERS = {
@@ -35,7 +35,7 @@ const NO_BORDERS = {
 
 const MIN_LAST_WIDTH = 12
 
-/** Aligned columns without lines; the last one is cut where the terminal ends. */
+/** Aligned columns without borders; the last column is cut at the edge of the terminal. */
 export const table = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
   const widths = head.map((title, index) =>
     Math.max(...[title, ...rows.map((row) => row[index] ?? '')].map((text) => stripVTControlCharacters(text).length)),
@@ -88,7 +88,7 @@ export const agoText = (time: string | Date | null, now: Date): string => {
 export const plural = (count: number, word: string): string =>
   `${count} ${count === 1 ? word : word.endsWith('ch') || word.endsWith('ss') ? `${word}es` : `${word}s`}`
 
-/** Names of fields as the tables of the database have them, dates as ISO text; for --json. */
+/** Renames fields to snake case, as in the tables, and turns dates into ISO text; for --json. */
 export const snakeCase = (value: unknown): unknown => {
   if (value instanceof Date) return value.toISOString()
   if (Array.isArray(value)) return value.map(snakeCase)

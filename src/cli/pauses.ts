@@ -11,7 +11,7 @@ import { addSessionOptions, type CommandSession, withSession } from './session.t
 const NOTE = `
 Workers honour pauses when GOOD_JOB_ENABLE_PAUSES is on. Running jobs go on; jobs that wait are found by the next poll after the pause.`
 
-/** `good-job pauses`, `pause`, `unpause`: what the dashboard's page of pauses does. */
+/** `good-job pauses`, `pause`, `unpause`: the functions of the dashboard's page of pauses. */
 export const addPausesCommands = (program: Command): void => {
   const pauses = addSessionOptions(program.command('pauses').description('show what is paused'))
   pauses.action(() => withSession(pauses, show)).addHelpText('after', NOTE)
@@ -50,7 +50,7 @@ const addChange = (
 
 const PROCESSES = 1_000
 
-/** Says which live workers will start paused jobs all the same. @throws PartialFailure when no live worker honours the pause */
+/** Warns of live workers that ignore pauses. @throws PartialFailure when no live worker honours pauses */
 const warnOfWorkers = async ({ adapter, isJson }: CommandSession): Promise<void> => {
   const { database } = adapter
   const rows = await listProcesses(database.pool, await database.facts(), PROCESSES)
@@ -87,6 +87,6 @@ const show = async ({ adapter, isJson }: CommandSession): Promise<void> => {
 export const NO_WORKER_HONOURS_PAUSES =
   'no live worker honours pauses: start workers with --enable-pauses (GOOD_JOB_ENABLE_PAUSES; in Rails config.good_job.enable_pauses)'
 
-/** Whether no live worker honours pauses. Ruby's do not say, so one of those may. */
+/** Whether no live worker honours pauses. Ruby workers do not publish it, so one of them may. */
 export const ignoresPauses = (processes: readonly WorkerProcess[]): boolean =>
   processes.every(({ is_alive, honours_pauses }) => !is_alive || honours_pauses === false)

@@ -31,7 +31,7 @@ const buildProgram = (): Command => {
 
 const MAX_TERM_WIDTH = 30
 
-// One long name would push every description to the right edge: it gets a line of its own instead.
+// One long name would push every description to the right edge, so it gets a line of its own.
 function padWidth(this: Help, command: Command, helper: Help): number {
   return Math.min(MAX_TERM_WIDTH, Help.prototype.padWidth.call(this, command, helper))
 }
@@ -41,11 +41,11 @@ function formatItem(this: Help, term: string, termWidth: number, description: st
   return helper.displayWidth(term) <= termWidth ? format(term) : `  ${term}\n${format('')}`
 }
 
-/** Runs the command line and answers the exit code. */
+/** Runs the command line. @returns the exit code */
 export const runProgram = async (argv: readonly string[]): Promise<number> => {
   const program = buildProgram()
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // `good-job jobs list | head`: the reader has seen enough.
+    // `good-job jobs list | head`: the reader closed the pipe.
     if (error.code !== 'EPIPE') throw error
     process.exit(EXIT.done)
   })

@@ -1,18 +1,18 @@
 import { createLogUpdate } from 'log-update'
 import { every } from '../time.ts'
 
-/** Work that is done sooner needs no words. */
+/** Work that ends sooner shows no progress. */
 const QUIET_MS = 2_000
-/** Between two lines; `still` when nothing is new but the time that has passed. */
+/** Minimum time between two lines; `still` if only the elapsed time changed. */
 const PAUSE_MS = { terminal: { news: 100, still: 1_000 }, file: { news: 2_000, still: 10_000 } }
 const TICK_MS = 200
 
 let shown: Progress | undefined
 
-/** Takes the line of a progress away before something else is written. */
+/** Clears the progress line before other output is written. */
 export const clearProgress = (): void => shown?.clear()
 
-/** Tells on standard error how far a long piece of work is: one line that changes at a terminal, a line now and then elsewhere. */
+/** Shows the progress of long work on standard error: one changing line at a terminal, occasional lines elsewhere. */
 export class Progress {
   readonly #startedMs = performance.now()
   readonly #isTerminal = process.stderr.isTTY === true
@@ -27,7 +27,7 @@ export class Progress {
     this.#draw('news')
   }
 
-  /** Says nothing while a person is asked. */
+  /** Shows nothing while a person is asked. */
   async suspend<T>(work: () => Promise<T>): Promise<T> {
     this.clear()
     this.#isSuspended = true
@@ -38,7 +38,7 @@ export class Progress {
     }
   }
 
-  /** Takes the line away until there is news. */
+  /** Clears the line until the next change. */
   clear(): void {
     if (this.#isTerminal && shown === this) this.#update.clear()
     if (shown === this) shown = undefined

@@ -5,7 +5,7 @@ import { PartialFailure } from './failure.ts'
 import { print, printJson, snakeCase } from './output.ts'
 import { addSessionOptions, withSession } from './session.ts'
 
-/** `good-job schema …`: the tables. */
+/** `good-job schema …`: installs, checks and prints the tables. */
 export const addSchemaCommands = (program: Command): void => {
   const schema = program.command('schema').description('the tables: create them, compare them, print them')
   const install = addSessionOptions(
@@ -42,7 +42,7 @@ export const addSchemaCommands = (program: Command): void => {
 const canWork = ({ capabilities, version3Writer }: SchemaReport): boolean =>
   capabilities !== undefined && version3Writer === undefined
 
-/** What `check` found, for people; the first line is the verdict. */
+/** The report as text; the first line is the verdict. */
 export const schemaText = (report: SchemaReport): string[] => {
   const { goodJobVersion, schema, isCurrent, isRails, requiredGaps, version3Writer } = report
   if (goodJobVersion === undefined) {

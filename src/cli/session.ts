@@ -5,24 +5,24 @@ import { isUuid } from '../uuid.ts'
 import { Progress } from './progress.ts'
 import { addWorkerOptions, workerOptionsOf } from './start/worker-options.ts'
 
-/** What a command works with. */
+/** The context of a command. */
 export interface CommandSession {
   readonly adapter: Adapter
   readonly isJson: boolean
   readonly now: Date
-  /** `now` as statements take it. */
+  /** `now` in the form that statements take. */
   readonly timestamp: string
-  /** Speaks by itself when the work takes long; say what it is at. */
+  /** Appears by itself when the work takes long; set its text to what is being done. */
   readonly progress: Progress
 }
 
-/** The options of every command that looks into the database. */
+/** Adds the options of every command that reads the database. */
 export const addSessionOptions = (command: Command): Command =>
   addWorkerOptions(command, ['databaseUrl']).addOption(
     new Option('--json', 'print JSON for machines').helpGroup('Output:'),
   )
 
-/** Runs `work` with a connection as the options and the environment say, and ends it. */
+/** Runs `work` with a connection made from the options and the environment, then closes it. */
 export const withSession = async (
   command: Command,
   work: (session: CommandSession) => Promise<void>,
@@ -59,7 +59,7 @@ export const parseLimit = (text: string): number => {
   throw new InvalidArgumentError('Expected a whole number from 1 to 10000.')
 }
 
-/** A page's end as one word, for `--after`. */
+/** The end of a page as one word, for `--after`. */
 export const cursorText = ({ at, id }: { readonly at: string; readonly id: string }): string => `${at},${id}`
 
 /** Parses `--after` for commander. */

@@ -13,7 +13,7 @@ const BAR_WIDTH = 40
 const POLL_MS = 20
 const MEGABYTE = 1024 * 1024
 
-/** A batch with a discarded job: its success callback does not come, until the job is retried. */
+/** A batch with a discarded job: its success callback is not called until the job is retried and succeeds. */
 export const playBatch = async (play: Play): Promise<void> => {
   const { screen, stage, signal } = play
   screen.line(pc.bold('1. A batch that comes back'))
@@ -73,7 +73,7 @@ const performed = async (jobClass: string, signal: AbortSignal): Promise<void> =
   await events.once('perform_job', (job) => job.jobClass === jobClass, { signal })
 }
 
-/** The last callback's outcome has been written, and the batch with it. */
+/** Resolves when the outcome of the last callback, and the end of the batch, have been written. */
 const untilFinished = async (batch: Batch, signal: AbortSignal): Promise<BatchStatus> => {
   for (;;) {
     const status = await batch.status()

@@ -8,17 +8,17 @@ import { setStage } from './stage.ts'
 import { showSummary } from './summary.ts'
 import { playWork } from './work-story.ts'
 
-/** It takes about ten seconds; a machine that needs longer than this shows nothing. */
+/** The demo takes about ten seconds; after this time it is aborted. */
 const TIME_LIMIT_MS = 55_000
 
 export interface DemoOptions {
-  /** Keep server and worker when the demo is over, until `signal` aborts. */
+  /** Keep the server and the worker running after the demo until `signal` aborts. */
   readonly keep: boolean
   readonly output: NodeJS.WriteStream
   readonly signal: AbortSignal
 }
 
-/** Shows the package at work on a Postgres of its own, and leaves nothing behind. */
+/** Shows the package at work on a Postgres server of its own, and removes everything afterwards. */
 export const runDemo = async ({ keep, output, signal: stop }: DemoOptions): Promise<void> => {
   const startedMs = performance.now()
   const screen = new Screen(output)
@@ -52,7 +52,7 @@ const seconds = (sinceMs: number): string => ((performance.now() - sinceMs) / 10
 const keepRunning = async ({ screen, stage }: Play, stop: AbortSignal): Promise<void> => {
   const { databaseUrl } = stage
   screen.line(`\n  ${pc.bold('Still running')} until Ctrl-C. Look at it from another terminal:\n`)
-  // One line for the URL alone: it is long, and the others stay short enough to copy.
+  // The URL is long: on a line of its own, the other lines stay short enough to copy.
   screen.line(`    export DATABASE_URL=${databaseUrl}`)
   for (const command of ['batches list', 'jobs list --state discarded', 'doctor']) {
     screen.line(`    npx good-job ${command}`)

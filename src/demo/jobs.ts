@@ -5,17 +5,17 @@ import { basename } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { type Batch, Job } from '../index.ts'
 
-/** A file that should be there is not. */
+/** An expected file is missing. */
 class FileMissingError extends Error {
   override readonly name = 'FileMissingError'
 }
 
-/** The other side does not answer. */
+/** A remote service does not respond. */
 class NetworkError extends Error {
   override readonly name = 'NetworkError'
 }
 
-/** Computes the SHA-256 of a file; a file that is missing is not worth a retry. */
+/** Computes the SHA-256 of a file; a missing file is not retried. */
 export class ChecksumJob extends Job {
   static override queueAs = 'demo'
   static {
@@ -32,7 +32,7 @@ export class ChecksumJob extends Job {
   }
 }
 
-/** Fails twice, then works: `executions` is the number of the attempt. */
+/** Fails twice, then succeeds: `executions` is the number of the attempt. */
 export class FlakyJob extends Job {
   static override queueAs = 'demo'
   static {
@@ -44,7 +44,7 @@ export class FlakyJob extends Job {
   }
 }
 
-/** Never works: three attempts, then it is discarded. */
+/** Always fails: after three attempts it is discarded. */
 export class HopelessJob extends Job {
   static override queueAs = 'demo'
   static {
@@ -56,7 +56,7 @@ export class HopelessJob extends Job {
   }
 }
 
-/** Enqueued for later. */
+/** A job enqueued for later. */
 export class ReminderJob extends Job {
   static override queueAs = 'demo'
 
@@ -65,7 +65,7 @@ export class ReminderJob extends Job {
   }
 }
 
-/** Callbacks of the batch: called at least once, so they must do no harm when called again. */
+/** A callback of the batch. Callbacks run at least once, so they must be idempotent. */
 abstract class DeliveryCallback extends Job {
   static override queueAs = 'demo'
 

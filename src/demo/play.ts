@@ -6,25 +6,25 @@ import type { Stage } from './stage.ts'
 export const GOOD = pc.green('✔')
 export const BAD = pc.red('✖')
 
-/** What a part of the demo plays with. */
+/** The context of each part of the demo. */
 export interface Play {
   readonly screen: Screen
   readonly stage: Stage
   /** Aborts at Ctrl-C, and when the demo takes far too long. */
   readonly signal: AbortSignal
-  /** Time to read. */
+  /** Waits while the viewer reads. */
   readonly pause: () => Promise<void>
 }
 
 const READING_MS = 1_500
 
-/** People read, files do not. */
+/** Pauses at a terminal only: a file has no reader who waits. */
 export const pauseFor = (screen: Screen, signal: AbortSignal) => async (): Promise<void> => {
   if (screen.isLive) await sleep(READING_MS, signal)
   signal.throwIfAborted()
 }
 
-/** The demo is a test of itself. @throws Error when `isWrong` */
+/** Checks that the demo shows what it promises. @throws Error when `isWrong` */
 export const refuse = (isWrong: boolean, expectation: string): void => {
   if (isWrong) throw new Error(`the demo did not show what it promises: ${expectation}`)
 }

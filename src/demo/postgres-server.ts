@@ -7,19 +7,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { giveAway, runnablePostgres, serverUser } from './postgres-binaries.ts'
 
-/** A server of our own; it and its folder are gone after `stop()`, and also after this process ended in any way. */
+/**
+ * A server started by this process. The server and its folder are removed by `stop()`, and also when this process ends in any other way.
+ */
 export interface PostgresServer {
   /** Connection URL of its superuser, over TCP on the loopback interface. */
   readonly url: string
-  /** The folder of its Unix socket; undefined where the temporary folder's path is too long for one. */
+  /** The folder of its Unix socket; undefined when the path of the temporary folder is too long for a socket. */
   readonly socketDirectory: string | undefined
   stop(): Promise<void>
 }
 
 /**
- * Guards the server's life: it lives as long as our end of the guard's standard input is open, so that a kill -9 of this
- * process ends it too. The guard has a session of its own: Ctrl-C reaches this process, which stops the server when its
- * own work is done. $1 folder, $2 Postgres binaries
+ * A guard process that ties the server to this process. The server runs as long as our end of the guard's standard input is open, so a kill
+ * -9 of this process ends the server, too. The guard has its own session: Ctrl-C reaches only this process, which stops the server after
+ * its own work. $1 folder, $2 Postgres binaries
  */
 const GUARD = `
   directory=$1
@@ -39,12 +41,12 @@ const GUARD = `
   cat >/dev/null
 `
 
-// Between finding a free port and using it another program may take it.
+// Another program may take the free port before the server uses it.
 const PORT_TRIES = 5
 
 /**
- * Starts the Postgres in `native` (`bin`, `lib` and `share` in it) on a free port. `lines` of postgresql.conf replace the ones
- * for data that nobody keeps.
+ * Starts the Postgres in `native` (with `bin`, `lib` and `share`) on a free port. `lines` of postgresql.conf replace the default lines,
+ * which make data unsafe but fast.
  */
 export const startServer = async (native: string, lines: readonly string[] = CARELESS): Promise<PostgresServer> => {
   for (let attempt = 1; ; attempt += 1) {
@@ -107,7 +109,7 @@ const untilReady = async (guard: ChildProcess): Promise<void> => {
     guard.once('close', () => reject(new Error(`Postgres did not start:\n${output}`)))
     guard.stdout?.once('data', () => resolve())
   })
-  // A process that forgets to stop its server still ends, and the server with it.
+  // A process that forgets to stop its server still ends, and the server ends with it.
   guard.unref()
   for (const stream of guard.stdio) (stream as Socket | null)?.unref()
 }
@@ -124,10 +126,10 @@ const settings = (port: number, socketDirectory: string | undefined, lines: read
     '',
   ].join('\n')
 
-/** The kernel allows 107 bytes for a socket's path, and Postgres reads the setting as a list. */
+/** The kernel allows 107 bytes for the path of a socket, and Postgres reads the setting as a list. */
 const isUsableForSockets = (directory: string): boolean => directory.length < 80 && /^[\w/.-]+$/.test(directory)
 
-/** Without PGPORT, PGDATA and the like, which are meant for other servers, and with messages in English. */
+/** The environment without PGPORT, PGDATA and the like, which are meant for other servers, and with messages in English. */
 const cleanEnvironment = (): NodeJS.ProcessEnv => {
   const own = Object.entries(process.env).filter(([name]) => !/^(PG|LC_|LANG)/.test(name))
   return { ...Object.fromEntries(own), LC_ALL: 'C' }

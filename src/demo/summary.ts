@@ -19,7 +19,7 @@ FROM good_jobs
 GROUP BY job_class
 ORDER BY job_class`
 
-/** What the tables say in the end. */
+/** Prints what the tables contain at the end. */
 export const showSummary = async ({ screen, stage }: Play): Promise<void> => {
   const { rows } = await stage.capsule.adapter.database.pool.query<ClassSummary>(SUMMARIZE)
   screen.line(pc.bold('\n3. What the tables say'))

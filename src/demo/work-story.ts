@@ -9,14 +9,14 @@ const BYTES = 256 * 1024
 const WAIT_SECONDS = 3
 const BAR_WIDTH = 24
 
-/** Everyday work: many files at once, a job that needs three attempts, one for later, one that fails for good. */
+/** Everyday work: many files at once, a job that needs three attempts, a job for later, and a job that always fails. */
 export const playWork = async (play: Play): Promise<void> => {
   const { screen, stage, signal } = play
   screen.line(pc.bold('\n2. Everyday work'))
   const paths = await makeFiles(stage.directory, { prefix: 'file', count: FILES, bytes: BYTES })
   const work = new Work(play)
   const done = work.watch(signal)
-  // Its rejection is handled where it is awaited, which may be later.
+  // The rejection is handled where `done` is awaited, which may be later.
   done.catch(() => {})
   screen.live(() => work.draw())
   await performAllLater(paths.map((path) => new ChecksumJob(path)))
@@ -30,7 +30,7 @@ export const playWork = async (play: Play): Promise<void> => {
   screen.still()
 }
 
-/** Follows the jobs by their events. */
+/** Follows the jobs through their events. */
 class Work {
   readonly #play: Play
   readonly #startedMs = performance.now()
@@ -42,7 +42,7 @@ class Work {
     this.#play = play
   }
 
-  /** Resolves when all of it has ended. */
+  /** Resolves when all jobs have ended. */
   async watch(signal: AbortSignal): Promise<void> {
     const onEnd = (job: EventMap['perform_job']) => this.#tell(job)
     events.on('perform_job', onEnd)

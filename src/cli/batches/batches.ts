@@ -9,7 +9,7 @@ import { listBatchPage, listUnproven } from './list.ts'
 import { recoverBatches } from './recover.ts'
 import { callbacksText, drawBatch } from './view.ts'
 
-/** `good-job batches …`: see what became of batches, and bring them back. */
+/** `good-job batches …`: shows batches, and recovers them. */
 export const addBatchesCommands = (program: Command): void => {
   const batches = program.command('batches').description('see what became of batches, and bring them back')
   addList(batches)

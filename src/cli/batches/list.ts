@@ -20,10 +20,10 @@ interface ListOptions {
   readonly after?: { readonly at: string; readonly id: string }
 }
 
-/** A search for few among many batches ends after this time, and says how far it came. */
+/** A search for few matches among many batches ends after this time and reports how far it came. */
 const SEARCH_MS = 300
 
-/** One page of batches. */
+/** Prints one page of batches. */
 export const listBatchPage = async (session: CommandSession, options: ListOptions): Promise<void> => {
   const { page, next, isCut } = await searchPage(session, options)
   if (session.isJson) {
@@ -87,7 +87,7 @@ const drawBatches = (batches: readonly ListedBatch[], now: Date): string =>
 const PAGE = 100
 const READ = { timeoutMs: 60_000 }
 
-/** Reads every batch in which nothing is open or broken, and that was discarded or never completed. */
+/** Yields every batch without open or broken members that was discarded or never completed. */
 export async function* recoverableBatches({ adapter, progress }: CommandSession): AsyncGenerator<BatchCursor> {
   let after: BatchCursor | undefined
   let seen = 0
@@ -115,7 +115,7 @@ export const findUnproven = (
     after: after && { created_at: after.at, id: after.id },
   })
 
-/** Where a search ended before its time, or undefined. */
+/** A sentence about where a search stopped early, or undefined. */
 export const searchedText = ({ next, isCut }: UnprovenSearch): string | undefined => {
   if (!isCut) return undefined
   const searched = next

@@ -11,7 +11,7 @@ interface RecoverOptions {
   readonly force?: boolean
 }
 
-/** Recovers one batch, or all that could; says for each what happened and why. Fails when one was refused. */
+/** Recovers one batch, or all that qualify; prints what happened to each and why. @throws PartialFailure when one was refused */
 export const recoverBatches = async (
   session: CommandSession,
   id: string | undefined,

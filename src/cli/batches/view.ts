@@ -7,7 +7,7 @@ import { durationText, terminalWidth, timeText } from '../output.ts'
 
 const BAR_WIDTH = 60
 
-/** The life of a batch. */
+/** Everything about one batch, as text. */
 export const drawBatch = (status: BatchStatus): string => {
   const { jobs, total, callbacks, timeline } = status
   const width = Math.min(BAR_WIDTH, terminalWidth() - 4)

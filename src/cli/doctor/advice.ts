@@ -3,20 +3,20 @@ import type { PassedJobs } from '../../sql/jobs/passed.ts'
 import { CLASS_INDEXES, createClassIndex } from '../../sql/schema/class-indexes.ts'
 import { plural } from '../output.ts'
 
-/** What would help, though nothing is wrong. */
+/** A possible improvement; not a problem. */
 export interface Advice {
   readonly text: string
-  /** Statements that would help; nobody but the reader runs them. */
+  /** SQL statements for the reader to run; no command runs them. */
   readonly statements: readonly string[]
 }
 
-/** Passed by so many, a claim from the head of the queue takes long enough to matter. */
+/** From this many skipped jobs on, a claim from the head of the queue is noticeably slow. */
 export const MANY_PASSED = 10_000
 
-/** Before it a claim does not compare a list of classes within an index in the order of that index. */
+/** Older versions of Postgres do not compare a list of classes inside an index scan that keeps the index's order. */
 const HELPS_SINCE_POSTGRES = 17
 
-/** For workers with these pools, on tables with indexes of these definitions (see schema-catalog.ts). */
+/** Advice for workers with these pools, on tables with these indexes (see schema-catalog.ts). */
 export const passedJobsAdvice = (
   passed: readonly PassedJobs[],
   { pools, definitions, version }: { pools: readonly string[]; definitions: readonly string[]; version: string },

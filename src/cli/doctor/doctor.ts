@@ -27,21 +27,21 @@ interface Findings {
   readonly server: ServerFacts | undefined
   readonly schema: SchemaReport
   readonly processes: readonly WorkerProcess[]
-  /** Due jobs that no live process will start: it serves other queues, or has other classes. */
+  /** Due jobs that no live process will start, because no process serves the queue or none has the class. */
   readonly unservedJobs: readonly UnservedJobs[]
-  /** Further due jobs were not read; their counts are at least what is said. */
+  /** True if more jobs are due than were read; the counts are then minimums. */
   readonly isCapped: boolean
   readonly paused: Pauses
   readonly unprovenBatches: readonly UnprovenBatch[]
-  /** Locked for a process that has no row. */
+  /** Jobs locked by a process that has no row. */
   readonly abandonedJobs: readonly AbandonedJob[]
-  /** Where the search for them ended before its time. */
+  /** Where the search for unproven batches stopped early. */
   readonly unprovenSearch: string | undefined
-  /** No problems. */
+  /** Possible improvements; none of them is a problem. */
   readonly advice: readonly Advice[]
 }
 
-/** `good-job doctor`: is everything as it should be? */
+/** `good-job doctor`: checks connection, tables, workers, jobs and batches. */
 export const addDoctorCommand = (program: Command): void => {
   const command = addSessionOptions(
     program
@@ -59,7 +59,7 @@ export const addDoctorCommand = (program: Command): void => {
   )
 }
 
-/** Due jobs that are read, the oldest first. */
+/** At most this many due jobs are read, the oldest first. */
 const MAX_WAITING = 20_000
 const PROCESSES = 1_000
 const UNPROVEN = 20

@@ -2,7 +2,7 @@ import type { QueuePool } from '../../claim/queue-string.ts'
 import type { JobConstructor } from '../../job/base.ts'
 import { queueNameFromPart } from '../../job/definition/naming.ts'
 
-/** What is allowed in a queue string, as in GoodJob, and yet most likely a slip of the pen. */
+/** Warnings about a queue string that GoodJob accepts but that is most likely a typing mistake. */
 export const queueWarnings = (text: string, pools: readonly QueuePool[], jobs: readonly JobConstructor[]): string[] => {
   const names = new Set(pools.flatMap(({ selector }) => (selector.kind === 'include' ? selector.queues : [])))
   const ofClasses = queuesOf(jobs)
@@ -19,7 +19,7 @@ export const queueWarnings = (text: string, pools: readonly QueuePool[], jobs: r
   return warnings
 }
 
-/** The queues that the classes name themselves; undefined when a class decides for each job. */
+/** The queues that the classes name; undefined when a class chooses the queue for each job. */
 const queuesOf = (jobs: readonly JobConstructor[]): ReadonlySet<string> | undefined => {
   const queues = new Set<string>()
   for (const job of jobs) {

@@ -39,7 +39,7 @@ const addFilterOptions = (command: Command): Command =>
     .addOption(new Option('--label <label>', 'with this label').helpGroup('Which jobs:'))
     .addOption(new Option('--batch <id>', 'members of this batch').argParser(parseId).helpGroup('Which jobs:'))
 
-/** The filter that was typed; undefined without any. */
+/** The filter given by options; undefined if there is none. */
 const filterOf = (options: FilterOptions): JobFilter | undefined => {
   const { state, queue, class: jobClass, label, batch } = options
   const filter = {
@@ -52,7 +52,7 @@ const filterOf = (options: FilterOptions): JobFilter | undefined => {
   return Object.keys(filter).length > 0 ? filter : undefined
 }
 
-/** `good-job jobs …`: look at jobs, and do what the dashboard's buttons do. */
+/** `good-job jobs …`: shows jobs, and performs the dashboard's actions. */
 export const addJobsCommands = (program: Command): void => {
   const jobs = program.command('jobs').description('look at jobs, and do what the buttons of the dashboard do')
   addListCommand(jobs)
@@ -70,7 +70,7 @@ const addListCommand = (jobs: Command): void => {
     .action(() => listPage(command))
 }
 
-/** A page of few matches among many jobs ends after this time with what was found, and says how far it came. */
+/** A search for few matches among many jobs ends after this time, prints what it found and reports how far it came. */
 const SEARCH_MS = 300
 const READ = { timeoutMs: 60_000 }
 
@@ -100,7 +100,7 @@ const showJob = (command: Command, id: string): Promise<void> =>
     print(drawJob(shown, executions))
   })
 
-/** The rows with the JavaScript class of their errors: good_jobs names its Ruby equivalent. */
+/** Adds the JavaScript class of each error: good_jobs names its Ruby equivalent. */
 const withThrownAs = async <J extends { readonly id: string; readonly error: string | null }>(
   adapter: Adapter,
   jobs: readonly J[],

@@ -17,13 +17,13 @@ interface ActionOptions {
   readonly at?: Date
 }
 
-/** What can be done to a job. */
+/** An action on jobs. */
 export interface JobAction {
   readonly name: string
-  /** The participle, for what was done. */
+  /** The participle that reports it, such as "retried". */
   readonly done: string
   readonly text: string
-  /** What a filter without a state means. */
+  /** The states that it applies to when the filter names none. */
   readonly states: readonly JobState[]
   readonly act: (adapter: Adapter, id: string, options: ActionOptions) => Promise<void>
 }
@@ -33,13 +33,16 @@ interface Result {
   readonly failed: { readonly id: string; readonly error: string }[]
 }
 
-/** Beyond these a count is no longer worth waiting for. */
+/** Counting stops at this number of jobs or after this time. */
 const COUNT_LIMIT = 10_000
 const COUNT_MS = 300
 const READ = { timeoutMs: 60_000 }
 const PAGE = 500
 
-/** Does it to each of the ids, or to all that match. Each job is a transaction of its own; one that refuses does not stop the others. */
+/**
+ * Performs the action on each of the ids, or on all matching jobs. Each job has a transaction of its own; a refused job does not stop the
+ * others.
+ */
 export const actOnJobs = (
   command: Command,
   action: JobAction,
@@ -108,13 +111,13 @@ const actOnJob = async (
     await action.act(adapter, id, options)
     result.done.push(id)
   } catch (error) {
-    // A refusal concerns this job; anything else (no connection, no rights) would meet the next one too.
+    // A refusal concerns only this job. Any other error (no connection, no privilege) would affect the next job, too.
     if (!(error instanceof GoodJobError)) throw error
     result.failed.push({ id, error: error.message })
   }
 }
 
-/** The connection is lost in the middle, or somebody says no: what has been done is done. */
+/** After a lost connection or an error: prints what was done so far. */
 const tellUnfinished = (session: CommandSession, action: JobAction, result: Result): void => {
   if (result.done.length + result.failed.length === 0) return
   tell(session, action, result)

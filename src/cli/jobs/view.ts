@@ -4,7 +4,7 @@ import { stateText } from '../../observe/batch-bar.ts'
 import type { ListedJob, ShownExecution, ShownJob } from '../../sql/jobs/list.ts'
 import { agoText, durationText, table, timeText } from '../output.ts'
 
-/** `thrown_as`: the JavaScript class of the error, where the row names its Ruby equivalent. */
+/** `thrown_as`: the JavaScript class of the error, if the row names its Ruby equivalent. */
 interface ThrownAs {
   readonly thrown_as: string | null
 }
@@ -27,11 +27,11 @@ export const drawJobs = (jobs: readonly (ListedJob & ThrownAs)[], now: Date): st
     ]),
   )
 
-/** The dashboard shows a job that was interrupted, and waits to run again, as running. */
+/** The dashboard shows an interrupted job that waits to run again as running; here it is shown as waiting. */
 const jobStateText = ({ state, locked_by_id }: ListedJob): string =>
   state === 'running' && locked_by_id === null ? pc.yellow('waiting (interrupted)') : stateText(state)
 
-/** The row for machines: the hash as JSON instead of text. Numbers beyond 2^53 lose digits here, as in any JSON.parse. */
+/** The row as JSON, with serialized_params as an object instead of text. Numbers beyond 2^53 lose digits, as in any JSON.parse. */
 export const jobJson = (job: ListedJob & { readonly serialized_params?: string }): Record<string, unknown> =>
   job.serialized_params === undefined ? { ...job } : { ...job, serialized_params: JSON.parse(job.serialized_params) }
 
@@ -69,7 +69,7 @@ const drawExecution = (execution: ShownExecution, index: number): string[] => {
   return [`  ${String(index + 1).padStart(2)}. ${timeText(created_at)}  ${took.padStart(8)}  ${outcome}`, ...frames]
 }
 
-/** The nearest frames, and what stands behind them: the causes, each with the frame nearest to it. */
+/** The innermost frames, then each cause with its innermost frame. */
 const shownLines = (backtrace: readonly string[]): readonly string[] => {
   const causes = backtrace.findIndex((line) => line.startsWith('caused by '))
   const own = (causes < 0 ? backtrace : backtrace.slice(0, causes)).slice(0, BACKTRACE_LINES)

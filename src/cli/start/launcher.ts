@@ -2,7 +2,7 @@ import { readFileSync, readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import { every } from '../../time.ts'
 
-/** A process that started another one. */
+/** A process on the way from this process up to its launcher. */
 interface Process {
   readonly pid: number
   readonly parent: number
@@ -10,15 +10,15 @@ interface Process {
   readonly command: readonly string[]
 }
 
-/** How long a worker may go on after its launcher has gone. */
+/** How long a worker may continue after its launcher is gone. */
 const INTERVAL_MS = 1_000
 const PACKAGE_MANAGER = /^(npm|npx|pnpm|yarn)\b/
 const SHELL = /^(sh|ash|bash|dash|zsh)$/
 
 /**
- * Calls `onGone` when this process was started by npx or `npm run` and that has gone. npm passes a SIGTERM on to its shell alone, and a
- * SIGKILL to nobody: the worker would go on without anybody who knows of it. Not for a worker that was sent into the background
- * (setsid, nohup, `&` with its output elsewhere), whose launcher is meant to end. Linux only, which has /proc.
+ * Calls `onGone` when this process was started by npx or `npm run` and that launcher is gone. npm passes SIGTERM only to its shell, and it
+ * cannot pass on SIGKILL: the worker would continue unnoticed. A worker sent to the background (setsid, nohup, `&` with redirected output)
+ * is not watched, because its launcher is meant to end. Linux only, because it needs /proc.
  * @returns the timer, or undefined when there is no such launcher
  */
 export const watchLauncher = (onGone: () => void): NodeJS.Timeout | undefined => {
@@ -34,7 +34,7 @@ export const watchLauncher = (onGone: () => void): NodeJS.Timeout | undefined =>
   return timer.unref()
 }
 
-/** From the parent up to the first package manager that was called, through the shells between them. */
+/** The processes from the parent up to the first package manager, including the shells between them. */
 const findLaunchers = (): readonly Process[] => {
   try {
     const own = readProcess(process.pid)
@@ -48,12 +48,12 @@ const findLaunchers = (): readonly Process[] => {
     const isAttached = launchers.every(({ session }) => session === own.session) && hasOutputOf(own.parent)
     return isAttached ? launchers : []
   } catch {
-    // No /proc, or one that hides other processes.
+    // /proc is missing or hides other processes.
     return []
   }
 }
 
-/** npm shows as its title, "npm run worker", and for a moment as the script that node runs. */
+/** npm's title is "npm run worker"; for a moment after its start it is the script that node runs. */
 const isPackageManager = ({ command: [program = '', script = ''] }: Process): boolean =>
   PACKAGE_MANAGER.test(program) || (basename(program) === 'node' && PACKAGE_MANAGER.test(basename(script)))
 
@@ -73,7 +73,7 @@ const hasLostParent = ({ pid, parent }: Process): boolean => {
 
 const readProcess = (pid: number): Process => {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  // The name before it may hold anything, also a parenthesis.
+  // The process name before it may contain any character, including a parenthesis.
   const [, parent, , session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
   return { pid, parent: Number(parent), session: Number(session), command }

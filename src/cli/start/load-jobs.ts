@@ -15,9 +15,10 @@ import {
 import { jobClassName } from '../../job/definition/naming.ts'
 
 /**
- * The job classes that these modules export: paths as seen from the working directory, or packages that resolve there.
- * @throws ModuleError for a module that does not load or has none, and for two classes with one name
- * @throws ConfigurationError for a class that cannot be run under a name of its own
+ * The job classes that these modules export. A specifier is a path relative to the working directory, or a package that resolves from
+ * there.
+ * @throws ModuleError for a module that does not load or exports no class, and for two classes with one name
+ * @throws ConfigurationError for a class that cannot run under a name of its own
  */
 export const loadJobs = async (specifiers: readonly string[]): Promise<JobConstructor[]> => {
   const owners = new Map<string, { jobClass: JobConstructor; specifier: string }>()
@@ -52,7 +53,7 @@ const jobsOfModule = async (specifier: string): Promise<JobConstructor[]> => {
   if (foreign !== undefined) throw new ModuleError(`${specifier}: ${foreign[0]} ${FOREIGN_ADVICE}`)
   const jobs = exported.map(([, value]) => value).filter(isJobClass)
   for (const jobClass of jobs) if (hasPerformField(jobClass)) assertPerforms(jobClass)
-  // A base class that only others extend has nothing to perform.
+  // A base class may have no `perform` of its own.
   const concrete = jobs.filter(performs)
   if (concrete.length > 0) return concrete
   const names = exported.map(([name]) => name).join(', ')
@@ -62,8 +63,8 @@ const jobsOfModule = async (specifier: string): Promise<JobConstructor[]> => {
 }
 
 /**
- * What a module exports, also inside of the object that CommonJS and many bundles export as a whole: `module.exports = { MailJob }` arrives
- * as `default`, and only some of its names are seen beside that.
+ * What a module exports, including the members of an object that CommonJS and many bundles export as a whole.
+ * `module.exports = { MailJob }` arrives as `default`, and only some of its names also appear beside it.
  */
 const exportsOf = (module: Readonly<Record<string, unknown>>): (readonly [string, unknown])[] =>
   Object.entries(module).flatMap(([name, value]) => {
@@ -86,7 +87,7 @@ const addressOf = (specifier: string): string => {
   try {
     return pathToFileURL(createRequire(join(process.cwd(), 'package.json')).resolve(specifier)).href
   } catch {
-    // A package that only has an "import" condition; this package's own place finds what is installed beside it.
+    // The package has only an "import" condition. Resolution from this package finds what is installed beside it.
     return specifier
   }
 }

@@ -6,12 +6,12 @@ import { giveToJob } from '../../worker/watch/rejections.ts'
 import { EXIT } from '../failure.ts'
 import { watchLauncher } from './launcher.ts'
 
-/** GoodJob cli.rb looks every second whether a worker has been idle for long enough. */
+/** GoodJob cli.rb checks every second whether a worker has been idle for long enough. */
 const IDLE_CHECK_MS = 1_000
 
 /**
- * Starts a worker and lets it work until a signal, the idle timeout or an error outside of any job ends it; answers the exit
- * code. A second signal aborts the jobs that still run.
+ * Starts a worker and lets it work until a signal, the idle timeout or an error outside of any job ends it. A second signal aborts the jobs
+ * that still run. @returns the exit code
  */
 export const runUntilEnd = async (capsule: Capsule, logger: Logger, onReady: () => void): Promise<number> => {
   const end = new Ending(capsule, logger)
@@ -19,7 +19,7 @@ export const runUntilEnd = async (capsule: Capsule, logger: Logger, onReady: () 
   try {
     await capsule.start()
   } catch (error) {
-    // A signal ended the start; nothing had begun, but what was written has to be taken back.
+    // A signal ended the start. No job has begun, but the process row may have been written and must be removed.
     if (end.code !== undefined) return end.wait()
     throw error
   }
@@ -30,7 +30,7 @@ export const runUntilEnd = async (capsule: Capsule, logger: Logger, onReady: () 
   return end.wait()
 }
 
-/** What makes the process end, and with which code. */
+/** What ends the process, and with which exit code. */
 class Ending {
   readonly #capsule: Capsule
   readonly #logger: Logger
@@ -53,7 +53,7 @@ class Ending {
   watch(): void {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#onSignal(signal))
     watchLauncher(() => this.#onLauncherGone())
-    // `failCurrentAttempt` knows by the asynchronous context whose error this is.
+    // `failCurrentAttempt` finds the job that caused the error by the asynchronous context.
     process.on('unhandledRejection', (error) => {
       if (!giveToJob(error)) this.#onError(error, 'a promise that was rejected outside of any job')
     })

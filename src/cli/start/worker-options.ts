@@ -5,10 +5,10 @@ type OptionName = keyof Required<Options>
 
 interface OptionHelp {
   readonly group: string
-  /** What the value is, with its unit; absent for a switch. */
+  /** What the value is, or its unit; undefined for a switch. */
   readonly value?: string
   readonly text: string
-  /** What the default means, where the bare value does not say it. */
+  /** The meaning of the default, if the bare value does not show it. */
   readonly defaultText?: string
 }
 
@@ -19,7 +19,7 @@ const HISTORY = 'Finished jobs:'
 const BATCHES = 'Batches:'
 const RAILS = 'Rails beside:'
 
-/** One line for each option of the configuration; its environment names and default come from there. */
+/** One line of help for each option; environment names and defaults come from the configuration. */
 const WORKER_OPTIONS: { readonly [K in OptionName]: OptionHelp } = {
   queues: {
     group: WORK,
@@ -104,7 +104,7 @@ const WORKER_OPTIONS: { readonly [K in OptionName]: OptionHelp } = {
 
 const NAMES = Object.keys(WORKER_OPTIONS) as OptionName[]
 
-/** `pollInterval` as it is typed: `--poll-interval`. */
+/** The flag of an option: `pollInterval` becomes `--poll-interval`. */
 const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
 const defaultOf = (name: OptionName): string => {
@@ -112,7 +112,7 @@ const defaultOf = (name: OptionName): string => {
   return WORKER_OPTIONS[name].defaultText ?? (fallback === undefined ? '' : String(fallback))
 }
 
-/** What help and README say of an option. */
+/** The description of an option, for the help and the README. */
 const describeOption = (name: OptionName) => {
   const { group, value, text } = WORKER_OPTIONS[name]
   const flag = value === undefined ? flagOf(name).replace('--', '--[no-]') : `${flagOf(name)} <${value}>`
@@ -121,7 +121,7 @@ const describeOption = (name: OptionName) => {
 
 export const describeOptions = () => NAMES.map(describeOption)
 
-/** Adds these options to a command; values are checked as the configuration checks them. */
+/** Adds these options to a command; the configuration validates their values. */
 export const addWorkerOptions = (command: Command, names: readonly OptionName[] = NAMES): Command => {
   for (const name of names) {
     const { group, text, default: byDefault, environment } = describeOption(name)
@@ -140,7 +140,7 @@ export const addWorkerOptions = (command: Command, names: readonly OptionName[] 
   return command
 }
 
-/** Those of the parsed options that are the configuration's, as given; a switch that was not typed is left out. */
+/** The given options that belong to the configuration; a switch that was not given is left out. */
 export const workerOptionsOf = (command: Command): Options => {
   const given = NAMES.filter((name) => {
     const source = command.getOptionValueSource(name)
