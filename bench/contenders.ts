@@ -1,11 +1,14 @@
 import type { Client } from 'pg'
 import { OPTION_RULES } from '../src/configuration.ts'
+import type { SeriesKey } from './figure.ts'
 import { goodJobsWaiting, type Waiting } from './seed.ts'
 
 /** Somebody who works on jobs, and what it needs around it. */
 export interface Contender {
-  /** Unique in a suite; the row of its table. */
+  /** The row of its table. */
   readonly name: string
+  /** Unique in a suite. */
+  readonly key: SeriesKey
   /** Contenders of one line in a picture. */
   readonly family: string
   /** Where it stands on the picture's x axis. */
@@ -44,10 +47,19 @@ const SHARES = [
   [10, 0.3],
 ] as const
 
-export const goodJobNode = (threads: number, options: Record<string, unknown> = {}): Contender => {
+export interface NodeSettings {
+  readonly lanes?: number
+  readonly deferStart?: number
+  readonly preserveJobRecords?: boolean
+  readonly queues?: string
+}
+
+export const goodJobNode = (threads: number, options: NodeSettings = {}): Contender => {
+  const { lanes = 1, deferStart = 0, ...others } = options
   const words = Object.entries(options).map(([name, value]) => `, ${name} ${value}`)
   return {
     name: `good-job-node, ${threads} threads${words.join('')}`,
+    key: { library: 'good-job-node', threads, connections: lanes, deferStart, ...others },
     family: `good-job-node${words.join('')}`,
     x: threads,
     module: moduleUrl('../.tmp/bench-workers/good-job-node.js'),
@@ -61,7 +73,7 @@ export const goodJobNode = (threads: number, options: Record<string, unknown> = 
 const DEFER_MS = 10
 
 /** The same with deferred start, where the package has it. */
-export const goodJobNodeDeferring = (threads: readonly number[], options: Record<string, unknown> = {}): Contender[] =>
+export const goodJobNodeDeferring = (threads: readonly number[], options: NodeSettings = {}): Contender[] =>
   'deferStart' in OPTION_RULES ? threads.map((count) => goodJobNode(count, { ...options, deferStart: DEFER_MS })) : []
 
 export interface FloorKind {
@@ -75,6 +87,13 @@ export const floor = (batch: number, connections: number, kind: FloorKind = {}):
   const family = `floor ${isDeferred ? 'deferred' : 'classic'}${isDeleting ? ', rows deleted' : ''}, ${connections} ${connections === 1 ? 'connection' : 'connections'}`
   return {
     name: `${family}, batches of ${batch}`,
+    key: {
+      library: 'floor',
+      variant: isDeferred ? 'deferred' : 'classic',
+      batch,
+      connections,
+      ...(isDeleting && { preserveJobRecords: false }),
+    },
     family,
     x: batch,
     module: moduleUrl('../.tmp/bench-workers/floor.js'),
@@ -87,6 +106,7 @@ export const floor = (batch: number, connections: number, kind: FloorKind = {}):
 /** GoodJob 4.23.1 in the Rails application of compat/, with the threads it has by default. */
 export const goodJobRuby = (lockStrategy: 'advisory' | 'skiplocked' | 'hybrid', threads = 5): Contender => ({
   name: `GoodJob (Ruby), ${lockStrategy}, ${threads} threads`,
+  key: { library: 'good-job', variant: lockStrategy, threads },
   family: `GoodJob (Ruby), ${lockStrategy}`,
   x: threads,
   options: { lockStrategy, threads },
@@ -105,6 +125,7 @@ const PG_BOSS = await peerTables('pg-boss')
 /** Its documentation: a pool of 10, or of two more than the jobs at a time. */
 export const graphileDefault = (concurrentJobs: number): Contender => ({
   name: `graphile-worker, ${concurrentJobs} concurrent`,
+  key: { library: 'graphile-worker', variant: 'classic', threads: concurrentJobs },
   family: 'graphile-worker',
   x: concurrentJobs,
   module: moduleUrl('./peers/graphile-worker.js'),
@@ -116,6 +137,7 @@ export const graphileDefault = (concurrentJobs: number): Contender => ({
 /** The settings of its documentation's own benchmark. */
 export const graphileBatching = (): Contender => ({
   name: 'graphile-worker batching, 24 concurrent',
+  key: { library: 'graphile-worker', variant: 'batching', threads: 24 },
   family: 'graphile-worker batching',
   x: 24,
   module: moduleUrl('./peers/graphile-worker.js'),
@@ -132,6 +154,7 @@ export const graphileBatching = (): Contender => ({
 /** It fetches on while batches come back full. */
 export const pgBoss = (batchSize: number): Contender => ({
   name: `pg-boss, batches of ${batchSize}`,
+  key: { library: 'pg-boss', variant: 'batching', batch: batchSize },
   family: 'pg-boss',
   x: batchSize,
   module: moduleUrl('./peers/pg-boss.js'),
@@ -139,9 +162,21 @@ export const pgBoss = (batchSize: number): Contender => ({
   tables: PG_BOSS,
 })
 
+/** Its `work` with NOTIFY and `localConcurrency`. */
+export const pgBossNotify = (options: { readonly localConcurrency?: number } = {}): Contender => {
+  const { localConcurrency: threads = 1 } = options
+  return {
+    ...pgBoss(1),
+    name: `pg-boss with notify${threads === 1 ? '' : `, ${threads} workers`}`,
+    key: { library: 'pg-boss', variant: 'notify', threads },
+    options,
+  }
+}
+
 /** Its `work` pauses between single jobs, so this is what an application does that calls `fetch` and `complete` in loops. */
 export const pgBossLoops = (loops: number): Contender => ({
   name: `pg-boss, ${loops} loops of one job`,
+  key: { library: 'pg-boss', variant: 'loops', threads: loops },
   family: 'pg-boss, loops of one job',
   x: loops,
   module: moduleUrl('./peers/pg-boss.js'),

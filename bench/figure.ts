@@ -1,6 +1,8 @@
 /** One number for each round. */
 export interface Series {
+  /** What readers see; it may be worded differently tomorrow. */
   readonly name: string
+  readonly key: SeriesKey
   /** Series of one family are one curve, or bars of one colour. */
   readonly family: string
   readonly x: number
@@ -8,6 +10,49 @@ export interface Series {
   /** Jobs, or whatever was counted, of each round. */
   readonly size: number
 }
+
+/**
+ * What a series measures, in parts that stay when its name changes. No two series of a figure have the same key: rounds are joined by it,
+ * goals and the summary select by it. Settings of good-job-node that are not named have their defaults.
+ */
+export interface SeriesKey {
+  readonly library?: 'good-job-node' | 'good-job' | 'graphile-worker' | 'pg-boss' | 'floor'
+  /** How the library is used, where it knows several ways. */
+  readonly variant?: Variant
+  /** Jobs that run at the same time. */
+  readonly threads?: number
+  /** Jobs that are fetched at once. */
+  readonly batch?: number
+  /** Sessions that claim. */
+  readonly connections?: number
+  readonly deferStart?: number
+  readonly preserveJobRecords?: boolean
+  readonly queues?: string
+  readonly processes?: number
+  /** Jobs that wait at the beginning. */
+  readonly waiting?: number
+  /** Jobs that had run when it was measured. */
+  readonly done?: number
+  /** What is in the tables beside the jobs that are measured. */
+  readonly place?: string
+  /** Who made the jobs. */
+  readonly origin?: 'node' | 'rails'
+  readonly percentile?: 'p50' | 'p99'
+  /** What was called: a command of the command line, a way to fill batches. */
+  readonly action?: string
+  /** Where a claim begins. */
+  readonly from?: string
+}
+
+type Variant = 'classic' | 'deferred' | 'batching' | 'loops' | 'notify' | 'advisory' | 'skiplocked' | 'hybrid'
+
+/** A key, or the parts of it that matter. */
+export const matches = (key: SeriesKey, wanted: SeriesKey): boolean =>
+  Object.entries(wanted).every(([part, value]) => key[part as keyof SeriesKey] === value)
+
+/** Equal for keys with the same parts, in whatever order. */
+export const keyText = (key: SeriesKey): string =>
+  JSON.stringify(Object.entries(key).sort(([a], [b]) => (a < b ? -1 : 1)))
 
 /** One table, and one picture. */
 export interface Figure {

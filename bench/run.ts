@@ -1,5 +1,5 @@
 import type { Contender } from './contenders.ts'
-import type { Figure, Series } from './figure.ts'
+import { type Figure, keyText, type Series } from './figure.ts'
 import type { BenchServer } from './server.ts'
 
 export interface RunOptions {
@@ -29,7 +29,8 @@ export interface Measured {
   readonly note?: string
 }
 
-type Named = Pick<Contender, 'name' | 'family' | 'x'>
+/** What identifies a series, and how it is shown. */
+export type Named = Pick<Contender, 'name' | 'key' | 'family' | 'x'>
 
 /** Collects the numbers of a figure's series, and says each. */
 export class Collector {
@@ -40,10 +41,10 @@ export class Collector {
     this.#say = say
   }
 
-  add({ name, family, x }: Named, round: number, { value, size, note = '' }: Measured): void {
-    const known = this.#series.get(name) ?? { name, family, x, values: [], size }
+  add({ name, key, family, x }: Named, round: number, { value, size, note = '' }: Measured): void {
+    const known = this.#series.get(keyText(key)) ?? { name, key, family, x, values: [], size }
     known.values.push(Number(value.toPrecision(5)))
-    this.#series.set(name, known)
+    this.#series.set(keyText(key), known)
     this.#say(`  round ${round}  ${name.padEnd(58)} ${shown(value).padStart(9)}  ${note}`)
   }
 

@@ -1,25 +1,41 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import { type Figure, median } from '../bench/figure.ts'
+import { type Figure, keyText, median, type SeriesKey } from '../bench/figure.ts'
 import { filled, PAGE } from '../bench/report/document.ts'
-import { goalTable } from '../bench/report/goals.ts'
-import { merge, readResults } from '../bench/report/results.ts'
+import { GOALS, goalTable, seriesOf } from '../bench/report/goals.ts'
+import { merge, type Results, readResults, resultsText } from '../bench/report/results.ts'
 import { summaryTable } from '../bench/report/summary.ts'
 import { drawFigure } from '../bench/report/svg.ts'
 
-const figure = (rates: Readonly<Record<string, number[]>>, id = 'drain'): Figure => ({
+type Rates = readonly (readonly [name: string, key: SeriesKey, values: number[]])[]
+
+const keyed = (rates: Rates, id = 'drain'): Figure => ({
   id,
   title: 'No-op jobs',
   unit: 'jobs/s',
   xTitle: 'threads',
   scale: 1,
-  series: Object.entries(rates).map(([name, values], index) => ({
-    name,
-    family: name,
-    x: index + 1,
-    values,
-    size: 100,
-  })),
+  series: rates.map(([name, key, values], index) => ({ name, key, family: name, x: index + 1, values, size: 100 })),
+})
+
+const figure = (rates: Readonly<Record<string, number[]>>, id?: string): Figure =>
+  keyed(
+    Object.entries(rates).map(([name, values]) => [name, { action: name }, values]),
+    id,
+  )
+
+const stored = async (): Promise<Results> => {
+  const results = await readResults()
+  if (results === undefined) throw new Error('docs/performance.json is missing')
+  return results
+}
+
+const node = (threads: number, settings: SeriesKey = {}): SeriesKey => ({
+  library: 'good-job-node',
+  threads,
+  connections: 1,
+  deferStart: 0,
+  ...settings,
 })
 
 test('a median is the middle of the rounds, or the mean of the two in the middle', () => {
@@ -47,13 +63,13 @@ describe('figures of two runs', () => {
 })
 
 test('a goal says by how much it was missed, and one that was not measured is left out', () => {
-  const measured = figure({
-    'good-job-node, 100 threads': [600, 500, 400],
-    'floor classic, 1 connection, batches of 100': [1_000],
-    'good-job-node, 500 threads': [3_000],
-    'good-job-node, 500 threads, deferStart 10': [9_000],
-    'GoodJob (Ruby), advisory, 5 threads': [100],
-  })
+  const measured = keyed([
+    ['100 threads', node(100), [600, 500, 400]],
+    ['floor', { library: 'floor', variant: 'classic', connections: 1, batch: 100 }, [1_000]],
+    ['500 threads', node(500), [3_000]],
+    ['500 threads, deferStart 10', node(500, { deferStart: 10 }), [9_000]],
+    ['Ruby', { library: 'good-job', variant: 'advisory', threads: 5 }, [100]],
+  ])
   const lines = goalTable([measured])
     .split('\n')
     .map((line) => line.replaceAll(/ +/g, ' '))
@@ -73,16 +89,54 @@ test('a goal for each of several series is measured by the slowest', () => {
   expect(goalTable([commands])).toMatch(/slowest command.*\| +0\.65 \|.*missed: 76 % of it/)
 })
 
+test('every goal finds its series among the stored ones', async () => {
+  const { figures } = await stored()
+  const notMeasuredYet = ['commands']
+  const sources = GOALS.flatMap(({ name, ours, theirs }) =>
+    [ours, ...(typeof theirs === 'number' ? [] : [theirs])].map((source) => ({ name, source })),
+  )
+  const withoutSeries = sources
+    .filter(({ source: [ids] }) => !ids.every((id) => notMeasuredYet.includes(id)))
+    .filter(({ source }) => seriesOf(figures, source).length === 0)
+  expect(withoutSeries).toEqual([])
+})
+
+test('no two series of a figure have the same key', async () => {
+  for (const { id, series } of (await stored()).figures) {
+    const keys = series.map(({ key }) => keyText(key))
+    expect(new Set(keys).size, id).toBe(keys.length)
+  }
+})
+
+test('a new name of a series changes neither the goals, nor what the summary shows, nor whose rounds it joins', async () => {
+  const { figures } = await stored()
+  const renamed = figures.map((each) => ({
+    ...each,
+    series: each.series.map((series, index) => ({ ...series, name: `series ${index}` })),
+  }))
+  expect(goalTable(renamed)).toBe(goalTable(figures))
+  const rates = (table: string) => table.split('\n').map((line) => line.split('|')[2]?.trim())
+  expect(rates(summaryTable(renamed))).toEqual(rates(summaryTable(figures)))
+  const count = (all: readonly Figure[]) => all.flatMap(({ series }) => series).length
+  expect(count(merge(figures, renamed, true))).toBe(count(figures))
+})
+
+test('the stored figures are written as they were read', async () => {
+  expect(resultsText(await stored())).toBe(await readFile(new URL('../docs/performance.json', import.meta.url), 'utf8'))
+})
+
 test('the summary shows the fastest series of each kind', () => {
-  const rates = { 'good-job-node, 10 threads': [1], 'good-job-node, 500 threads, lanes 2': [7] }
-  expect(summaryTable([figure(rates, 'drain-lanes')])).toMatch(
+  const rates: Rates = [
+    ['good-job-node, 10 threads', node(10), [1]],
+    ['good-job-node, 500 threads, lanes 2', node(500, { connections: 2 }), [7]],
+  ]
+  expect(summaryTable([keyed(rates, 'drain-lanes')])).toMatch(
     /\| good-job-node, best setting \(500 threads, lanes 2\) +\| +7 \|/,
   )
 })
 
 test('docs/performance.md shows the figures of docs/performance.json', async () => {
-  const results = await readResults()
-  if (results === undefined) throw new Error('docs/performance.json is missing')
+  const results = await stored()
   const page = await readFile(PAGE, 'utf8')
   expect(filled(page, results)).toBe(page)
   expect(page).toMatch(/<!-- bench: goals -->\n\n\|/)

@@ -1,12 +1,12 @@
-import { type Figure, median } from '../figure.ts'
+import { type Figure, matches, median, type Series, type SeriesKey } from '../figure.ts'
 import { shown } from '../run.ts'
 import { table } from './document.ts'
 
-/** Series of figures, by id and name; the best of them counts. */
-type Source = readonly [figures: readonly string[], series: RegExp]
+/** Series of figures, by the figure's id and parts of their keys; the best of them counts. */
+type Source = readonly [figures: readonly string[], series: SeriesKey]
 
 /** What is wanted of a measured figure: a ratio to another one of the same run, or a limit. */
-interface Goal {
+export interface Goal {
   readonly name: string
   readonly ours: Source
   readonly against: string
@@ -19,82 +19,86 @@ interface Goal {
   readonly isEach?: boolean
 }
 
-const NODE = /^good-job-node/
+const NODE = { library: 'good-job-node' } as const
+const CLASSIC = { library: 'floor', variant: 'classic' } as const
+const DEFERRED = { library: 'floor', variant: 'deferred' } as const
+const BATCHES_OF_100 = { connections: 1, batch: 100 } as const
+const PG_BOSS = { library: 'pg-boss', variant: 'batching', batch: 100 } as const
+const GRAPHILE = { library: 'graphile-worker', variant: 'classic', threads: 10 } as const
+const RUBY = { library: 'good-job' } as const
 const DRAINS = ['drain', 'drain-lanes']
 const FOREIGN_CLASSES = 'behind foreign classes in the same queue'
-const MILLION = /, 1,000,000 wait$/
-
-const both = (first: RegExp, second: RegExp): RegExp => new RegExp(`(?=${first.source}).*${second.source}`)
+const MILLION = { waiting: 1_000_000 } as const
 
 const drain: readonly Goal[] = [
   {
     name: 'drain, 100 threads, 1 lane',
-    ours: [['drain'], /^good-job-node, 100 threads$/],
+    ours: [['drain'], { ...NODE, threads: 100, deferStart: 0 }],
     against: 'classic floor, 100 × 1',
-    theirs: [['drain'], /^floor classic, 1 connection, batches of 100$/],
+    theirs: [['drain'], { ...CLASSIC, ...BATCHES_OF_100 }],
     atLeast: 0.8,
   },
   {
     name: 'drain, 100 threads, 1 lane, deferStart',
-    ours: [['drain'], /^good-job-node, 100 threads, deferStart/],
+    ours: [['drain'], { ...NODE, threads: 100, deferStart: 10 }],
     against: 'deferred floor, 100 × 1',
-    theirs: [['drain'], /^floor deferred, 1 connection, batches of 100$/],
+    theirs: [['drain'], { ...DEFERRED, ...BATCHES_OF_100 }],
     atLeast: 0.8,
   },
   {
     name: 'drain, best setting',
     ours: [DRAINS, NODE],
     against: 'pg-boss, batches of 100',
-    theirs: [['drain'], /^pg-boss, batches of 100$/],
+    theirs: [['drain'], PG_BOSS],
     atLeast: 1,
   },
   {
     name: 'drain, best setting',
     ours: [DRAINS, NODE],
     against: 'best classic floor',
-    theirs: [DRAINS, /^floor classic/],
+    theirs: [DRAINS, CLASSIC],
     atLeast: 0.8,
   },
   {
     name: 'drain, best setting',
     ours: [DRAINS, NODE],
     against: 'best deferred floor',
-    theirs: [DRAINS, /^floor deferred/],
+    theirs: [DRAINS, DEFERRED],
     atLeast: 0.8,
   },
   {
     name: 'drain, best setting without deferStart',
-    ours: [DRAINS, /^good-job-node(?!.*deferStart)/],
+    ours: [DRAINS, { ...NODE, deferStart: 0 }],
     against: 'GoodJob, 5 threads, its best',
-    theirs: [['drain'], /^GoodJob/],
+    theirs: [['drain'], RUBY],
     atLeast: 50,
   },
   {
     name: 'drain, best setting',
     ours: [DRAINS, NODE],
     against: 'GoodJob, 5 threads, its best',
-    theirs: [['drain'], /^GoodJob/],
+    theirs: [['drain'], RUBY],
     atLeast: 80,
   },
   {
     name: 'drain, 10 threads',
-    ours: [['drain'], /^good-job-node, 10 threads$/],
+    ours: [['drain'], { ...NODE, threads: 10, deferStart: 0 }],
     against: 'graphile-worker, 10 concurrent',
-    theirs: [['drain'], /^graphile-worker, 10/],
+    theirs: [['drain'], GRAPHILE],
     atLeast: 1,
   },
   {
     name: 'drain, rows deleted, best setting',
     ours: [['drain-deleting'], NODE],
     against: 'best classic floor that deletes',
-    theirs: [['drain-deleting'], /^floor classic/],
+    theirs: [['drain-deleting'], CLASSIC],
     atLeast: 0.8,
   },
   {
     name: 'drain, rows deleted, best setting',
     ours: [['drain-deleting'], NODE],
     against: 'best deferred floor that deletes',
-    theirs: [['drain-deleting'], /^floor deferred/],
+    theirs: [['drain-deleting'], DEFERRED],
     atLeast: 0.8,
   },
 ]
@@ -104,22 +108,22 @@ const enqueueAndStart: readonly Goal[] = [
     name: 'enqueue one by one',
     ours: [['enqueue-one'], NODE],
     against: 'raw insert',
-    theirs: [['enqueue-one'], /^floor/],
+    theirs: [['enqueue-one'], { library: 'floor' }],
     atLeast: 0.85,
   },
   {
     name: 'enqueue 1,000 at once',
     ours: [['enqueue-bulk'], NODE],
     against: 'raw insert',
-    theirs: [['enqueue-bulk'], /^floor/],
+    theirs: [['enqueue-bulk'], { library: 'floor' }],
     atLeast: 0.8,
   },
-  ...['p50', 'p99'].map(
-    (word): Goal => ({
-      name: `enqueue to start, idle, ${word}`,
-      ours: [['latency-idle'], new RegExp(`^good-job-node, 10 threads, ${word}$`)],
+  ...(['p50', 'p99'] as const).map(
+    (percentile): Goal => ({
+      name: `enqueue to start, idle, ${percentile}`,
+      ours: [['latency-idle'], { ...NODE, threads: 10, deferStart: 0, percentile }],
       against: 'graphile-worker',
-      theirs: [['latency-idle'], new RegExp(`^graphile-worker, 10.*${word}$`)],
+      theirs: [['latency-idle'], { ...GRAPHILE, percentile }],
       atLeast: 1,
       isLess: true,
     }),
@@ -129,35 +133,42 @@ const enqueueAndStart: readonly Goal[] = [
 const largeTables: readonly Goal[] = [
   {
     name: 'a million wait, 100 threads',
-    ours: [['backlog'], both(/^good-job-node, 100 threads/, MILLION)],
+    ours: [['backlog'], { ...NODE, threads: 100, ...MILLION }],
     against: 'classic floor at the same depth',
-    theirs: [['backlog'], both(/^floor classic/, MILLION)],
+    theirs: [['backlog'], { ...CLASSIC, ...MILLION }],
     atLeast: 0.8,
   },
-  ...['behind another queue', FOREIGN_CLASSES, `${FOREIGN_CLASSES}, with the index that doctor proposes`].map(
-    (place): Goal => ({
-      name: `100 threads of one queue, ${place}`,
-      ours: [['foreign'], new RegExp(`^good-job-node.*queues bench.*${place}$`)],
+  ...[
+    { place: 'another queue', text: 'behind another queue' },
+    { place: 'foreign classes', text: FOREIGN_CLASSES },
+    { place: 'foreign classes, class index', text: `${FOREIGN_CLASSES}, with the index that doctor proposes` },
+  ].map(
+    ({ place, text }): Goal => ({
+      name: `100 threads of one queue, ${text}`,
+      ours: [['foreign'], { ...NODE, queues: 'bench', place }],
       against: 'alone',
-      theirs: [['foreign'], /^good-job-node.*queues bench.*alone$/],
+      theirs: [['foreign'], { ...NODE, queues: 'bench', place: 'alone' }],
       atLeast: 0.8,
     }),
   ),
   ...[10, 100].map(
     (threads): Goal => ({
       name: `jobs done since the last vacuum, ${threads} threads`,
-      ours: [['vacuum'], new RegExp(`^good-job-node, ${threads} .*not vacuumed$`)],
+      ours: [['vacuum'], { ...NODE, threads, place: 'not vacuumed' }],
       against: 'vacuumed',
-      theirs: [['vacuum'], new RegExp(`^good-job-node, ${threads} threads, vacuumed$`)],
+      theirs: [['vacuum'], { ...NODE, threads, place: 'vacuumed' }],
       atLeast: 0.8,
     }),
   ),
-  ...['jobs of this package', 'jobs of Rails'].map(
-    (origin): Goal => ({
-      name: `finished rows beside, 100 threads, ${origin}`,
-      ours: [['finished'], new RegExp(`^good-job-node.*, ${origin}, [1-9][\\d,]* finished`)],
+  ...[
+    { origin: 'node', text: 'jobs of this package' } as const,
+    { origin: 'rails', text: 'jobs of Rails' } as const,
+  ].map(
+    ({ origin, text }): Goal => ({
+      name: `finished rows beside, 100 threads, ${text}`,
+      ours: [['finished'], { ...NODE, origin, place: 'finished rows' }],
       against: 'none',
-      theirs: [['finished'], new RegExp(`^good-job-node.*, ${origin}, 0 finished`)],
+      theirs: [['finished'], { ...NODE, origin, place: 'alone' }],
       atLeast: 0.9,
     }),
   ),
@@ -166,21 +177,21 @@ const largeTables: readonly Goal[] = [
 const batches: readonly Goal[] = [
   {
     name: '100,000 members of one batch',
-    ours: [['batch'], /of one batch$/],
+    ours: [['batch'], { action: 'one batch' }],
     against: 'plain jobs',
-    theirs: [['batch'], /^plain/],
+    theirs: [['batch'], { action: 'plain' }],
     atLeast: 0.8,
   },
   {
     name: '10,000 batches of ten',
-    ours: [['batch'], /of batches of ten$/],
+    ours: [['batch'], { action: 'batches of ten' }],
     against: 'plain jobs',
-    theirs: [['batch'], /^plain/],
+    theirs: [['batch'], { action: 'plain' }],
     atLeast: 0.6,
   },
   {
     name: 'sweep of 100,000 batches, % of one core',
-    ours: [['sweep'], /a tenth/],
+    ours: [['sweep'], { place: 'a tenth ended' }],
     against: 'limit',
     theirs: 1,
     atLeast: 1,
@@ -209,11 +220,14 @@ const idle: readonly Goal[] = [
 ]
 
 /** Flat: from the first twentieth of a million jobs on. */
-const memory: readonly Goal[] = ['100 threads', '500 threads, deferStart 10'].map((setting) => ({
-  name: `a million jobs done, ${setting}, MB`,
-  ours: [['memory'], new RegExp(`, ${setting}, after 1,000,000 jobs$`)],
+const memory: readonly Goal[] = [
+  { text: '100 threads', key: { ...NODE, threads: 100, deferStart: 0 } },
+  { text: '500 threads, deferStart 10', key: { ...NODE, threads: 500, deferStart: 10 } },
+].map(({ text, key }) => ({
+  name: `a million jobs done, ${text}, MB`,
+  ours: [['memory'], { ...key, done: 1_000_000 }],
   against: 'after 50,000',
-  theirs: [['memory'], new RegExp(`, ${setting}, after 50,000 jobs$`)],
+  theirs: [['memory'], { ...key, done: 50_000 }],
   atLeast: 0.9,
   isLess: true,
 }))
@@ -222,7 +236,7 @@ const memory: readonly Goal[] = ['100 threads', '500 threads, deferStart 10'].ma
 const commands: readonly Goal[] = [
   {
     name: 'the slowest command beside five million jobs, seconds',
-    ours: [['commands'], /^good-job /],
+    ours: [['commands'], {}],
     against: 'limit',
     theirs: 0.5,
     atLeast: 1,
@@ -231,28 +245,38 @@ const commands: readonly Goal[] = [
   },
 ]
 
+export const GOALS: readonly Goal[] = [
+  ...drain,
+  ...enqueueAndStart,
+  ...largeTables,
+  ...batches,
+  ...idle,
+  ...memory,
+  ...commands,
+]
+
 /** How far the worker is from what was wanted of it. */
 export const goalTable = (figures: readonly Figure[]): string => {
-  const rows = [...drain, ...enqueueAndStart, ...largeTables, ...batches, ...idle, ...memory, ...commands].flatMap(
-    (goal) => {
-      const { name, against, atLeast, isLess = false, isEach = false } = goal
-      const ours = best(figures, goal.ours, isLess !== isEach)
-      const theirs = typeof goal.theirs === 'number' ? goal.theirs : best(figures, goal.theirs, isLess)
-      if (ours === undefined || theirs === undefined) return []
-      const ratio = isLess ? theirs / ours : ours / theirs
-      const verdict = ratio >= atLeast ? 'reached' : `missed: ${Math.floor((ratio / atLeast) * 100)} % of it`
-      return [[name, shown(ours), `${against}: ${shown(theirs)}`, ratio.toFixed(2), `≥ ${atLeast}`, verdict]]
-    },
-  )
+  const rows = GOALS.flatMap((goal) => {
+    const { name, against, atLeast, isLess = false, isEach = false } = goal
+    const ours = best(figures, goal.ours, isLess !== isEach)
+    const theirs = typeof goal.theirs === 'number' ? goal.theirs : best(figures, goal.theirs, isLess)
+    if (ours === undefined || theirs === undefined) return []
+    const ratio = isLess ? theirs / ours : ours / theirs
+    const verdict = ratio >= atLeast ? 'reached' : `missed: ${Math.floor((ratio / atLeast) * 100)} % of it`
+    return [[name, shown(ours), `${against}: ${shown(theirs)}`, ratio.toFixed(2), `≥ ${atLeast}`, verdict]]
+  })
   return table(['', 'measured', 'against', 'ratio', 'goal', ''], rows)
 }
 
-const best = (figures: readonly Figure[], [ids, series]: Source, isLess: boolean): number | undefined => {
-  const medians = figures
+export const seriesOf = (figures: readonly Figure[], [ids, wanted]: Source): Series[] =>
+  figures
     .filter(({ id }) => ids.includes(id))
     .flatMap((figure) => figure.series)
-    .filter(({ name }) => series.test(name))
-    .map(({ values }) => median(values))
+    .filter(({ key }) => matches(key, wanted))
+
+const best = (figures: readonly Figure[], source: Source, isLess: boolean): number | undefined => {
+  const medians = seriesOf(figures, source).map(({ values }) => median(values))
   if (medians.length === 0) return undefined
   return isLess ? Math.min(...medians) : Math.max(...medians)
 }

@@ -14,16 +14,24 @@ const jobs = (count: number) => Array.from({ length: count }, () => new NoopJob(
 
 type Fill = (adapter: Adapter, count: number) => Promise<unknown>
 
-const FILLS: Readonly<Record<string, Fill>> = {
-  'plain jobs': (adapter, count) => adapter.enqueueAll(jobs(count)),
-  'members of one batch': (adapter, count) => new Batch({}, adapter).enqueue(jobs(count)),
-  'members of batches of ten': async (adapter, count) => {
-    for (let rest = count / 10; rest > 0; rest -= 1_000)
-      await Batch.enqueueAll(
-        Array.from({ length: Math.min(rest, 1_000) }, () => [new Batch({}, adapter), jobs(10)] as const),
-      )
+const FILLS: readonly { readonly action: string; readonly name: string; readonly fill: Fill }[] = [
+  { action: 'plain', name: 'plain jobs', fill: (adapter, count) => adapter.enqueueAll(jobs(count)) },
+  {
+    action: 'one batch',
+    name: 'members of one batch',
+    fill: (adapter, count) => new Batch({}, adapter).enqueue(jobs(count)),
   },
-}
+  {
+    action: 'batches of ten',
+    name: 'members of batches of ten',
+    fill: async (adapter, count) => {
+      for (let rest = count / 10; rest > 0; rest -= 1_000)
+        await Batch.enqueueAll(
+          Array.from({ length: Math.min(rest, 1_000) }, () => [new Batch({}, adapter), jobs(10)] as const),
+        )
+    },
+  },
+]
 
 /** What the bookkeeping of batches costs the jobs in them. */
 export const batchSuite: Suite = {
@@ -32,7 +40,7 @@ export const batchSuite: Suite = {
     const { server } = options
     const count = Math.max(1_000, Math.round(100_000 * options.scale))
     const contender = goodJobNode(100)
-    const scenes = Object.entries(FILLS).map(([name, fill]) => ({ name, fill, family: name, x: 0 }))
+    const scenes = FILLS.map(({ action, ...scene }) => ({ ...scene, key: { action }, family: scene.name, x: 0 }))
     const series = await alternate(options, scenes, async ({ name, fill }) => {
       const open = () =>
         server.database(`batch ${name}`, async (client, url) => {

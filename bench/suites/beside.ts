@@ -43,16 +43,24 @@ export const foreignSuite: Suite = {
     const sameQueue = { ...others, queue: 'bench' }
     const node = (queues: string) => ({ ...goodJobNode(100, { queues }), share: 1 })
     const bareFloor = floor(100, 1, { queue: 'bench' })
-    const bare = { ...bareFloor, name: `${bareFloor.name}, queue filter`, share: 1 }
+    const key = { ...bareFloor.key, queues: 'bench' }
+    const bare = { ...bareFloor, name: `${bareFloor.name}, queue filter`, key, share: 1 }
     const all = [node('bench'), node('*'), bare]
     const classes = 'behind foreign classes in the same queue'
+    const another = { ...others, queue: 'another' }
     const places = [
-      { place: 'alone', others: undefined, contenders: all },
-      { place: 'behind another queue', others: { ...others, queue: 'another' }, contenders: all },
-      // The floor walks past them in each claim.
-      { place: classes, others: sameQueue, contenders: [node('bench'), node('*'), { ...bare, share: 0.02 }] },
+      { place: 'alone', text: 'alone', others: undefined, contenders: all },
+      { place: 'another queue', text: 'behind another queue', others: another, contenders: all },
       {
-        place: `${classes}, with the index that doctor proposes`,
+        place: 'foreign classes',
+        text: classes,
+        others: sameQueue,
+        // The floor reads past them in each claim.
+        contenders: [node('bench'), node('*'), { ...bare, share: 0.02 }],
+      },
+      {
+        place: 'foreign classes, class index',
+        text: `${classes}, with the index that doctor proposes`,
         others: sameQueue,
         contenders: [node('bench')],
         change: createClassIndexAtOnce(CLASS_INDEXES.namedQueue),
@@ -63,8 +71,9 @@ export const foreignSuite: Suite = {
         (contender): Scene => ({
           contender,
           jobs: MANY_LOOKS_JOBS,
-          name: `${contender.name}, ${each.place}`,
-          family: each.place,
+          name: `${contender.name}, ${each.text}`,
+          key: { ...contender.key, place: each.place },
+          family: each.text,
           x: 0,
           waiting: OURS,
           open: () =>
@@ -90,17 +99,18 @@ export const finishedSuite: Suite = {
     const contenders = [goodJobNode(100), floor(100, 1)]
     const counts = [0, scaled(5_000_000, options)]
     const origins = [
-      { origin: 'jobs of this package', ids: 'by time' },
-      { origin: 'jobs of Rails', ids: 'random' },
+      { origin: 'node', text: 'jobs of this package', ids: 'by time' },
+      { origin: 'rails', text: 'jobs of Rails', ids: 'random' },
     ] as const
     const scenes = counts.flatMap((finished) =>
-      origins.flatMap(({ origin, ids }) =>
+      origins.flatMap(({ origin, text, ids }) =>
         contenders.map((contender): Scene => {
-          const family = `${origin}, ${finished.toLocaleString('en')} finished beside`
+          const family = `${text}, ${finished.toLocaleString('en')} finished beside`
           const fill = (client: BenchDatabase['client']) => addFinished(client, finished)
           return {
             contender,
             name: `${contender.name}, ${family}`,
+            key: { ...contender.key, place: finished === 0 ? 'alone' : 'finished rows', origin },
             family,
             x: 0,
             waiting: OURS,

@@ -86,6 +86,7 @@ const COMMANDS: readonly (readonly [command: string, prints: RegExp])[] = [
 
 const SCENES = COMMANDS.map(([command, prints]) => ({
   name: `good-job ${command}`,
+  key: { action: command },
   family: 'commands',
   x: 0,
   command,

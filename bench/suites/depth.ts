@@ -8,19 +8,15 @@ import {
   pgBoss,
 } from '../contenders.ts'
 import { drain } from '../drain.ts'
-import { Collector, type RunOptions, type Suite } from '../run.ts'
+import { Collector, type Named, type RunOptions, type Suite } from '../run.ts'
 import { goodJobsWaiting, settle } from '../seed.ts'
 import type { BenchDatabase } from '../server.ts'
 
 const JOBS = 20_000
 
-/** A contender in front of tables that somebody prepared. */
-export interface Scene {
+/** A contender in front of prepared tables. */
+export interface Scene extends Named {
   readonly contender: Contender
-  /** What the row of the table says, and the curve that it belongs to. */
-  readonly name: string
-  readonly family: string
-  readonly x: number
   readonly open: () => Promise<BenchDatabase>
   /** Jobs of a round at full size. @default 20,000 */
   readonly jobs?: number
@@ -68,6 +64,7 @@ export const backlogSuite: Suite = {
         return {
           contender,
           name: `${contender.name}, ${depth.toLocaleString('en')} wait`,
+          key: { ...contender.key, waiting: depth },
           family: contender.name,
           x: depth,
           waiting: depth,
@@ -104,6 +101,7 @@ export const vacuumSuite: Suite = {
         (contender): Scene => ({
           contender,
           name: `${contender.name}, ${isVacuumed ? 'vacuumed' : 'not vacuumed'}`,
+          key: { ...contender.key, place: isVacuumed ? 'vacuumed' : 'not vacuumed' },
           family: isVacuumed ? 'vacuumed' : 'not vacuumed',
           x: 0,
           waiting,

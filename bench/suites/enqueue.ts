@@ -24,11 +24,11 @@ interface Client {
 
 /** Everybody who can enqueue, under the name that the tables show. */
 const contenders = (): Contender[] => [
-  { ...goodJobNode(5), name: 'good-job-node', share: 1 },
-  { ...floor(1, 1), name: 'floor: raw insert with its NOTIFY', family: 'floor', share: 1 },
-  { ...goodJobRuby('advisory'), name: 'GoodJob (Ruby)', share: 0.2 },
-  { ...graphileDefault(10), name: 'graphile-worker', share: 1 },
-  { ...pgBoss(100), name: 'pg-boss' },
+  { ...goodJobNode(5), name: 'good-job-node', key: { library: 'good-job-node' }, share: 1 },
+  { ...floor(1, 1), name: 'floor: raw insert with its NOTIFY', key: { library: 'floor' }, family: 'floor', share: 1 },
+  { ...goodJobRuby('advisory'), name: 'GoodJob (Ruby)', key: { library: 'good-job' }, share: 0.2 },
+  { ...graphileDefault(10), name: 'graphile-worker', key: { library: 'graphile-worker' }, share: 1 },
+  { ...pgBoss(100), name: 'pg-boss', key: { library: 'pg-boss' } },
 ]
 
 const nodeClient = async ({ server }: RunOptions, contender: Contender): Promise<Client> => {

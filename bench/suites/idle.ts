@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
 import type { Usage } from '../child.ts'
-import { type Contender, goodJobNode, goodJobRuby, graphileDefault, pgBoss } from '../contenders.ts'
+import { type Contender, goodJobNode, goodJobRuby, graphileDefault, pgBossNotify } from '../contenders.ts'
 import { bootWorker } from '../drain.ts'
 import { Collector, type RunOptions, type Suite } from '../run.ts'
 
@@ -9,12 +9,7 @@ const SECONDS = 30
 /** A start has costs of its own, and an idle backend reports its transactions only after ten seconds. */
 const SETTLE_MS = 25_000
 
-const contenders = (): Contender[] => [
-  goodJobNode(5),
-  graphileDefault(10),
-  { ...pgBoss(1), name: 'pg-boss with notify', options: {} },
-  goodJobRuby('advisory'),
-]
+const contenders = (): Contender[] => [goodJobNode(5), graphileDefault(10), pgBossNotify(), goodJobRuby('advisory')]
 
 interface Idled extends Usage {
   readonly transactionsPerSecond: number

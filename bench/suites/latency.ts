@@ -9,7 +9,7 @@ import {
   goodJobRuby,
   graphileBatching,
   graphileDefault,
-  pgBoss,
+  pgBossNotify,
 } from '../contenders.ts'
 import { bootWorker } from '../drain.ts'
 import { type Figure, percentile } from '../figure.ts'
@@ -32,7 +32,7 @@ const idle = (): Contender[] => [
   floor(1, 1),
   graphileDefault(10),
   graphileBatching(),
-  { ...pgBoss(1), name: 'pg-boss with notify', options: {} },
+  pgBossNotify(),
   goodJobRuby('advisory'),
 ]
 
@@ -40,7 +40,7 @@ const halfLoaded = (): Contender[] => [
   goodJobNode(10),
   goodJobNode(100),
   graphileDefault(10),
-  { ...pgBoss(1), name: 'pg-boss with notify, 10 workers', options: { localConcurrency: 10 } },
+  pgBossNotify({ localConcurrency: 10 }),
 ]
 
 const delaysOf = async (
@@ -107,7 +107,8 @@ const measure = async (
         ['p50', 0.5],
         ['p99', 0.99],
       ] as const) {
-        const named = { name: `${contender.name}, ${word}`, family: word, x: 0 }
+        const key = { ...contender.key, percentile: word }
+        const named = { name: `${contender.name}, ${word}`, key, family: word, x: 0 }
         collector.add(named, round, { value: percentile(delays, share), size: delays.length })
       }
     }

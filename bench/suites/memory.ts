@@ -42,9 +42,10 @@ export const memorySuite: Suite = {
       const collector = new Collector(options.say)
       for (let round = 1; round <= options.rounds; round += 1) {
         for (const drain of drains) {
-          const { name } = drain.contender
+          const { name, key } = drain.contender
           await sampleDrain(options, drain, (ran, rssMb) => {
-            const named = { name: `${name}, after ${ran.toLocaleString('en')} jobs`, family: name, x: ran }
+            const after = `${name}, after ${ran.toLocaleString('en')} jobs`
+            const named = { name: after, key: { ...key, done: ran }, family: name, x: ran }
             collector.add(named, round, { value: rssMb, size: drain.jobs })
           })
         }

@@ -34,6 +34,7 @@ export const processesSuite: Suite = {
       contender,
       processes,
       name: `${contender.name}, ${processes} ${processes === 1 ? 'process' : 'processes'}`,
+      key: { ...contender.key, processes },
       family: contender.name,
       x: processes,
     })

@@ -45,6 +45,8 @@ interface Scene {
   readonly name: string
   readonly queues: string
   readonly place: 'ours' | 'behind foreign classes'
+  /** What else there is, in the key of the series. @default nothing */
+  readonly variation?: 'one paused' | 'class index'
   /** It serves all queues but 'bench'. */
   readonly hasUnserved?: boolean
   /** Statement that changes the tables first. */
@@ -66,11 +68,19 @@ const SCENES: readonly Scene[] = [
   { name: 'several queues', queues: 'low,high', place: 'ours' },
   { name: 'ordered queues', queues: '+low,high', place: 'ours' },
   { name: 'excluded queue', queues: '-bench', place: 'ours', hasUnserved: true },
-  { name: 'all queues, one paused', queues: '*', place: 'ours', hasUnserved: true, change: PAUSED },
+  {
+    name: 'all queues, one paused',
+    queues: '*',
+    place: 'ours',
+    hasUnserved: true,
+    variation: 'one paused',
+    change: PAUSED,
+  },
   ...FOREIGN,
   ...FOREIGN.map((scene) => ({
     ...scene,
     name: `${scene.name}, with the index that doctor proposes`,
+    variation: 'class index' as const,
     change: `${createClassIndexAtOnce(scene.queues === '*' ? CLASS_INDEXES.everyQueue : CLASS_INDEXES.namedQueue)} ANALYZE good_jobs`,
   })),
 ]
@@ -87,10 +97,18 @@ const placesOf = (jobs: number): Record<Scene['place'], readonly Waiting[]> => (
 /** Where the claims of a worker begin that has been working for a while, and what it asks for when it is woken. */
 type Query = Pick<ClaimOptions, 'from' | 'newlyDue'> & Partial<Pick<ClaimOptions, 'selector'>>
 
+/** Where a claim can begin, and how the table calls it. */
+const STARTS = {
+  head: 'the head',
+  'head, queues named': 'the head, queues named',
+  position: 'the position',
+  'newly due': 'newly due',
+} as const
+
 const looksOf = async (
   client: Client,
   { queues, hasUnserved }: Scene,
-): Promise<readonly (readonly [string, Query])[]> => {
+): Promise<readonly (readonly [keyof typeof STARTS, Query])[]> => {
   const { rows } = await client.query<{ queue_name: string; priority: number; at: string }>(FIRST_OF_OURS, [
     queues === '-bench' ? ['low'] : queues === 'bench' ? ['bench'] : ['low', 'bench'],
   ])
@@ -99,9 +117,9 @@ const looksOf = async (
   const position = { queueName: first.queue_name, priority: first.priority, at: first.at }
   const others = hasUnserved ? await findOtherQueues(client, new Set(['bench'])) : undefined
   return [
-    ['the head', {}],
-    ...(others === undefined ? [] : [['the head, queues named', { selector: others }] as const]),
-    ['the position', { from: position }],
+    ['head', {}],
+    ...(others === undefined ? [] : [['head, queues named', { selector: others }] as const]),
+    ['position', { from: position }],
     ['newly due', { newlyDue: { after: new Date(Date.now() - MINUTE_MS).toISOString(), before: position } }],
   ]
 }
@@ -190,21 +208,23 @@ export const plansSuite: Suite = {
     const read = new Collector(say)
     const texts: string[] = []
     for (const scene of SCENES) {
-      const { name, queues, place, change } = scene
+      const { name, queues, place, variation, change } = scene
       const database = await server.database(`plans ${place}`, goodJobsWaiting(...places[place]))
       const { client } = database
       if (change !== undefined) await client.query(change)
       for (const [setting, value] of Object.entries(laneSettings('created_at')))
         await client.query('SELECT set_config($1, $2, false)', [setting, value])
       const facts = await factsOf(database.url)
-      for (const [place, look] of await looksOf(client, scene)) {
+      for (const [from, look] of await looksOf(client, scene)) {
         const { explained, text } = await explainClaim(client, facts, queues, look)
         const { rows, index } = readOf(explained.Plan)
         const blocks = (explained.Plan['Shared Hit Blocks'] ?? 0) + (explained.Plan['Shared Read Blocks'] ?? 0)
         const note = `${explained['Execution Time'].toFixed(1)} ms, ${blocks} blocks, ${index}`
-        const named = { name: `${name} ("${queues}"), ${place}`, family: place, x: 0 }
+        const start = STARTS[from]
+        const key = { queues, place: variation === undefined ? place : `${place}, ${variation}`, from }
+        const named = { name: `${name} ("${queues}"), ${start}`, key, family: start, x: 0 }
         read.add(named, 1, { value: rows, size: LIMIT, note })
-        texts.push(`-- ${name}, ${place}: --queues "${queues}"; ${Math.round(rows)} rows read, ${note}\n\n${text}\n`)
+        texts.push(`-- ${name}, ${start}: --queues "${queues}"; ${Math.round(rows)} rows read, ${note}\n\n${text}\n`)
       }
       await database.drop()
     }

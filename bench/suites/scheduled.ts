@@ -79,7 +79,12 @@ export const scheduledSuite: Suite = {
       for (const scene of scenes.filter(({ name }) => options.contenders.test(name))) {
         const delays = await delaysOf(options, scene)
         for (const [word, share] of PERCENTILES) {
-          const named = { name: `${scene.name}, ${word}`, family: word, x: 0 }
+          const key = {
+            ...scene.contender.key,
+            place: scene.later === 0 ? 'alone' : 'many due later',
+            percentile: word,
+          }
+          const named = { name: `${scene.name}, ${word}`, key, family: word, x: 0 }
           collector.add(named, round, { value: percentile(delays, share), size: delays.length })
         }
       }
