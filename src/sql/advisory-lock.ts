@@ -1,4 +1,4 @@
-// Not by name: Node 18 does not have it, and would say that instead of which Node is needed.
+// A namespace import: Node 18 has no `hash`, and a named import would fail before the message about the required Node version.
 import * as crypto from 'node:crypto'
 import { type Queryable, rowsOf } from './connection/queryable.ts'
 import { prepared } from './text.ts'
@@ -17,7 +17,7 @@ export const batchLockKey = (batchId: string): string => advisoryKey(`good_job_b
 export const jobLockKeySql = (id: string): string =>
   `('x' || substr(md5('good_jobs-' || ${id}::text), 1, 16))::bit(64)::bigint`
 
-/** In place of `pg_advisory_unlock`, whose answer false is easily overlooked: how many of these locks the session did not have. */
+/** Replaces `pg_advisory_unlock`, whose result false is easily overlooked: counts the locks that the session did not hold. */
 export const UNLOCK_AND_COUNT_MISSING = 'count(*) FILTER (WHERE NOT pg_advisory_unlock(key))::int'
 
 /** $1 keys to keep bigint[] */
@@ -33,18 +33,18 @@ WITH stray AS MATERIALIZED (
 )
 SELECT ${UNLOCK_AND_COUNT_MISSING} AS missing FROM stray`
 
-/** Releases every advisory lock of this session but these; answers how many of them were missing. */
+/** Releases every advisory lock of this session except these; returns how many of the released locks were missing. */
 export const releaseOtherAdvisoryLocks = async (db: Queryable, keptKeys: readonly string[]): Promise<number> =>
   missingIn(await rowsOf<Released>(db, { text: RELEASE_OTHER_ADVISORY_LOCKS, values: [keptKeys] }))
 
 /** $1 keys bigint[] */
 const RELEASE_ADVISORY_LOCKS = `SELECT ${UNLOCK_AND_COUNT_MISSING} AS missing FROM unnest($1::bigint[]) AS key`
 
-/** Releases advisory locks of this session, each as often as it is named; answers how many of them were missing. */
+/** Releases advisory locks of this session, each as often as it is named; returns how many of them were missing. */
 export const releaseAdvisoryLocks = async (db: Queryable, keys: readonly string[]): Promise<number> =>
   missingIn(await rowsOf<Released>(db, prepared('release_advisory_locks', RELEASE_ADVISORY_LOCKS, [keys])))
 
-/** Part of each row of a statement that releases advisory locks: how many of these the session did not have. */
+/** A column of each row of a statement that releases advisory locks: how many of them the session did not hold. */
 export interface Released {
   readonly missing: number
 }

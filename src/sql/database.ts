@@ -8,10 +8,10 @@ import { callersFacts, readFacts } from './facts.ts'
 import type { Capabilities } from './schema/schema.ts'
 import { inTransaction } from './transaction/read-committed.ts'
 
-/** What the statements must know of this database: optional columns and tables, and the type of its time columns. */
+/** The facts about a database that the statements depend on: optional columns and tables, and the type of its time columns. */
 export interface Facts extends Capabilities {
   readonly timestampType: 'timestamp' | 'timestamptz'
-  /** A pooler may give each transaction another server process. */
+  /** True if a pooler may assign each transaction to a different server process. */
   readonly isPooled: boolean
 }
 
@@ -21,13 +21,13 @@ export const serverNow = ({ timestampType }: Pick<Facts, 'timestampType'>): stri
 
 export interface DatabaseOptions {
   readonly databaseUrl?: string | undefined
-  /** For sessions, when `databaseUrl` or `pool` leads through a pooler. */
+  /** The URL for sessions, if `databaseUrl` or `pool` leads through a pooler. */
   readonly directDatabaseUrl?: string | undefined
-  /** A pool of the caller's; it stays the caller's to end. */
+  /** A pool of the caller. The caller ends it. */
   readonly pool?: pg.Pool | undefined
   /** @default 5 */
   readonly poolSize?: number
-  /** After which a connection of the pool that nobody used is closed. @default 10 seconds */
+  /** Idle time after which a connection of the pool is closed. @default 10 seconds */
   readonly poolIdleMs?: number
   readonly applicationName?: string
 }
@@ -38,7 +38,7 @@ export class Database {
   #own: OwnPool | undefined
   readonly #clientConfig: pg.ClientConfig
   readonly #directConfig: pg.ClientConfig | undefined
-  /** What `?schema=…` asks for. */
+  /** The search_path that `?schema=…` requests. */
   readonly #searchPath: string | undefined
   #facts: Promise<Facts> | undefined
   #areFactsRead = false
@@ -51,7 +51,7 @@ export class Database {
     const { directDatabaseUrl, databaseUrl } = options
     this.#searchPath = options.pool || !databaseUrl ? undefined : searchPathIn(databaseUrl)
     this.#directConfig = directDatabaseUrl ? urlConfig('directDatabaseUrl', directDatabaseUrl, options) : undefined
-    // A script that only enqueues ends when its work is done, not when its connections have been idle for long enough.
+    // A script that only enqueues must exit when its work is done, not after the idle timeout of its connections.
     const own = {
       ...this.#clientConfig,
       max: options.poolSize ?? 5,
@@ -67,7 +67,7 @@ export class Database {
     return this.#pool
   }
 
-  /** Resolves when Postgres answers. */
+  /** Resolves when Postgres responds. */
   async answers(): Promise<void> {
     await this.pool.query('SELECT 1')
   }
@@ -82,23 +82,26 @@ export class Database {
     return { ...(this.#directConfig ?? this.#clientConfig), application_name: applicationName }
   }
 
-  /** What is asked is dropped when `signal` fires. @throws ConfigurationError when the direct URL leads to other tables. */
+  /**
+   * Checks that the direct URL leads to the same tables; stops when `signal` fires. @throws ConfigurationError if it leads to other
+   * tables
+   */
   async assertOneDatabase(signal: AbortSignal): Promise<void> {
     if (this.#directConfig) await assertSameTables((work) => this.transaction(work), this.#directConfig, signal)
   }
 
   /**
-   * Optional columns and tables; read once, again after `forgetFacts`. When they cannot be read again the last ones hold: the
-   * statement that is sent next tells what is wrong. Inside a transaction of ours its connection is asked: the pool may have no other. A
-   * session is asked itself: connections of the pool may have died in the outage that it comes from, and whoever waits for them is not to be
-   * waited for.
+   * Returns the facts about the schema. They are read once, and again after `forgetFacts`. If the second reading fails, the last
+   * facts stay valid, and the next statement reports the problem. Inside a transaction of ours the facts are read on its
+   * connection, because the pool may have no other. A session reads them on its own connection: pool connections may have died in
+   * the same outage, and the session must not wait for them.
    * @throws SchemaError at the first reading
    */
   facts(db: Queryable = this.pool): Promise<Facts> {
     if (this.#facts && (db === this.pool || this.#areFactsRead)) return this.#facts
     const reading = this.#readFacts(db).then(
       (facts) => {
-        // A reading that was forgotten says nothing about the one under way.
+        // A reading that began before `forgetFacts` must not mark the current one as read.
         if (this.#facts === reading) this.#areFactsRead = true
         if (this.#facts === reading || this.#lastFacts === undefined) this.#lastFacts = facts
         return facts
@@ -113,20 +116,20 @@ export class Database {
     return reading
   }
 
-  /** The facts for a statement inside a transaction of the caller's. @throws SchemaError at the first reading */
+  /** Returns the facts for a statement inside a transaction of the caller. @throws SchemaError at the first reading */
   async factsFor(transaction: Queryable): Promise<Facts> {
     if (this.#facts && this.#areFactsRead) return this.#facts
     const isOwnPool = this.#own !== undefined
     return callersFacts(transaction, { pool: this.pool, isOwnPool, readForAll: () => this.facts() })
   }
 
-  /** Migrations run while workers are up, so the facts are read again after a reconnect or an undefined-column error. */
+  /** Migrations run while workers run, so the facts are read again after a reconnect or an undefined-column error. */
   forgetFacts(): void {
     this.#facts = undefined
     this.#areFactsRead = false
   }
 
-  /** @throws ConfigurationError when `?schema=…` of the URL has no effect: a pooler may leave it out without a word */
+  /** @throws ConfigurationError if `?schema=…` of the URL has no effect: a pooler may drop the option silently */
   async assertSearchPath(db: Queryable = this.pool): Promise<void> {
     if (this.#searchPath === undefined) return
     const [row] = await rowsOf<{ search_path: string }>(db, { text: SHOW_SEARCH_PATH })
@@ -141,11 +144,11 @@ export class Database {
     await this.assertSearchPath(db)
     if (db === this.pool) return this.connection(readFacts)
     const facts = await readFacts(db)
-    // A session knows nothing of the way that the pool takes.
+    // A session cannot know whether the pool leads through a pooler.
     return 'processID' in db ? facts : { ...facts, isPooled: this.#lastFacts?.isPooled ?? true }
   }
 
-  /** After a connection was lost: ends idle ones of the pool on which no answer comes, before somebody waits for it. */
+  /** After a connection was lost: ends idle pool connections that no longer respond, before a caller has to wait for one. */
   dropDeadConnections(): Promise<void> {
     return dropDead(this.pool)
   }
@@ -156,8 +159,8 @@ export class Database {
   }
 
   /**
-   * Sends one statement without the round trips of a transaction. Where another level of isolation is the default, Postgres refuses
-   * it because of what others did meanwhile; then it has done nothing, and is sent again in a transaction.
+   * Sends one statement without the round trips of a transaction. If the default isolation level is stricter, Postgres may refuse
+   * the statement because of concurrent changes. The statement has then done nothing, and is sent again in a transaction.
    */
   async statement<T>(work: (db: Queryable) => Promise<T>): Promise<T> {
     try {
@@ -186,9 +189,9 @@ export class Database {
     }
   }
 
-  /** Ends the pool, unless it belongs to the caller. Connections that are at something after `graceMs` are dropped. */
+  /** Ends the pool, unless it belongs to the caller. Connections that are still in use after `graceMs` are dropped. */
   async close(graceMs = Number.POSITIVE_INFINITY): Promise<void> {
-    // A reading that nobody answered is not waited for by the next start.
+    // The next start must not wait for a reading that never completed.
     this.forgetFacts()
     if (this.#own) await this.#own.end(graceMs)
     else this.#pool.off('error', ignoreIdleError)
@@ -207,9 +210,9 @@ const SHOW_SEARCH_PATH = `SELECT current_setting('search_path') AS search_path`
 
 const poolConfig = (pool: pg.Pool): pg.ClientConfig => {
   const { max: _max, min: _min, idleTimeoutMillis: _idle, ...config } = pool.options as pg.PoolConfig
-  // The pool hides the password from spreads and logs.
+  // The pool's `password` is not enumerable, so that no spread or log contains it.
   const { password } = pool.options as pg.PoolConfig
-  // Without a limit a proxy that accepts and says nothing would be waited for in vain.
+  // Without a limit, a proxy that accepts the connection and never responds would be waited for indefinitely.
   const connectionTimeoutMillis = config.connectionTimeoutMillis || CONNECT_MS
   return {
     query_timeout: SILENCE_MS,

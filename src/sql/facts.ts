@@ -28,14 +28,14 @@ WHERE table_schema = $1 AND table_name = 'good_jobs' AND column_name = 'schedule
 interface CallersFactsOptions {
   readonly pool: Pool
   readonly isOwnPool: boolean
-  /** Reads the facts on the pool, for everybody. */
+  /** Reads the facts on the pool; all callers share the result. */
   readonly readForAll: () => Promise<Facts>
 }
 
 /**
- * The facts for a statement inside a transaction of the caller's. That transaction may be aborted, wait for a lock, or have a search_path of
- * its own, so what it says is not said to anybody else: the pool is asked. A pool of the caller's may have no other connection than
- * the one this transaction has; then the transaction is asked, for itself.
+ * Returns the facts for a statement inside a transaction of the caller. That transaction may be aborted, wait for a lock, or have a
+ * search_path of its own, so facts read in it must not be shared: the pool is queried instead. The caller's pool may have no
+ * connection besides that of this transaction. Then the facts are read inside the transaction and used for it alone.
  */
 export const callersFacts = async (
   transaction: Queryable,
@@ -45,7 +45,7 @@ export const callersFacts = async (
   try {
     return await readForAll()
   } catch (error) {
-    // A server without room for one more connection still serves the one that the caller has.
+    // A server that accepts no further connection still serves the connection that the caller has.
     return readInside(transaction).catch(() => {
       throw error
     })
@@ -57,7 +57,7 @@ const canLend = ({ options, totalCount, idleCount, waitingCount }: Pool): boolea
 
 const known = new WeakMap<Queryable, Facts>()
 
-/** Once for each connection: such a pool may be all that a process has. */
+/** Read once for each connection: a pool of one connection may be all that the process has. */
 const readInside = async (transaction: Queryable): Promise<Facts> => {
   const facts = known.get(transaction) ?? (await readFacts(transaction))
   known.set(transaction, facts)

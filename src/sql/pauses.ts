@@ -7,18 +7,18 @@ import type { Parameters } from './text.ts'
 /** What can be paused, under the keys of the stored hash. */
 export type PauseKey = 'queues' | 'job_classes' | 'labels'
 
-/** A member of a stored hash of pauses as text[]; what is no array counts as empty. Ruby fails at such a value. */
+/** A member of a stored hash of pauses as text[]; a value that is not an array counts as empty. Ruby fails at such a value. */
 const memberOf = (value: string, key: PauseKey): string =>
   `ARRAY(SELECT name FROM jsonb_array_elements_text(CASE jsonb_typeof(${value} -> '${key}') WHEN 'array' THEN ${value} -> '${key}' ELSE '[]' END) AS name WHERE name IS NOT NULL)`
 
-/** Planned once for a statement, read by key once for each run of it. */
+/** Planned once for a statement, read by key once for each execution. */
 const paused = (key: PauseKey): string =>
   `coalesce((SELECT ${memberOf('value', key)} FROM good_job_settings WHERE key = 'pauses'), '{}'::text[])`
 
 /**
- * Conditions of a claim that honours pauses. A job without a queue counts as paused while any queue is, as in GoodJob. A pool whose
- * only queue or whose classes are all paused looks at no row. The planner takes a CASE for half of the rows; it would take lists that
- * it cannot see for nearly all of them, and then sort the whole queue for each claim.
+ * Conditions of a claim that honours pauses. A job without a queue counts as paused while any queue is paused, as in GoodJob. A pool
+ * reads no row if its only queue or all of its classes are paused. The planner assumes that a CASE keeps half of the rows. It would assume
+ * that lists it cannot see match nearly all rows, and then sort the whole queue for each claim.
  */
 export const notPaused = (
   { selector, jobClasses }: Pick<CandidateOptions, 'selector' | 'jobClasses'>,
@@ -41,13 +41,13 @@ export const notPaused = (
 
 const FIND_PAUSES = `SELECT ${paused('queues')} AS queues, ${paused('job_classes')} AS job_classes, ${paused('labels')} AS labels`
 
-/** What is paused now. */
+/** Returns what is paused now. */
 export const findPauses = async (db: Queryable): Promise<Pauses> => {
   const [row] = await rowsOf<{ queues: string[]; job_classes: string[]; labels: string[] }>(db, { text: FIND_PAUSES })
   return { queues: row?.queues ?? [], jobClasses: row?.job_classes ?? [], labels: row?.labels ?? [] }
 }
 
-/** The stored hash with three arrays, whatever somebody put there; keys that we do not know stay. */
+/** The stored hash with its three arrays, whatever it contained before; unknown keys stay. */
 const repaired = (value: string): string => {
   const members = (['queues', 'job_classes', 'labels'] as const).map(
     (key) => `'${key}', to_jsonb(${memberOf(value, key)})`,
@@ -55,7 +55,7 @@ const repaired = (value: string): string => {
   return `(CASE jsonb_typeof(${value}) WHEN 'object' THEN ${value} ELSE '{}' END || jsonb_build_object(${members.join(', ')}))`
 }
 
-// $1 key text · $2 name text. The row lock of the conflict keeps two changes at the same time from losing one.
+// $1 key text · $2 name text. The row lock of the conflict keeps two concurrent changes from losing one.
 const pauseText = (facts: Facts) => `
 INSERT INTO good_job_settings (key, value, created_at, updated_at)
 VALUES ('pauses', ${repaired(`'{}'::jsonb`)} || jsonb_build_object($1::text, jsonb_build_array($2::text)), ${serverNow(facts)}, ${serverNow(facts)})
@@ -75,6 +75,6 @@ export const pause = async (db: Queryable, facts: Facts, key: PauseKey, name: st
   await countOf(db, { text: pauseText(facts), values: [key, name] })
 }
 
-/** Ends a pause; answers whether there was one. GoodJob: Setting.unpause. */
+/** Ends a pause; returns whether it existed. GoodJob: Setting.unpause. */
 export const unpause = async (db: Queryable, facts: Facts, key: PauseKey, name: string): Promise<boolean> =>
   (await countOf(db, { text: unpauseText(facts), values: [key, name] })) > 0

@@ -1,8 +1,8 @@
-/** The values of a statement whose text is put together: each gets the next number. */
+/** The values of a statement whose text is assembled from parts: each value gets the next number. */
 export class Parameters {
   readonly values: unknown[] = []
 
-  /** Answers the placeholder of a value, with its type. */
+  /** Returns the placeholder of a value, with its type. */
   add(value: unknown, type: string): string {
     this.values.push(value)
     return `$${this.values.length}::${type}`
@@ -21,7 +21,7 @@ export const prepared = (kind: string, text: string, values: readonly unknown[])
   values,
 })
 
-/** The same, or not prepared where a pooler may give the next transaction another server process. */
+/** Like `prepared`, but without a name if a pooler may run the next transaction in another server process. */
 export const preparedUnlessPooled = (
   { isPooled }: { readonly isPooled: boolean },
   kind: string,
@@ -44,14 +44,14 @@ const nameOf = (kind: string, text: string): string => {
 }
 
 /**
- * An array as the text of a parameter, of elements that need no quotes: ids, keys, times, numbers. pg quotes and escapes each element,
- * which for the outcomes of a hundred jobs takes as long as the rest of a statement. Nothing but nulls is no elements: `unnest`, which
- * reads it beside longer arrays, fills it up.
+ * An array as the text of a parameter, for elements that need no quotes: ids, keys, times, numbers. pg quotes and escapes each
+ * element, which for the outcomes of a hundred jobs takes as long as the rest of a statement. An array of nulls alone becomes an
+ * empty one: `unnest` fills it up to the length of the other arrays.
  */
 export const plainArray = (elements: readonly (string | number | null)[]): string =>
   isBlank(elements) ? '{}' : `{${elements.map((element) => element ?? 'NULL').join(',')}}`
 
-/** The same for any text. */
+/** Like `plainArray`, for any text. */
 export const textArray = (elements: readonly (string | null)[]): string =>
   isBlank(elements) ? '{}' : `{${elements.map((element) => (element === null ? 'NULL' : quoted(element))).join(',')}}`
 
@@ -60,17 +60,17 @@ const isBlank = (elements: readonly unknown[]): boolean => elements.every((eleme
 const quoted = (element: string): string => `"${element.replace(/["\\]/g, '\\$&')}"`
 
 /**
- * GoodJob reads its clock once for each time column, in the order in which it saves the rows. A statement here gets one reading of the
- * worker's clock, `$n`; what the server has spent on the statement since makes later ones of it.
+ * GoodJob reads its clock once for each time column, in the order in which it saves the rows. A statement here gets one reading of
+ * the worker's clock, `$n`. The time that the server has spent on the statement is added to get the later readings.
  */
 export const sinceStatementBegan = (reading: string): string =>
   `${reading} + (clock_timestamp() - statement_timestamp())`
 
-/** The middle of two times: for what Ruby saves between them, and a statement here writes with one of them. */
+/** The midpoint of two times: for a time between them that Ruby would read, when one statement here does the work of both saves. */
 export const between = (earlier: string, later: string): string => `${earlier} + (${later} - ${earlier}) / 2`
 
 /**
- * Equality that only a look into the index of `column` can answer. A plain one lets the planner read the whole index in its order, for a
- * merge: over an empty table that seems as good, and it stays the plan of a prepared statement while the table grows.
+ * An equality that only an index lookup on `column` can serve. With a plain equality the planner may read the whole index in its
+ * order, for a merge. Over an empty table that plan seems as good, and a prepared statement keeps it while the table grows.
  */
 export const byKey = (column: string, key: string): string => `${column} = ANY (ARRAY[${key}])`

@@ -39,7 +39,7 @@ export type BatchAttributes = Pick<
 export type BatchToSave = BatchAttributes & {
   readonly id: string
   readonly now: string
-  /** Starts to wait, all ends open again; null leaves that as it is. */
+  /** A time arms the batch and clears the times of its end; null leaves them unchanged. */
   readonly enqueued_at: string | null
 }
 
@@ -81,7 +81,7 @@ FROM ${batchesOf(facts)}
 WHERE good_job_batches.id = batch.id
 RETURNING good_job_batches.id::text, false AS is_new`
 
-/** Whether each of the batches that were saved had no row before, by id. */
+/** For each saved batch, by id: true if it had no row before. */
 export type SavedBatches = ReadonlyMap<string, boolean>
 
 const saved = async (db: Queryable, text: string, batches: readonly BatchToSave[]): Promise<SavedBatches> => {
@@ -90,15 +90,15 @@ const saved = async (db: Queryable, text: string, batches: readonly BatchToSave[
   return new Map(rows.map(({ id, is_new }) => [id, is_new]))
 }
 
-/** Saves batches that perhaps have no row: of one whose COMMIT was not answered, or was the caller's, only the row tells. */
+/** Saves batches that may have a row already. If their COMMIT was not acknowledged, or was the caller's, only the row shows it. */
 export const insertBatches = (db: Queryable, facts: Facts, batches: readonly BatchToSave[]): Promise<SavedBatches> =>
   saved(db, insertBatchesText(facts), batches)
 
-/** Saves batches that have rows; answers the ids of those whose row is there. To be called under their locks. */
+/** Updates batches that have rows; returns the ids of those whose row exists. Call it under their locks. */
 export const updateBatches = (db: Queryable, facts: Facts, batches: readonly BatchToSave[]): Promise<SavedBatches> =>
   saved(db, updateBatchesText(facts), batches)
 
-/** The rows of these batches, in no order; those that are gone are left out. */
+/** Returns the rows of these batches, in no order; missing batches are left out. */
 export const findBatches = (db: Queryable, facts: Facts, ids: readonly string[]): Promise<BatchRow[]> =>
   rowsOf<BatchRow & Record<string, unknown>>(
     db,
@@ -108,7 +108,7 @@ export const findBatches = (db: Queryable, facts: Facts, ids: readonly string[])
 /** $1 ids uuid[] */
 const findBatchesText = (facts: Facts) => `SELECT ${columns(facts)} FROM good_job_batches WHERE id = ANY ($1::uuid[])`
 
-/** Those of these batches that have rows. */
+/** Returns the ids of those of these batches that have rows. */
 export const findBatchIds = (db: Queryable, ids: readonly string[]): Promise<{ id: string }[]> =>
   rowsOf(db, {
     text: 'SELECT id::text FROM good_job_batches WHERE id = ANY ($1::uuid[])',
@@ -119,7 +119,7 @@ export const findBatchIds = (db: Queryable, ids: readonly string[]): Promise<{ i
 const LOCK_BATCHES = `
 SELECT pg_advisory_xact_lock(key)::text AS locked FROM (SELECT key FROM unnest($1::bigint[]) AS key ORDER BY key) AS sorted`
 
-/** Takes GoodJob's batch locks until the end of the transaction, waiting for who holds them. */
+/** Takes GoodJob's batch locks until the end of the transaction; waits for their holders. */
 export const lockBatches = async (db: Queryable, keys: readonly string[]): Promise<void> => {
   await rowsOf(db, { text: LOCK_BATCHES, values: [plainArray(keys)] })
 }
@@ -131,8 +131,8 @@ SELECT pg_try_advisory_xact_lock($1::bigint) AS is_locked, set_config('lock_time
 FROM pg_settings WHERE name = 'statement_timeout'`
 
 /**
- * Takes GoodJob's lock of a batch until the end of the transaction, unless somebody holds it. Nothing in that transaction waits for
- * any other lock longer than a second, and no statement of it takes longer than `statementTimeoutMs`.
+ * Takes GoodJob's lock of a batch until the end of the transaction, unless another session holds it. From then on the transaction
+ * waits at most one second for any other lock, and each of its statements may take at most `statementTimeoutMs`.
  */
 export const tryLockBatch = async (db: Queryable, key: string, statementTimeoutMs: number): Promise<boolean> => {
   const rows = await rowsOf<{ is_locked: boolean }>(db, { text: TRY_LOCK_BATCH, values: [key, statementTimeoutMs] })
@@ -158,7 +158,7 @@ FROM unnest($2::uuid[], $3::${timestampType}[], $4::${timestampType}[], $5::${ti
   AS times(id, enqueued_at, discarded_at, finished_at ${hasJobsFinishedAt ? ', jobs_finished_at' : ''})
 WHERE good_job_batches.id = times.id`
 
-/** Writes the times of these batches; to be called under their locks. */
+/** Writes the times of these batches. Call it under their locks. */
 export const writeBatchTimes = async (
   db: Queryable,
   facts: Facts,
@@ -192,7 +192,7 @@ SELECT id::text FROM joined
 UNION
 SELECT good_jobs.id::text FROM good_jobs JOIN member ON good_jobs.id = member.id WHERE good_jobs.batch_id = member.batch_id`
 
-/** Makes jobs that have rows members; answers the ids of those whose rows are there. */
+/** Makes existing jobs members of batches; returns the ids of the jobs whose rows exist. */
 export const joinBatches = async (
   db: Queryable,
   facts: Facts,

@@ -3,7 +3,7 @@ import type { Facts } from '../database.ts'
 import { plainArray, preparedUnlessPooled } from '../text.ts'
 import { successCallback } from './history.ts'
 
-/** What the check must know of a batch, read under its lock. Times are ISO text. */
+/** What the check reads of a batch under its lock. Times are ISO text. */
 export interface LockedBatch {
   readonly id: string
   readonly created_at: string
@@ -18,7 +18,7 @@ export interface LockedBatch {
   readonly callback_queue_name: string | null
   readonly callback_priority: number | null
   readonly has_open_member: boolean
-  /** End of the member that was broken last. Not looked for (null) while a member is open: that may walk the whole batch. */
+  /** End of the member that broke last. Null while a member is open: finding it may then scan the whole batch. */
   readonly broken_at: string | null
   readonly has_open_callback: boolean
 }
@@ -39,7 +39,7 @@ CROSS JOIN LATERAL (
   SELECT EXISTS (SELECT 1 FROM good_jobs WHERE batch_id = batch.id AND finished_at IS NULL) AS is_open
 ) AS member`
 
-/** $1 batch ids uuid[]. Times as JSON has them: in a caller's transaction, that client's own parsers would make something else of them. */
+/** $1 batch ids uuid[]. Times are returned as JSON, because in a caller's transaction that client's own parsers would change them. */
 const readBatchStates = (facts: Facts) => `
 SELECT row_to_json(state)::text AS state
 FROM (
@@ -49,7 +49,7 @@ FROM (
   WHERE batch.id = ANY ($1::uuid[])
 ) AS state`
 
-/** The states of these batches; those that are gone are left out. */
+/** Returns the states of these batches; missing batches are left out. */
 export const findBatchStates = async (db: Queryable, facts: Facts, ids: readonly string[]): Promise<LockedBatch[]> => {
   const statement = preparedUnlessPooled(facts, 'batch_states', readBatchStates(facts), [plainArray(ids)])
   const rows = await rowsOf<{ state: string }>(db, statement)
@@ -65,8 +65,9 @@ const batchState = (text: string): LockedBatch => {
 }
 
 /**
- * Batches whose last step happened where nobody checked: owed success, hung, unfinished, success fired too early. Pages run from
- * young to old along (created_at DESC, id DESC); good_jobs is only asked for the few rows whose times look unfinished.
+ * Finds batches whose last step was never checked: the success callback is owed, the batch hangs or is unfinished, or its success
+ * fired too early. Pages run from young to old along (created_at DESC, id DESC). good_jobs is queried only for the few rows whose
+ * times look unfinished.
  *
  * $1 created after · $2 page end created_at · $3 page end id · $4 quiet since · $5 ended since, or null
  */
@@ -105,14 +106,14 @@ LEFT JOIN (
 ) AS state ON true`
 }
 
-// A member that ended a moment ago may have its bookkeeping still before it.
+// The bookkeeping of a member that ended a moment ago may still be outstanding.
 const QUIET = `CASE WHEN member.is_open THEN false ELSE NOT EXISTS (
     SELECT 1 FROM good_jobs WHERE batch_id = batch.id AND finished_at >= $4::$TYPE
   ) END`
 
 export type SweptBatch = LockedBatch & {
   readonly is_quiet: boolean
-  /** It is discarded or has a broken member, and yet its success callback exists. */
+  /** The batch is discarded or has a broken member, but its success callback exists. */
   readonly has_false_success: boolean
 }
 
@@ -122,7 +123,7 @@ export interface SweepPage {
   readonly next: { readonly createdAt: string; readonly id: string } | undefined
 }
 
-/** One page of the sweep. */
+/** Returns one page of the sweep. */
 export const findSuspectBatches = async (
   db: Queryable,
   facts: Facts,

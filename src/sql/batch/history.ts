@@ -3,33 +3,34 @@ import type { Facts } from '../database.ts'
 import { integerIn } from '../stored-hash.ts'
 import type { LockedBatch } from './check.ts'
 
-/** What the history says about a discarded batch in which nothing is open or broken. */
+/** The history of a discarded batch in which no member is open or broken. */
 export interface BatchHistory {
-  /** The member whose attempt discarded the batch, or any other that started after that, has succeeded since. */
+  /** The member that discarded the batch has succeeded since, or another member succeeded in an attempt that started after the discard. */
   readonly has_success_since: boolean
-  /** The attempt that discarded the batch belongs to a member that is there. */
+  /** The attempt that discarded the batch belongs to a member that still exists. */
   readonly has_breaking_attempt: boolean
-  /** That very member has succeeded in a later attempt. */
+  /** That same member has succeeded in a later attempt. */
   readonly has_mended_member: boolean
   /**
-   * A member that is there was discarded by hand: its later attempt counts more executions than it had attempts. Those that were
-   * interrupted do not raise the count.
+   * An existing member was discarded manually: its later attempt counts more executions than the member had attempts. Interrupted
+   * attempts do not raise that count.
    */
   readonly has_manual_discard: boolean
-  /** A member that is there is discarded by hand, or was and waits again: a retry keeps the text until the attempt has ended. */
+  /** An existing member is discarded manually, or was and waits again: a retry keeps the error text until the attempt has ended. */
   readonly has_discarded_member: boolean
-  /** The success callback of this arming exists already. */
+  /** The success callback of the current arming exists already. */
   readonly has_success_callback: boolean
 }
 
-/** A retry by hand moves the time in the row. */
+/** A manual retry changes `created_at` of the row, but not that of the first attempt. */
 export const CALLBACK_CREATED_AT = `least(callback.created_at,
         (SELECT min(attempt.created_at) FROM good_job_executions AS attempt WHERE attempt.active_job_id = callback.id))`
 
 /**
- * Whether the success callback of this arming exists: it is not older than the end of its jobs, give or take the clocks of two
- * processes, and not older than the arming itself: the stage before may have ended a moment ago. An arming that is later than the end of
- * its jobs was stamped by a clock that is ahead: then their end counts, which the process has stamped that calls for it.
+ * True if the success callback of this arming exists. Such a callback is not older than the end of the arming's jobs, apart from
+ * the difference between the clocks of two processes. It is also not older than the arming itself, because the previous stage may
+ * have ended a moment ago. An arming later than the end of its jobs was stamped by a clock that is ahead. In that case the end of
+ * the jobs counts: it was stamped by the process that enqueues the callback.
  */
 export const successCallback = (batch: {
   readonly batchId: string
@@ -43,15 +44,18 @@ export const successCallback = (batch: {
         >= greatest(${batch.jobsFinishedAt} - interval '1 second', least(${batch.enqueuedAt}, ${batch.jobsFinishedAt}))
   )`
 
-/** How often a job had been counted when an attempt began. Only retries raise it: an order of attempts that no clock decides. */
+/** The `executions` count of the job when the attempt began. Only retries raise it, so it orders attempts without comparing clocks. */
 const countOf = (attempt: string) => integerIn(`${attempt}.serialized_params`, 'executions')
 
 /**
- * The attempt of a member that is there which discarded the batch: the last one that broke its job before. Whoever stamps a batch does so
- * by the clock that ended the attempt: this project with that very time, Ruby a moment later in another transaction, so "before" is a
- * few seconds. An attempt that was interrupted (event 0) or retried (3) broke nothing, nor did one that an unhandled error (1) ended with
- * retry_on_unhandled_error: another attempt has the same count, which a retry by hand would have raised, and succeeded or came later. (So
- * has one that ran beside it, as Ruby workers of different lock strategies make them.)
+ * Selects the attempt that discarded the batch, if its member still exists: the last attempt before the discard that broke its job.
+ * The discard is stamped by the same clock that ended the attempt. This project stamps that exact time; Ruby stamps a moment later,
+ * in another transaction. So "before" means within a few seconds.
+ *
+ * An attempt that was interrupted (event 0) or retried (3) broke nothing. Neither did an attempt that ended with an unhandled error
+ * (1) under retry_on_unhandled_error: another attempt then has the same count, which a manual retry would have raised, and
+ * succeeded or came later. An attempt that ran beside it has the same count, too; Ruby workers of different lock strategies produce
+ * such attempts.
  */
 const breakingAttempt = ({ timestampType }: Facts) => `
   SELECT job.id AS job_id, attempt.finished_at AS broken_at, ${countOf('attempt')} AS executions
@@ -72,11 +76,13 @@ const breakingAttempt = ({ timestampType }: Facts) => `
   LIMIT 1`
 
 /**
- * The member that discarded the batch has succeeded since: in an attempt of a higher count, whatever the clocks of the two hosts say.
+ * True if the member that discarded the batch has succeeded since, in an attempt with a higher count, whatever the clocks of the
+ * two hosts show.
  *
- * Unless the batch was discarded by that attempt once before, and by another one now: then it has a discard callback from before the
- * stamp of now (by the clock of whoever stamped it then, which ended the attempt, too). A batch that calls nobody for a discard shows
- * that, less surely, by any callback; a success that began after the stamp of now outweighs it.
+ * The exception: that member's failure discarded the batch earlier, and a different failure caused the current discard. Then a
+ * discard callback exists from before the current `discarded_at`. Both times were stamped by the clock that ended the attempt. A
+ * batch without a discard callback shows the same, less reliably, by any other callback; a success that began after the current
+ * `discarded_at` outweighs it.
  */
 const mendedMember = ({ timestampType }: Facts) => `
   SELECT 1 FROM breaking
@@ -92,7 +98,10 @@ const mendedMember = ({ timestampType }: Facts) => `
         AND ${CALLBACK_CREATED_AT} >= breaking.broken_at AND ${CALLBACK_CREATED_AT} < $2::${timestampType}
     )`
 
-/** $1 batch uuid · $2 discarded_at timestamp · $3 end of the arming's jobs, or null · $4 enqueued_at timestamp · $5 calls somebody for a discard */
+/**
+ * $1 batch uuid · $2 discarded_at timestamp · $3 end of the arming's jobs, or null · $4 enqueued_at timestamp · $5 has a discard
+ * callback
+ */
 const readBatchHistory = (facts: Facts) => `
 WITH breaking AS MATERIALIZED (${breakingAttempt(facts)}
 ),
@@ -124,7 +133,7 @@ SELECT
     enqueuedAt: `$4::${facts.timestampType}`,
   })} AS has_success_callback`
 
-/** Reads the history of one batch that is broken since that time; only asked when the batch might recover. */
+/** Reads the history of one batch that has been discarded since that time; called only if the batch might recover. */
 export const findBatchHistory = async (
   db: Queryable,
   facts: Facts,
@@ -137,6 +146,6 @@ export const findBatchHistory = async (
     values: [batch.id, brokenSince, jobsFinishedAt, batch.enqueued_at, Boolean(batch.on_discard?.trim())],
   })
   const history = rows[0]
-  if (history === undefined) throw new Error('a SELECT of expressions answered no row')
+  if (history === undefined) throw new Error('a SELECT of expressions returned no row')
   return history
 }

@@ -4,8 +4,9 @@ import type { LockedBatch } from './check.ts'
 import { CALLBACK_CREATED_AT } from './history.ts'
 
 /**
- * Ruby commits the outcome of a member and discards the batch afterwards, for what it has in memory. A process that was held up in between
- * discards a batch that has come back since: its success callback is older than the discard, and every member had ended well by then.
+ * Ruby commits the outcome of a member and discards the batch afterwards, based on what it has in memory. A process delayed between
+ * the two steps may discard a batch that has recovered since. The success callback of such a batch is older than the discard, and
+ * every member had ended well by then.
  *
  * $1 batch uuid · $2 discarded_at · $3 end of the arming's jobs · $4 enqueued_at, all timestamp
  */
@@ -22,7 +23,7 @@ WHERE success.created_at BETWEEN greatest($3::${timestampType} - interval '1 sec
   )
 LIMIT 1`
 
-/** Whether the discard of this batch is of a failure that had been made good before. */
+/** True if the discard of this batch belongs to a failure that had already been recovered. */
 export const isDiscardedLate = async (db: Queryable, facts: Facts, batch: LockedBatch): Promise<boolean> => {
   const jobsFinishedAt = facts.hasJobsFinishedAt ? batch.jobs_finished_at : batch.finished_at
   const values = [batch.id, batch.discarded_at, jobsFinishedAt, batch.enqueued_at]

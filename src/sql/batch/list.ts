@@ -2,7 +2,7 @@ import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
 import { type JobState, jobStateSql } from '../jobs/states.ts'
 
-/** What a list can ask of batches. 'recoverable': nothing is open, and it is discarded with nothing broken, or was never completed. */
+/** States to filter batches by. 'recoverable': no member is open; the batch is discarded without a broken member or was never completed. */
 export const BATCH_STATES = ['pending', 'running', 'succeeded', 'discarded', 'finished', 'recoverable'] as const
 export type BatchState = (typeof BATCH_STATES)[number]
 
@@ -53,10 +53,10 @@ const filterSql = (state: BatchState, facts: Facts): string =>
       WHERE batch_id = good_job_batches.id AND good_jobs.finished_at IS NOT NULL AND good_jobs.error IS NOT NULL))`,
   })[state]
 
-/** Batches that one statement reads; of those that may recover it asks for members, too. */
+/** Batches that one statement reads; for recoverable batches it also queries their members. */
 const STEP = 2_000
 
-/** The next batches in the order of a page: where they end, and those of them that match. */
+/** Reads the next batches in the order of a page: where they end, and which of them match. */
 const stepText = (facts: Facts, { state, limit, after }: BatchPage, values: unknown[]): string => `
 WITH step AS MATERIALIZED (
   SELECT id, created_at, description, on_success, on_finish, on_discard, enqueued_at, discarded_at, finished_at,
@@ -89,13 +89,13 @@ interface StepEnd {
   readonly seen: number
 }
 
-/** Some of the batches of a search, and where it goes on; nowhere after the last one. */
+/** Some of the batches of a search, and the position where the search continues; undefined after the last batch. */
 export interface BatchStep {
   readonly batches: readonly FoundBatch[]
   readonly position: BatchCursor | undefined
 }
 
-/** Reads on from `after`: at most `limit` matches, perhaps none, among the next batches. */
+/** Continues the search after `after`: returns at most `limit` matches, perhaps none, among the next batches. */
 export const searchBatches = async (db: Queryable, facts: Facts, page: BatchPage): Promise<BatchStep> => {
   const values: unknown[] = []
   const rows = await rowsOf<StepRow>(db, { text: stepText(facts, page, values), values })
@@ -114,7 +114,7 @@ const COUNT_MEMBERS = `
 SELECT batch_id, ${jobStateSql('$2')} AS state, count(*)::int AS jobs
 FROM good_jobs WHERE batch_id = ANY ($1::uuid[]) GROUP BY 1, 2`
 
-/** These batches with the members of each by state. */
+/** Returns these batches with the number of their members by state. */
 export const withMembers = async (
   db: Queryable,
   batches: readonly FoundBatch[],

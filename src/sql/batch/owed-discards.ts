@@ -1,18 +1,19 @@
 import { isoText, type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
 
-/** A batch that nobody has discarded although a member is broken. */
+/** A batch that was never discarded although one of its members is broken. */
 export interface OwedDiscard {
   readonly id: string
   readonly description: string | null
-  /** The member that was broken first of those. */
+  /** The member that broke first. */
   readonly memberId: string
 }
 
 /**
- * Of a batch that runs, the member broke since the batch was last written: a retry of the batch in Ruby takes the discard back first and each
- * broken member later. Of one whose jobs have ended, it broke after that end: a member that broke before it stands beside a success that
- * Ruby fired too early, which a discard would not take back. What a person discarded in Ruby counts when the batch ends, and not before.
+ * In a running batch the member must have broken since the batch was last written: when Ruby retries a batch it first takes the
+ * discard back, and retries each broken member later. In a batch whose jobs have ended the member must have broken after that end.
+ * A member that broke earlier stands beside a success callback that Ruby enqueued too early, which a discard would not take back. A
+ * job that a user discarded manually in Ruby counts when the batch ends, not before.
  */
 const isOwed = ({ hasJobsFinishedAt }: Facts, quietSince: string) => {
   const jobsFinishedAt = hasJobsFinishedAt ? 'batch.jobs_finished_at' : 'batch.finished_at'
@@ -24,8 +25,9 @@ const isOwed = ({ hasJobsFinishedAt }: Facts, quietSince: string) => {
 }
 
 /**
- * Reads from the broken jobs to their batches: those are few, and so the many batches that are well cost nothing. At most those that broke
- * last, by index_good_jobs_on_discarded: whoever keeps millions of discarded jobs does not pay for them at every sweep.
+ * Reads from the broken jobs to their batches: broken jobs are few, so the many healthy batches cost nothing. Only the jobs that
+ * broke last are read, by index_good_jobs_on_discarded: an application that keeps millions of discarded jobs does not pay for them
+ * at every sweep.
  *
  * $1 created after, broken after · $2 quiet since
  */
@@ -44,7 +46,7 @@ JOIN good_job_batches AS batch ON batch.id = broken.batch_id
 WHERE batch.created_at > $1::${facts.timestampType} AND ${isOwed(facts, `$2::${facts.timestampType}`)}
 ORDER BY batch.id, broken.finished_at`
 
-/** Batches whose discard is owed since before `quietSince`. Empty where the index is missing. */
+/** Returns batches whose discard has been owed since before `quietSince`. Empty if the index is missing. */
 export const findOwedDiscards = async (
   db: Queryable,
   facts: Facts,
@@ -65,7 +67,7 @@ JOIN good_job_batches AS batch ON batch.id = broken.batch_id
 WHERE broken.id = $1::uuid AND batch.id = $2::uuid AND broken.finished_at IS NOT NULL AND broken.error IS NOT NULL
   AND ${isOwed(facts, `$3::${facts.timestampType}`)}`
 
-/** When the member broke, if its batch still owes the discard; to be called under the lock of the batch. */
+/** Returns when the member broke, if its batch still owes the discard. Call it under the lock of the batch. */
 export const findBrokenAt = async (
   db: Queryable,
   facts: Facts,

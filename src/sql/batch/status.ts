@@ -44,7 +44,7 @@ export interface BrokenAttempt {
 }
 
 /**
- * The attempts (and discards by hand) that broke members, and the successes that mended those; the first and last fifty are enough
+ * The attempts and manual discards that broke members, and the successes that recovered those members. The first hundred are enough
  * for a timeline. $1 batch uuid
  */
 const FIND_BREAKING_ATTEMPTS = `

@@ -9,7 +9,7 @@ export type QueueSelector =
       readonly kind: 'include'
       readonly queues: readonly string[]
       readonly isOrdered: boolean
-      /** Those that had jobs just now, of a pool that serves others, too. */
+      /** True for the queues that had jobs just now, of a pool that serves other queues, too. */
       readonly isSnapshot?: boolean
     }
   | { readonly kind: 'exclude'; readonly queues: readonly string[] }
@@ -28,34 +28,34 @@ export interface CandidateOptions {
   readonly sort: 'created_at' | 'scheduled_at'
   /** @default false */
   readonly honoursPauses?: boolean
-  /** Candidates to look at, at most; never fewer than `limit`. */
+  /** Candidates to read, at most; never fewer than `limit`. */
   readonly selectLimit: number
   /** Jobs to claim, at most. */
   readonly limit: number
   /** Jobs up to this time are due. */
   readonly dueUntil: string
-  /** Where to begin; what sorts before is not looked at. @default the head of the queue */
+  /** Where to begin; jobs that sort before it are not read. @default the head of the queue */
   readonly from?: Position | undefined
-  /** Only jobs that became due lately. @default any that are due */
+  /** Only jobs that became due recently. @default all due jobs */
   readonly newlyDue?: NewlyDue | undefined
 }
 
-/** Jobs whose time came after `after`, of those that sort before a position if there is one. */
+/** Jobs that became due after `after`; with `before`, only those that sort before that position. */
 export interface NewlyDue {
-  /** undefined: whenever that was. */
+  /** undefined: no lower bound. */
   readonly after: string | undefined
   readonly before: Position | undefined
 }
 
-/** Candidates that a query for a few jobs sorts; a thousand take longer than claiming some. */
+/** Candidates that a query for a few jobs sorts; sorting a thousand takes longer than claiming a few. */
 const FEW_NEWLY_DUE = 200
 
-/** ` AND …` for the queues of a pool; empty for all queues. */
+/** Returns ` AND …` for the queues of a pool; empty for all queues. */
 export const queuePredicate = (selector: QueueSelector, parameters: Parameters): string => {
   if (selector.kind === 'all') return ''
   const queues = parameters.add(selector.queues, 'text[]')
   if (selector.kind === 'exclude') return `AND (queue_name <> ALL (${queues}) OR queue_name IS NULL)`
-  // One queue as a range lets the planner walk (queue_name, priority, created_at) in order instead of sorting.
+  // One queue as a range lets the planner scan (queue_name, priority, created_at) in order instead of sorting.
   if (selector.queues.length === 1) return `AND queue_name >= (${queues})[1] AND queue_name <= (${queues})[1]`
   return `AND queue_name = ANY (${queues})`
 }
@@ -78,11 +78,11 @@ export const candidateOrder = (
 }
 
 /**
- * A SELECT of the jobs that may be claimed, in GoodJob's order, with these columns of good_jobs. Whoever reads its rows one by one
- * locks only those that were read: the row lock makes Postgres re-check finished_at, scheduled_at and locked_by_id on the newest
- * version of the row, so nothing that changed after the snapshot is among them.
+ * Returns a SELECT of the jobs that may be claimed, in GoodJob's order, with these columns of good_jobs. A statement that reads its
+ * rows one by one locks only the rows that it has read. The row lock makes Postgres check finished_at, scheduled_at and
+ * locked_by_id again on the newest version of the row, so no job that changed after the snapshot is returned.
  *
- * Every shape walks an index in the order asked for; a generic plan on a session without sorts has no other choice.
+ * Every variant scans an index in the requested order: on a session with sorts disabled, a generic plan has no other choice.
  */
 export const candidates = (
   facts: Facts,
@@ -103,13 +103,13 @@ export const candidates = (
 }
 
 /**
- * A literal in the text, so each one is a prepared statement of its own for as long as the session lasts: the few limits above the
- * configured one are powers of two.
+ * The limit is a literal in the text, so each value is a prepared statement of its own for the life of the session. To keep them
+ * few, limits above the configured one are powers of two.
  */
 const selectLimit = ({ selectLimit, limit }: CandidateOptions): number =>
   limit <= selectLimit ? selectLimit : 2 ** Math.ceil(Math.log2(limit))
 
-/** The pieces of the statement; values that several of them name are numbered once. */
+/** The parts of the statement; a value that several parts use is numbered once. */
 class CandidateQuery {
   readonly #facts: Facts
   readonly #options: CandidateOptions
@@ -127,7 +127,7 @@ class CandidateQuery {
     AND job_class = ANY (${parameters.add(options.jobClasses, 'text[]')})${options.honoursPauses ? notPaused(options, parameters) : ''}`
   }
 
-  /** One walk that locks what it answers. */
+  /** One index scan that locks the rows it returns. */
   locked(columns: readonly string[], predicate: string, from: Position | undefined): string {
     return `${this.#unlocked(columns, `${predicate} ${this.#isFrom(from)}`)}
   ORDER BY ${jobOrder(this.#options.sort, 'good_jobs')}
@@ -140,7 +140,7 @@ class CandidateQuery {
   FOR NO KEY UPDATE SKIP LOCKED`
   }
 
-  /** Queue after queue: the next is not looked at while the one before has enough. */
+  /** One queue after another: the next queue is not read while the previous ones have enough jobs. */
   inTurn(columns: readonly string[], queues: readonly string[]): string {
     const { from } = this.#options
     const first = from === undefined ? -1 : queues.indexOf(from.queueName ?? '')
@@ -150,13 +150,16 @@ class CandidateQuery {
     return walks.map((walk, index) => `SELECT * FROM (${walk}) AS queue_${index}`).join('\n  UNION ALL\n  ')
   }
 
-  /** One walk for each queue, merged as they are read. A merge cannot lock, so what it answers is looked up and checked again. */
+  /**
+   * One index scan for each queue, merged as they are read. A merge cannot lock, so each row is then read by id, checked again and
+   * locked.
+   */
   merged(columns: readonly string[], queues: readonly string[]): string {
     const { sort, from } = this.#options
     const columnsOfWalk = ['id', 'queue_name', 'priority', sort]
     const walks = queues.map((queue, index) => {
       const name = this.#parameters.add(queue, 'text')
-      // The second naming of the queue tells the planner that the walk is in the order of the merge: nothing is sorted.
+      // Naming the queue a second time shows the planner that the scan has the order of the merge: nothing is sorted.
       return `(SELECT * FROM (${this.#inQueueOrder(columnsOfWalk, name, from)}) AS queue_${index}
     WHERE queue_name = ${name} ORDER BY ${jobOrder(sort, `queue_${index}`)})`
     })
@@ -175,12 +178,12 @@ class CandidateQuery {
   ) AS job`
   }
 
-  /** By the index of that order, and then sorted: in the order of jobs it would have to walk past all that are not due yet. */
+  /** Scans the index on scheduled_at and sorts afterwards: a scan in job order would have to skip all jobs that are not due yet. */
   newlyDue(columns: readonly string[], { after, before }: NewlyDue): string {
     const { sort, selector } = this.#options
     const isOurs = `${this.#isWaiting} ${queuePredicate(selector, this.#parameters)}`
     const since = this.#parameters.add(after ?? '-infinity', this.#facts.timestampType)
-    // A literal, so it must not change with each claim.
+    // The limit is a literal in the text, so it must not change with each claim.
     const isFew = after !== undefined && this.#options.limit <= FEW_NEWLY_DUE / 2
     return `
   SELECT job.*
@@ -219,7 +222,7 @@ class CandidateQuery {
   WHERE ${this.#isWaiting} ${predicate}`
   }
 
-  /** A range of one queue that is in the order, too, leaves no index but those that begin with the queue. */
+  /** A range of one queue that is also part of the order leaves the planner only the indexes that begin with the queue. */
   #inQueueOrder(columns: readonly string[], name: string, from: Position | undefined): string {
     const start = from === undefined ? `AND queue_name >= ${name}` : this.#isFrom(from, name)
     return `${this.#unlocked(columns, `AND queue_name <= ${name} ${start}`)}
@@ -227,7 +230,7 @@ class CandidateQuery {
   LIMIT ${this.#selectLimit}`
   }
 
-  /** As a comparison of rows it tells an index where to begin; `queue` is the value of a queue_name before it. */
+  /** As a comparison of rows, it lets an index scan begin at the position; `queue` is a value that is compared with queue_name first. */
   #isFrom(from: Position | undefined, queue?: string): string {
     if (from === undefined) return ''
     const { sort } = this.#options

@@ -6,7 +6,7 @@ import { type CandidateOptions, candidateOrder, queuePredicate } from './candida
 import { lockedCandidates } from './locked-candidates.ts'
 import { startJobs } from './start-jobs.ts'
 
-/** A job that this process has just claimed and started, as the columns say. */
+/** A job that this process has just claimed and started, by its columns. */
 export interface ClaimedRow {
   readonly id: string
   readonly job_class: string
@@ -21,18 +21,18 @@ export interface ClaimedRow {
   readonly created_at: string
   readonly scheduled_at: string | null
   readonly executions_count: number
-  /** Start of the previous attempt, if that one never reported back. */
+  /** Start of the previous attempt, if that attempt never recorded its end. */
   readonly interrupted_at: string | null
   readonly execution_id: string
 }
 
 export interface ClaimOptions extends CandidateOptions {
   readonly processId: string
-  /** What the rows are stamped with. */
+  /** The time that is written to the rows. */
   readonly now: string
-  /** Jobs that run in this process: the session would not exclude itself. */
+  /** Jobs that run in this process. Their advisory locks would not exclude them: a session can take its own locks again. */
   readonly runningIds: readonly string[]
-  /** Advisory keys of ended attempts, released on the way. */
+  /** Advisory keys of ended attempts, which the claim releases. */
   readonly releaseKeys: readonly string[]
 }
 
@@ -51,8 +51,8 @@ ORDER BY ${candidateOrder(options, parameters, 'started')}`
 }
 
 /**
- * Claims and starts up to `limit` jobs on the session that will hold their advisory locks. A row without an id stands for none: it says
- * what became of the released locks.
+ * Claims and starts up to `limit` jobs on the session that will hold their advisory locks. A row without an id is not a job; it
+ * reports how many of the released locks were missing.
  */
 export const claim = async (
   lane: Queryable,
@@ -76,7 +76,10 @@ WITH ours AS MATERIALIZED (
 )
 SELECT id FROM ours WHERE pg_try_advisory_lock(${jobLockKeySql('id')})`
 
-/** After the session was lost: takes the locks of running attempts again; answers the ids for which row and lock are still ours. */
+/**
+ * After the session was lost: takes the locks of running attempts again; returns the ids whose row and lock still belong to this
+ * process.
+ */
 export const reacquire = async (
   lane: Queryable,
   facts: Facts,
@@ -104,8 +107,8 @@ FROM free
 WHERE ${byKey('good_jobs.id', 'free.id')}`
 
 /**
- * Frees rows that carry our process id although no attempt of this process knows them: a claim was committed, but its answer was
- * lost with the connection. They run again as interrupted. Answers how many.
+ * Releases rows that carry this process's id although none of its attempts knows them: their claim was committed, but the result
+ * was lost with the connection. These jobs run again as interrupted. Returns how many.
  */
 export const releaseUnknownClaims = (
   db: Queryable,
@@ -137,7 +140,7 @@ export interface NextStartOptions extends Pick<CandidateOptions, 'selector' | 'j
   readonly to: string
 }
 
-/** The earliest start of a waiting job after `from` and not later than `to`, if there is one. */
+/** Returns the earliest start of a waiting job after `from` and not later than `to`, or null. */
 export const findNextScheduledAt = async (
   db: Queryable,
   facts: Facts,

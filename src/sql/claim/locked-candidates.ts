@@ -7,8 +7,9 @@ import { candidates } from './candidates.ts'
 import type { ClaimOptions } from './claim.ts'
 
 /**
- * Whether another transaction has locked the execution of an attempt that never reported back. A claim closes it, and must not wait: such a
- * job stays where it is, and the others are claimed. Those that are free stay locked until the claim is committed.
+ * True if another transaction has locked the execution of an attempt that never recorded its end. A claim closes that execution and
+ * must not wait for the lock: it skips the job and claims the others. Executions that are free stay locked until the claim is
+ * committed.
  */
 const HAS_LOCKED_ATTEMPT = `(
       SELECT count(*) FROM good_job_executions WHERE active_job_id = candidate.id AND finished_at IS NULL
@@ -19,11 +20,12 @@ const HAS_LOCKED_ATTEMPT = `(
     )`
 
 /**
- * The CTEs that a claim begins with: `released`, the advisory locks that ended attempts give up on the way, of which so many were `missing`, and `locked`, up to `limit`
- * candidates with these columns of good_jobs, whose advisory locks are ours now, with the start and the execution id of each attempt.
+ * The CTEs that a claim begins with. `released` releases the advisory locks of ended attempts and counts those that were `missing`.
+ * `locked` contains up to `limit` candidates whose advisory locks this session now holds, with these columns of good_jobs, the
+ * start and the execution id of each attempt.
  *
- * `locked` pulls candidates one by one until it has enough: one that another process holds costs a look at the next. A CTE is
- * computed once, so no lock is taken twice (GoodJob's phantom locks). `now` is a placeholder.
+ * `locked` reads candidates one by one until it has enough: a job that another process holds costs one more row. A CTE is computed
+ * once, so no lock is taken twice (GoodJob's phantom locks). `now` is a placeholder.
  */
 export const lockedCandidates = (
   facts: Facts,

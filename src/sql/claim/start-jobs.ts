@@ -3,8 +3,9 @@ import type { Facts } from '../database.ts'
 import { between, byKey, sinceStatementBegan } from '../text.ts'
 
 /**
- * CTEs that start the attempts in the CTE `locked` (id, performed_at, starts_at, execution_id): the rows of the jobs (answered by
- * `started`), the interruption of attempts that never reported back, the execution rows, the claims of concurrency rules. `now` and `processId` are placeholders.
+ * CTEs that start the attempts in the CTE `locked` (id, performed_at, starts_at, execution_id). They update the jobs (returned by
+ * `started`), close attempts that never recorded their end as interrupted, insert the execution rows and grant the claims of
+ * concurrency rules. `now` and `processId` are placeholders.
  */
 export const startJobs = (facts: Facts, now: string, processId: string): string => `started AS (
   UPDATE good_jobs
@@ -35,12 +36,12 @@ execution AS (
   FROM started
 )${grantClaims(facts, now, processId)}`
 
-/** A row that counts to the end of the column must not make the claim of all others fail. */
+/** A row whose count has reached the maximum of the column must not fail the claim of all other jobs. */
 const INT4_MAX = 2 ** 31 - 1
 
-/** The count of attempts with this one, of the row as it was. */
+/** The number of attempts including this one, computed from the row before the update. */
 export const NEXT_EXECUTIONS_COUNT = `least(coalesce(executions_count, 0), ${INT4_MAX - 1}) + 1`
 
-// GoodJob 4.18 interrupt_errors.rb and job.rb#perform: the text stored for an attempt that never reported back.
+// GoodJob 4.18 interrupt_errors.rb and job.rb#perform: the text stored for an attempt that never recorded its end.
 const interruptedText = (performedAt: string): string =>
   `'GoodJob::InterruptedError: Interrupted after starting perform at ''' || to_char(${performedAt}, 'YYYY-MM-DD HH24:MI:SS') || ' UTC'''`

@@ -1,9 +1,9 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 
-/** Each name costs a walk of the claim. */
+/** Each name costs the claim one index scan. */
 const MAX_QUEUES = 30
 
-/** Rows that index_good_jobs_dequeue_by_queue has. */
+/** The condition of index_good_jobs_dequeue_by_queue. */
 const IS_WAITING = 'finished_at IS NULL AND locked_by_id IS NULL'
 
 // From name to name: each step reads one entry of the index, however many jobs wait in a queue.
@@ -21,7 +21,7 @@ SELECT queue_name FROM (SELECT queue_name FROM queue LIMIT ${MAX_QUEUES + 1}) AS
 UNION ALL
 SELECT NULL WHERE EXISTS (SELECT FROM good_jobs WHERE ${IS_WAITING} AND queue_name IS NULL)`
 
-/** The queues with unfinished jobs; undefined when there are many, or jobs without a queue. Wants index_good_jobs_dequeue_by_queue. */
+/** Returns the queues with waiting jobs; undefined if there are many, or jobs without a queue. Needs index_good_jobs_dequeue_by_queue. */
 export const findWaitingQueues = async (db: Queryable): Promise<string[] | undefined> => {
   const rows = await rowsOf<{ queue_name: string | null }>(db, { text: FIND_WAITING_QUEUES })
   const names = rows.flatMap(({ queue_name }) => queue_name ?? [])

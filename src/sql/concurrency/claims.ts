@@ -3,20 +3,20 @@ import type { Facts } from '../database.ts'
 import { byKey } from '../text.ts'
 
 /**
- * The table good_job_concurrency_claims of GoodJob 4.21 and later. Ruby counts the running rows of a rule's scope, except those with a
- * claim that is not granted: they were refused and are about to say so. It promotes a waiting job when a claim goes.
- * GoodJob 4.23.1 concurrency_claim.rb. States: 0 waiting, 1 granted, 2 promotion pending, 3 promoted.
+ * The table good_job_concurrency_claims of GoodJob 4.21 and later. Ruby counts the running rows of a rule's scope, except those
+ * with a claim that is not granted: such a job was refused and is about to record that. Ruby promotes a waiting job when a claim is
+ * deleted. GoodJob 4.23.1 concurrency_claim.rb. States: 0 waiting, 1 granted, 2 promotion pending, 3 promoted.
  */
 
-/** False at once, and once for each statement, while the table is empty. */
+/** Evaluated once for each statement, and false at once while the table is empty. */
 const HAS_CLAIMS = '(SELECT EXISTS (SELECT 1 FROM good_job_concurrency_claims))'
 
-// By key, so that no plan reads the whole table: a backlog that waits may be long.
+// Looked up by key, so that no plan reads the whole table: a backlog of waiting claims may be long.
 const claimOf = (job: string): string => `SELECT id FROM good_job_concurrency_claims WHERE ${byKey('job_id', job)}`
 
 /**
- * A WHEN of a CASE: passes by a job while another session holds one of its claims, else locks them. Whoever promotes a waiting job locks
- * its claim and then its row; a start has the row and must not wait for the claim.
+ * A WHEN of a CASE: skips a job while another session has locked one of its claims, otherwise locks the claims. A session that
+ * promotes a waiting job locks its claim and then its row. A start has the row already and must not wait for the claim.
  */
 export const unlessClaimIsHeld = ({ hasConcurrencyClaims }: Facts, job: string): string =>
   hasConcurrencyClaims
@@ -25,8 +25,8 @@ export const unlessClaimIsHeld = ({ hasConcurrencyClaims }: Facts, job: string):
     : ''
 
 /**
- * A CTE that makes every claim of the jobs in `started` a granted one of this process. A refused job keeps its claim; run with it, Ruby
- * would not count it and exceed the limit by this job. `now` and `processId` are placeholders.
+ * A CTE that makes every claim of the jobs in `started` a granted one of this process. A refused job keeps its claim. If the job
+ * ran with that claim, Ruby would not count the job and exceed the limit by one. `now` and `processId` are placeholders.
  */
 export const grantClaims = ({ hasConcurrencyClaims }: Facts, now: string, processId: string): string =>
   hasConcurrencyClaims
@@ -39,14 +39,14 @@ granted AS (
 )`
     : ''
 
-/** Whether the start of this job must be visible at once: it has claims, or some rule counts all jobs. */
+/** True if the start of this job must be visible at once: the job has claims, or a rule counts all jobs. */
 export const isClaimed = ({ hasConcurrencyClaims }: Facts, job: string): string =>
   hasConcurrencyClaims
     ? `CASE WHEN ${HAS_CLAIMS}
     THEN EXISTS (${claimOf(job)}) OR (SELECT EXISTS (SELECT 1 FROM good_job_concurrency_claims WHERE key = 'all')) ELSE false END`
     : 'false'
 
-/** Whether the end of the job in this row frees a place that is claimed, or that another job waits for. */
+/** True if the end of the job in this row frees a place that is claimed, or that another job waits for. */
 export const freesPlace = ({ hasConcurrencyClaims }: Facts, row: string): string =>
   hasConcurrencyClaims
     ? `CASE WHEN ${HAS_CLAIMS} THEN EXISTS (${claimOf(`${row}.id`)}) OR EXISTS (
@@ -56,7 +56,7 @@ export const freesPlace = ({ hasConcurrencyClaims }: Facts, row: string): string
   ) ELSE false END`
     : 'false'
 
-/** A job whose attempt has ended, and what the rules of Ruby find it by. */
+/** A job whose attempt has ended, and the columns by which the rules of Ruby find it. */
 export interface EndedJob {
   readonly id: string
   readonly labels: readonly string[] | null
@@ -65,13 +65,13 @@ export interface EndedJob {
 
 export interface Promoter {
   readonly processId: string
-  /** When the waiting jobs are due. */
+  /** The time at which the promoted jobs become due. */
   readonly now: string
-  /** Whether workers are told of them. */
+  /** Whether workers are notified of them. */
   readonly notifies: boolean
 }
 
-// A claim that another session holds is left to it; once the job has finished, any cleanup of jobs deletes it.
+// A claim that another session has locked is skipped; once the job has finished, any cleanup of jobs deletes it.
 /** $1 job ids uuid[] · $2 process uuid */
 const RELEASE_CLAIMS_OF_JOBS = `
 DELETE FROM good_job_concurrency_claims
@@ -82,8 +82,8 @@ RETURNING job_id, key`
 
 /**
  * Frees the places of jobs that have ended: deletes their claims and promotes one waiting job for each. A job without a claim was
- * counted by its labels and its key. To be called in a transaction after the commit of the outcome, as Ruby does: until then the claims
- * are granted ones of this process, and a crash in between leaves them to whoever cleans up after it.
+ * counted by its labels and its key. Call it in a transaction after the commit of the outcome, as Ruby does. Until then the claims
+ * are granted to this process. If the process crashes in between, the cleanup of dead processes deletes them.
  */
 export const freePlaces = async (
   db: Queryable,
@@ -116,7 +116,7 @@ WHERE id IN (
 )
 RETURNING key`
 
-/** Deletes the granted claims of dead processes and promotes one waiting job for each; the caller has a transaction. */
+/** Deletes the granted claims of dead processes and promotes one waiting job for each. Call it in a transaction. */
 export const freePlacesOfProcesses = async (
   db: Queryable,
   facts: Facts,
@@ -133,7 +133,7 @@ export const freePlacesOfProcesses = async (
   )
 }
 
-// Claims of jobs that have finished or are gone are passed by; the cleanup of jobs deletes them.
+// Claims of finished or missing jobs are skipped; the cleanup of jobs deletes them.
 /** $1 keys text[] · $2 places int[] */
 const LOCK_WAITING_CLAIMS = `
 SELECT claim.id
@@ -150,8 +150,9 @@ CROSS JOIN LATERAL (
 ) AS claim`
 
 /**
- * $1 claim ids uuid[] · $2 now · $3 notifies bool. A waiting job is due now. One that is still inside its refused attempt gets state 2:
- * the end of that attempt makes it due. One whose row another session has is about to start, or waits as before.
+ * $1 claim ids uuid[] · $2 now · $3 notifies bool. A waiting job becomes due now. A job that is still inside its refused attempt
+ * gets state 2: the end of that attempt makes it due. A job whose row another session has locked is about to start, or continues to
+ * wait.
  */
 const promoteText = ({ timestampType }: Facts): string => `
 WITH claim AS MATERIALIZED (
@@ -179,9 +180,9 @@ promoted AS (
 SELECT pg_notify('good_job', json_build_object('queue_name', queue_name)::text) FROM due WHERE $3::bool`
 
 /**
- * GoodJob 4.23.1 concurrency_claim.rb#promote_next, for many keys: one waiting job, the oldest first, as often as a key is named. The
- * claims are locked by a statement of their own, so that the next one sees whether the attempt of each was over by then; nothing is
- * waited for.
+ * GoodJob 4.23.1 concurrency_claim.rb#promote_next, for many keys: promotes the oldest waiting jobs, one for each time a key is
+ * named. A separate statement locks the claims, so that the next one sees whether the attempt of each job was over by then. Neither
+ * waits for a lock.
  */
 const promoteWaiting = async (
   db: Queryable,
