@@ -16,10 +16,10 @@ import { pauseReason, type StoppingReason } from './pauses.ts'
 import { type PerformResult, performNow } from './performing.ts'
 import { JobInternals, STATE } from './state.ts'
 
-/** A value, or a function that finds it from the job at the first read. */
+/** A value, or a function that computes it from the job at the first read. */
 export type JobValue<V> = V | { bivarianceHack(job: Job): V }['bivarianceHack']
 
-// `never[]` lets a subclass write any parameters; a Job<[…]> has its own.
+// `never[]` lets a subclass declare any parameters; a Job<[…]> declares its own.
 type PerformParameters<A extends readonly unknown[]> = readonly unknown[] extends A ? never[] : A
 
 /** The arguments of a job class, as its `perform` declares them. */
@@ -27,57 +27,57 @@ export type PerformArguments<T extends Job> = T extends { perform(...args: infer
 
 type JobStatics = { [K in keyof typeof Job]: (typeof Job)[K] }
 
-/** A job class, also an abstract one that only others extend. */
+/** A job class, including abstract ones. */
 export type JobClass<T extends Job = Job> = (abstract new (...args: never[]) => T) & JobStatics
 
-/** A class of jobs that can be made, registered and enqueued. */
+/** A job class with a constructor: its jobs can be created, registered and enqueued. */
 export type JobConstructor<T extends Job = Job> = (new (...args: never[]) => T) & JobStatics
 
 /**
- * A unit of work: the subclass declares `perform`, the queue and what happens to errors; an instance is one job.
- * `performLater`, `performNow` and `set` check their arguments against `perform`; a `Job<[id: number]>` also those of `new`.
+ * A unit of work. A subclass declares `perform`, the queue and how errors are handled; an instance is one job. TypeScript checks the
+ * arguments of `performLater`, `performNow` and `set` against `perform`, and for a `Job<[id: number]>` also those of `new`.
  */
 export abstract class Job<Arguments extends readonly unknown[] = readonly unknown[]> extends JobClassMethods {
   /**
-   * The name in the queue and in Ruby, such as 'Media::ThumbnailJob'. A class whose name a build tool may have made (`o`, `_MailJob`,
-   * `default`) is refused without. @default the name of the class itself
+   * The name in the queue and in Ruby, such as 'Media::ThumbnailJob'. Required if a build tool may have generated the name of the class
+   * (`o`, `_MailJob`, `default`). @default the name of the class
    */
   declare static jobClass: string
-  /** Names that this very class had before: jobs that wait under them are run, too; a retry stores the new name. @default [] */
+  /** Former names of this class: jobs that wait under them are run, too. A retry stores the new name. @default [] */
   declare static formerNames: readonly string[]
-  /** Queue name without the prefix; null is `defaultQueueName`. @default null */
+  /** Queue name without the prefix; null: `defaultQueueName`. @default null */
   static queueAs: JobValue<string> | null = null
-  /** Smaller runs first; null runs like 0. @default null */
+  /** Jobs with a smaller number run first; null counts as 0. @default null */
   static priority: JobValue<number> | null = null
   /** GoodJob labels. @default [] */
   static labels: JobValue<readonly string[]> = []
-  /** Whether workers are told of a new job at once (good_job_notify); null leaves it to the adapter. @default null */
+  /** Whether an enqueue sends a NOTIFY to the workers (good_job_notify); null: the adapter decides. @default null */
   static notify: boolean | null = null
-  /** Whether `perform` gets an InterruptError when an earlier attempt never reported back. @default false */
+  /** Whether an InterruptError is thrown in place of `perform` after an attempt that wrote no outcome. @default false */
   static interruptErrors: boolean = false
   /** Whether `perform` uses `step` and continues where it was interrupted. @default false */
   static continuable: boolean = false
-  /** Resumptions before ResumeLimitError; null is no limit. @default null */
+  /** Maximum number of resumptions; a further one throws ResumeLimitError. null: no limit. @default null */
   static maxResumptions: number | null = null
-  /** How an interrupted job is enqueued again. @default { wait: 5 } */
+  /** Options with which an interrupted job is enqueued again. @default { wait: 5 } */
   static resumeOptions: EnqueueOptions = { wait: 5 }
-  /** Whether an error after progress resumes the job instead of going to retryOn. @default true */
+  /** Whether the job is resumed, without retryOn, if it made progress before an error. @default true */
   static resumeErrorsAfterAdvancing: boolean = true
-  /** Share by which the waits of retryOn are stretched at random. @default 0.15, as in a Rails application */
+  /** Maximum share that is randomly added to the waits of retryOn. @default 0.15, as in a Rails application */
   static retryJitter: number = 0.15
-  /** Whether a retry without a wait keeps the time the job was scheduled for, as Active Job 7.1 and later do. @default true */
+  /** Whether a retry without a wait keeps the job's `scheduledAt`, as in Active Job 7.1 and later. @default true */
   static retryKeepsSchedule: boolean = true
-  /** Put before every queue name, with the delimiter. @default null */
+  /** Prefix of every queue name, joined by the delimiter. @default null */
   static queueNamePrefix: string | null = null
   /** @default '_' */
   static queueNameDelimiter: string = '_'
   /** @default 'default' */
   static defaultQueueName: string = 'default'
-  /** Locale of jobs that are made outside of another job. @default 'en' */
+  /** Locale of jobs that are created outside of another job. @default 'en' */
   static defaultLocale: string | null = 'en'
-  /** Rails or IANA time zone of jobs that are made outside of another job. @default 'UTC' */
+  /** Rails or IANA time zone of jobs that are created outside of another job. @default 'UTC' */
   static defaultTimezone: string | null = 'UTC'
-  /** How the arguments of this class are written and read. @default {} */
+  /** Options for the serialization of this class's arguments. @default {} */
   static argumentOptions: SerializeOptions & DeserializeOptions = {}
 
   /** The adapter of this class and its subclasses. Throws ConfigurationError when there is none. */
@@ -89,12 +89,12 @@ export abstract class Job<Arguments extends readonly unknown[] = readonly unknow
     assignQueueAdapter(this, adapter)
   }
 
-  /** Enqueues a job; false when a callback aborted it or the adapter refused it. */
+  /** Enqueues a job. Resolves with false if a callback aborted it or the adapter refused it. */
   static performLater<T extends Job>(this: JobConstructor<T>, ...args: PerformArguments<T>): Promise<T | false> {
     return new ConfiguredJob<T>(this, {}).performLater(...args)
   }
 
-  /** Runs a job here and now: resolves with what `perform` answers, false when aborted, the error when a handler took it. */
+  /** Runs a job now. Resolves with the value of `perform`, with false if aborted, or with the error if a handler handled it. */
   static performNow<T extends Job>(this: JobConstructor<T>, ...args: PerformArguments<T>): Promise<PerformResult<T>> {
     return new ConfiguredJob<T>(this, {}).performNow(...args)
   }
@@ -104,20 +104,20 @@ export abstract class Job<Arguments extends readonly unknown[] = readonly unknow
     return new ConfiguredJob<T>(this, options)
   }
 
-  /** What `perform` is called with; what it changes in place is what a retry stores. */
+  /** The arguments of `perform`. If `perform` changes them in place, a retry stores the changed values. */
   arguments: unknown[]
-  /** The id of the row, once the job is enqueued. */
+  /** The id of the row; null until the job is enqueued. */
   providerJobId: string | null = null
-  /** Number of this run, from 1; 0 before the first. */
+  /** Number of this run, starting at 1; 0 before the first. */
   executions = 0
-  /** Failures counted by each retryOn, under the text of its list of errors; null in hashes that have no counters. */
+  /** Number of failures per retryOn, by its `key`; null if the stored job has no counters. */
   exceptionExecutions: Record<string, number> | null = {}
   enqueuedAt: Date | null = null
   scheduledAt: Date | null = null
   locale: string | null
   /** A Rails zone name such as 'Eastern Time (US & Canada)', or an IANA name. */
   timezone: string | null
-  /** Whether workers are told at once; null leaves it to the class. */
+  /** Whether an enqueue sends a NOTIFY to the workers; null: the class decides. */
   notify: boolean | null = null
   /** GoodJob concurrency key of the row. */
   concurrencyKey: string | null = null
@@ -140,7 +140,7 @@ export abstract class Job<Arguments extends readonly unknown[] = readonly unknow
     this.timezone = surrounding ? surrounding.timezone : this.jobConstructor.defaultTimezone
   }
 
-  /** The work. Its answer is ignored by a worker and returned by `performNow`. */
+  /** The work. A worker ignores its return value; `performNow` resolves with it. */
   abstract perform(...args: PerformParameters<Arguments>): unknown
 
   get jobConstructor(): JobConstructor {
@@ -190,24 +190,24 @@ export abstract class Job<Arguments extends readonly unknown[] = readonly unknow
     this.#labels = normalizeLabels(labels)
   }
 
-  /** The time zone under its IANA name. */
+  /** The IANA name of `timezone`. */
   get ianaTimeZone(): string | null {
     return this.timezone === null ? null : ianaTimeZone(this.timezone, this[STATE].run.railsVersion)
   }
 
-  /** The batch this job belongs to or is a callback of; null outside of a worker. */
+  /** The batch that this job belongs to, or whose callback it is; null outside of a worker. */
   get batch(): JobBatch | null {
     return this[STATE].run.batch as JobBatch | null
   }
 
-  /** Aborts when the job should stop: the worker shuts down for good, its lock is lost, somebody discarded it. */
+  /** Aborts when the job must stop: its worker aborts jobs at a shutdown, its lock was lost, or it was discarded. */
   get signal(): AbortSignal {
     return this[STATE].run.signal
   }
 
   /**
-   * Why this job may want to end early, e.g. by `retryJob`, or false: its worker shuts down, it was discarded, or, where the worker
-   * honours pauses, its queue, class or a label of it is paused; that asks the database each time. GoodJob: Adapter#stopping?.
+   * The reason for which this job should end early, e.g. by `retryJob`, or false. Reasons: its worker shuts down, it was discarded, or, if
+   * the worker honours pauses, its queue, class or one of its labels is paused (one query per call). GoodJob: Adapter#stopping?.
    */
   async stoppingReason(): Promise<StoppingReason | false> {
     const { run } = this[STATE]
@@ -215,33 +215,33 @@ export abstract class Job<Arguments extends readonly unknown[] = readonly unknow
     return reason || (run.paused ? pauseReason(this, await run.paused()) : false)
   }
 
-  /** Adds the job's id and class to each line. */
+  /** A logger that adds the job's id and class to each line. */
   get logger(): Logger {
     return this[STATE].run.logger
   }
 
-  /** Applies options without enqueueing. Throws ConfigurationError for an option that does not exist or fit. */
+  /** Applies options without enqueueing. Throws ConfigurationError for an unknown option or an invalid value. */
   set(options: EnqueueOptions): this {
     applyOptions(this, options)
     return this
   }
 
-  /** Enqueues this job; false when a callback aborted it or the adapter refused it (`enqueueError`). */
+  /** Enqueues this job. Resolves with false if a callback aborted it or the adapter refused it (`enqueueError`). */
   async enqueue(options: EnqueueOptions = {}): Promise<this | false> {
     return (await enqueueJob(this, options)) ? this : false
   }
 
-  /** Enqueues this job again from inside `perform` or a handler; with `error` the run counts as failed. */
+  /** Enqueues this job again from `perform` or a handler. With `error`, the run counts as failed. */
   async retryJob(options: RetryOptions = {}): Promise<this | false> {
     return (await enqueueAgain(this, options)) ? this : false
   }
 
-  /** Runs this job here and now. */
+  /** Runs this job now. */
   performNow(): Promise<PerformResult<this>> {
     return performNow(this) as Promise<PerformResult<this>>
   }
 
-  /** Runs one step of a continuable job, or skips it when an earlier run completed it; without a body, the method of that name. */
+  /** Runs one step of a continuable job, or skips it if an earlier run completed it. `body` defaults to the method called `name`. */
   step(name: string, body?: StepBody, options?: StepOptions): Promise<void> {
     return continuationOf(this).step(name, { body, ...options })
   }
@@ -251,7 +251,7 @@ export abstract class Job<Arguments extends readonly unknown[] = readonly unknow
   }
 }
 
-// An accessor, so that a class without the field answers its own name; compilers that assign fields need the setter.
+// An accessor, so that a class without the field returns its own name. Compilers that assign static fields need the setter.
 Object.defineProperty(Job, 'jobClass', {
   configurable: true,
   get(this: { readonly name: string }) {

@@ -1,10 +1,10 @@
-/** What every batch has; enough for the parts of this package that only pass a batch on. */
+/** The minimal type of a batch, for the parts of this package that only pass it on. */
 export interface BatchReference {
   readonly id: string
 }
 
 /**
- * The type of `job.batch` for users. The class Batch is built on top of jobs, so it adds itself here by declaration merging:
+ * The type of `job.batch` for users. The class Batch depends on jobs, so it adds itself here by declaration merging:
  * `declare module '…/job/batch-reference.ts' { interface BatchRegistry { batch: Batch } }`.
  */
 // biome-ignore lint/suspicious/noEmptyInterface: filled by declaration merging

@@ -1,16 +1,16 @@
 import { CallbackAbortError, GoodJobError } from '../errors.ts'
 import type { Job } from './base.ts'
 
-/** Runs everything further in: the later callbacks, then the body. Call it once and await it. */
+/** Runs the later callbacks and then the job (or its enqueue). Call it once and await it. */
 export type Next = () => Promise<void>
 
 export type CallbackFunction<T extends Job = Job> = (job: T) => unknown
 export type AroundFunction<T extends Job = Job> = (job: T, next: Next) => unknown
 
 export interface JobCallbackOptions<T extends Job = Job> {
-  /** The callback runs only when this answers true. */
+  /** The callback runs only if this returns true. */
   readonly if?: (job: T) => boolean
-  /** The callback runs only when this answers false. */
+  /** The callback runs only if this returns false. */
   readonly unless?: (job: T) => boolean
 }
 
@@ -20,7 +20,7 @@ export type JobCallback = (
 ) &
   JobCallbackOptions
 
-/** Ends the chain from inside a before callback: the body is skipped, nothing is retried. Ruby: `throw :abort`. */
+/** Ends the chain in a before callback: the job is not performed (or not enqueued), and not retried. Ruby: `throw :abort`. */
 export const throwAbort = (): never => {
   throw new CallbackAbortError()
 }
@@ -33,8 +33,8 @@ interface Chain {
 }
 
 /**
- * Runs `body` inside the callbacks and answers whether a before callback aborted it. The first declared is the outermost;
- * before, around and after are interleaved in the order of declaration (Active Support callbacks.rb).
+ * Runs `body` inside the callbacks and returns whether a before callback aborted it. The first declared callback is the outermost one;
+ * before, around and after callbacks are interleaved in the order of declaration (Active Support callbacks.rb).
  */
 export const runCallbacks = async (
   job: Job,
@@ -91,7 +91,7 @@ const runAround = async (chain: Chain, around: AroundFunction, index: number): P
     })
     return inside
   }
-  // A callback that did not await next() must not end the job before its body has ended.
+  // Even if a callback did not await next(), the job must not end before `body` has ended.
   try {
     await around(chain.job, next)
   } catch (error) {

@@ -2,7 +2,7 @@ import type { Job, JobConstructor, PerformArguments } from './base.ts'
 import type { EnqueueOptions } from './options.ts'
 import type { PerformResult } from './performing.ts'
 
-/** A job class with options for one job: what `X.set({ … })` answers. */
+/** A job class with options for one job; `X.set({ … })` returns it. */
 export class ConfiguredJob<T extends Job> {
   readonly #jobClass: JobConstructor<T>
   readonly #options: EnqueueOptions
@@ -12,17 +12,17 @@ export class ConfiguredJob<T extends Job> {
     this.#options = options
   }
 
-  /** Enqueues a job; false when a callback aborted it or the adapter refused it. */
+  /** Enqueues a job. Resolves with false if a callback aborted it or the adapter refused it. */
   async performLater(...args: PerformArguments<T>): Promise<T | false> {
     return this.#make(args).enqueue(this.#options)
   }
 
-  /** Runs a job here and now. */
+  /** Runs a job now. */
   async performNow(...args: PerformArguments<T>): Promise<PerformResult<T>> {
     return this.#make(args).set(this.#options).performNow() as Promise<PerformResult<T>>
   }
 
-  /** The job itself, for `performAllLater`. */
+  /** Creates the job, for `performAllLater`. */
   build(...args: PerformArguments<T>): T {
     return this.#make(args).set(this.#options)
   }

@@ -5,11 +5,11 @@ import { isJobClass } from './definition/job-class.ts'
 import { STATE } from './state.ts'
 
 /**
- * Throws ConfigurationError for a job that must not be stored: its class has a name or options that cannot be meant, or its id is none that
- * Postgres takes.
+ * Throws ConfigurationError for a job that must not be stored: the name or the static fields of its class are wrong, or its id is not a
+ * UUID.
  */
 export const assertEnqueueable = (job: Job): void => {
-  // Asked here, so that the message comes before the callbacks and the transaction.
+  // Checked here, so that the error comes before the callbacks and the transaction.
   const { jobClass, jobId } = job
   if (!isUuid(jobId)) {
     throw new ConfigurationError(
@@ -17,11 +17,11 @@ export const assertEnqueueable = (job: Job): void => {
         "version 5, e.g. v5('order-mail-1', namespace) of the npm package uuid, with a namespace UUID of your own",
     )
   }
-  // As the server writes it: the row is found by this text again.
+  // In lower case, as the server returns it: the row is found by this text.
   job.jobId = jobId.toLowerCase()
 }
 
-/** The jobs of a list, which may hold lists. Throws ConfigurationError that names what is none, and where it was. */
+/** Flattens a list of jobs and lists. Throws ConfigurationError that names a value that is not a job, and its place. */
 export const jobsOf = (where: string, given: readonly unknown[]): Job[] =>
   given.flat().map((value, index) => {
     if (isJob(value)) return value
@@ -32,7 +32,7 @@ export const jobsOf = (where: string, given: readonly unknown[]): Job[] =>
 
 export const isJob = (value: unknown): value is Job => typeof value === 'object' && value !== null && STATE in value
 
-/** A value as a message names it. */
+/** The description of a value in messages. */
 export const kindOf = (value: unknown): string => {
   if (value === null || value === undefined || typeof value === 'boolean') return String(value)
   if (Array.isArray(value)) return 'an array'

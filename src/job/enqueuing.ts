@@ -11,11 +11,11 @@ import { jobEvent } from './job-event.ts'
 import { applyOptions, assertKnownOptions, type EnqueueOptions, type RetryOptions } from './options.ts'
 import { STATE } from './state.ts'
 
-/** Whether the rows are part of a transaction of the caller's, the batch's around included. */
+/** Whether the rows are part of a transaction of the caller, including that of a surrounding batch. */
 const inTransactionOf = (transaction: CallerTransaction | undefined): { isInTransaction?: true } =>
   transaction || currentEnqueueContext().buffer?.transaction ? { isInTransaction: true } : {}
 
-/** Enqueues one job inside its callbacks; answers whether it was stored. Active Job enqueuing.rb#enqueue. */
+/** Enqueues one job inside its callbacks; returns whether it was stored. Active Job enqueuing.rb#enqueue. */
 export const enqueueJob = async (job: Job, options: EnqueueOptions): Promise<boolean> => {
   applyOptions(job, options)
   if (!job[STATE].run.reenqueue) assertEnqueueable(job)
@@ -37,7 +37,7 @@ export const enqueueJob = async (job: Job, options: EnqueueOptions): Promise<boo
     outcome = { error }
     throw error
   } finally {
-    // A transaction is for one enqueue: by the next one it has ended.
+    // A transaction is used for one enqueue only; it will have ended before the next.
     job[STATE].transaction = undefined
     const { buffer } = currentEnqueueContext()
     if (!job.successfullyEnqueued || !buffer?.has(job)) announce()
@@ -51,7 +51,7 @@ export const enqueueJob = async (job: Job, options: EnqueueOptions): Promise<boo
   return job.successfullyEnqueued
 }
 
-// The EnqueueError of a refusal is caught here, so that after callbacks still run.
+// Catches the EnqueueError of a refusal, so that after callbacks still run.
 const deliver = async (job: Job): Promise<void> => {
   const { run, transaction } = job[STATE]
   try {
@@ -72,7 +72,7 @@ const reenqueue = (job: Job, again: (job: Job) => void): void => {
     )
 }
 
-/** Enqueues the running job again; its schedule, queue and priority in memory are as before. Active Job 8.1 exceptions.rb#retry_job. */
+/** Enqueues the running job again; its schedule, queue and priority in memory are restored. Active Job 8.1 exceptions.rb#retry_job. */
 export const enqueueAgain = async (job: Job, { error, ...options }: RetryOptions): Promise<boolean> => {
   const { scheduledAt, queueName, priority } = job
   const hasSchedule = options.wait != null || options.waitUntil != null
@@ -90,14 +90,14 @@ export const enqueueAgain = async (job: Job, { error, ...options }: RetryOptions
 }
 
 export interface PerformAllLaterOptions {
-  /** A pg client with an open transaction to insert with. */
+  /** A pg client with an open transaction for the INSERT. */
   readonly transaction?: CallerTransaction | null | undefined
 }
 
 /**
- * Enqueues many jobs with one statement per adapter, without enqueue callbacks; `successfullyEnqueued` of each job
- * says whether it was stored. Active Job enqueuing.rb#perform_all_later.
- * @throws EnqueueError when fewer were stored than given, because jobs with their ids exist; the others are stored then. Ruby does not throw
+ * Enqueues many jobs with one statement per adapter, without enqueue callbacks. `successfullyEnqueued` of each job is true if it was
+ * stored. Active Job enqueuing.rb#perform_all_later.
+ * @throws EnqueueError if jobs with the same id exist already; the other jobs are stored. Ruby does not throw
  */
 export const performAllLater = async (
   jobs: readonly (Job | readonly Job[])[],
@@ -133,7 +133,7 @@ const entry = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
   return value
 }
 
-/** The transaction of the whole call, or the job's own. Throws ConfigurationError for two of them. */
+/** The transaction of the whole call, or that of the job. Throws ConfigurationError if both exist and differ. */
 const transactionOf = (job: Job, given: CallerTransaction | undefined): CallerTransaction | undefined => {
   const own = job[STATE].transaction
   if (own === undefined || given === undefined || own === given) return given ?? own
@@ -177,7 +177,7 @@ const refuseUnstored = (jobs: readonly Job[]): void => {
   const [first] = unstored
   if (first === undefined) return
   throw new EnqueueError(
-    `${unstored.length} of ${jobs.length} jobs were not stored, as jobs with their ids exist already: ${first.jobClass} ${first.jobId}` +
-      `${unstored.length > 1 ? ' and others' : ''}. The other ones were stored; successfullyEnqueued of each job tells which`,
+    `${unstored.length} of ${jobs.length} jobs were not stored, because jobs with their ids exist already: ${first.jobClass} ${first.jobId}` +
+      `${unstored.length > 1 ? ' and others' : ''}. The other jobs were stored: their successfullyEnqueued is true`,
   )
 }

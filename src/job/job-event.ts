@@ -2,7 +2,7 @@ import type { JobEvent } from '../events.ts'
 import type { Job } from './base.ts'
 import { STATE } from './state.ts'
 
-/** What events say about a job; its arguments are never part of it. */
+/** The fields that identify a job in events; its arguments are never included. */
 export const jobEvent = (job: Job): JobEvent => {
   const { processId } = job[STATE].run
   const { jobId, jobClass, queueName, executions } = job

@@ -1,10 +1,10 @@
-/** One line of a log: fields and a fixed sentence, or a sentence alone. */
+/** Writes one log line: fields and a fixed sentence, or only a sentence. */
 export interface LogMethod {
   (fields: Record<string, unknown>, text?: string): void
   (text: string): void
 }
 
-/** What a job gets as `this.logger`; a pino logger fits as it is. */
+/** The type of a job's `this.logger`; a pino logger implements it. */
 export interface Logger {
   trace: LogMethod
   debug: LogMethod
@@ -12,13 +12,13 @@ export interface Logger {
   warn: LogMethod
   error: LogMethod
   fatal: LogMethod
-  /** A logger that adds these fields to each of its lines. */
+  /** Returns a logger that adds these fields to each line. */
   child(bindings: Record<string, unknown>): Logger
 }
 
 const ignore = () => {}
 
-/** Writes nothing. */
+/** A logger that writes nothing. */
 export const silentLogger: Logger = {
   trace: ignore,
   debug: ignore,

@@ -7,32 +7,32 @@ import type { Job } from './base.ts'
 import { queueNameFromPart } from './definition/naming.ts'
 import { STATE } from './state.ts'
 
-/** Options of one enqueue; null and undefined leave the class's own value. */
+/** Options of one enqueue. For null and undefined the value of the class applies. */
 export interface EnqueueOptions {
-  /** Seconds from now; 0 schedules the job for now, a fraction is allowed. */
+  /** Seconds from now; 0 schedules the job for now; fractions are allowed. */
   readonly wait?: number | null | undefined
-  /** The time to start at; wins over `wait`. */
+  /** The time at which the job becomes due; takes precedence over `wait`. */
   readonly waitUntil?: Date | null | undefined
-  /** Queue name; the class's prefix is put before it. */
+  /** Queue name without the class's prefix, which is added. */
   readonly queue?: string | null | undefined
-  /** Smaller runs first. */
+  /** Jobs with a smaller number run first. */
   readonly priority?: number | null | undefined
-  /** GoodJob labels, in place of the class's own. */
+  /** GoodJob labels, in place of the class's. */
   readonly labels?: readonly string[] | null | undefined
-  /** Whether workers are told at once (GoodJob: good_job_notify); without, they find the job at their next poll. */
+  /** Whether to send a NOTIFY to the workers (GoodJob: good_job_notify). Without it, they find the job at their next poll. */
   readonly notify?: boolean | null | undefined
-  /** A pg client with an open transaction to insert with, this once. */
+  /** A pg client with an open transaction, used for this enqueue only. */
   readonly transaction?: CallerTransaction | null | undefined
 }
 
 export interface RetryOptions extends EnqueueOptions {
-  /** The error the retry is about; recorded with the attempt, which counts as succeeded without one. */
+  /** The reason for the retry, recorded with the attempt. Without an error the attempt counts as succeeded. */
   readonly error?: unknown
 }
 
 const ENQUEUE_OPTIONS = ['wait', 'waitUntil', 'queue', 'priority', 'labels', 'notify', 'transaction'] as const
 
-/** Throws ConfigurationError for a key that no option has, with the one that was probably meant. */
+/** Throws ConfigurationError for an unknown key; the message suggests the option that was probably meant. */
 export const assertKnownOptions = (of: string, options: object, known: readonly string[]): void => {
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue
@@ -42,7 +42,7 @@ export const assertKnownOptions = (of: string, options: object, known: readonly 
   }
 }
 
-/** Writes options into a job. Active Job core.rb#set. */
+/** Applies options to a job. Active Job core.rb#set. */
 export const applyOptions = (job: Job, options: EnqueueOptions): void => {
   const of = `${job.jobConstructor.name}.set`
   assertKnownOptions(of, options, ENQUEUE_OPTIONS)
@@ -72,7 +72,7 @@ const validTime = (time: Date): Date => {
 
 const INT4_MAX = 2 ** 31 - 1
 
-/** A priority as the integer column holds it: a numeric string is read, a fraction is cut off. */
+/** A priority for the integer column: a numeric string is converted, and a fraction is cut off. */
 export const validPriority = (priority: number): number => {
   const integer = Math.trunc(Number(priority))
   if (Math.abs(integer) <= INT4_MAX) return integer + 0

@@ -12,18 +12,18 @@ import { findHandler } from './exceptions/matching.ts'
 import { jobEvent } from './job-event.ts'
 import { STATE } from './state.ts'
 
-/** How a run of a job ended; tagged, so that no value of a user's is ever taken for an outcome. */
+/** How a run of a job ended. The tag keeps a user's value from being mistaken for an outcome. */
 export type PerformOutcome =
   | { readonly kind: 'performed'; readonly value: unknown }
   | { readonly kind: 'aborted' }
-  /** A handler took `error`, which is the job's error or the cause of it that matched. */
+  /** A handler handled `error`: the job's error, or that of its causes that matched. */
   | { readonly kind: 'handled'; readonly error: Error }
   | { readonly kind: 'failed'; readonly error: Error }
 
-/** What `performNow` resolves with: the answer of `perform`, false when aborted, the error when a handler took it. */
+/** The result of `performNow`: the value of `perform`, false if aborted, or the error if a handler handled it. */
 export type PerformResult<T extends Job> = Awaited<ReturnType<T['perform']>> | false | Error
 
-/** Runs a job in its callbacks and handlers; rejects with what nobody handled. */
+/** Runs a job inside its callbacks and handlers; rejects with an error that no handler handled. */
 export const performNow = async (job: Job): Promise<unknown> => {
   const outcome = await withJob(job, () => performJob(job))
   switch (outcome.kind) {
@@ -40,7 +40,7 @@ export const performNow = async (job: Job): Promise<unknown> => {
   }
 }
 
-/** The same as a value; never rejects. */
+/** Like `performNow`, but resolves with the outcome and never rejects. */
 export const performJob = async (job: Job): Promise<PerformOutcome> => {
   const { clock } = job[STATE].run
   const startedAt = clock.monotonic()
@@ -63,8 +63,8 @@ const emitPerform = (job: Job, outcome: PerformOutcome, durationMs: number): voi
   else events.emit('perform', event)
 }
 
-// Active Job 8.1 execution.rb#perform_now: the run is counted before its arguments are read. These functions are not async
-// where they need not be: under AsyncLocalStorage each promise costs as much as the rest of a small job.
+// Active Job 8.1 execution.rb#perform_now: the run is counted before its arguments are read. These functions are async only if necessary,
+// because under AsyncLocalStorage each promise costs as much as the rest of a small job.
 const runJob = (job: Job): Promise<PerformOutcome> => {
   job.executions += 1
   const reading = readArguments(job)
@@ -85,7 +85,7 @@ const performInCallbacks = async (job: Job, callbacks: readonly JobCallback[]): 
   return isAborted ? { kind: 'aborted' } : outcome
 }
 
-// A failure outside of the awaited code comes first: what the body throws is often the abort that it caused.
+// An error of code that is not awaited takes precedence: the error of `perform()` is often the abort that it caused.
 const performBody = async (job: Job): Promise<PerformOutcome> => {
   const { run } = job[STATE]
   let value: unknown
@@ -100,7 +100,7 @@ const performBody = async (job: Job): Promise<PerformOutcome> => {
   return { kind: 'performed', value }
 }
 
-/** Reads the arguments, at once unless records have to be found. Throws DeserializationError. */
+/** Reads the arguments; asynchronous only if records have to be located. Throws DeserializationError. */
 const readArguments = (job: Job): Promise<void> | undefined => {
   const state = job[STATE]
   if (!state.wire) return undefined
@@ -117,14 +117,14 @@ const locateRecords = async (job: Job, args: unknown[], locate: (gid: GlobalID) 
   job[STATE].wire = null
 }
 
-/** Ruby passes nothing for keywords without a key. */
+/** Removes empty keyword arguments, because Ruby passes nothing for them. */
 const delivered = (args: readonly unknown[]): readonly unknown[] => {
   const last = args.at(-1)
   return isKeywords(last) && Object.keys(last as object).length === 0 ? args.slice(0, -1) : args
 }
 
 const rescue = async (job: Job, error: Error): Promise<PerformOutcome> => {
-  // The job runs again as interrupted: handlers must not tell anybody that it failed, as none runs after Ruby killed a thread.
+  // The job runs again as interrupted, so handlers must not report a failure. In Ruby none runs either when the thread is killed.
   if (job[STATE].run.isStopped) return { kind: 'failed', error }
   try {
     const match = findHandler(declarationsOf(job.constructor).handlers, error)

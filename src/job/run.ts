@@ -6,33 +6,33 @@ import type { BatchReference } from './batch-reference.ts'
 import { type Logger, silentLogger } from './logger.ts'
 import type { Pauses, StoppingReason } from './pauses.ts'
 
-/** What surrounds one run of a job: from the worker for an attempt, DETACHED_RUN for `performNow`. */
+/** The surroundings of one run of a job: provided by the worker for an attempt, DETACHED_RUN for `performNow`. */
 export interface JobRun {
   readonly signal: AbortSignal
   readonly logger: Logger
   readonly clock: Clock
   readonly railsVersion: RailsVersion
   readonly batch: BatchReference | null
-  /** Start of an earlier attempt that never reported back. */
+  /** Start of the previous attempt, if it wrote no outcome. */
   readonly interruptedAt: Date | null
   readonly processId?: string | undefined
-  /** Turns a GlobalID argument into its record. */
+  /** Resolves a GlobalID argument to its record. */
   readonly locate?: ((gid: GlobalID) => Promise<unknown>) | undefined
-  /** Why the job should stop early, or false. */
+  /** The reason for which the job should end early, or false. */
   readonly stoppingReason?: (() => StoppingReason | false) | undefined
-  /** Whether the worker told the job to stop: an error is then no failure, and its outcome is dropped. */
+  /** Whether the worker asked the job to stop. An error is then no failure, and the outcome is dropped. */
   readonly isStopped?: boolean | undefined
-  /** What is paused; absent where pauses are not honoured. */
+  /** Reads the current pauses; absent if the worker does not honour pauses. */
   readonly paused?: (() => Promise<Pauses>) | undefined
-  /** Takes a re-enqueue of the running job in place of the queue adapter. */
+  /** Receives a re-enqueue of the running job in place of the queue adapter. */
   readonly reenqueue?: ((job: Job) => void) | undefined
-  /** What failed outside of the awaited code of the body, if anything did. */
+  /** An error of code that the job started but did not await. */
   readonly failure?: Error | undefined
-  /** Awaited when the body has ended, so that such a failure is known. */
+  /** Awaited after `perform()`, so that `failure` is known. */
   readonly lateFailures?: (() => Promise<void> | undefined) | undefined
 }
 
-/** Surrounds a job that no worker runs. */
+/** The surroundings of a job that no worker runs. */
 export const DETACHED_RUN: JobRun = {
   signal: new AbortController().signal,
   logger: silentLogger,

@@ -7,19 +7,19 @@ import { continuationKeys } from './continuation/keys.ts'
 import { STATE } from './state.ts'
 
 export interface SerializeJobOptions {
-  /** Written as enqueued_at. */
+  /** The value of enqueued_at. */
   readonly now: Date
   readonly railsVersion: RailsVersion
 }
 
-/** A job as its hash, from its live state. Throws SerializationError. Active Job core.rb#serialize. */
+/** The hash of a job in its current state. Throws SerializationError. Active Job core.rb#serialize. */
 export const jobToData = (job: Job, { now, railsVersion }: SerializeJobOptions): JobData => ({
   jobClass: job.jobClass,
   jobId: job.jobId,
   providerJobId: job.providerJobId,
   queueName: job.queueName,
   priority: job.priority,
-  // Arguments that were never read, or could not be, go back exactly as they came.
+  // Arguments that were never read, or could not be read, are written back unchanged.
   serializedArguments: job[STATE].wire ?? argumentsToWire(job, railsVersion),
   executions: job.executions,
   exceptionExecutions: job.exceptionExecutions as JsonObject | null,
@@ -36,7 +36,7 @@ const argumentsToWire = (job: Job, railsVersion: RailsVersion): JsonValue[] => {
   return serializeArguments(given, { ...argumentOptions, railsVersion, root: `${job.jobClass}, argument ` })
 }
 
-/** An optional argument that is left out, or passed on as undefined: `perform` gets the same. */
+/** Removes trailing undefined arguments: for `perform` an argument that is left out is undefined as well. */
 const withoutTrailingUndefined = (args: readonly unknown[]): readonly unknown[] => {
   let { length } = args
   while (length > 0 && args[length - 1] === undefined) length--
@@ -52,7 +52,7 @@ const extraKeys = (job: Job, railsVersion: RailsVersion): JsonObject => {
   return continuable ? { ...keys, ...continuationKeys(job, railsVersion) } : keys
 }
 
-/** A job from its hash; its arguments are read when it runs. Throws what a user's constructor throws, and for junk as times. */
+/** Creates a job from its hash; its arguments are read when it runs. Throws for invalid times, and errors of the user's constructor. */
 export const jobFromData = <T extends Job>(jobClass: JobConstructor<T>, data: JobData): T => {
   const job = new jobClass()
   const { extra } = data
@@ -72,10 +72,10 @@ export const jobFromData = <T extends Job>(jobClass: JobConstructor<T>, data: Jo
   return job
 }
 
-/** A job as the text of its hash. Throws SerializationError. */
+/** The JSON text of a job's hash. Throws SerializationError. */
 export const jobToText = (job: Job, options: SerializeJobOptions): string =>
   stringifyJobData(jobToData(job, options), options)
 
-/** A job from the text of its hash. Throws InvalidJobDataError. */
+/** Creates a job from the JSON text of its hash. Throws InvalidJobDataError. */
 export const jobFromText = <T extends Job>(jobClass: JobConstructor<T>, text: string): T =>
   jobFromData(jobClass, parseJobData(text))

@@ -3,22 +3,22 @@ import type { CallerTransaction } from './adapters/queue-adapter.ts'
 import type { Continuation } from './continuation/continuation.ts'
 import { DETACHED_RUN, type JobRun } from './run.ts'
 
-/** Where a job keeps what is none of its user's business. */
+/** The key of a job's internal state. */
 export const STATE: unique symbol = Symbol('good-job-node.state')
 
 /** The part of a job that only this package reads. */
 export class JobInternals {
-  /** Serialized arguments that were not read yet, or could not be; they are written back as they came. */
+  /** Serialized arguments that were not read yet, or could not be read; they are written back unchanged. */
   wire: JsonValue[] | null = null
-  /** Top-level keys of the hash that belong to a mixin of the Ruby side; they are written back as they came. */
+  /** Top-level keys of the hash that belong to Ruby mixins; they are written back unchanged. */
   extra: JsonObject | null = null
-  /** For the next enqueue. */
+  /** The transaction for the next enqueue. */
   transaction: CallerTransaction | undefined
-  /** The transaction of the caller's that inserted the row: whether it was committed is only known to the server. */
+  /** The caller's transaction that inserted the row. Only the server knows whether it was committed. */
   insertedIn: string | undefined
   run: JobRun = DETACHED_RUN
   continuation: Continuation | null = null
-  /** The errors that this run's retry, discard and end of retries were about. GoodJob: CurrentThread.error_on_retry … */
+  /** The errors for which this run was retried, was discarded, or ended its retries. GoodJob: CurrentThread.error_on_retry … */
   retriedError: unknown
   discardedError: unknown
   retryStoppedError: unknown

@@ -7,18 +7,18 @@ import { RubyTime } from './values/ruby-values.ts'
 
 export { DEFAULT_RAILS_VERSION, type RailsVersion } from './rails-version.ts'
 
-/** A job hash, Rails' `serialized_params`, with the arguments still in wire form. */
+/** A job hash, Rails' `serialized_params`, with arguments that are still serialized. */
 export interface JobData {
   jobClass: string
-  /** Empty when the hash has none. */
+  /** Empty if the hash has none. */
   jobId: string
   providerJobId: string | null
   queueName: string | null
   priority: number | null
   serializedArguments: JsonValue[]
-  /** How often the job was started before. */
+  /** Number of earlier starts of the job. */
   executions: number
-  /** How often each retry rule was used; null in hashes from before Rails 6, which then stay without. */
+  /** Number of failures per retry rule; null in hashes from before Rails 6, and then written as null again. */
   exceptionExecutions: JsonObject | null
   locale: string | null
   /** A Rails zone name, or an IANA name. */
@@ -27,11 +27,11 @@ export interface JobData {
   enqueuedAt: string | null
   /** As it was written, not yet parsed. */
   scheduledAt: string | null
-  /** All other top-level keys as they were: continuation, resumptions, attributes, good_job_notify, anybody's. */
+  /** All other top-level keys, unchanged: continuation, resumptions, attributes, good_job_notify, keys of other libraries. */
   extra: JsonObject
 }
 
-/** Reads a job hash. Throws InvalidJobDataError when it is not one. */
+/** Reads a job hash. Throws InvalidJobDataError for any other JSON. */
 export const parseJobData = (text: string): JobData => {
   const hash = jobHash(text)
   return {
@@ -118,7 +118,7 @@ const KNOWN_KEYS: ReadonlySet<string> = new Set([
   'scheduled_at',
 ])
 
-// GoodJob 4.19 job.rb puts these into a copy of the hash while a job runs; their home is a column.
+// GoodJob 4.19 job.rb adds these to a copy of the hash while a job runs; their values are stored in columns.
 const COLUMN_KEYS: ReadonlySet<string> = new Set(['good_job_labels', 'good_job_concurrency_key'])
 
 const NO_KEYS: JsonObject = Object.freeze(Object.create(null))
@@ -133,7 +133,7 @@ const extraKeys = (hash: JsonObject): JsonObject => {
   return extra ?? NO_KEYS
 }
 
-/** Writes a job hash with the keys that this Rails writes. Throws SerializationError. @default railsVersion '7.2' */
+/** Writes a job hash with the keys of this Rails version. Throws SerializationError. @default railsVersion '7.2' */
 export const stringifyJobData = (
   data: JobData,
   { railsVersion = DEFAULT_RAILS_VERSION }: { readonly railsVersion?: RailsVersion } = {},
@@ -157,7 +157,7 @@ export const stringifyJobData = (
   throw new SerializationError(`A job hash with U+0000 or an unpaired surrogate cannot be stored in jsonb`)
 }
 
-// JSON.stringify escapes exactly these; an even number of backslashes before them is text that only looks like it.
+// JSON.stringify escapes exactly these. After an even number of backslashes the same letters are ordinary text.
 const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
 
 const hasFullTimestamps = (railsVersion: RailsVersion): boolean => atLeast(railsVersion, '7.1')
@@ -169,7 +169,7 @@ export const formatTimestamp = (date: Date, railsVersion: RailsVersion = DEFAULT
   return formatUtc(date, nanoseconds)
 }
 
-/** Reads a timestamp of the job hash with Time.iso8601's tolerance; keeps nanoseconds. Throws InvalidJobDataError. */
+/** Reads a timestamp of the job hash as tolerantly as Ruby's Time.iso8601, with nanoseconds. Throws InvalidJobDataError. */
 export const parseTimestamp = (text: string): RubyTime => {
   const parts = parseTime(text)
   if (parts) return new RubyTime(parts.epochMs, parts)

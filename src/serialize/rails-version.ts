@@ -1,10 +1,10 @@
-/** The Rails whose workers read what Node writes. */
+/** The version of the Rails application whose workers read the jobs that Node writes. */
 export type RailsVersion = '6.1' | '7.0' | '7.1' | '7.2' | '8.0' | '8.1' | 'main'
 
-/** What Rails 7.2 reads, every later Rails reads too. */
+/** Later Rails versions also read everything that Rails 7.2 reads. */
 export const DEFAULT_RAILS_VERSION: RailsVersion = '7.2'
 
-/** In order of age. */
+/** Oldest first. */
 export const RAILS_VERSIONS: readonly RailsVersion[] = ['6.1', '7.0', '7.1', '7.2', '8.0', '8.1', 'main']
 
 /** Whether `version` is `minimum` or later. */

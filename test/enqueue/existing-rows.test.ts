@@ -78,7 +78,7 @@ describe('jobs that have rows already', () => {
     const all = performAllLater([again, other])
     await expect(all).rejects.toThrow(EnqueueError)
     await expect(all).rejects.toThrow(
-      `1 of 2 jobs were not stored, as jobs with their ids exist already: MemberJob ${first.jobId}. The other ones were stored`,
+      `1 of 2 jobs were not stored, because jobs with their ids exist already: MemberJob ${first.jobId}. The other jobs were stored`,
     )
     expect([again.successfullyEnqueued, other.successfullyEnqueued]).toEqual([false, true])
     expect(await world.sql('SELECT id FROM good_jobs')).toHaveLength(2)

@@ -172,7 +172,7 @@ describe('the order of steps [AJ-081]', () => {
       (job) => job.step('two', nothing),
     ],
     ['a step without a name', 'must have a name', {}, (job) => job.step('', nothing)],
-    ['a step without a body', 'has no body', {}, (job) => job.step('unknown')],
+    ['a step without a function', 'has no function', {}, (job) => job.step('unknown')],
   ]
 
   test.each(cases)('%s is an InvalidStepError, never resumed', async (_what, text, progress, body) => {

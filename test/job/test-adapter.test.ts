@@ -88,7 +88,7 @@ describe('enqueued jobs', () => {
     await MailJob.performLater('before')
     const job = await adapter.assertEnqueuedWith({ args: ['a'] }, () => MailJob.performLater('a'))
     expect(job.arguments).toEqual(['a'])
-    await expect(adapter.assertEnqueuedWith({ args: ['before'] }, () => {})).rejects.toThrow(/enqueued were: none/)
+    await expect(adapter.assertEnqueuedWith({ args: ['before'] }, () => {})).rejects.toThrow(/enqueued jobs: none/)
   })
 
   test('are gone after clear', async () => {

@@ -2,11 +2,11 @@ import type { Job } from '../base.ts'
 import type { CallerTransaction } from './queue-adapter.ts'
 
 /**
- * Takes the jobs of a block in place of the database; they are inserted together when the block has ended. What is told of them is told
- * when they are stored. GoodJob: Bulk::Buffer.
+ * Collects the jobs of a block, which are inserted together at the end of the block. Their events are emitted when they are stored.
+ * GoodJob: Bulk::Buffer.
  */
 export class EnqueueBuffer {
-  /** The transaction that the jobs will be stored in; undefined: one of ours. */
+  /** The caller's transaction for the INSERT; undefined: our own. */
   readonly transaction: CallerTransaction | undefined
   readonly #jobs = new Set<Job>()
   readonly #announcements: ((error: unknown) => void)[] = []
@@ -27,12 +27,12 @@ export class EnqueueBuffer {
     return this.#jobs.has(job)
   }
 
-  /** Calls `announce` when the jobs are stored, or with the error that kept them from it. */
+  /** Registers `announce`: it is called when the jobs are stored, or with the error if they are not. */
   whenStored(announce: (error: unknown) => void): void {
     this.#announcements.push(announce)
   }
 
-  /** The end of the block: its jobs are stored, or were not for this error. */
+  /** Ends the block: its jobs were stored, or were not because of `error`. */
   settle(error?: unknown): void {
     if (error !== undefined) for (const job of this.#jobs) job.successfullyEnqueued = false
     for (const announce of this.#announcements.splice(0)) announce(error)

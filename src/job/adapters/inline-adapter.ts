@@ -16,8 +16,8 @@ export interface InlineAdapterOptions {
 }
 
 /**
- * Runs each job at once, inside `performLater`, which rejects with the job's unhandled error. The job runs as a copy that went through
- * its serialized form. A job for later cannot wait here: it is refused with an error. Active Job: InlineAdapter.
+ * Runs each job at once in `performLater`, which rejects with the job's unhandled error. The job that runs is a copy, made by serializing
+ * and deserializing. A job that is scheduled for later is refused with an error. Active Job: InlineAdapter.
  */
 export class InlineAdapter implements QueueAdapter {
   readonly name = 'Inline'

@@ -2,11 +2,11 @@ import { ConfigurationError } from '../../errors.ts'
 import type { Job } from '../base.ts'
 
 /**
- * The part of pg's Client and PoolClient that an enqueue inside the caller's own transaction needs; `query` is called with exactly these
- * two. A wrapper around the transaction of another library may answer the number of rows as `rowCount`.
+ * The part of pg's Client and PoolClient that an enqueue in the caller's transaction needs. `query` is called with exactly these two
+ * parameters. A wrapper around another library's transaction may return the number of rows as `rowCount`.
  */
 export interface CallerTransaction {
-  /** Only a pool has it, which is no transaction. */
+  /** Only a pool has this field, and a pool is not a transaction. */
   readonly totalCount?: never
   query(text: string, values?: unknown[]): Promise<{ rows: unknown[]; rowCount: number | null }>
 }
@@ -16,22 +16,22 @@ export interface AdapterOptions {
   readonly transaction?: CallerTransaction | undefined
 }
 
-/** Puts jobs into a queue. Active Job: a queue adapter. */
+/** Stores jobs in a queue. Active Job: a queue adapter. */
 export interface QueueAdapter {
   readonly name: string
   /**
-   * Stores one job, at `job.scheduledAt` or for now, and sets `job.providerJobId`.
+   * Stores one job for `job.scheduledAt`, or for now if that is null, and sets `job.providerJobId`.
    * Throws EnqueueError to refuse it; every other error reaches the caller of `performLater`.
    */
   enqueue(job: Job, options: AdapterOptions): Promise<void>
-  /** Stores many, sets `successfullyEnqueued` (and `enqueueError`) on each, answers how many it stored. */
+  /** Stores many jobs, and sets `successfullyEnqueued` (and `enqueueError`) of each. Returns the number of stored jobs. */
   enqueueAll(jobs: readonly Job[], options: AdapterOptions): Promise<number>
 }
 
 let makeDefault: (() => QueueAdapter) | undefined
 let madeDefault: QueueAdapter | undefined
 
-/** Names the adapter of classes that were given none; `factory` is called at the first use. */
+/** Sets the adapter of classes without one; `factory` is called at the first use. */
 export const setDefaultQueueAdapter = (factory: () => QueueAdapter): void => {
   makeDefault = factory
   madeDefault = undefined
@@ -39,12 +39,12 @@ export const setDefaultQueueAdapter = (factory: () => QueueAdapter): void => {
 
 const adapters = new WeakMap<object, QueueAdapter>()
 
-/** Sets the adapter of a class and of its subclasses that have none of their own. */
+/** Sets the adapter of a class, and of its subclasses without one. */
 export const assignQueueAdapter = (jobClass: object, adapter: QueueAdapter): void => {
   adapters.set(jobClass, adapter)
 }
 
-/** The adapter of a class: its own, its nearest superclass's, or the default. Throws ConfigurationError when there is none. */
+/** The adapter of a class: its own, that of its nearest superclass, or the default. Throws ConfigurationError if there is none. */
 export const resolveQueueAdapter = (jobClass: object): QueueAdapter => {
   for (let owner: object | null = jobClass; owner !== null; owner = Object.getPrototypeOf(owner)) {
     const adapter = adapters.get(owner)

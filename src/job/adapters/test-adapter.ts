@@ -19,16 +19,16 @@ export interface TestAdapterOptions {
 type Block = () => unknown
 
 /**
- * Keeps jobs in memory, and runs them when a test says so. Active Job: TestAdapter and TestHelper in one. Each assertion
- * looks at all jobs so far, or, given a block, at those that the block added; then it must be awaited.
+ * Keeps jobs in memory and runs them on a test's request: Active Job's TestAdapter and TestHelper in one. An assertion checks all jobs so
+ * far. With a block it checks the jobs that the block added, and must be awaited.
  */
 export class TestAdapter implements QueueAdapter {
   readonly name = 'Test'
   /** Jobs that wait to run, oldest first. */
   enqueuedJobs: TestJob[] = []
-  /** Jobs that were run, oldest first. */
+  /** Jobs that have run, oldest first. */
   performedJobs: TestJob[] = []
-  /** Whether jobs with steps are asked to stop at their next checkpoint. */
+  /** Whether jobs with steps are interrupted at their next checkpoint. */
   stopping: boolean | (() => boolean) = false
   readonly #railsVersion: RailsVersion
   readonly #clock: Clock
@@ -54,15 +54,15 @@ export class TestAdapter implements QueueAdapter {
     return jobs.length
   }
 
-  /** Forgets all jobs. */
+  /** Removes all jobs. */
   clear(): void {
     this.enqueuedJobs = []
     this.performedJobs = []
   }
 
   /**
-   * Runs the waiting jobs (not those they enqueue), or, given a block, every job at the moment the block enqueues it, now or for later.
-   * Rejects with a job's unhandled error. Resolves with the number of jobs run.
+   * Runs the waiting jobs, but not the jobs that they enqueue. With a block, runs each job when the block enqueues it, even if it is
+   * scheduled for later. Rejects with a job's unhandled error. Resolves with the number of jobs that ran.
    */
   async performEnqueuedJobs(filter: TestFilter = {}, block?: Block): Promise<number> {
     const before = this.performedJobs.length
@@ -84,7 +84,7 @@ export class TestAdapter implements QueueAdapter {
     return block ? this.assertEnqueuedJobs(0, filter, block) : this.assertEnqueuedJobs(0, filter)
   }
 
-  /** Answers the job that is as expected. */
+  /** Returns the job that matches. */
   assertEnqueuedWith(expected: ExpectedJob): Job
   assertEnqueuedWith(expected: ExpectedJob, block: Block): Promise<Job>
   assertEnqueuedWith(expected: ExpectedJob, block?: Block): Job | Promise<Job> {
@@ -178,5 +178,5 @@ const assertJob = (jobs: readonly TestJob[], expected: ExpectedJob, verb: string
   const found = jobs.find((job) => isAsExpected(job, expected))
   if (found) return found.buildWithArguments()
   const wanted = { ...expected, job: expected.job?.name }
-  throw new AssertionError({ message: `No ${verb} job is as expected; ${verb} were: ${list(jobs)}`, expected: wanted })
+  throw new AssertionError({ message: `No ${verb} job matches; ${verb} jobs: ${list(jobs)}`, expected: wanted })
 }

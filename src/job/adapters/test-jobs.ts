@@ -8,29 +8,29 @@ import { isJobClass } from '../definition/job-class.ts'
 import { jobFromText } from '../serialization.ts'
 import { STATE } from '../state.ts'
 
-/** Which jobs an assertion is about. */
+/** Selects the jobs of an assertion. */
 export interface TestFilter {
-  /** Jobs of these classes, or those a function picks. */
+  /** Jobs of these classes, or jobs for which the function returns true. */
   readonly only?: JobConstructor | readonly JobConstructor[] | ((job: TestJob) => boolean) | undefined
-  /** Jobs of other classes than these. */
+  /** Jobs of all classes except these. */
   readonly except?: JobConstructor | readonly JobConstructor[] | ((job: TestJob) => boolean) | undefined
   readonly queue?: string | undefined
-  /** Jobs without a time or due by this one. */
+  /** Jobs without a scheduled time, or scheduled for this time or earlier. */
   readonly at?: Date | undefined
 }
 
-/** What a job must be like; an absent key matches everything. */
+/** The expected properties of a job; an absent key matches everything. */
 export interface ExpectedJob {
   readonly job?: JobConstructor | undefined
   readonly args?: readonly unknown[] | ((args: readonly unknown[]) => boolean) | undefined
-  /** To the second. */
+  /** Compared with a resolution of one second. */
   readonly at?: Date | ((at: Date | null) => boolean) | undefined
   readonly queue?: string | undefined
   readonly priority?: number | undefined
   readonly labels?: readonly string[] | undefined
 }
 
-/** A job that the TestAdapter was given: the hash as it would have been stored, and what the row would say besides. */
+/** A job in the TestAdapter: its hash as it would be stored, and the other columns of the row. */
 export class TestJob {
   readonly jobConstructor: JobConstructor
   readonly jobId: string
@@ -53,19 +53,19 @@ export class TestJob {
     this.serializedParams = serializedParams
   }
 
-  /** The arguments as `perform` would get them. */
+  /** The arguments that `perform` would receive. */
   get args(): unknown[] {
     return deserializeArguments(parseJobData(this.serializedParams).serializedArguments)
   }
 
-  /** A job as a worker would build it from the row, arguments not read yet. */
+  /** The job as a worker would create it from the row, with its arguments not read yet. */
   build(): Job {
     const job = jobFromText(this.jobConstructor, this.serializedParams)
     job.labels = this.labels
     return job
   }
 
-  /** The same with its arguments read. */
+  /** The same job with its arguments read. */
   buildWithArguments(): Job {
     const job = this.build()
     job.arguments = this.args
@@ -80,7 +80,7 @@ export class TestJob {
   }
 }
 
-/** Whether a filter lets a job pass. Throws ConfigurationError for `only` together with `except`. */
+/** Whether a job passes a filter. Throws ConfigurationError if both `only` and `except` are set. */
 export const passes = (job: TestJob, { only, except, queue, at }: TestFilter): boolean => {
   if (only && except) throw new ConfigurationError('Give either only or except, not both')
   if (only && !isAmong(job, only)) return false
@@ -95,7 +95,7 @@ const isAmong = (job: TestJob, filter: NonNullable<TestFilter['only']>): boolean
   return filter.includes(job.jobConstructor)
 }
 
-/** Whether a job is as expected. */
+/** Whether a job has the expected properties. */
 export const isAsExpected = (job: TestJob, expected: ExpectedJob): boolean => {
   const { job: jobClass, queue, priority, labels } = expected
   if (jobClass && job.jobConstructor !== jobClass) return false
@@ -111,7 +111,7 @@ const hasTime = ({ scheduledAt }: TestJob, at: ExpectedJob['at']): boolean => {
   return scheduledAt !== null && Math.abs(scheduledAt.getTime() - at.getTime()) <= 1000
 }
 
-// Compared as JSON: what a job gets is what survives serialization.
+// Compared as JSON, because a job receives its arguments after serialization.
 const hasArguments = (job: TestJob, args: ExpectedJob['args']): boolean => {
   if (args === undefined) return true
   if (typeof args === 'function') return args(job.args)

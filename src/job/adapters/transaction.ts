@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../../errors.ts'
 import type { CallerTransaction } from './queue-adapter.ts'
 
-/** What pg's Client tells of itself; other clients have none of it. */
+/** Fields of pg's Client that other clients do not have. */
 interface Described {
   readonly query?: unknown
   readonly totalCount?: unknown
@@ -13,7 +13,7 @@ interface Described {
 const NEEDED =
   'transaction needs a client of pg with an open transaction, or an object with query(text, values) that resolves with { rows, rowCount }'
 
-/** Throws ConfigurationError for what cannot be a transaction. `where` names the option's owner. */
+/** Throws ConfigurationError for a value that cannot be a transaction. `where` names the owner of the option. */
 export const assertTransaction: (where: string, transaction: unknown) => asserts transaction is CallerTransaction = (
   where,
   transaction,
@@ -32,8 +32,8 @@ export const assertTransaction: (where: string, transaction: unknown) => asserts
 }
 
 /**
- * Throws ConfigurationError when the client itself knows that no transaction is open: its rows would be there at once, whatever the caller
- * does then. While statements of the caller wait for their turn, a BEGIN may be among them.
+ * Throws ConfigurationError if the client knows that no transaction is open: its rows would be stored at once, even if the caller rolls
+ * back later. There is no check while statements of the caller are queued in the client, because a BEGIN may be among them.
  */
 export const assertOpenTransaction = (transaction: CallerTransaction): void => {
   const client: Described = transaction as Described
@@ -45,7 +45,7 @@ export const assertOpenTransaction = (transaction: CallerTransaction): void => {
   )
 }
 
-/** Throws ConfigurationError for an answer that is none of pg's form. */
+/** Throws ConfigurationError for a query result that does not have pg's form. */
 export const assertResult = (result: unknown): void => {
   if (typeof result === 'object' && result !== null && Array.isArray((result as { rows?: unknown }).rows)) return
   throw new ConfigurationError(
@@ -66,7 +66,7 @@ const isPool = (value: unknown): boolean => {
 const has = (value: unknown, ...names: readonly string[]): boolean =>
   names.every((name) => (describe(value) as Readonly<Record<string, unknown>>)[name] !== undefined)
 
-/** Transactions of well-known libraries, by what they have in place of `query`. */
+/** Transactions of well-known libraries, recognised by the methods that they have in place of `query`. */
 const ADAPTERS: readonly { readonly name: string; isIt(value: unknown): boolean; readonly wayOut: string }[] = [
   {
     name: 'a postgres.js transaction',

@@ -8,13 +8,13 @@ import { STATE } from '../state.ts'
 import { serializeCursor } from './keys.ts'
 import { describeCursor, Step, type StepBody, type StepOptions } from './step.ts'
 
-/** The progress of a job with steps: read from its hash, moved by `step`, written back by a retry. Active Job 8.1 continuation.rb. */
+/** The progress of a job with steps: read from its hash, advanced by `step`, stored by a retry. Active Job 8.1 continuation.rb. */
 export class Continuation {
   readonly completed: string[]
   resumptions: number
-  /** Set when the job is being left; user code that swallowed the exception meets it again at the next step. */
+  /** Set when the job is interrupted. If user code catches the exception, the next step throws it again. */
   interrupt: ContinuationInterrupt | null = null
-  /** Whether this execution got further than where it began. */
+  /** Whether this execution has made progress. */
   isAdvanced = false
   current: Step | null = null
   readonly #job: Job
@@ -48,7 +48,7 @@ export class Continuation {
     { body, start = null, isolated = false }: StepOptions & { body?: StepBody | undefined },
   ): Promise<void> {
     this.rethrowInterrupt()
-    // Before anything is left or begun: a step that nobody can run must not become the one to resume at.
+    // Checked first: a step without a function must not become the step at which the job resumes.
     const run = body ?? (this.completed.includes(name) ? undefined : methodOf(this.#job, name))
     if (this.isAdvanced) this.checkpoint()
     this.#validate(name)
@@ -64,14 +64,14 @@ export class Continuation {
     await this.#run(this.current, run)
   }
 
-  /** Leaves the job when the worker wants it to stop. */
+  /** Throws the interrupt if the worker asks the job to stop. */
   checkpoint(): void {
     this.rethrowInterrupt()
     const reason = this.#job[STATE].run.stoppingReason?.()
     if (reason) this.#leave(reason)
   }
 
-  /** Throws the interrupt that user code has swallowed, if there is one. */
+  /** Throws the interrupt again if user code has caught it. */
   rethrowInterrupt(): void {
     if (this.interrupt) throw this.interrupt
   }
@@ -116,12 +116,12 @@ export class Continuation {
     })
   }
 
-  /** A cursor that cannot be stored must fail where it is set, not in the retry that would store it. */
+  /** Throws SerializationError for a cursor that cannot be stored: where it is set, not later in the retry. */
   #assertStorable(cursor: unknown): void {
     serializeCursor(cursor ?? null, this.#job[STATE].run.railsVersion)
   }
 
-  // Rails main reads a cursor as it reads arguments; 8.1 takes the JSON as it is.
+  // Rails main deserializes a cursor like an argument; 8.1 uses the JSON value itself.
   #readCursor(json: JsonValue): unknown {
     return this.#job[STATE].run.railsVersion === 'main' ? deserializeArguments([json])[0] : json
   }
@@ -154,11 +154,11 @@ const asArray = (json: JsonValue | undefined): readonly JsonValue[] => (Array.is
 const methodOf = (job: Job, name: string): StepBody => {
   const method = (job as unknown as Record<string, unknown>)[name]
   if (typeof method !== 'function')
-    throw new InvalidStepError(`Step '${name}' has no body and the job no method of that name`)
+    throw new InvalidStepError(`Step '${name}' has no function, and the job has no method of that name`)
   return (step) => method.call(job, step)
 }
 
-/** The continuation of a job. Throws InvalidStepError when its class has none. */
+/** The continuation of a job. Throws InvalidStepError if its class is not `continuable`. */
 export const continuationOf = (job: Job): Continuation => {
   const { name, continuable } = job.jobConstructor
   if (!continuable) throw new InvalidStepError(`${name} has steps: add static override continuable = true`)

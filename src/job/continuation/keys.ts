@@ -6,7 +6,7 @@ import { RubyFloat } from '../../serialize/values/ruby-values.ts'
 import type { Job } from '../base.ts'
 import { STATE } from '../state.ts'
 
-/** The two keys of the hash that belong to continuations, for a class that has them. */
+/** The two keys that a continuable class adds to the job hash. */
 export const continuationKeys = (job: Job, railsVersion: RailsVersion): JsonObject => {
   const { continuation, extra } = job[STATE]
   if (!continuation) return { continuation: { completed: [] }, resumptions: 0, ...extra }
@@ -17,8 +17,8 @@ export const continuationKeys = (job: Job, railsVersion: RailsVersion): JsonObje
 }
 
 /**
- * A cursor as JSON. Rails 8.1 writes the bare value, so only what comes back as itself is allowed: null, booleans, numbers,
- * strings and arrays of them. Rails main writes it like an argument. Throws SerializationError.
+ * A cursor as JSON. Rails 8.1 stores the value itself, so only values that JSON preserves are allowed: null, booleans, numbers, strings and
+ * arrays of them. Rails main serializes it like an argument. Throws SerializationError.
  */
 export const serializeCursor = (cursor: unknown, railsVersion: RailsVersion): JsonValue => {
   const [json = null] = serializeArguments([cursor], { railsVersion })

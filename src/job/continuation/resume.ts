@@ -5,7 +5,7 @@ import type { Next } from '../callbacks.ts'
 import { jobEvent } from '../job-event.ts'
 import { continuationOf } from './continuation.ts'
 
-/** Surrounds the body of a job with steps and enqueues it again when it was left early. Active Job 8.1 continuable.rb#continue. */
+/** An around callback that enqueues a job with steps again when it was interrupted. Active Job 8.1 continuable.rb#continue. */
 export const continueJob = async (job: Job, next: Next): Promise<void> => {
   const continuation = continuationOf(job)
   if (continuation.isStarted) {
@@ -23,8 +23,8 @@ export const continueJob = async (job: Job, next: Next): Promise<void> => {
   }
 }
 
-// Unlike Active Job nothing is added to exception_executions: a key per cursor would grow for ever. Rails 8.1 adds the text of the
-// interrupt or, for an error, the inspected hash of it, later versions the bare message; what they wrote is kept as it is.
+// Unlike Active Job, this adds no key to exception_executions, because one key per cursor would let the hash grow without limit. Rails 8.1
+// adds the text of the interrupt, or for an error its inspected hash; later versions add the message. Such keys are kept unchanged.
 const resume = async (job: Job, cause: unknown): Promise<void> => {
   const { maxResumptions, resumeOptions } = job.jobConstructor
   if (maxResumptions !== null && continuationOf(job).resumptions >= maxResumptions) {

@@ -5,13 +5,13 @@ import { stringSuccessor } from './string-successor.ts'
 export type StepBody = (step: Step) => unknown
 
 export interface StepOptions {
-  /** Cursor of the step when it begins for the first time. @default null */
+  /** Initial cursor of the step. @default null */
   readonly start?: unknown
-  /** Whether the step, and every later one, runs in an execution of its own. @default false */
+  /** Whether this step, and every later one, runs in its own execution. @default false */
   readonly isolated?: boolean
 }
 
-/** One step under way: it keeps a cursor, and may be left at each change of it. Active Job 8.1 continuation/step.rb. */
+/** A running step with its cursor; the job may be interrupted at each change of the cursor. Active Job 8.1 continuation/step.rb. */
 export class Step {
   readonly name: string
   /** Whether an earlier execution began this step. */
@@ -34,7 +34,7 @@ export class Step {
     this.#checkpoint = options.checkpoint
   }
 
-  /** Null, a boolean, a number, a string or an array of them. */
+  /** null, a boolean, a number, a string or an array of them. */
   get cursor(): unknown {
     return this.#cursor
   }
@@ -45,8 +45,8 @@ export class Step {
   }
 
   /**
-   * Moves the cursor; leaves the job here when the worker is stopping. A cursor that cannot be stored throws SerializationError and
-   * the one before stays, so that the job can still be resumed there.
+   * Sets the cursor, and interrupts the job here if the worker is stopping. A cursor that cannot be stored throws SerializationError; the
+   * previous cursor is kept, so that the job can be resumed there.
    */
   set(cursor: unknown): void {
     this.#assertStorable(cursor)
@@ -54,14 +54,14 @@ export class Step {
     this.#checkpoint()
   }
 
-  /** Moves the cursor to the successor of `from`. Throws UnadvanceableCursorError for cursors without one. */
+  /** Sets the cursor to the successor of `from`. Throws UnadvanceableCursorError if there is none. */
   advance({ from = this.#cursor }: { readonly from?: unknown } = {}): void {
     this.set(successor(from))
   }
 
-  /** Leaves the job here when the worker is stopping. */
+  /** Interrupts the job here if the worker is stopping. */
   checkpoint(): void {
-    // An array may have been changed in place.
+    // Checked again, because an array may have been changed in place.
     this.#assertStorable(this.#cursor)
     this.#checkpoint()
   }
@@ -77,7 +77,7 @@ const successor = (cursor: unknown): unknown => {
   throw new UnadvanceableCursorError(`The cursor ${describeCursor(cursor)} has no successor; use set()`)
 }
 
-/** A cursor as the texts of events and errors show it. */
+/** The text of a cursor in events and errors. */
 export const describeCursor = (cursor: unknown): string => {
   if (cursor === null || cursor === undefined) return 'nil'
   if (typeof cursor === 'string') return JSON.stringify(cursor)

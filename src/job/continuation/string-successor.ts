@@ -3,8 +3,8 @@ const isDigit = (char: string): boolean => char >= '0' && char <= '9'
 const isAlnum = (char: string): boolean => /^[0-9A-Za-z]$/.test(char)
 
 /**
- * Ruby's String#succ for ASCII: the rightmost letter or digit moves on and carries to the left ('az' -> 'ba', '1.9' -> '2.0').
- * Undefined for other strings, where Ruby depends on the encoding.
+ * Ruby's String#succ for ASCII: increments the rightmost letter or digit and carries to the left ('az' -> 'ba', '1.9' -> '2.0').
+ * Returns undefined for other strings, whose successor in Ruby depends on the encoding.
  */
 export const stringSuccessor = (text: string): string | undefined => {
   if (!/^[\x20-\x7e]*$/.test(text)) return undefined
@@ -30,7 +30,7 @@ const alnumSuccessor = (chars: string[], last: number): string => {
   return chars.join('')
 }
 
-/** Whether a carry stops here: beyond other characters it goes from digit to digit and letter to letter only. */
+/** Whether a carry stops here. Across other characters it only goes from a digit to a digit or from a letter to a letter. */
 const isBeyondGap = (chars: readonly string[], index: number, carriedAt: number): boolean =>
   carriedAt - index > 1 && isDigit(chars[index] ?? '') !== isDigit(chars[carriedAt] ?? '')
 
@@ -39,6 +39,6 @@ const following = (char: string): string => String.fromCharCode(char.charCodeAt(
 const symbolSuccessor = (chars: string[]): string | undefined => {
   const last = chars.at(-1)
   if (last === undefined) return ''
-  // '~' is followed by the unprintable 0x7F, and what a carry does then is not worth a cursor.
+  // The successor of '~' would be the unprintable 0x7F; no useful cursor contains it.
   return last === '~' ? undefined : [...chars.slice(0, -1), following(last)].join('')
 }

@@ -24,11 +24,11 @@ const addCallback = <T extends Job>(
   declareOn(jobClass)[chain].push(callback as never)
 }
 
-/** What a job class declares, in a `static { … }` block of its own or from outside. */
+/** The declarations of a job class, called in its `static { … }` block or from outside. */
 export abstract class JobClassMethods {
   /**
-   * Enqueues the job again after one of these errors, until its attempts are used up; then `onExhausted` takes the error,
-   * or the job fails with it. The declaration that comes last and matches wins, a subclass's before its superclass's.
+   * Enqueues the job again after one of these errors, until `attempts` is reached. Then `onExhausted` handles the error, or the job fails
+   * with it. Of several matching declarations the last one applies; a subclass's comes before its superclass's.
    */
   static retryOn<T extends Job, const M extends ErrorMatcher>(
     this: JobClass<T>,
@@ -39,7 +39,7 @@ export abstract class JobClassMethods {
     declareRetry(this, asList(errors), { options, onExhausted: onExhausted as FailureFunction | undefined })
   }
 
-  /** Ends the job for good after one of these errors. */
+  /** Discards the job after one of these errors, without a retry. */
   static discardOn<T extends Job, const M extends ErrorMatcher>(
     this: JobClass<T>,
     errors: M | readonly M[],
@@ -49,7 +49,7 @@ export abstract class JobClassMethods {
     declareDiscard(this, asList(errors), { options, onDiscard: onDiscard as FailureFunction | undefined })
   }
 
-  /** Gives these errors to `handler`; the job ends with what the handler did. */
+  /** Passes these errors to `handler`. The job then counts as handled, unless the handler throws. */
   static rescueFrom<T extends Job, const M extends ErrorMatcher>(
     this: JobClass<T>,
     errors: M | readonly M[],
@@ -58,7 +58,7 @@ export abstract class JobClassMethods {
     declareRescue(this, asList(errors), handler as FailureFunction)
   }
 
-  /** Called when a job ends for good without success: discarded, attempts used up, or an error that nobody handled. */
+  /** Called when a job ends without success and without a retry: discarded, attempts used up, or an unhandled error. */
   static afterDiscard<T extends Job>(this: JobClass<T>, run: FailureFunction<T>): void {
     declareOn(this).afterDiscard.push(run as FailureFunction)
   }
@@ -75,17 +75,17 @@ export abstract class JobClassMethods {
     addCallback(this, 'enqueue', { ...on, kind: 'after', run })
   }
 
-  /** Runs before `perform`; `throwAbort()` in it skips the job without an error. */
+  /** Runs before `perform`. If it calls `throwAbort()`, the job is skipped without an error. */
   static beforePerform<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: JobCallbackOptions<T>): void {
     addCallback(this, 'perform', { ...on, kind: 'before', run })
   }
 
-  /** Runs around `perform`; without `await next()` the job is skipped. */
+  /** Runs around `perform`. If it does not call `next()`, the job is skipped. */
   static aroundPerform<T extends Job>(this: JobClass<T>, run: AroundFunction<T>, on?: JobCallbackOptions<T>): void {
     addCallback(this, 'perform', { ...on, kind: 'around', run })
   }
 
-  /** Runs after `perform` has ended without an error. */
+  /** Runs after `perform`, unless it threw an error. */
   static afterPerform<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: JobCallbackOptions<T>): void {
     addCallback(this, 'perform', { ...on, kind: 'after', run })
   }

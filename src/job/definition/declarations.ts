@@ -3,7 +3,7 @@ import { continueJob } from '../continuation/resume.ts'
 import type { AfterDiscard, Handler } from '../exceptions/exceptions.ts'
 import { throwIfInterrupted } from '../exceptions/interrupts.ts'
 
-/** What a class declared about its jobs, in the order of declaration, superclass first. */
+/** The declarations of a class, in the order in which they were made; those of a superclass come first. */
 export interface Declarations {
   readonly enqueue: JobCallback[]
   readonly perform: JobCallback[]
@@ -17,7 +17,7 @@ const declared = new WeakMap<object, Declarations>()
 const inherited = new WeakMap<object, { readonly version: number; readonly all: Declarations }>()
 let version = 0
 
-/** The declarations of this class alone, to add to. */
+/** The class's own declarations, to which the caller adds one. */
 export const declareOn = (jobClass: object): Declarations => {
   version++
   let own = declared.get(jobClass)
@@ -28,7 +28,7 @@ export const declareOn = (jobClass: object): Declarations => {
   return own
 }
 
-/** Static flags of a class that act like an around callback, at the place of the first class of the lineage that sets them. */
+/** Static flags that add an around callback, at the position of the topmost class that sets the flag. */
 const FLAG_CALLBACKS: readonly (readonly [flag: string, callback: JobCallback])[] = [
   ['interruptErrors', { kind: 'around', run: throwIfInterrupted }],
   ['continuable', { kind: 'around', run: continueJob }],

@@ -3,19 +3,19 @@ import { Job, type JobConstructor } from '../base.ts'
 import { shortly, UNDEFINED_ADVICE } from './mistakes.ts'
 import { jobClassName } from './naming.ts'
 
-/** Whether a value, such as an export of a module, is a job class. */
+/** Whether a value, such as an export of a module, is a job class of this package. */
 export const isJobClass = (value: unknown): value is JobConstructor =>
   typeof value === 'function' && value.prototype instanceof Job
 
-/** Whether a value is a job class of another copy of this package, which has its own `Job`. */
+/** Whether a value is a job class of another installed copy of this package, which has its own `Job`. */
 export const isForeignJobClass = (value: unknown): boolean =>
   typeof value === 'function' && 'performLater' in value && value !== Job && !isJobClass(value)
 
-/** What to do about a job class of another copy of this package. */
+/** Advice for a job class of another copy of this package. */
 export const FOREIGN_ADVICE =
   'extends the Job of another copy of good-job-node; leave good-job-node out of the bundle (external) and install it once'
 
-/** @throws ConfigurationError that says what `value` is instead of a job class; `what` names its place */
+/** Throws ConfigurationError if `value` is not a job class. The message describes the value; `what` names its place. */
 export function assertJobClass(value: unknown, what: string): asserts value is JobConstructor {
   if (isJobClass(value)) return
   throw new ConfigurationError(`${what} ${whatIsWrong(value)}`)
@@ -33,14 +33,14 @@ const whatIsWrong = (value: unknown): string => {
 
 export const performs = (jobClass: JobConstructor): boolean => typeof jobClass.prototype.perform === 'function'
 
-/** `perform = async () => {}`, as it is written, or as a compiler moves it into the constructor. */
+/** Matches `perform = async () => {}` in the text of a class, also if a compiler has moved it into the constructor. */
 const PERFORM_FIELD = /\bperform\s*=(?![=>])|["']perform["']/
 
-/** Whether `perform` is a field, which a class shows only in its text. */
+/** Whether `perform` is a field. Only the text of the class shows it. */
 export const hasPerformField = (jobClass: JobConstructor): boolean =>
   !performs(jobClass) && PERFORM_FIELD.test(Function.prototype.toString.call(jobClass))
 
-/** @throws ConfigurationError for a class whose jobs could not be performed */
+/** Throws ConfigurationError if the class has no `perform` method. */
 export const assertPerforms = (jobClass: JobConstructor): void => {
   if (performs(jobClass)) return
   const advice = hasPerformField(jobClass)

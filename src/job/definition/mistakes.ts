@@ -4,7 +4,7 @@ import { ConfigurationError } from '../../errors.ts'
 const RETRIES = 'write this.retryOn(SomeError, { attempts: 5 }) in a static block'
 const CONCURRENCY = `the number of jobs at a time is the worker's: --queues "mail:1", or the option queues of Capsule`
 
-/** Static fields that other libraries read and this one does not, in plain letters, and what to write instead. */
+/** Static fields of other libraries that this one does not read, in lower case without underscores, and the right way to write each. */
 const MISTAKEN: Readonly<Record<string, string>> = {
   queue: `write static queueAs = 'mail'`,
   queuename: `write static queueAs = 'mail'`,
@@ -25,9 +25,9 @@ const READ = new Set(['queueAs', 'jobClass', 'formerNames'])
 const isMethod = (owner: object, name: string): boolean =>
   typeof Object.getOwnPropertyDescriptor(owner, name)?.value === 'function'
 
-/** Throws ConfigurationError for a static field that looks like an option and is none. Methods are left alone. */
+/** Throws ConfigurationError for a static field that looks like an option but is none. Methods are not checked. */
 export const assertNoMistakenStatics = (jobClass: object): void => {
-  // The last of the line is Function.prototype, before it Job and its base, which have none of these names.
+  // The chain ends with Job, its base class and Function.prototype; none of them has such a field.
   for (let owner: unknown = jobClass; typeof owner === 'function'; owner = Object.getPrototypeOf(owner)) {
     for (const name of Object.getOwnPropertyNames(owner)) {
       if (READ.has(name)) continue
@@ -38,10 +38,10 @@ export const assertNoMistakenStatics = (jobClass: object): void => {
   }
 }
 
-/** Modules that import each other see what the other exports only after both have loaded. */
+/** Advice for an undefined value: of two modules that import each other, one sees the other's exports only after both have loaded. */
 export const UNDEFINED_ADVICE =
   'is undefined: does its module export it under this name, and do two modules import each other? Then one of them must not'
 
-/** A value in a few characters. */
+/** A short description of a value for messages. */
 export const shortly = (value: unknown): string =>
   inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY }).slice(0, 80)

@@ -5,8 +5,8 @@ const CONSTANT = /^\p{Lu}[\p{L}\p{N}_]*$/u
 const MIN_LETTERS = 3
 
 /**
- * Whether a class is likely to keep this name in every build. Minifiers write `o`, bundlers `_WelcomeJob`, `WelcomeJob$1`, `default` or
- * `jobs_default`; what a person writes begins with a capital, as a constant of Ruby must.
+ * Whether a class is likely to have this name in every build. Minifiers write `o`, bundlers `_WelcomeJob`, `WelcomeJob$1`, `default` or
+ * `jobs_default`. A name that a person writes begins with a capital, as a Ruby constant must.
  */
 export const isLastingName = (name: string): boolean =>
   CONSTANT.test(name) && name.replaceAll(/[^\p{L}]/gu, '').length >= MIN_LETTERS
@@ -15,8 +15,8 @@ const lasting = new Set<string>()
 const examined = new WeakSet<object>()
 
 /**
- * The name of a job class in the queue: its own `static jobClass`, else the name of the class; never an inherited one, as a Ruby subclass
- * has its own name too. Throws ConfigurationError for a name that another build may give to another class.
+ * The name of a job class in the queue: its own `static jobClass`, otherwise the name of the class. It is never inherited, because a Ruby
+ * subclass has its own name, too. Throws ConfigurationError for a name that another build may give to another class.
  */
 export const jobClassName = (jobClass: { readonly name: string }): string => {
   if (!examined.has(jobClass)) {
@@ -48,8 +48,8 @@ const adviceFor = (jobClass: object, name: unknown): string => {
 }
 
 /**
- * Names that a class had before (`static formerNames`, its own): jobs that wait under them are claimed and run, too.
- * Throws ConfigurationError for anything but a list of names.
+ * The former names of a class (`static formerNames`, not inherited): jobs that wait under them are claimed and run, too.
+ * Throws ConfigurationError for anything other than a list of names.
  */
 export const formerNamesOf = (jobClass: { readonly name: string }): readonly string[] => {
   if (!Object.hasOwn(jobClass, 'formerNames')) return []
@@ -62,21 +62,21 @@ export const formerNamesOf = (jobClass: { readonly name: string }): readonly str
   )
 }
 
-/** The statics of a class that decide about queue names. */
+/** The static fields of a class that determine queue names. */
 export interface QueueNaming {
   readonly queueNamePrefix: string | null
   readonly queueNameDelimiter: string
   readonly defaultQueueName: string
 }
 
-/** A queue name with the class's prefix; null means the default queue. Active Job queue_name.rb#queue_name_from_part. */
+/** A queue name with the class's prefix; null: the default queue. Active Job queue_name.rb#queue_name_from_part. */
 export const queueNameFromPart = (naming: QueueNaming, part: string | null | undefined): string => {
   const name = part ?? naming.defaultQueueName
   const prefix = naming.queueNamePrefix
   return prefix === null || prefix.trim() === '' ? name : `${prefix}${naming.queueNameDelimiter}${name}`
 }
 
-/** Labels as GoodJob stores them: trimmed, without blanks and duplicates. */
+/** Labels as GoodJob stores them: trimmed, without empty ones and duplicates. */
 export const normalizeLabels = (labels: readonly string[]): readonly string[] => {
   if (labels.length === 0) return labels
   return [...new Set(labels.map((label) => String(label).trim()).filter((label) => label !== ''))]

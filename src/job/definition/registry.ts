@@ -4,13 +4,13 @@ import { assertJobClass, assertPerforms } from './job-class.ts'
 import { shortly } from './mistakes.ts'
 import { formerNamesOf, jobClassName } from './naming.ts'
 
-/** The job classes a process knows, by the names they have in the queue. */
+/** The job classes of a process, by their names in the queue. */
 export class JobRegistry {
   readonly #classes = new Map<string, JobConstructor>()
 
   /**
-   * Adds a class, once, under its name and its former names. Throws ConfigurationError for what is no job class that can be run, and when
-   * another class has, or had, one of its names.
+   * Adds a class under its name and its former names; adding it again has no effect. Throws ConfigurationError if it is not a runnable job
+   * class, or if another class has, or had, one of its names.
    */
   register(jobClass: JobConstructor, what = 'This value'): this {
     assertJobClass(jobClass, what)
@@ -23,7 +23,7 @@ export class JobRegistry {
     return this
   }
 
-  /** Adds the classes of a list. Throws ConfigurationError, also for what is no list, or an empty one. */
+  /** Adds the classes of a list. Throws ConfigurationError as `register` does, and if `jobs` is not a list or is empty. */
   registerAll(jobs: unknown): this {
     if (!Array.isArray(jobs)) {
       const got = jobs === undefined ? 'it is missing' : `got ${shortly(jobs)}`
@@ -34,17 +34,17 @@ export class JobRegistry {
     return this
   }
 
-  /** The class that runs jobs of this name. */
+  /** The class that runs the jobs with this name. */
   get(name: string): JobConstructor | undefined {
     return this.#classes.get(name)
   }
 
-  /** Every name under which jobs are claimed, former ones too. */
+  /** Every name under which jobs are claimed, including former names. */
   names(): string[] {
     return [...this.#classes.keys()]
   }
 
-  /** One text for each class, former names in brackets: `MailJob (formerly OldMailJob)`. */
+  /** One text per class, with former names in brackets: `MailJob (formerly OldMailJob)`. */
   describe(): string[] {
     const texts = [...new Set(this.#classes.values())].map((jobClass) => {
       const name = jobClassName(jobClass)

@@ -1,12 +1,12 @@
 import { ConfigurationError } from '../../errors.ts'
 
-/** Seconds before the next run, from the number of failures counted so far; null or undefined keeps the schedule. */
+/** Computes the seconds before the next run from the number of failures so far; null or undefined keeps the schedule. */
 export type WaitFunction = (executions: number, error: Error) => number | null | undefined
 
-/** `exponentially_longer` is the older name of `polynomially_longer` (Rails 6.0 - 7.1), same formula. */
+/** `exponentially_longer` is the older name of `polynomially_longer` (Rails 6.0 to 7.1), with the same formula. */
 export type Wait = number | 'polynomially_longer' | 'exponentially_longer' | WaitFunction
 
-/** Throws ConfigurationError for anything that is not a wait, when the class loads rather than when a job fails. */
+/** Throws ConfigurationError for an invalid wait. It is called when the class is loaded, not when a job fails. */
 export const validateWait = (wait: unknown): void => {
   if (typeof wait === 'function' || wait === 'polynomially_longer' || wait === 'exponentially_longer') return
   if (typeof wait === 'number' && Number.isFinite(wait)) return
@@ -16,8 +16,8 @@ export const validateWait = (wait: unknown): void => {
 }
 
 /**
- * Seconds to wait before the next run. Active Job 8.1 exceptions.rb#determine_delay: jitter stretches numbers and the
- * polynomial (without its + 2), never the answer of a function.
+ * Seconds to wait before the next run. Active Job 8.1 exceptions.rb#determine_delay: jitter is added to numbers and to the polynomial
+ * (without its + 2), but never to the result of a function.
  */
 export const delaySeconds = (
   wait: Wait,

@@ -2,7 +2,7 @@ import { ThrownValueError } from '../../errors.ts'
 import { hasOwnName, isError, readString } from './error-reading.ts'
 import { causesOf, javaScriptName, reasonsText } from './error-reasons.ts'
 
-/** The Ruby exception that a JavaScript error of this name is stored as. */
+/** The Ruby exception class under which a JavaScript error with this name is stored. */
 const RUBY_NAMES: Readonly<Record<string, string>> = {
   Error: 'StandardError',
   AggregateError: 'StandardError',
@@ -10,7 +10,7 @@ const RUBY_NAMES: Readonly<Record<string, string>> = {
   TypeError: 'TypeError',
   RangeError: 'RangeError',
   ReferenceError: 'NameError',
-  // Ruby's SyntaxError is a ScriptError, which `rescue` without a class does not catch.
+  // Ruby's SyntaxError is a ScriptError, and `rescue` without a class does not catch it.
   SyntaxError: 'StandardError',
   URIError: 'URI::Error',
   AbortError: 'StandardError',
@@ -22,47 +22,47 @@ const EXCEPTION = /^[A-Z]\w*(Error|Exception)$/
 
 const known = (name: string): string | undefined => {
   if (Object.hasOwn(RUBY_NAMES, name)) return RUBY_NAMES[name]
-  // A bare name such as `User` could be a model, and the dashboard would build one from it.
+  // A bare name such as `User` could be a model, and the dashboard would create an instance of it.
   return EXCEPTION.test(name) ? name : undefined
 }
 
-/** An error class as Ruby should read its name: `static rubyName`, the built-in's equivalent, its own name, or StandardError. */
+/** The Ruby name of an error class: its `static rubyName`, the equivalent of a built-in class, its own name, or StandardError. */
 export const rubyClassName = (errorClass: { readonly name: string; readonly rubyName?: unknown }): string => {
   const { rubyName } = errorClass
   if (typeof rubyName === 'string' && CONSTANT.test(rubyName)) return rubyName
   return known(errorClass.name) ?? 'StandardError'
 }
 
-/** The thrown value when it is an error, else an error that carries it. */
+/** The thrown value if it is an error, otherwise an error that contains it. */
 export const asError = (thrown: unknown): Error => (isError(thrown) ? thrown : new ThrownValueError(thrown))
 
-/** The name under which an error is stored; it always matches a Ruby exception class or no Ruby class at all. */
+/** The name under which an error is stored. It names a Ruby exception class, or no Ruby class at all. */
 export const rubyErrorName = (error: unknown): string => {
   if (!isError(error)) return 'StandardError'
   const explicit = readString(() => (error.constructor as { rubyName?: unknown }).rubyName)
   if (explicit !== undefined && CONSTANT.test(explicit)) return explicit
   const className = readString(() => error.constructor.name) ?? 'Error'
   const name = readString(() => error.name) ?? className
-  // AbortSignal's errors are all of this class and differ by name.
+  // All errors of an AbortSignal are DOMExceptions and differ only by name.
   if (className === 'DOMException') return known(name) ?? 'StandardError'
-  // A subclass that sets no name of its own still answers its ancestor's, such as 'Error'.
+  // A subclass without a name of its own inherits that of its ancestor, such as 'Error'.
   const isInherited = name !== className && Object.hasOwn(RUBY_NAMES, name) && !hasOwnName(error)
   return (isInherited ? known(className) : undefined) ?? known(name) ?? known(className) ?? 'StandardError'
 }
 
-/** Characters of an error's text that are kept: Postgres takes a statement of 1 GB, and a character may be three bytes. */
+/** Maximum length of a stored error text: a statement of Postgres is limited to 1 GB, and a character may take three bytes. */
 const MAX_TEXT = 100_000_000
 
 const cut = (text: string): string =>
   text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT)}… (${text.length - MAX_TEXT} more characters)`
 
-/** Text that Postgres can hold: U+0000 and unpaired surrogates become U+FFFD. */
+/** Text that Postgres can store: U+0000 and unpaired surrogates become U+FFFD. */
 const storable = (text: string): string =>
   (text as string & { toWellFormed(): string }).toWellFormed().replaceAll('\u0000', '\uFFFD')
 
 /**
- * `<Name>: <message>`, as GoodJob stores it in the error columns, and behind it the causes: ` ← Error: connect ECONNREFUSED`. An error
- * without a message has the name of its class as one, as in Ruby.
+ * The stored text of an error: `<Name>: <message>`, as in GoodJob's error columns, followed by its causes: ` ← Error: connect
+ * ECONNREFUSED`. If the message is empty, it is the name of the class, as in Ruby.
  */
 export const errorText = (error: unknown): string => {
   const { message } = describe(error)
@@ -76,13 +76,13 @@ const describe = (error: unknown): { message: string } => {
   return { message: isError(error) ? '' : (readString(() => String(error)) ?? 'a value without a text') }
 }
 
-/** Frames of each cause: its message and the place suffice, the rest is often the same. */
+/** Number of frames per cause: the message and the place are enough, because the other frames are often the same. */
 const CAUSE_FRAMES = 5
 const MAX_HEADER_LENGTH = 200
 
 /**
- * The frames of an error, nearest first, as GoodJob stores them in error_backtrace; behind them the class in JavaScript where the stored
- * name is only its Ruby equivalent, and the causes with their nearest frames.
+ * The frames of an error, nearest first, as GoodJob stores them in error_backtrace. They are followed by the JavaScript class, if the
+ * stored name is only its Ruby equivalent, and by the causes with their nearest frames.
  */
 export const backtraceOf = (error: unknown): string[] => [
   ...framesOf(error),
@@ -102,7 +102,7 @@ const headerOf = (error: Error): string => {
 const framesOf = (error: unknown): string[] => {
   const stack = readString(() => (error as Error).stack)
   if (stack === undefined) return []
-  // The message is part of the stack and may itself have lines that look like frames.
+  // The stack begins with the message, which may contain lines that look like frames.
   const end = stack.indexOf(describe(error).message)
   const frames = end < 0 ? stack : stack.slice(end + describe(error).message.length)
   return frames.split('\n').flatMap((line) => (/^\s+at /.test(line) ? [storable(line.trim())] : []))
@@ -110,7 +110,7 @@ const framesOf = (error: unknown): string[] => {
 
 const THROWN_AS = 'thrown as '
 
-// A class that declares its Ruby name has chosen what people see.
+// A class with `static rubyName` is shown under that name.
 const thrownAs = (error: unknown): string[] => {
   if (!isError(error) || readString(() => (error.constructor as { rubyName?: unknown }).rubyName) !== undefined)
     return []
@@ -118,17 +118,17 @@ const thrownAs = (error: unknown): string[] => {
   return name === rubyErrorName(error) ? [] : [storable(`${THROWN_AS}${name}`)]
 }
 
-/** The JavaScript class that a stored backtrace names, where the stored error has another name. */
+/** The JavaScript class in a stored backtrace, if the stored error has another name. */
 export const javaScriptNameIn = (backtrace: readonly string[] | null): string | undefined =>
   backtrace?.find((line) => line.startsWith(THROWN_AS))?.slice(THROWN_AS.length)
 
-/** A stored error text as JavaScript would say it: `Error: x` for `StandardError: x` that was thrown as Error. */
+/** A stored error text with the JavaScript class: `Error: x` for a `StandardError: x` that was thrown as Error. */
 export const javaScriptText = (text: string, name: string | undefined): string => {
   const end = text.indexOf(': ')
   return name === undefined || end < 0 ? text : `${name}${text.slice(end)}`
 }
 
-/** Splits a stored error text at its first `": "`; a Ruby class name never contains one. */
+/** Splits a stored error text at its first `": "`, which no Ruby class name contains. */
 export const parseErrorText = (text: string): { readonly name: string; readonly message: string } => {
   const end = text.indexOf(': ')
   return end < 0 ? { name: text, message: '' } : { name: text.slice(0, end), message: text.slice(end + 2) }

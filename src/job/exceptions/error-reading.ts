@@ -1,6 +1,6 @@
 import { types } from 'node:util'
 
-/** Whether this is an error object, also one of another realm (vm, worker). */
+/** Whether this is an error object, including one of another realm (vm, worker). */
 export const isError = (value: unknown): value is Error => {
   try {
     return value instanceof Error || types.isNativeError(value)
@@ -9,7 +9,7 @@ export const isError = (value: unknown): value is Error => {
   }
 }
 
-/** Whether an error has a name that is not its class's. */
+/** Whether the error has a `name` of its own, other than that of its class. */
 export const hasOwnName = (error: object): boolean => {
   try {
     return Object.hasOwn(error, 'name')
@@ -18,7 +18,7 @@ export const hasOwnName = (error: object): boolean => {
   }
 }
 
-/** A string that a user's object answers; undefined when it answers something else, or throws. */
+/** Reads a string from a user's object; undefined if the value is no string, or if reading it throws. */
 export const readString = (read: () => unknown): string | undefined => {
   try {
     const value = read()

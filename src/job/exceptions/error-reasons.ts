@@ -1,7 +1,7 @@
 import { ContinuationInterrupt } from '../../errors.ts'
 import { hasOwnName, isError, readString } from './error-reading.ts'
 
-/** What one text says about causes, at most: an error may carry thousands of others. */
+/** Limits on the causes in one text, because an error may have thousands. */
 const MAX_REASONS = 20
 const MAX_DEPTH = 8
 const MAX_SIBLINGS = 5
@@ -9,8 +9,8 @@ const MAX_REASON_LENGTH = 500
 const MAX_LENGTH = 2_000
 
 /**
- * The class of an error as JavaScript names it: its own name, such as `AbortError`, or that of its class where the name is only
- * inherited from a built-in one. pg's DatabaseError calls itself `error`.
+ * The JavaScript name of an error's class: its `name`, such as `AbortError`, or the name of its class if `name` is only inherited from a
+ * built-in class. pg's DatabaseError has the name `error`.
  */
 export const javaScriptName = (error: unknown): string => {
   if (!isError(error)) return 'Error'
@@ -24,13 +24,13 @@ export const javaScriptName = (error: unknown): string => {
 
 const isClassName = (name: string): boolean => /^\p{Lu}[\p{L}\p{N}_]{2,}$/u.test(name)
 
-/** Why an error came about, in the order of `cause`: ` ← TypeError: fetch failed ← Error: connect ECONNREFUSED`; '' without causes. */
+/** The causes of an error, nearest first: ` ← TypeError: fetch failed ← Error: connect ECONNREFUSED`; '' if there are none. */
 export const reasonsText = (error: unknown): string => {
   const text = new Reasons(error).of(error, 0)
   return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text
 }
 
-/** The errors behind an error, nearest first: causes, and the parts of an AggregateError. */
+/** The causes of an error, nearest first, including the parts of an AggregateError. */
 export const causesOf = (error: unknown): Error[] => {
   const found: Error[] = []
   const seen = new Set<unknown>([error])
@@ -65,7 +65,7 @@ const countParts = (error: unknown): number => {
 
 const causeOf = (error: unknown): unknown => {
   try {
-    // An interruption is no reason, but the way in which a job with steps ends early.
+    // An interrupt is not a reason: it is how a job with steps ends early.
     return isError(error) && !(error.cause instanceof ContinuationInterrupt) ? error.cause : undefined
   } catch {
     return undefined
@@ -74,7 +74,7 @@ const causeOf = (error: unknown): unknown => {
 
 const nextOf = (error: unknown): unknown[] => [...partsOf(error), causeOf(error)]
 
-/** Walks causes once each; an error that is its own cause ends the walk. */
+/** Visits each cause once, so that a cycle of causes ends. */
 class Reasons {
   readonly #seen: Set<unknown>
   #left = MAX_REASONS
@@ -98,7 +98,7 @@ class Reasons {
 
   #cause(error: unknown, depth: number): string {
     const cause = causeOf(error)
-    // A wrapper often repeats the message of what it wraps.
+    // A wrapper often repeats the message of its cause.
     const message = readMessage(cause)
     if (isError(cause) && message !== '' && !this.#seen.has(cause) && readMessage(error).endsWith(message)) {
       this.#seen.add(cause)

@@ -11,19 +11,19 @@ import { assertLastingCounter, assertMatchers } from './matcher-checks.ts'
 import { counterKey, type ErrorMatcher } from './matching.ts'
 
 export interface RetryOnOptions {
-  /** Seconds, `'polynomially_longer'` or a function of the failures so far. @default 3 */
+  /** Seconds, `'polynomially_longer'` or a function of the number of failures so far. @default 3 */
   readonly wait?: Wait | undefined
-  /** Runs in all, the first included; `'unlimited'` never stops. @default 5 */
+  /** Maximum number of runs, including the first; `'unlimited'`: no maximum. @default 5 */
   readonly attempts?: number | 'unlimited' | undefined
   /** Queue of the retries. @default the job's own */
   readonly queue?: string | null | undefined
   /** Priority of the retries. @default the job's own */
   readonly priority?: number | null | undefined
-  /** Stretches the wait by up to this share; null is none. @default the class's retryJitter */
+  /** Maximum share that is randomly added to the wait; null: none. @default the class's retryJitter */
   readonly jitter?: number | null | undefined
   /** Emits `error_report` for each scheduled retry. @default false */
   readonly report?: boolean | undefined
-  /** Name of the counter in exception_executions, where Ruby declares the same rule in other words. @default the list of classes */
+  /** Key of the counter in exception_executions, if Ruby's declaration of the same rule has another one. @default the list of classes */
   readonly key?: string | undefined
 }
 
@@ -38,7 +38,7 @@ export type AfterDiscard = FailureFunction
 /** One retryOn, discardOn or rescueFrom. */
 export interface Handler {
   readonly matchers: readonly ErrorMatcher[]
-  /** Counter of a retryOn. */
+  /** The key of a retryOn's counter. */
   readonly key?: string
   handle(job: Job, error: Error): Promise<void>
 }
@@ -46,7 +46,7 @@ export interface Handler {
 const RETRY_OPTIONS = ['wait', 'attempts', 'queue', 'priority', 'jitter', 'report', 'key'] as const
 const DISCARD_OPTIONS = ['report'] as const
 
-/** Adds a retryOn to a class. Throws ConfigurationError for options that cannot be meant. */
+/** Adds a retryOn to a class. Throws ConfigurationError for invalid options. */
 export const declareRetry = (
   jobClass: object,
   matchers: readonly ErrorMatcher[],
@@ -97,7 +97,7 @@ export const declareRescue = (jobClass: object, matchers: readonly ErrorMatcher[
   declareOn(jobClass).handlers.push({ matchers, handle })
 }
 
-/** Runs every afterDiscard, also after one threw, and then throws the last thrown error. */
+/** Runs every afterDiscard, even if one throws; then throws the last thrown error. */
 export const runAfterDiscard = async (job: Job, error: Error): Promise<void> => {
   let failure: Error | undefined
   for (const afterDiscard of declarationsOf(job.constructor).afterDiscard) {
@@ -135,7 +135,7 @@ const warnOfSharedCounter = (jobClass: object, matchers: readonly ErrorMatcher[]
   )
 }
 
-// Active Job 8.1 exceptions.rb#retry_on: count first, so that the count is part of what a retry stores.
+// Active Job 8.1 exceptions.rb#retry_on counts first, so that a retry stores the new count.
 const retryOrStop = async (job: Job, error: Error, rule: RetryRule): Promise<void> => {
   const executions = countExecution(job, rule.key)
   if (executions < rule.attempts) return scheduleRetry(job, error, { rule, executions })
@@ -149,7 +149,7 @@ const retryOrStop = async (job: Job, error: Error, rule: RetryRule): Promise<voi
   if (!rule.onExhausted) throw error
 }
 
-/** A null exception_executions (written before Rails 6) has no counters; then all runs count, and it stays null. */
+/** If exception_executions is null (written before Rails 6), it stays null, and all runs count. */
 const countExecution = (job: Job, key: string): number => {
   const counters = job.exceptionExecutions
   if (counters === null) return job.executions
@@ -168,7 +168,7 @@ const scheduleRetry = async (
   const jitter = options.jitter === undefined ? job.jobConstructor.retryJitter : (options.jitter ?? 0)
   const seconds = delaySeconds(wait, { executions, error, jitter })
   if (await job.retryJob({ wait: seconds, queue: options.queue, priority: options.priority, error })) return
-  // Nothing was enqueued. Active Job takes the error for handled all the same, and the job is lost.
+  // The retry was not enqueued. Active Job treats the error as handled in this case, and loses the job.
   await runAfterDiscard(job, error)
   throw error
 }

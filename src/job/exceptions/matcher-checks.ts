@@ -6,7 +6,7 @@ import { isLastingName } from '../definition/naming.ts'
 import { isError } from './error-reading.ts'
 import type { ErrorMatcher } from './matching.ts'
 
-/** Throws ConfigurationError for what is neither an error class nor a name, and warns of names that nothing may have. */
+/** Throws ConfigurationError for a matcher that is neither an error class nor a name, and warns about names of no known error. */
 export const assertMatchers = (declaration: string, matchers: readonly unknown[]): void => {
   if (matchers.length === 0) throw new ConfigurationError(`${declaration} needs an error class`)
   for (const matcher of matchers) {
@@ -33,7 +33,7 @@ const BUILT_IN_NAMES = [
 const OUR_NAMES = Object.keys(ourErrors).filter((name) => name.endsWith('Error'))
 const warned = new Set<string>()
 
-// A name with `::` is one of Ruby's; a class says that it has it by `static rubyName`.
+// A name with `::` belongs to a Ruby class; a JavaScript class may declare it as `static rubyName`.
 const isKnownName = (name: string): boolean =>
   name.includes('::') || BUILT_IN_NAMES.includes(name) || OUR_NAMES.includes(name) || isBuiltIn(name)
 
@@ -59,12 +59,12 @@ const warnOfUnknownName = (declaration: string, name: string): void => {
   )
 }
 
-/** Libraries set such a name at run time (`$ZodError`); a build tool puts its `$` behind a name, or writes nothing else. */
+/** Some libraries use a leading `$` (`$ZodError`). The `$` of a build tool is at the end of a name, or is the whole name. */
 const SIGIL = /^\$/
 
 /**
- * Throws ConfigurationError for an error class whose name a build tool may have made: its counter is stored under that name, and would
- * start anew, or count another class's failures, after the next build.
+ * Throws ConfigurationError for an error class whose name a build tool may have generated. The counter of retryOn is stored under that
+ * name: after the next build it would start again, or count the failures of another class.
  */
 export const assertLastingCounter = (matchers: readonly ErrorMatcher[]): void => {
   for (const matcher of matchers) {

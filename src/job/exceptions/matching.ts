@@ -3,10 +3,10 @@ import { isError } from './error-reading.ts'
 
 export type ErrorClass = abstract new (...args: never[]) => object
 
-/** An error class (its subclasses match too), or the Ruby or JavaScript name of one. */
+/** An error class (it also matches subclasses), or the Ruby or JavaScript name of one. */
 export type ErrorMatcher = ErrorClass | string
 
-/** The instances that a matcher stands for. */
+/** The type of the errors that a matcher matches. */
 export type MatchedError<M> = M extends abstract new (...args: never[]) => infer E ? E : Error
 
 const hasName = (error: Error, name: string): boolean => {
@@ -36,8 +36,8 @@ const causeOf = (error: Error): unknown => {
 }
 
 /**
- * The handler for an error: the one declared last that matches it, else the one that matches its nearest cause,
- * which is then the error that is handled. Active Support rescuable.rb#handler_for_rescue.
+ * The handler for an error: the last declared one that matches it, otherwise the one that matches its nearest cause. In that case the cause
+ * is the error that is handled. Active Support rescuable.rb#handler_for_rescue.
  */
 export const findHandler = <H extends { readonly matchers: readonly ErrorMatcher[] }>(
   handlers: readonly H[],
@@ -53,6 +53,6 @@ export const findHandler = <H extends { readonly matchers: readonly ErrorMatcher
   return undefined
 }
 
-/** The key of a declaration's counter in exception_executions: Ruby's text of the declared list, names of classes bare, strings quoted. */
+/** The key of a declaration's counter in exception_executions: Ruby's text of the list, with bare class names and quoted strings. */
 export const counterKey = (matchers: readonly ErrorMatcher[]): string =>
   `[${matchers.map((matcher) => (typeof matcher === 'string' ? JSON.stringify(matcher) : rubyClassName(matcher))).join(', ')}]`

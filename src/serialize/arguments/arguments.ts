@@ -14,21 +14,21 @@ export { registerSerializer, type Serializer } from '../values/serializers.ts'
 export { indifferentAccess, isKeywords, kwargs, symbolKeys } from './hash-kind.ts'
 
 export interface SerializeOptions {
-  /** The Rails that may read the arguments: a Range needs 7.0, a BigDecimal 7.1. @default '7.2' */
+  /** The oldest Rails that must be able to read the arguments: a Range needs 7.0, a BigDecimal 7.1. @default '7.2' */
   readonly railsVersion?: RailsVersion
-  /** What the keys of plain objects are in Ruby; hashes read from the wire stay what they were. @default 'string' */
+  /** The Ruby type of the keys of plain objects; a hash that was deserialized keeps its own. @default 'string' */
   readonly hashKeys?: 'string' | 'symbol' | 'indifferent'
   /** Write `undefined` arguments and array elements as null instead of refusing them. @default false */
   readonly undefinedAsNull?: boolean
-  /** @internal What a message puts before the place of a value. */
+  /** @internal Prefix of a value's place in messages. */
   readonly root?: string
-  /** For a Rails before 7.1: refuse a BigDecimal, or write its text, which Ruby reads as a String. @default 'error' */
+  /** For Rails before 7.1: refuse a BigDecimal, or write its text, which Ruby reads as a String. @default 'error' */
   readonly bigDecimals?: 'error' | 'text'
 }
 
 /**
- * The wire form of job arguments, as ActiveJob::Arguments.serialize writes them.
- * Throws SerializationError for anything that Ruby would read back as another value, or not at all.
+ * Serializes job arguments as ActiveJob::Arguments.serialize does.
+ * Throws SerializationError for a value that Ruby could not read, or would read as another value.
  */
 export const serializeArguments = (args: readonly unknown[], options: SerializeOptions = {}): JsonValue[] => {
   const encoding = encodingFor(options)
@@ -53,23 +53,23 @@ const encodingFor = (options: SerializeOptions): Encoding => ({
 })
 
 export interface DeserializeOptions {
-  /** The Rails that wrote the arguments, for the meaning of its zone names. @default '7.2' */
+  /** The Rails version that wrote the arguments; determines the meaning of zone names. @default '7.2' */
   readonly railsVersion?: RailsVersion
-  /** Give Floats without a fraction as `number`; a retry then writes them as Integer. @default false */
+  /** Return Floats without a fraction as `number`; a retry then writes them as Integer. @default false */
   readonly looseFloats?: boolean
   /** `map`: hashes become a Map with RubySymbol and string keys. @default 'object' */
   readonly hashes?: 'object' | 'map'
   /** `opaque`: values of unregistered serializers become RubySerialized instead of an error. @default 'error' */
   readonly unknownSerializers?: 'error' | 'opaque'
-  /** `null`: a gid that is none becomes null, as in Ruby, where the job runs with nil. @default 'error' */
+  /** `null`: an invalid gid becomes null, as in Ruby, where the job runs with nil. @default 'error' */
   readonly invalidGlobalIDs?: 'error' | 'null'
-  /** Give a Date as Temporal.PlainDate and a TimeWithZone that names its zone as Temporal.ZonedDateTime. @default false */
+  /** Return a Date as Temporal.PlainDate, and a TimeWithZone with a zone as Temporal.ZonedDateTime. @default false */
   readonly temporal?: boolean
 }
 
 /**
- * The values of serialized arguments, as ActiveJob::Arguments.deserialize reads them, GlobalIDs not yet located.
- * Serializing the result again gives the same wire form. Throws DeserializationError; ConfigurationError without Temporal.
+ * Deserializes job arguments as ActiveJob::Arguments.deserialize does, but does not locate GlobalIDs. Serializing the result again gives
+ * the same JSON. Throws DeserializationError, and ConfigurationError if `temporal` is set and the runtime has no Temporal.
  */
 export const deserializeArguments = (wire: readonly JsonValue[], options: DeserializeOptions = {}): unknown[] => {
   const decoding = decodingFor(options)

@@ -15,7 +15,7 @@ import {
 } from './hash-kind.ts'
 import { INDIFFERENT_KEY, isReservedKey, MARKER_KEYS, SYMBOL_KEYS_KEY } from './wire-names.ts'
 
-/** The entries as an object (or Map) that remembers what its marker said. Throws what `decode` throws. */
+/** Decodes the entries into an object (or Map) and records the kind that its marker names. Throws the errors of `decode`. */
 export const decodeHash = (wire: JsonObject, decoding: Decoding, decode: Decode): object => {
   const winner = MARKER_KEYS.findIndex((key) => isTruthy(wire[key]))
   const hash = Object.create(null) as Record<string, unknown>
@@ -37,7 +37,7 @@ type MarkerKey = (typeof MARKER_KEYS)[number]
 
 const isTruthy = (value: JsonValue | undefined): boolean => value !== undefined && value !== null && value !== false
 
-// Active Job arguments.rb#deserialize_hash deletes a marker when it looks at it, and stops at the first truthy one.
+// Active Job arguments.rb#deserialize_hash deletes each marker that it checks, and stops at the first truthy one.
 const isReached = (key: string, winner: number): boolean => {
   const index = (MARKER_KEYS as readonly string[]).indexOf(key)
   return index !== -1 && (winner === -1 || index < winner)

@@ -20,7 +20,7 @@ import { ianaTimeZone, isTimeZone } from '../values/time-zones.ts'
 import type { Decode, Decoding } from './decoding.ts'
 import { SERIALIZERS } from './wire-names.ts'
 
-/** What one of Active Job's own serializers wrote; undefined when `name` is not one of them. Throws DeserializationError. */
+/** Decodes a value of one of Active Job's own serializers; undefined if `name` is not one. Throws DeserializationError. */
 export const decodeRubyValue = (name: string, fields: JsonObject, decoding: Decoding, decode: Decode): unknown => {
   switch (name) {
     case SERIALIZERS.symbol:
@@ -105,7 +105,7 @@ const decodeRange = (fields: JsonObject, decoding: Decoding, decode: Decode): Ru
 }
 
 const decodeDuration = (fields: JsonObject, decoding: Decoding, decode: Decode): RubyDuration => {
-  // Rails 8.1 takes a duration without parts; earlier versions always write them.
+  // Rails 8.1 accepts a duration without parts; earlier versions always write them.
   const parts = fields.parts ?? []
   if (typeof parts !== 'object') throw invalid('list of parts', parts)
   const pairs = Array.isArray(parts) ? parts : Object.entries(parts as JsonObject)

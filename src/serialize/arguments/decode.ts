@@ -7,7 +7,7 @@ import { decodeRubyValue } from './decode-ruby-values.ts'
 import type { Decoding } from './decoding.ts'
 import { GLOBALID_KEY, SERIALIZED_KEY } from './wire-names.ts'
 
-/** The value of one wire form. Throws whatever it finds wrong. */
+/** Decodes one serialized value. Throws errors of several classes, which the caller converts. */
 export const decode = (value: JsonValue, decoding: Decoding): unknown => {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map((element) => decode(element, decoding))
@@ -15,7 +15,7 @@ export const decode = (value: JsonValue, decoding: Decoding): unknown => {
   return decodeObject(value, decoding)
 }
 
-// Active Job arguments.rb#deserialize_argument: a gid alone, then a serializer, else a hash.
+// Active Job arguments.rb#deserialize_argument: an object with only a gid, then a serializer's object, otherwise a hash.
 const decodeObject = (object: JsonObject, decoding: Decoding): unknown => {
   const keys = Object.keys(object)
   if (keys.length === 1 && keys[0] === GLOBALID_KEY) return decodeGlobalID(object[GLOBALID_KEY], decoding)
@@ -25,7 +25,7 @@ const decodeObject = (object: JsonObject, decoding: Decoding): unknown => {
 
 const decodeGlobalID = (text: JsonValue | undefined, { isBadGlobalIDNull }: Decoding): GlobalID | null => {
   const gid = GlobalID.parse(text)
-  // Ruby runs the job with nil here.
+  // Here Ruby runs the job with nil.
   if (gid || isBadGlobalIDNull) return gid
   throw new DeserializationError(`${JSON.stringify(String(text))} is not a GlobalID`)
 }

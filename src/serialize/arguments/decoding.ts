@@ -1,7 +1,7 @@
 import type { JsonValue } from '../json.ts'
 import type { RailsVersion } from '../rails-version.ts'
 
-/** What one deserializeArguments call knows on its way down. */
+/** The state of one deserializeArguments call, passed down to nested values. */
 export interface Decoding {
   readonly railsVersion: RailsVersion
   readonly isFloatLoose: boolean
@@ -11,5 +11,5 @@ export interface Decoding {
   readonly isTemporal: boolean
 }
 
-/** Decodes one value of any kind; handed to those who decode containers. */
+/** Decodes one value of any kind; passed to the functions that decode containers. */
 export type Decode = (value: JsonValue, decoding: Decoding) => unknown

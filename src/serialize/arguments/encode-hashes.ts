@@ -5,7 +5,7 @@ import { type HashKind, hashKind, INDIFFERENT, isSymbolKey, namesListed, STRING_
 import { refusalOf } from './places.ts'
 import { GLOBALID_KEY, INDIFFERENT_KEY, isReservedKey, KEYWORDS_KEY, SYMBOL_KEYS_KEY } from './wire-names.ts'
 
-/** The wire form of a plain object: its entries, then the marker of its kind. Undefined values are left out. */
+/** Encodes a plain object: its entries, then the marker of its kind. Undefined values are left out. */
 export const encodeHash = (hash: object, encoding: Encoding, encode: Encode): JsonObject => {
   assertNoSymbolProperties(hash)
   enter(hash, encoding)
@@ -24,7 +24,7 @@ export const encodeHash = (hash: object, encoding: Encoding, encode: Encode): Js
   return mark(wire, kind, symbols)
 }
 
-/** The wire form of a Map: string keys stay strings, RubySymbol and Symbol.for() keys are symbols. */
+/** Encodes a Map: string keys stay strings, RubySymbol and Symbol.for() keys become symbols. */
 export const encodeMap = (map: ReadonlyMap<unknown, unknown>, encoding: Encoding, encode: Encode): JsonObject => {
   enter(map, encoding)
   const kind = hashKind(map) ?? STRING_KEYS
@@ -51,7 +51,7 @@ const assertNoSymbolProperties = (hash: object): void => {
   }
 }
 
-// Rails converts hashes inside a HashWithIndifferentAccess, so plain ones written here follow.
+// Rails converts hashes inside a HashWithIndifferentAccess, so plain objects inside one are written the same way.
 const encodingInside = (kind: HashKind, encoding: Encoding): Encoding =>
   kind.marker === 'indifferent' ? { ...encoding, plainKind: INDIFFERENT } : encoding
 
@@ -89,7 +89,7 @@ const mark = (wire: JsonObject, kind: HashKind, symbols: string[]): JsonObject =
       wire[KEYWORDS_KEY] = markerList(wire, kind, symbols)
       return wire
     case 'bare':
-      // Alone it would be read as a record.
+      // A hash with only this key would be read as a record.
       if (GLOBALID_KEY in wire && Object.keys(wire).length === 1) throw reservedKey(GLOBALID_KEY)
       return wire
     default:
@@ -97,7 +97,7 @@ const mark = (wire: JsonObject, kind: HashKind, symbols: string[]): JsonObject =
   }
 }
 
-/** The list as it was read when it still means the same keys, else the symbol keys in use. */
+/** The list that was read, if it still names the same keys; otherwise the symbol keys in use. */
 const markerList = (wire: JsonObject, { listed }: HashKind, symbols: string[]): JsonValue => {
   if (listed === undefined) return symbols
   const isListed = namesListed(listed)

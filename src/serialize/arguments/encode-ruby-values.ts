@@ -18,7 +18,7 @@ import { checkedFloat, checkedText, type Encode, type Encoding, serializedForm }
 import { refusalOf } from './places.ts'
 import { SERIALIZED_KEY, SERIALIZERS } from './wire-names.ts'
 
-/** The wire form of a Ruby value or a Date; undefined for anything else. Throws SerializationError. */
+/** Encodes a Ruby value or a Date; undefined for anything else. Throws SerializationError. */
 export const encodeRubyValue = (value: object, encoding: Encoding, encode: Encode): JsonValue | undefined => {
   if (value instanceof RubyFloat) return checkedFloat(value)
   if (value instanceof RubySymbol) return symbol(value.name)
@@ -63,7 +63,7 @@ const encodeRange = ({ begin, end, excludeEnd }: RubyRange, encoding: Encoding, 
   })
 }
 
-// Before 7.1 Rails wrote a BigDecimal as text and read the text back as a String.
+// Rails before 7.1 wrote a BigDecimal as text, and read that text as a String.
 const encodeBigDecimal = ({ text }: RubyBigDecimal, { railsVersion, isBigDecimalText }: Encoding): JsonValue => {
   if (atLeast(railsVersion, '7.1')) return named(SERIALIZERS.bigDecimal, { value: text })
   if (isBigDecimalText) return text

@@ -10,7 +10,7 @@ import { hashKind, isPlainObject } from './hash-kind.ts'
 import { refusalOf } from './places.ts'
 import { GLOBALID_KEY } from './wire-names.ts'
 
-/** Arrays and the argument list itself: keywords may only be the last element, and vanish when empty. */
+/** Encodes an array or the argument list. Keywords may only be the last element, and are left out if empty. */
 export const encodeList = (list: readonly unknown[], encoding: Encoding): JsonValue[] => {
   enter(list, encoding)
   const wire: JsonValue[] = []
@@ -30,7 +30,7 @@ const isKeywordsWrapper = (value: unknown): value is object =>
 
 const misplacedKeywords = (value: object) => refusalOf(value, 'Keywords must be the last argument')
 
-/** The wire form of one value. Throws SerializationError. */
+/** Encodes one value. Throws SerializationError. */
 const encode = (value: unknown, encoding: Encoding): JsonValue => {
   switch (typeof value) {
     case 'string':

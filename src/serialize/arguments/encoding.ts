@@ -6,10 +6,10 @@ import { type HashKind, isPlainObject } from './hash-kind.ts'
 import { refusalOf } from './places.ts'
 import { SERIALIZED_KEY } from './wire-names.ts'
 
-/** What one serializeArguments call knows on its way down. */
+/** The state of one serializeArguments call, passed down to nested values. */
 export interface Encoding {
   readonly railsVersion: RailsVersion
-  /** What a plain object without remembered kind becomes. */
+  /** The kind of a plain object without a recorded kind. */
   readonly plainKind: HashKind
   readonly isUndefinedNull: boolean
   readonly isBigDecimalText: boolean
@@ -17,16 +17,16 @@ export interface Encoding {
   readonly path: object[]
 }
 
-/** Encodes one value of any kind; handed to those who encode containers. */
+/** Encodes one value of any kind; passed to the functions that encode containers. */
 export type Encode = (value: unknown, encoding: Encoding) => JsonValue
 
-/** Throws SerializationError when `container` is inside itself; the caller pops the path when it is done. */
+/** Adds `container` to the path; the caller removes it. Throws SerializationError if `container` contains itself. */
 export const enter = (container: object, { path }: Encoding): void => {
   if (path.includes(container)) throw refusalOf(container, 'a cyclic structure has no Active Job form')
   path.push(container)
 }
 
-/** Throws SerializationError for text that jsonb cannot hold. */
+/** Throws SerializationError for text that jsonb cannot store. */
 export const checkedText = (text: string): string => {
   if (text.includes('\0'))
     throw refusalOf(text, 'text with U+0000 cannot be stored in jsonb; take it out, or encode it as base64')
@@ -55,7 +55,7 @@ export const checkedFloat = (float: RubyFloat): RubyFloat => {
   return float
 }
 
-/** What a serializer wrote, under its name. Throws SerializationError for fields that JSON would change. */
+/** Adds the serializer's name to its fields. Throws SerializationError for a field that JSON would change. */
 export const serializedForm = (name: string, fields: object): JsonObject => {
   if (!Object.hasOwn(fields, SERIALIZED_KEY)) return { [SERIALIZED_KEY]: name, ...(checkedJson(fields) as JsonObject) }
   throw new SerializationError(`The fields of ${name} cannot include ${SERIALIZED_KEY}`)

@@ -1,26 +1,26 @@
 import { SerializationError } from '../../errors.ts'
 import type { JsonValue } from '../json.ts'
 
-/** What a hash was in Ruby, beyond its string keys. JavaScript objects cannot say it themselves, so a WeakMap does. */
+/** The Ruby type of a hash: markers and symbol keys. JavaScript objects have no place for it, so a WeakMap stores it. */
 export interface HashKind {
-  /** The marker it carries on the wire: `_aj_symbol_keys`, `_aj_ruby2_keywords`, `_aj_hash_with_indifferent_access`, none. */
+  /** Its marker in the stored JSON: `_aj_symbol_keys`, `_aj_ruby2_keywords`, `_aj_hash_with_indifferent_access`, or none. */
   readonly marker: 'hash' | 'keywords' | 'indifferent' | 'bare'
-  /** Whether keys are symbols: all but `exceptions`, so that a key added by a job follows the others. */
+  /** Whether keys are symbols, except those in `exceptions`. A key that a job adds is therefore like the other keys. */
   readonly hasSymbolKeys: boolean
   readonly exceptions: ReadonlySet<string>
-  /** Made by `kwargs()` in this process, not read: must be last, and vanishes when empty. */
+  /** Whether `kwargs()` created it in this process. It must then be the last argument, and is left out if empty. */
   readonly isWrapper?: boolean
-  /** Reserved keys that were data where they were read, because another marker won. */
+  /** Reserved keys that were read as data, because another marker took precedence. */
   readonly carried?: ReadonlySet<string>
-  /** Marker entries without effect (false, null), written back as they came. */
+  /** Marker entries without effect (false, null), written back unchanged. */
   readonly inert?: Readonly<Record<string, JsonValue>>
-  /** The list of the marker when it is not simply the symbol keys in use. */
+  /** The marker's list, if it differs from the list of symbol keys in use. */
   readonly listed?: JsonValue
 }
 
 const NO_KEYS: ReadonlySet<string> = new Set()
 
-// Shared, so that remembering a kind costs one WeakMap entry and nothing else.
+// Shared objects: recording a kind costs only one WeakMap entry.
 export const STRING_KEYS: HashKind = { marker: 'hash', hasSymbolKeys: false, exceptions: NO_KEYS }
 export const SYMBOL_KEYS: HashKind = { marker: 'hash', hasSymbolKeys: true, exceptions: NO_KEYS }
 export const KEYWORDS: HashKind = { marker: 'keywords', hasSymbolKeys: true, exceptions: NO_KEYS }
@@ -32,7 +32,7 @@ const kinds = new WeakMap<object, HashKind>()
 
 export const hashKind = (hash: object): HashKind | undefined => kinds.get(hash)
 
-/** Remembers what `hash` is in Ruby and returns it. */
+/** Records the Ruby kind of `hash` and returns `hash`. */
 export const rememberKind = <T extends object>(hash: T, kind: HashKind): T => {
   kinds.set(hash, kind)
   return hash
@@ -41,8 +41,8 @@ export const rememberKind = <T extends object>(hash: T, kind: HashKind): T => {
 export const isSymbolKey = (kind: HashKind, key: string): boolean => kind.hasSymbolKeys !== kind.exceptions.has(key)
 
 /**
- * Ruby's `include?` on what a marker holds: a list, a text (substring), or a hash (key). Undefined where Ruby has no such
- * method. A list is a Set first, so that a huge hash does not take quadratic time.
+ * Ruby's `include?` on the value of a marker: a list, a text (substring), or a hash (key). Undefined if the value has no such method in
+ * Ruby. A long list is converted to a Set, so that a huge hash does not take quadratic time.
  */
 export const namesListed = (listed: JsonValue): ((name: string) => boolean | undefined) => {
   if (typeof listed === 'string') return (name) => listed.includes(name)
@@ -57,19 +57,19 @@ const listOf = (listed: readonly JsonValue[]): ((name: string) => boolean) => {
 }
 
 /**
- * Marks a copy of `named` as Ruby keyword arguments: `performLater(1, kwargs({ width: 2 }))` calls `perform(1, width: 2)`.
- * It must be the last argument (or the last element of an array); without entries it is left out.
+ * Returns a copy of `named` that is marked as Ruby keyword arguments: `performLater(1, kwargs({ width: 2 }))` calls `perform(1, width: 2)`.
+ * It must be the last argument (or the last element of an array). Without entries it is left out.
  */
 export const kwargs = <T extends object>(named: T): T => markedCopy(named, WRAPPER)
 
-/** Whether `value` is a keywords hash: read from a Ruby call with keyword arguments, or made by `kwargs()`. */
+/** Whether `value` is a keywords hash: read from a Ruby call with keyword arguments, or created by `kwargs()`. */
 export const isKeywords = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && kinds.get(value)?.marker === 'keywords'
 
-/** A copy of `hash` whose keys are symbols in Ruby. Nested objects are not touched. */
+/** A copy of `hash` whose keys are symbols in Ruby. Nested objects are not changed. */
 export const symbolKeys = <T extends object>(hash: T): T => markedCopy(hash, SYMBOL_KEYS)
 
-/** A copy of `hash` that is a HashWithIndifferentAccess in Ruby, as are the plain objects inside it. */
+/** A copy of `hash` that is a HashWithIndifferentAccess in Ruby, including the plain objects in it. */
 export const indifferentAccess = <T extends object>(hash: T): T => markedCopy(hash, INDIFFERENT)
 
 const markedCopy = <T extends object>(hash: T, kind: HashKind): T => {
@@ -78,14 +78,14 @@ const markedCopy = <T extends object>(hash: T, kind: HashKind): T => {
   return rememberKind(copyHash(hash) as T, kind)
 }
 
-/** A null-prototype copy, in which `__proto__` is a key like any other. */
+/** A copy without a prototype, in which `__proto__` is an ordinary key. */
 export const copyHash = (hash: object): Record<string, unknown> => {
   const copy = Object.create(null) as Record<string, unknown>
   for (const [key, value] of Object.entries(hash)) copy[key] = value
   return copy
 }
 
-/** Whether `value` was written as `{}`, came from JSON, or has no prototype; objects of another realm count. */
+/** Whether `value` is a plain object: an object literal, parsed JSON, or an object without a prototype; also of another realm. */
 export const isPlainObject = (value: object): boolean => {
   const prototype = Object.getPrototypeOf(value) as object | null
   return (

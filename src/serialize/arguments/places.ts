@@ -1,9 +1,9 @@
 import { SerializationError } from '../../errors.ts'
 
-/** The value that an error is about: an own property of the error would bring it into logs. */
+/** The value that caused an error, kept apart from the error: loggers would write a property of the error. */
 const offenders = new WeakMap<SerializationError, unknown>()
 
-/** An error about one value; its place among the arguments is found when the error reaches them. */
+/** Creates an error about one value. Its place among the arguments is found later, where the arguments are known. */
 export const refusalOf = (value: unknown, text: string): SerializationError => {
   const error = new SerializationError(text)
   offenders.set(error, value)
@@ -11,8 +11,8 @@ export const refusalOf = (value: unknown, text: string): SerializationError => {
 }
 
 /**
- * The error with the place of its value, such as `[0].user.onDone`; `containers` are those around the value, outermost first. Places are only
- * looked for when something is wrong: to remember them on the way costs time for each value of each job.
+ * Returns the error with the place of its value, such as `[0].user.onDone`. `containers` are the containers of the value, outermost first.
+ * The place is only searched for after an error, because recording it on the way would cost time for each value of each job.
  */
 export const placed = (error: SerializationError, containers: readonly object[], root: string): SerializationError => {
   const chain = offenders.has(error) ? [...containers, offenders.get(error)] : [...containers]
@@ -24,7 +24,9 @@ export const placed = (error: SerializationError, containers: readonly object[],
   return new SerializationError(place === '' ? error.message : `${place.trimEnd()}: ${error.message}`, options)
 }
 
-/** The key of a value in its container, as JavaScript writes it; nothing for a value that is not in it itself, such as the end of a range. */
+/**
+ * The key of a value in its container, in JavaScript syntax; '' for a value that the container does not hold itself, such as a range's end.
+ */
 const keyOf = (container: object, value: unknown): string => {
   if (Array.isArray(container)) {
     const index = container.findIndex((each) => Object.is(each, value))

@@ -4,12 +4,12 @@ import { SerializationError } from '../../errors.ts'
 export class GlobalID {
   readonly app: string
   readonly modelName: string
-  /** Always text when read; an array for a composite key. */
+  /** A text if it was read from a gid; an array for a composite key. */
   readonly modelId: string | readonly string[]
   readonly params: Readonly<Record<string, string>>
   #text: string
 
-  /** Throws SerializationError when the id is blank or the app is not a host name. */
+  /** Throws SerializationError if the id is blank or the app is not a host name. */
   constructor(
     app: string,
     modelName: string,
@@ -24,7 +24,7 @@ export class GlobalID {
     this.#text = gidText(this)
   }
 
-  /** Reads a gid, or its base64url form; null when it is neither. The spelling is kept. */
+  /** Reads a gid or its base64url form, and keeps the spelling; null if the text is neither. */
   static parse(text: unknown): GlobalID | null {
     if (typeof text !== 'string') return null
     const gid = BASE64.test(text) ? Buffer.from(text, 'base64url').toString() : text
@@ -44,7 +44,7 @@ export class GlobalID {
 
 const BASE64 = /^[\w-]+={0,2}$/
 const APP = /^[a-zA-Z0-9_-]+$/
-// Characters that Ruby's URI parser takes in a path or query; anything else makes the whole gid invalid there.
+// The characters that Ruby's URI parser accepts in a path or query; any other makes the whole gid invalid in Ruby.
 const GID =
   /^gid:\/\/([a-zA-Z0-9_-]+)\/([\w.~!$&'()*+,;=:@%-]+)\/([\w.~!$&'()*+,;=:@%/-]+)(?:\?([\w.~!$&'()*+,;=:@%/?-]*))?$/
 const MAX_COMPOSITE_PARTS = 20
@@ -80,7 +80,7 @@ const escapeForm = (text: string): string =>
     .replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
     .replaceAll('%20', '+')
 
-/** Like Ruby's CGI.unescape, which leaves a lone `%` alone. */
+/** Like Ruby's CGI.unescape, which does not change a lone `%`. */
 const unescapeForm = (text: string): string =>
   text
     .replaceAll('+', ' ')

@@ -1,14 +1,16 @@
 import { paddedYear, RubyDate, RubyTime, twoDigits } from './ruby-values.ts'
 
-/** A point in time as text spells it. */
+/** A point in time, parsed from a text. */
 export interface TimeParts {
   readonly epochMs: number
-  /** Below the millisecond, 0 to 999,999. */
+  /** The nanoseconds beyond the milliseconds, 0 to 999,999. */
   readonly nanoseconds: number
   readonly offset: string
 }
 
-/** `YYYY-MM-DDTHH:MM:SS.nnnnnnnnn` and the offset, always nine digits; a plain Date is UTC. The caller checks that it is valid. */
+/**
+ * `YYYY-MM-DDTHH:MM:SS.nnnnnnnnn` and the offset, always with nine digits; a plain Date is UTC. The caller checks that the time is valid.
+ */
 export const formatTime = (time: Date): string => {
   if (!(time instanceof RubyTime)) return formatUtc(time, time.getUTCMilliseconds() * 1_000_000)
   if (time.offset === 'Z') return formatUtc(time, time.nanoseconds)
@@ -16,11 +18,11 @@ export const formatTime = (time: Date): string => {
   return `${formatSeconds(local)}.${nineDigits(time.nanoseconds)}${time.offset}`
 }
 
-/** UTC with nine fraction digits and `Z`, whatever offset the time carries. */
+/** The time in UTC with nine fraction digits and `Z`, whatever its offset is. */
 export const formatUtc = (time: Date, nanoseconds: number): string =>
   `${formatSeconds(time)}.${nineDigits(nanoseconds)}Z`
 
-/** The UTC fields of a date in whole seconds, without zone. */
+/** The UTC fields of a date in whole seconds, without a zone. */
 export const formatSeconds = (time: Date): string => {
   const day = `${paddedYear(time.getUTCFullYear())}-${twoDigits(time.getUTCMonth() + 1)}-${twoDigits(time.getUTCDate())}`
   return `${day}T${twoDigits(time.getUTCHours())}:${twoDigits(time.getUTCMinutes())}:${twoDigits(time.getUTCSeconds())}`
@@ -31,12 +33,12 @@ const nineDigits = (nanoseconds: number): string => String(nanoseconds).padStart
 // Ruby 3.1 time.rb Time.xmlschema.
 const TIME = /^\s*(-?\d+)-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d(?::?\d\d)?)?\s*$/i
 
-// What Rails writes into a job hash; Date.parse reads it ten times as fast.
+// The form that Rails writes into a job hash; Date.parse reads it ten times as fast.
 const USUAL_TIME = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{9}Z$/
 
 /**
- * Reads what Ruby's Time.iso8601 accepts: second 60, hour 24 and 30 February roll over, digits below the nanosecond are
- * cut, a missing zone is this process' own. Undefined for anything else and for years that a Date cannot hold.
+ * Reads every text that Ruby's Time.iso8601 accepts: second 60, hour 24 and 30 February roll over, digits beyond the nanosecond are cut
+ * off, and a missing zone means the zone of this process. Undefined for any other text and for years that a Date cannot represent.
  */
 export const parseTime = (text: string): TimeParts | undefined => {
   if (USUAL_TIME.test(text)) {
@@ -105,13 +107,13 @@ const EXTENDED =
 const BASIC =
   /^\s*(?:([-+]?(?:\d{4}|\d\d))(\d\d)(\d\d)|([-+]?(?:\d{4}|\d\d))(\d{3})|(\d{4}|\d\d)w(\d\d)(\d))(?:t?(\d\d)(\d\d)(?:(\d\d)(?:[.,](\d+))?)?(z|[-+]\d\d(?:\d\d)?)?)?\s*$/i
 
-/** Reads the day of what Ruby's Date.iso8601 accepts; a time after it is ignored. Undefined for anything else. */
+/** Reads every day that Ruby's Date.iso8601 accepts and ignores a time after it. Undefined for any other text. */
 export const parseDate = (text: string): RubyDate | undefined => {
   const match = EXTENDED.exec(text) ?? BASIC.exec(text)
   return match ? dayOf(match) : undefined
 }
 
-/** Reads what Ruby's DateTime.iso8601 accepts: time and zone may be missing (midnight, +00:00). Undefined for anything else. */
+/** Reads every text that Ruby's DateTime.iso8601 accepts; time and zone may be missing (midnight, +00:00). Undefined for any other. */
 export const parseDateTime = (text: string): TimeParts | undefined => {
   const match = EXTENDED.exec(text) ?? BASIC.exec(text)
   const day = match && dayOf(match)
@@ -131,7 +133,7 @@ const dayOf = (match: RegExpExecArray): RubyDate | undefined => {
   return weekDay(fullYear(weekYear ?? ''), Number(week), Number(weekday))
 }
 
-/** Two digits without a sign are 1969 to 2068. */
+/** Years of two digits without a sign are 1969 to 2068. */
 const fullYear = (text: string): number =>
   /^\d\d$/.test(text) ? Number(text) + (Number(text) >= 69 ? 1900 : 2000) : Number(text)
 
@@ -141,7 +143,7 @@ const civilDay = (year: number, month: number, day: number): RubyDate | undefine
   return new RubyDate(year, month, day)
 }
 
-// Ruby's Date is Julian until 4 October 1582, and the ten days after it never were.
+// Ruby's Date is Julian until 4 October 1582; the ten days after it do not exist.
 const isCalendarGap = (year: number, month: number, day: number): boolean =>
   year === 1582 && month === 10 && day > 4 && day < 15
 

@@ -2,7 +2,7 @@ import { DeserializationError } from '../../errors.ts'
 import { copyHash, hashKind, isPlainObject, rememberKind } from '../arguments/hash-kind.ts'
 import { GlobalID, RubyRange } from './ruby-values.ts'
 
-/** Whether a GlobalID stands anywhere in these arguments. */
+/** Whether these arguments contain a GlobalID at any depth. */
 export const containsGlobalID = (value: unknown): boolean => {
   if (typeof value !== 'object' || value === null) return false
   if (Array.isArray(value)) return value.some(containsGlobalID)
@@ -13,8 +13,8 @@ export const containsGlobalID = (value: unknown): boolean => {
 }
 
 /**
- * Replaces every GlobalID, at any depth and one after the other, by what `locate` returns; the same array when there is
- * none. A located object is serialized as its GlobalID again. Whatever `locate` throws becomes a DeserializationError.
+ * Replaces every GlobalID, at any depth and one after the other, by the result of `locate`; returns the same array if there is none. A
+ * located object is serialized as its GlobalID again. An error of `locate` becomes a DeserializationError.
  */
 export const mapGlobalIDs = async (args: unknown[], locate: (gid: GlobalID) => unknown): Promise<unknown[]> => {
   if (!containsGlobalID(args)) return args
@@ -59,11 +59,11 @@ const inOrder = async (
 
 const located = new WeakMap<object, GlobalID>()
 
-// A retry serializes the live arguments again: the record must become the gid it was, whatever class it has here.
+// A retry serializes the current arguments again, and a record must become its gid again, whatever its JavaScript class.
 const rememberLocated = (record: unknown, gid: GlobalID): unknown => {
   if (typeof record === 'object' && record !== null && !(record instanceof GlobalID)) located.set(record, gid)
   return record
 }
 
-/** The GlobalID this object was located by. */
+/** The GlobalID by which this object was located. */
 export const globalIdOf = (record: object): GlobalID | undefined => located.get(record)

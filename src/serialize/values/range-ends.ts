@@ -1,13 +1,13 @@
 import { RubyBigDecimal, RubyDate, RubyDuration, RubyFloat, RubySymbol } from './ruby-values.ts'
 
-/** Whether Ruby can compare the ends of a range; null is open, and values of unknown kind get the benefit of the doubt. */
+/** Whether Ruby can compare the ends of a range. A null end is open; values of an unknown kind count as comparable. */
 export const areComparable = (begin: unknown, end: unknown): boolean => {
   const first = family(begin)
   const second = family(end)
   return first === undefined || second === undefined || first === second
 }
 
-/** Values of one family have an order in Ruby, of two families never; undefined when that cannot be known here. */
+/** The family of a value: Ruby can only compare values of the same family. Undefined if the family is unknown. */
 const family = (value: unknown): string | undefined => {
   if (value === null) return undefined
   if (typeof value !== 'object') return typeof value === 'bigint' ? 'number' : typeof value

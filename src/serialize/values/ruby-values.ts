@@ -3,10 +3,10 @@ import { PreciseTime } from '../../time.ts'
 
 export { GlobalID } from './global-id.ts'
 
-/** A number as Ruby keeps it: `number` and `bigint` without a fraction are Integer, everything else is Float. */
+/** A Ruby number: `number` and `bigint` without a fraction are Integer, everything else is Float. */
 export type RubyNumber = number | bigint | RubyFloat
 
-/** A Ruby Float without a fraction (`1.0`, `-0.0`, `1e25`), which a JavaScript number cannot tell from an Integer. */
+/** A Ruby Float without a fraction (`1.0`, `-0.0`, `1e25`). A JavaScript number cannot distinguish it from an Integer. */
 export class RubyFloat {
   readonly value: number
 
@@ -22,14 +22,14 @@ export class RubyFloat {
     return this.value
   }
 
-  /** Positional notation with a fraction, for example `1.0`: what goes on the wire, unless it is NaN or Infinity. */
+  /** Its JSON token in positional notation with a fraction, for example `1.0`, unless it is NaN or Infinity. */
   toString(): string {
     if (!Number.isInteger(this.value)) return String(this.value)
     return Object.is(this.value, -0) ? '-0.0' : `${BigInt(this.value)}.0`
   }
 }
 
-/** A Ruby Symbol. Equal names are the same object, so `===` works. */
+/** A Ruby Symbol. Symbols with equal names are the same object, so `===` works. */
 export class RubySymbol {
   readonly name: string
 
@@ -37,7 +37,7 @@ export class RubySymbol {
     this.name = name
   }
 
-  /** The one symbol of this name. */
+  /** The only symbol with this name. */
   static for(name: string): RubySymbol {
     const known = symbols.get(name)?.deref()
     if (known) return known
@@ -56,7 +56,7 @@ export class RubySymbol {
   }
 }
 
-// Names come from the wire, so the table must not keep them for ever.
+// Names come from stored jobs, so the table must not keep them for ever.
 const symbols = new Map<string, WeakRef<RubySymbol>>()
 const forgottenSymbols = new FinalizationRegistry<string>((name) => {
   if (symbols.get(name)?.deref() === undefined) symbols.delete(name)
@@ -79,7 +79,7 @@ const UNIT_SECONDS = {
 export type DurationUnit = keyof typeof UNIT_SECONDS
 export type DurationPart = readonly [unit: string, amount: RubyNumber]
 
-/** An ActiveSupport::Duration: seconds, and the parts it was made of in their order. */
+/** An ActiveSupport::Duration: seconds, and the parts from which it was created, in their order. */
 export class RubyDuration {
   /** Seconds. */
   readonly value: RubyNumber
@@ -90,7 +90,7 @@ export class RubyDuration {
     this.parts = parts
   }
 
-  /** A duration from its parts, `RubyDuration.of({ days: 1, hours: 12 })`; the seconds are a Float when one part is. */
+  /** Creates a duration from its parts: `RubyDuration.of({ days: 1, hours: 12 })`. The seconds are a Float if one part is. */
   static of(amounts: Readonly<Partial<Record<DurationUnit, number>>>): RubyDuration {
     const parts = Object.entries(amounts) as [DurationUnit, number][]
     const seconds = parts.reduce((sum, [unit, amount]) => sum + amount * UNIT_SECONDS[unit], 0)
@@ -98,13 +98,13 @@ export class RubyDuration {
     return new RubyDuration(isFloat && Number.isInteger(seconds) ? new RubyFloat(seconds) : seconds, parts)
   }
 
-  /** Seconds as a JavaScript number. */
+  /** The seconds as a JavaScript number. */
   valueOf(): number {
     return Number(this.value)
   }
 }
 
-/** A Ruby Date: a day in the proleptic calendar, without time and zone. */
+/** A Ruby Date: a day in the proleptic calendar, without a time and a zone. */
 export class RubyDate {
   readonly year: number
   /** 1 to 12. */
@@ -127,25 +127,25 @@ export class RubyDate {
   }
 }
 
-/** At least four digits, as Ruby writes years; negative years keep their sign. */
+/** A year with at least four digits, as Ruby writes it; negative years keep their sign. */
 export const paddedYear = (year: number): string =>
   year < 0 ? `-${String(-year).padStart(4, '0')}` : String(year).padStart(4, '0')
 
 export const twoDigits = (number: number): string => String(number).padStart(2, '0')
 
-/** A Ruby Time: a Date that keeps nanoseconds and the offset it was written with. */
+/** A Ruby Time: a Date with nanoseconds and the offset with which it was written. */
 export class RubyTime extends PreciseTime {
   /** `Z` for UTC, else `+hh:mm` or `-hh:mm`; `+00:00` is not `Z`. */
   readonly offset: string
 
-  /** `epochMs`: milliseconds since 1970. `nanoseconds`: what is below the millisecond, 0 to 999,999. @default offset 'Z' */
+  /** `epochMs`: milliseconds since 1970. `nanoseconds`: the nanoseconds beyond them, 0 to 999,999. @default offset 'Z' */
   constructor(epochMs: number, { nanoseconds = 0, offset = 'Z' }: { nanoseconds?: number; offset?: string } = {}) {
     super(epochMs, nanoseconds)
     this.offset = offset
   }
 }
 
-/** A Ruby DateTime: the same as a RubyTime, another class in Ruby; UTC is `+00:00`. */
+/** A Ruby DateTime: like a RubyTime, but of another class in Ruby; UTC is `+00:00`. */
 export class RubyDateTime extends RubyTime {
   constructor(epochMs: number, { nanoseconds = 0, offset = '+00:00' } = {}) {
     super(epochMs, { nanoseconds, offset: offset === 'Z' ? '+00:00' : offset })
@@ -163,7 +163,7 @@ export class RubyTimeWithZone extends RubyTime {
   }
 }
 
-/** A Ruby class or module, by name only: nothing is ever loaded by it. */
+/** The name of a Ruby class or module; nothing is ever loaded by this name. */
 export class RubyConstant {
   readonly name: string
 
@@ -189,7 +189,7 @@ export class RubyRange<Begin = unknown, End = Begin> {
   }
 }
 
-/** A Ruby BigDecimal as its exact text; bridge it to a decimal library of your choice. Throws SerializationError. */
+/** A Ruby BigDecimal as exact text, for use with a decimal library of your choice. Throws SerializationError. */
 export class RubyBigDecimal {
   readonly text: string
 
@@ -207,11 +207,11 @@ export class RubyBigDecimal {
   }
 }
 
-// What Kernel#BigDecimal accepts (bigdecimal 3.1): underscores between digits and one at the end, exponents with e or d.
+// The syntax of Kernel#BigDecimal (bigdecimal 3.1): underscores between digits and one at the end, exponents with e or d.
 const BIG_DECIMAL =
   /^\s*(?:NaN|[-+]?Infinity|[-+]?(?:\d+(?:_\d+)*_?(?:\.\d+(?:_\d+)*_?)?|\.\d+(?:_\d+)*_?)(?:[eEdD][-+]?\d+(?:_\d+)*_?)?)\s*$/
 
-/** A value of a custom Ruby serializer that is not registered here; goes back to the wire as it came. */
+/** A value of a custom Ruby serializer that is not registered here; it is written back unchanged. */
 export class RubySerialized {
   /** Name of the Ruby serializer class. */
   readonly name: string

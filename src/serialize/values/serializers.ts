@@ -1,9 +1,9 @@
 import { ConfigurationError } from '../../errors.ts'
 import type { JsonObject } from '../json.ts'
 
-/** How a class of your own travels: the Ruby serializer class it stands for, and the two conversions. */
+/** A serializer for a class of your own: the matching Ruby serializer class, and the conversions in both directions. */
 export interface Serializer<T extends object = object> {
-  /** Name of the Ruby class, for example `MoneySerializer`: what Ruby looks up, and what is looked up here. */
+  /** Name of the Ruby serializer class, for example `MoneySerializer`; both sides find the serializer by it. */
   readonly name: string
   /** Instances of this class and its subclasses use this serializer. */
   readonly klass: abstract new (
@@ -40,7 +40,7 @@ export const registerSerializer = <T extends object>(serializer: Serializer<T>):
 
 export const serializerNamed = (name: string): Serializer | undefined => byName.get(name)
 
-/** The serializer of the value's own class, else the first registered one of a superclass. */
+/** The serializer of the value's class, otherwise the first registered one of a superclass. */
 export const serializerFor = (value: object): Serializer | undefined => {
   let inherited: Serializer | undefined
   for (const serializer of byName.values()) {

@@ -1,7 +1,7 @@
 import { ConfigurationError, SerializationError } from '../../errors.ts'
 import { RubyDate, RubyDuration, RubyTime, RubyTimeWithZone } from './ruby-values.ts'
 
-/** The parts of the Temporal API that are used here; Node has it from version 26 on, before that a polyfill may provide it. */
+/** The part of the Temporal API that this package uses. Node has it from version 26 on; before that a polyfill may provide it. */
 interface TemporalApi {
   readonly Instant: { fromEpochNanoseconds(nanoseconds: bigint): { toZonedDateTimeISO(zone: string): object } }
   readonly PlainDate: { from(fields: { year: number; month: number; day: number }, options: object): object }
@@ -9,7 +9,7 @@ interface TemporalApi {
 
 /**
  * The Ruby value of a Temporal object, recognised by its tag so that polyfills work; undefined for anything else.
- * Throws SerializationError for the classes without a Ruby counterpart.
+ * Throws SerializationError for Temporal classes without a Ruby counterpart.
  */
 export const rubyValueOfTemporal = (value: object): RubyTime | RubyDate | RubyDuration | undefined => {
   const tag = (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag]
@@ -48,7 +48,7 @@ const zonedTime = (time: Zoned): RubyTime => {
   const [epochMs, { nanoseconds }] = pointInTime(time)
   if (/^[-+]/.test(time.timeZoneId)) return new RubyTime(epochMs, { nanoseconds, offset: time.offset })
   if (UTC_ZONES.has(time.timeZoneId)) return new RubyTimeWithZone(epochMs, { nanoseconds, timeZone: 'Etc/UTC' })
-  // Historical offsets have seconds, which the wire form cannot say; the zone restores them in Ruby.
+  // Historical offsets have seconds, which the serialized form cannot express; in Ruby the zone restores them.
   const offset = /^[-+]\d\d:\d\d$/.test(time.offset) ? time.offset : 'Z'
   return new RubyTimeWithZone(epochMs, { nanoseconds, offset, timeZone: time.timeZoneId })
 }
@@ -71,7 +71,7 @@ const duration = (amounts: Amounts): RubyDuration => {
   return RubyDuration.of(Object.fromEntries(rest === 0 && whole.length > 0 ? whole : [...whole, ['seconds', rest]]))
 }
 
-/** Throws ConfigurationError when the runtime has no Temporal. */
+/** Throws ConfigurationError if the runtime has no Temporal. */
 export const temporalApi = (): TemporalApi => {
   const { Temporal } = globalThis as { Temporal?: TemporalApi }
   if (Temporal) return Temporal

@@ -1,8 +1,8 @@
 import { atLeast, DEFAULT_RAILS_VERSION, type RailsVersion } from '../rails-version.ts'
 
 /**
- * The IANA zone of a Rails zone name (`Tokyo`, `Eastern Time (US & Canada)`) as this Rails version maps it. A name that
- * Rails does not list is taken for an IANA name and returned as it is.
+ * The IANA zone to which this Rails version maps a zone name (`Tokyo`, `Eastern Time (US & Canada)`). A name that Rails does not list is
+ * treated as an IANA name and returned unchanged.
  */
 export const ianaTimeZone = (name: string, railsVersion: RailsVersion = DEFAULT_RAILS_VERSION): string => {
   const change = CHANGES.get(name)
@@ -10,7 +10,7 @@ export const ianaTimeZone = (name: string, railsVersion: RailsVersion = DEFAULT_
   return atLeast(railsVersion, change.since) ? change.zone : change.before
 }
 
-/** Whether this is an IANA zone that the runtime knows; offsets such as `+05:30` are none. */
+/** Whether the runtime knows this IANA zone; offsets such as `+05:30` are not zones. */
 export const isTimeZone = (zone: string): boolean => {
   if (validZones.has(zone)) return true
   if (!/^[A-Za-z]/.test(zone)) return false
@@ -23,11 +23,11 @@ export const isTimeZone = (zone: string): boolean => {
   return true
 }
 
-// Asking Intl costs some 30 microseconds; the bound is there because names differ by case too.
+// A call of Intl costs about 30 microseconds. The cache is limited, because names may also differ by case.
 const MAX_CACHED_ZONES = 1_000
 const validZones = new Set<string>()
 
-/** Names whose zone depends on the version; those that came later were no names before. */
+/** Names whose zone depends on the Rails version, including names that a later version added. */
 const CHANGES: ReadonlyMap<string, { readonly since: RailsVersion; readonly before: string; readonly zone: string }> =
   new Map([
     ['Canberra', { since: '7.1', before: 'Australia/Melbourne', zone: 'Australia/Canberra' }],
@@ -38,7 +38,7 @@ const CHANGES: ReadonlyMap<string, { readonly since: RailsVersion; readonly befo
     ['Pacific Time (Canada)', { since: 'main', before: 'Pacific Time (Canada)', zone: 'America/Vancouver' }],
   ])
 
-/** ActiveSupport 8.1 values/time_zone.rb MAPPING, without the names above. */
+/** MAPPING of ActiveSupport 8.1 values/time_zone.rb, without the names above. */
 const RAILS_8_1: ReadonlyMap<string, string> = new Map(
   Object.entries({
     'International Date Line West': 'Etc/GMT+12',
