@@ -17,7 +17,7 @@ notified AS MATERIALIZED (
   WHERE ${condition}
 )`
 
-/** What a message contains of a job, from the texts of its columns. */
+/** The columns of a job that a notification contains, from the texts of its columns. */
 interface AnnouncedJob {
   readonly queue_name: string
   readonly scheduled_at: string
@@ -25,17 +25,17 @@ interface AnnouncedJob {
   readonly is_notified: boolean
 }
 
-/** The start as messages carry it, from the text of a column. */
+/** A start time as notifications carry it, from the text of a column. */
 const inMilliseconds = (at: string): string => at.replace(/(\.\d{3})\d*Z$/, '$1Z')
 
-/** The payload of the message for one job. */
+/** Returns the payload of the notification for one job. */
 export const messageOf = ({ queue_name, scheduled_at }: AnnouncedJob): string =>
   JSON.stringify({ queue_name, scheduled_at: inMilliseconds(scheduled_at) })
 
 /** $1 payloads text[] */
 const SEND_MESSAGES = `SELECT pg_notify('good_job', payload)::text AS message FROM unnest($1::text[]) AS payload`
 
-/** Notifies the workers of jobs that were inserted without a message: one for each queue and time, as for one bulk. */
+/** Notifies the workers of jobs that were inserted without a notification: one for each queue and time, as for one bulk. */
 export const announceJobs = async (db: Queryable, jobs: readonly AnnouncedJob[]): Promise<void> => {
   const groups = new Map<string, { queue_name: string; count: number; scheduled_at: string }>()
   for (const { queue_name, scheduled_at, is_notified } of jobs) {

@@ -162,7 +162,7 @@ test('a job that somebody took while its round could not be written is known as 
   expect(await world.job(taken)).toMatchObject({ locked_by_id: owner, performed_at: null })
   expect(await world.job(ours)).toMatchObject({ locked_by_id: opened.processId })
   // The round behind one that could not be written is undone; the next one carries the key.
-  await expect(opened.lane.openRound(request)).rejects.toThrow('the round before could not be written')
+  await expect(opened.lane.openRound(request)).rejects.toThrow('the previous round could not be written')
   expect(await opened.lane.openRound(request)).toBeUndefined()
   expect(await advisoryLocks(world)).toEqual([jobLockKey(ours)])
 })

@@ -60,7 +60,7 @@ describe('what is typed wrong ends with 2, the value and the way out', () => {
     [
       'a URL of another kind',
       ['--database-url', 'mysql://db/app', MODULE],
-      /starts with no postgres:\/\/\); write postgres:\/\/user@host\/name$/m,
+      /does not start with postgres:\/\/\); write postgres:\/\/user@host\/name$/m,
     ],
     [
       'a password that is not percent-encoded',

@@ -110,7 +110,7 @@ test('the round that was opened behind one that could not be written is undone, 
     const undone = next('claim_failed')
     await using _capsule = await world.start({ jobs: [EchoJob], threads: 5, ...LONG_ROUND })
     await performed(...ids)
-    expect((await undone)[0]?.error).toMatchObject({ message: 'the round before could not be written' })
+    expect((await undone)[0]?.error).toMatchObject({ message: 'the previous round could not be written' })
     for (const id of ids) {
       expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1, locked_by_id: null })
       expect(await world.executions(id)).toMatchObject([{ error: null }])

@@ -18,7 +18,7 @@ test('a session does not go on while the server process before holds its locks, 
   try {
     session.abandon(new Error('no answer'), session.end)
     await expect(session.connect()).rejects.toMatchObject({ code: 'ETIMEDOUT' })
-    await expect(session.connect()).rejects.toThrow(`server process ${pid} of the connection before`)
+    await expect(session.connect()).rejects.toThrow(`server process ${pid} of the previous connection`)
     expect(session.isConnected).toBe(false)
   } finally {
     process.kill(pid, 'SIGCONT')

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { sleep } from '../../time.ts'
 
-/** Drops the connection, whatever it is at, as soon as `signal` fires; the answer of this function ends that. */
+/** Drops the connection, whatever it is doing, as soon as `signal` fires; call the returned function to stop that. */
 export const dropOnAbort = (client: pg.Client, signal: AbortSignal | undefined): (() => void) => {
   const drop = () => void client.connection.stream.destroy()
   if (signal?.aborted) drop()
@@ -9,10 +9,10 @@ export const dropOnAbort = (client: pg.Client, signal: AbortSignal | undefined):
   return () => signal?.removeEventListener('abort', drop)
 }
 
-/** A server that is there answers the goodbye at once. */
+/** A live server ends a connection at once. */
 const GOODBYE_MS = 2_000
 
-/** Ends a connection, also one that nobody answers on any more; never rejects. */
+/** Ends a connection, even if its server no longer responds; never rejects. */
 export const endClient = async (client: pg.Client): Promise<void> => {
   const isOver = new AbortController()
   const ended = client.end().then(

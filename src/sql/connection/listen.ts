@@ -3,7 +3,7 @@ import type { Queryable } from './queryable.ts'
 
 const CHANNEL = 'good_job'
 
-/** A client whose messages are heard as soon as it listens. */
+/** A client that receives notifications as soon as it listens. */
 export const listeningClient = (config: pg.ClientConfig, onPayload: (payload: string) => void): pg.Client => {
   const client = new pg.Client(config)
   client.on('notification', ({ channel, payload = '' }) => {
@@ -12,7 +12,7 @@ export const listeningClient = (config: pg.ClientConfig, onPayload: (payload: st
   return client
 }
 
-/** Begins to hear the messages of GoodJob. */
+/** Starts to receive GoodJob's notifications. */
 export const listen = async (db: Queryable): Promise<void> => {
   await db.query({ text: 'LISTEN good_job' })
 }

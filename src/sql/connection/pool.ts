@@ -2,8 +2,9 @@ import pg from 'pg'
 import { endsWithin } from '../../time.ts'
 
 /**
- * A connection of the pool, which listens to idle ones only: without a listener Node would exit. It listens from the moment it is lent,
- * because what ends it may have come with the answer that opened it. The next statement tells the borrower.
+ * Borrows a connection of the pool. The pool listens for errors on idle connections only, and without a listener Node would exit.
+ * The connection has a listener from the moment it is lent, because its end may arrive together with the response that opened it.
+ * The next statement reports the loss to the borrower.
  */
 export const borrow = (pool: pg.Pool, onLost: (error: Error) => void): Promise<pg.PoolClient> =>
   new Promise((resolve, reject) => {
@@ -14,10 +15,10 @@ export const borrow = (pool: pg.Pool, onLost: (error: Error) => void): Promise<p
     })
   })
 
-/** A server that is there answers at once. pg's types do not know the limit of a single statement. */
+/** A live server responds at once. pg's types do not include the timeout of a single statement. */
 const PROOF: pg.QueryConfig = Object.assign({ text: 'SELECT 1' }, { query_timeout: 2_000 })
 
-/** Ends idle connections on which no answer comes. */
+/** Ends idle connections that do not respond. */
 export const dropDead = async (pool: pg.Pool): Promise<void> => {
   await Promise.all(Array.from({ length: pool.idleCount }, () => proveOne(pool)))
 }
@@ -33,17 +34,17 @@ const proveOne = async (pool: pg.Pool): Promise<void> => {
     client.off('error', noteLoss)
     client.release(broken)
   } catch {
-    // Whoever asks the pool next is told.
+    // The next query on the pool reports the error.
   }
 }
 
 /** An idle connection that the server closes is replaced by the next query; without a listener Node would exit. */
 export const ignoreIdleError = (): void => undefined
 
-/** How long dropped connections take to be gone. */
+/** How long dropped connections may take to close. */
 const DROP_MS = 500
 
-/** A pool that can be ended also while nobody answers on its connections. */
+/** A pool that can be ended even while its connections do not respond. */
 export class OwnPool {
   readonly pool: pg.Pool
   readonly #config: pg.PoolConfig
@@ -72,7 +73,7 @@ export class OwnPool {
     return new OwnPool(this.#config)
   }
 
-  /** Waits for what is under way, and after `graceMs` drops it. */
+  /** Waits for connections that are in use, and drops them after `graceMs`. */
   async end(graceMs: number): Promise<void> {
     if (this.isEnding) return
     const ended = this.pool.end()

@@ -5,7 +5,7 @@ import { BEGIN } from '../transaction/read-committed.ts'
 import { dropOnAbort, endClient } from './end-client.ts'
 import type { Queryable } from './queryable.ts'
 
-/** The server process that answers on a connection. */
+/** The server process behind a connection. */
 export interface Backend {
   readonly pid: number
   readonly backend_start: string
@@ -14,15 +14,15 @@ export interface Backend {
 const OWN_BACKEND =
   'SELECT pid, backend_start::text AS backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()'
 
-/** Asks which server process answers. */
+/** Returns the server process behind a connection. */
 export const ownBackend = async (db: Queryable): Promise<Backend> => {
   const { rows } = await db.query<Backend>({ text: OWN_BACKEND })
   return rows[0] ?? { pid: await backendPid(db), backend_start: '' }
 }
 
 /**
- * Whether a pooler stands between: it hands out cancel keys of its own, because the server process is not known yet when a client
- * connects. Unknown counts as yes.
+ * True if the connection leads through a pooler. A pooler issues cancel keys of its own, because it does not know the server
+ * process yet when a client connects. Unknown counts as true.
  */
 export const isPooled = (client: unknown, pid: number): boolean =>
   (client as { readonly processID?: number | null }).processID !== pid
@@ -33,12 +33,12 @@ const backendPid = async (db: Queryable): Promise<number> => {
 }
 
 const ROUNDS = 3
-/** The server refuses the protocol of the moment; PgBouncer: no transactions in statement mode. */
+/** The server refuses the protocol at this point; in statement mode PgBouncer refuses transactions with this code. */
 const PROTOCOL_VIOLATION = '08P01'
 
 /**
- * Makes sure that the statements of this connection, also those outside of transactions, are answered by one server process that
- * answers nobody else. A pooler that keeps sessions passes. @throws SessionRequiredError
+ * Checks that a single server process executes all statements of this connection, also those outside of transactions, and serves no
+ * other connection. A pooler that keeps sessions passes. @throws SessionRequiredError
  */
 export const assertOwnBackend = async (
   db: Queryable,
@@ -46,7 +46,7 @@ export const assertOwnBackend = async (
   config: pg.ClientConfig,
   signal?: AbortSignal,
 ): Promise<void> => {
-  // An exhausted pool of sessions would let this wait for ever.
+  // If the pooler's sessions are exhausted, this connection would wait forever.
   const other = new pg.Client({ ...config, query_timeout: PROBE_TIMEOUT_MS })
   other.on('error', () => undefined)
   const isOver = dropOnAbort(other, signal)
@@ -63,8 +63,8 @@ export const assertOwnBackend = async (
 }
 
 /**
- * The same word of PgBouncer stands for a server that it cannot reach: then it answers nothing. One that answers a statement and refuses a
- * transaction twice keeps no sessions.
+ * PgBouncer also uses this code for a server that it cannot reach; in that case no statement succeeds. A pooler that executes a
+ * statement and refuses a transaction twice keeps no sessions.
  */
 const refusesTransactions = async (config: pg.ClientConfig, signal: AbortSignal | undefined): Promise<boolean> => {
   const client = new pg.Client({ ...config, query_timeout: PROBE_TIMEOUT_MS })
@@ -88,8 +88,9 @@ const refusesTransactions = async (config: pg.ClientConfig, signal: AbortSignal 
 const PROBE_TIMEOUT_MS = 5_000
 
 /**
- * One transaction more than the connection under test needs: a pooler with one server process lends it to both, one with several
- * gives the other one back first or last, so that the next statement meets it whether the pool is a stack or a queue.
+ * Opens one transaction more than the connection under test needs. A pooler with one server process lends that process to both
+ * connections. A pooler with several gets the other process back first or last, so that the next statement meets it whether the
+ * pool is a stack or a queue.
  */
 const probe = async (db: Queryable, other: pg.Client, pid: number): Promise<void> => {
   for (const isLastGivenBack of [true, false]) {
@@ -119,7 +120,7 @@ const differs = (pid: number, answeredBy: number, what: 'shared' | 'changed'): v
   throw new SessionRequiredError(`${LEADS_THROUGH} in transaction mode: ${found}. ${WAY_OUT}`)
 }
 
-/** @throws SessionRequiredError when another server process answers than at the start. */
+/** @throws SessionRequiredError if the connection has another server process than at the start. */
 export const assertSameBackend = async (db: Queryable, { pid }: Backend): Promise<void> =>
   differs(pid, await backendPid(db), 'changed')
 

@@ -10,7 +10,7 @@ export interface Statement {
   readonly name?: string
 }
 
-/** What every statement function needs: pg's Pool, Client and PoolClient, or a `Session`. */
+/** What every statement function requires: pg's Pool, Client and PoolClient, or a `Session`. */
 export interface Queryable {
   query<R extends QueryResultRow = QueryResultRow>(statement: {
     text: string
@@ -23,9 +23,10 @@ export interface Queryable {
 const transactions = new WeakMap<CallerTransaction, Queryable>()
 
 /**
- * The transaction of a caller. Its client is called with text and values, as its type says: it may belong to another library. So nothing is
- * prepared on it, and values come as its own parsers read them: what is sent here answers text, integers and booleans only.
- * @throws ConfigurationError for what is no client with an open transaction, as far as that can be known
+ * Wraps a transaction of the caller. Its client is called with text and values, as its type declares: it may belong to another
+ * library. So nothing is prepared on it, and values arrive as its own parsers read them: statements sent here return text, integers
+ * and booleans only.
+ * @throws ConfigurationError for anything other than a client with an open transaction, as far as that can be known
  */
 export const queryableOf = (transaction: CallerTransaction): Queryable => {
   assertTransaction('enqueue', transaction)
@@ -53,7 +54,7 @@ const JSONB = 3802
 /** `2026-01-31 12:00:00.1` or `…+00` as Postgres prints it, to ISO 8601 in UTC with microseconds kept. */
 export const isoText = (text: string): string => {
   if (isZoneless(text)) return `${text.slice(0, 10)}T${text.slice(11)}Z`
-  // No ISO 8601 for these; Postgres reads its own text.
+  // These values have no ISO 8601 form; Postgres reads its own text.
   if (text.includes('infinity') || text.endsWith('BC')) return text
   const zone = /([+-])(\d{2})(?::?(\d{2}))?$/.exec(text)
   const local = (zone ? text.slice(0, zone.index) : text).replace(' ', 'T')
@@ -63,7 +64,7 @@ export const isoText = (text: string): string => {
   return `${whole.toISOString().slice(0, 19)}${fraction}Z`
 }
 
-/** `YYYY-MM-DD HH:MM:SS`, perhaps with a fraction: what nearly every row has. */
+/** `YYYY-MM-DD HH:MM:SS`, perhaps with a fraction: the form in nearly every row. */
 const isZoneless = (text: string): boolean =>
   text.charCodeAt(10) === SPACE &&
   (text.length === 19 || (text.charCodeAt(19) === POINT && !/[^\d]/.test(text.slice(20))))
@@ -73,7 +74,7 @@ const POINT = 46
 
 const raw = (text: string) => text
 
-/** Timestamps come as ISO text (microseconds survive), JSON as the text the server has (numbers survive). */
+/** Timestamps are read as ISO text (microseconds survive), JSON as the server's text (numbers survive). */
 export const rowTypes: CustomTypesConfig = {
   getTypeParser: (oid: number, format?: 'text' | 'binary') => {
     if (oid === TIMESTAMP || oid === TIMESTAMPTZ) return isoText
@@ -82,13 +83,13 @@ export const rowTypes: CustomTypesConfig = {
   },
 } as CustomTypesConfig
 
-/** Sends one statement and answers its rows, typed by the caller that knows the columns. */
+/** Sends one statement and returns its rows, typed by the caller. */
 export const rowsOf = async <R extends QueryResultRow>(db: Queryable, statement: Statement): Promise<R[]> => {
   const result = await db.query<R>({ ...statement, values: [...(statement.values ?? [])], types: rowTypes })
   return result.rows
 }
 
-/** Sends one statement and answers how many rows it touched. */
+/** Sends one statement and returns how many rows it affected. */
 export const countOf = async (db: Queryable, statement: Statement): Promise<number> => {
   const result = await db.query({ ...statement, values: [...(statement.values ?? [])], types: rowTypes })
   return result.rowCount ?? 0

@@ -4,16 +4,17 @@ import { backoffMs, sleep } from '../../time.ts'
 
 export interface ReachOptions {
   readonly deadline: Deadline
-  /** What the deadline was made of, for the error. */
+  /** The timeout that set the deadline, for the error text. */
   readonly timeoutMs: number
   readonly onRetry: (error: unknown, attempt: number) => void
   readonly signal: AbortSignal
 }
 
 /**
- * Asks something of Postgres until it is answered, with backoff. The deadline counts in the middle of a try, too: what was asked then goes on by
- * itself, and whoever gives up closes what it is asked on.
- * @throws ConnectionTimeoutError at the deadline; the signal's reason when that fires; any error that another try cannot mend.
+ * Calls `ask` with backoff until it succeeds. The deadline also ends the wait for an attempt that is under way. That attempt
+ * continues in the background, and the caller has to close its connection.
+ * @throws ConnectionTimeoutError at the deadline; the signal's reason if the signal fires; any error that another attempt cannot
+ * fix
  */
 export const reach = async (
   ask: () => Promise<unknown>,
@@ -45,7 +46,7 @@ export const UNKNOWN_HOST: Readonly<Record<string, string>> = {
 const codeOf = (error: unknown): string =>
   error instanceof AggregateError ? codeOf(error.errors[0]) : String((error as NodeJS.ErrnoException | undefined)?.code)
 
-/** PgBouncer has no other word for a server that it cannot reach; what it means by it is told when the time is over. */
+/** PgBouncer has no other code for a server that it cannot reach; the error text at the deadline explains it. */
 const PROTOCOL_VIOLATION = '08P01'
 
 const mayPass = (error: unknown): boolean => isRetryable(error) || sqlState(error) === PROTOCOL_VIOLATION

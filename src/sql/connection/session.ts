@@ -11,15 +11,13 @@ export interface SessionOptions {
   readonly createClient?: (config: pg.ClientConfig) => pg.Client
   /** `SET` for this connection only, e.g. planner settings. */
   readonly settings: Readonly<Record<string, string>>
-  /** The connection is gone; everything that it held (locks, transaction) is gone with it. */
+  /** The connection is lost, and with it everything that it held (locks, transaction). */
   readonly onLost?: (error: Error | undefined) => void
 }
 
 type SessionState = 'idle' | 'connected' | 'lost' | 'closed'
 
-/**
- * One pinned connection that is opened again after it was lost. Its owner decides what a loss means.
- */
+/** One pinned connection that is opened again after a loss. Its owner decides what a loss means. */
 export class Session implements Queryable {
   readonly #options: SessionOptions
   #client: pg.Client | undefined
@@ -28,7 +26,7 @@ export class Session implements Queryable {
   #state: SessionState = 'idle'
   #backend: Backend | undefined
   #end = new AbortController()
-  /** Fires at the close: whatever is being opened is dropped. */
+  /** Fires on `close()`: a connection that is being opened is dropped. */
   readonly #closing = new AbortController()
   #answerTimeoutMs = Number.POSITIVE_INFINITY
 
@@ -46,8 +44,8 @@ export class Session implements Queryable {
   }
 
   /**
-   * Opens the connection, one for all who ask meanwhile. @throws what Postgres or the network says, SessionRequiredError behind a pooler that
-   * keeps no sessions
+   * Opens the connection; concurrent callers share one attempt. @throws the error of Postgres or the network, SessionRequiredError
+   * behind a pooler that keeps no sessions
    */
   async connect(): Promise<void> {
     if (this.isConnected || this.#isClosed) return
@@ -74,14 +72,14 @@ export class Session implements Queryable {
     } finally {
       opened()
     }
-    // Closed while it was connecting.
+    // The session was closed while it was connecting.
     if (this.#isClosed) return endClient(client)
     this.#client = client
     this.#end = new AbortController()
     this.#state = 'connected'
   }
 
-  /** Makes a session of a new connection: its own server process, its settings, and the end of the server process before. */
+  /** Turns a new connection into a session: checks its server process, applies the settings and ends the previous server process. */
   async #prepare(client: pg.Client): Promise<void> {
     const { config, settings } = this.#options
     const db: Queryable = { query: (statement) => this.#ask(client, statement) }
@@ -101,7 +99,7 @@ export class Session implements Queryable {
     return this.#state === 'closed'
   }
 
-  /** Opens the connection, trying again with backoff until it works or `signal` aborts. */
+  /** Opens the connection, with backoff, until it works or `signal` aborts. */
   async connectUntil(signal: AbortSignal, onRetry: (error: unknown, attempt: number) => void): Promise<void> {
     for (let attempt = 1; !signal.aborted && !this.#isClosed; attempt++) {
       try {
@@ -117,7 +115,7 @@ export class Session implements Queryable {
     return this.use((client) => client.query<R>(statement as pg.QueryConfig))
   }
 
-  /** Lets `work` ask the client itself; rejects when no answer comes in time. */
+  /** Calls `work` with the client itself; rejects if its result does not arrive in time. */
   async use<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
     const client = this.#client
     if (client === undefined || this.#state !== 'connected') {
@@ -127,8 +125,8 @@ export class Session implements Queryable {
   }
 
   /**
-   * Asks for an answer of the same server process; rejects when none comes within `limitMs`, or within the query timeout of the
-   * configuration if that is shorter.
+   * Checks that the same server process still responds. Rejects if it does not respond within `limitMs`, or within the configured
+   * query timeout if that is shorter.
    */
   async proveAlive(limitMs: number): Promise<void> {
     if (this.#client === undefined || this.#backend === undefined) throw notConnected()
@@ -136,9 +134,9 @@ export class Session implements Queryable {
   }
 
   /**
-   * Stops using the connection that ends with `end`, and calls `onLost`. A late error of an earlier connection does nothing to the current
-   * one. The connection stays open until the next one ends it, because its locks do too: where only the answers are lost, a goodbye would
-   * free the locks for other sessions before this process can take them again.
+   * Stops using the connection that ends with `end`, and calls `onLost`. A late error of an earlier connection does not affect the
+   * current one. The connection stays open until the next one ends it, so that the server keeps its locks. If only responses are
+   * lost, closing the connection would free its locks for other sessions before this process can take them again.
    */
   abandon(error: Error, end: AbortSignal): void {
     const client = this.#client
@@ -179,18 +177,18 @@ export class Session implements Queryable {
 const notConnected = (): Error => Object.assign(new Error('the session is not connected'), { code: '08003' })
 
 /**
- * A host that is gone without a goodbye loses its sessions, and with them its locks, when its process row expires too: after five
- * minutes. Left to itself the server would keep them for hours.
+ * With these settings the server notices within five minutes that a host has vanished, and ends its sessions and their locks. The
+ * process row of such a host expires after five minutes, too. With its defaults the server would keep the sessions for hours.
  */
 const KEEPALIVES = { tcp_keepalives_idle: '60', tcp_keepalives_interval: '24', tcp_keepalives_count: '10' }
 
-/** A setting that this server version does not know is left out. $1 name · $2 value */
+/** A setting unknown to this server version is skipped. $1 name · $2 value */
 const SET_IF_KNOWN = 'SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1'
 
-/** What a DBA has configured stays. $1 name · $2 value */
+/** A value that a DBA has configured stays. $1 name · $2 value */
 const SET_UNLESS_CONFIGURED = `SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1 AND source = 'default'`
 
-/** pg's own timer is switched off: after a blocked event loop it fires before the answer is read that has long been there. */
+/** pg's own timer is turned off: after a blocked event loop it fires before a response that has already arrived is read. */
 const takeAnswerTimeout = (client: pg.Client): number => {
   const { connectionParameters } = client as unknown as {
     connectionParameters: { query_timeout?: string | number | false }
@@ -200,10 +198,10 @@ const takeAnswerTimeout = (client: pg.Client): number => {
   return limitMs > 0 ? limitMs : Number.POSITIVE_INFINITY
 }
 
-/** A timer that is later than this did not fire because time was up but because the process stood still. */
+/** A timer that is later than this was delayed by a blocked process; its time limit proves nothing. */
 const STANDSTILL_MS = 500
 
-/** Rejects when no answer comes within `limitMs` of a process that runs; one that stood still has to look into its sockets first. */
+/** Rejects if no response arrives within `limitMs` while the process runs. A process that was blocked must read its sockets first. */
 const inTime = <T>(answer: Promise<T>, limitMs: number): Promise<T> => {
   if (!Number.isFinite(limitMs)) return answer
   return new Promise((resolve, reject) => {
@@ -220,7 +218,7 @@ const inTime = <T>(answer: Promise<T>, limitMs: number): Promise<T> => {
   })
 }
 
-/** $1 pid int · $2 start of the backend. Behind a pooler the same backend may have gone to somebody else, or to us. */
+/** $1 pid int · $2 start of the backend. Behind a pooler the same backend may now serve another client, or this one. */
 const END_BACKEND = `
 SELECT pg_terminate_backend(pid)
 FROM pg_stat_activity
@@ -229,13 +227,13 @@ WHERE pid = $1::int
   AND application_name = current_setting('application_name')
   AND pid <> pg_backend_pid()`
 
-/** Tries of END_BACKEND, each followed by a pause: a backend releases its locks while it ends. */
+/** Executions of END_BACKEND, each followed by a pause: a backend releases its locks while it ends. */
 const END_BACKEND_TRIES = 100
 const END_BACKEND_PAUSE_MS = 20
 
 /**
- * After a partition the server may keep the former connection, with its locks and its open transaction, for hours: nobody told it
- * that we are gone. @throws while the backend does not end: its locks cannot be taken back yet
+ * After a network partition the server may keep the previous connection, with its locks and its open transaction, for hours: it
+ * does not know that the client is gone. @throws while the backend has not ended: its locks cannot be taken back yet
  */
 const endBackend = async (db: Queryable, { pid, backend_start }: Backend): Promise<void> => {
   for (let attempt = 1; attempt <= END_BACKEND_TRIES; attempt++) {
@@ -243,7 +241,7 @@ const endBackend = async (db: Queryable, { pid, backend_start }: Backend): Promi
     if (rowCount === 0) return
     await sleep(END_BACKEND_PAUSE_MS)
   }
-  throw Object.assign(new Error(`the server process ${pid} of the connection before has not ended yet`), {
+  throw Object.assign(new Error(`the server process ${pid} of the previous connection has not ended yet`), {
     code: 'ETIMEDOUT',
   })
 }

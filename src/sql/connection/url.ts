@@ -2,10 +2,13 @@ import pg from 'pg'
 import { ConfigurationError } from '../../errors.ts'
 import { MAX_TIMER_MS } from '../../time.ts'
 
-/** A partition answers nothing at all, and the kernel takes many minutes to tell; `?query_timeout=…` in the URL wins. */
+/**
+ * During a network partition no response arrives, and the kernel reports that after many minutes only. `?query_timeout=…` in the
+ * URL wins.
+ */
 export const SILENCE_MS = 60_000
 
-/** A server that accepts a connection and says nothing is waited for no longer. */
+/** Limit for a server that accepts a connection and does not respond. */
 export const CONNECT_MS = 10_000
 
 /** What is wrong with a URL, and the way out. The URL may hold a password, so neither text repeats it. */
@@ -28,7 +31,7 @@ export const searchPathIn = (databaseUrl: string): string | undefined => {
   return schema === null ? undefined : `"${schema.replaceAll('"', '""')}"`
 }
 
-/** `?schema=tenant_b`, as other libraries write it, is the search_path of each connection. */
+/** `?schema=tenant_b`, as other libraries write it, sets the search_path of each connection. */
 const schemaOption = (databaseUrl: string): pg.ClientConfig => {
   const searchPath = searchPathIn(databaseUrl)
   if (searchPath === undefined) return {}
@@ -37,7 +40,7 @@ const schemaOption = (databaseUrl: string): pg.ClientConfig => {
   return { options: `-c search_path=${searchPath.replaceAll(/[\\\s]/g, '\\$&')}` }
 }
 
-/** The configuration of connections to a URL. @throws ConfigurationError when it is none; the text does not repeat it */
+/** The configuration of connections to a URL. @throws ConfigurationError if the URL is invalid; the text does not repeat it */
 export const urlConfig = (
   name: 'databaseUrl' | 'directDatabaseUrl',
   databaseUrl: string | undefined,
@@ -57,7 +60,7 @@ export const urlConfig = (
   }
   try {
     assertOneHost(databaseUrl)
-    // pg parses the URL when it builds a client: a bad one is refused now, not at the first connection.
+    // pg parses the URL when it builds a client, so a bad URL is rejected now, not at the first connection.
     const { connectionParameters } = new pg.Client(config) as unknown as { connectionParameters: object }
     return { ...config, ...schemaOption(databaseUrl), ...clampedTimeout(databaseUrl, connectionParameters) }
   } catch (error) {
@@ -68,10 +71,10 @@ export const urlConfig = (
   }
 }
 
-/** pg takes a word without a scheme for a database name, any scheme for its own, and a list of hosts for one host. */
+/** pg takes a word without a scheme for a database name, accepts any scheme, and reads a list of hosts as one host. */
 const assertOneHost = (databaseUrl: string): void => {
   if (!/^(postgres|postgresql|socket):|^\//.test(databaseUrl.trim()))
-    throw new UrlMistake('it starts with no postgres://', 'write postgres://user@host/name')
+    throw new UrlMistake('it does not start with postgres://', 'write postgres://user@host/name')
   if (/^[^/]*\/\/([^/?#]*@)?[^/?#@]*,/.test(databaseUrl))
     throw new UrlMistake(
       'it names several hosts, and pg connects to one',
@@ -79,7 +82,10 @@ const assertOneHost = (databaseUrl: string): void => {
     )
 }
 
-/** pg's timer of a statement is one of Node, for which more than 24.8 days are one millisecond; its URL has the last word. */
+/**
+ * pg times a statement with a Node timer, which turns more than 24.8 days into 1 ms. The URL overrides the options, so the URL is
+ * changed.
+ */
 const clampedTimeout = (databaseUrl: string, parameters: { readonly query_timeout?: unknown }): pg.ClientConfig =>
   Number(parameters.query_timeout) > MAX_TIMER_MS
     ? { connectionString: databaseUrl.replace(/([?&]query_timeout=)[^&]*/, `$1${MAX_TIMER_MS}`) }

@@ -16,9 +16,9 @@ interface RawResult {
 
 /** How a round ended. */
 export interface RoundEnd {
-  /** The round was over before its outcomes came, or they could not be written: its jobs were started like any others. */
+  /** The round was over before its outcomes arrived, or they could not be written. Its jobs were started like any others. */
   readonly isOver: boolean
-  /** Jobs that are ours after a write that failed; absent: all. */
+  /** After a failed write: the jobs that still belong to this process; absent: all jobs of the round. */
   readonly startedIds?: readonly string[]
   /** Why the outcomes could not be written. */
   readonly error?: Error
@@ -36,12 +36,12 @@ interface Waiting {
 }
 
 /**
- * What the thread has of a round dies with its answer. Left to themselves the threads of Node 24 let 192 MB of such garbage gather before
- * they look at it, each.
+ * The objects of a round become garbage in the thread when its result is sent. By default each thread of Node 24 lets 192 MB of
+ * such garbage accumulate before collecting it.
  */
 const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 16 }
 
-/** As a client of pg reads it: what the URL says wins. */
+/** The timeout as a client of pg reads it: the URL overrides the options. */
 const answerTimeoutOf = (config: ClientConfig): number | false => {
   const { connectionParameters } = new pg.Client(config) as unknown as {
     connectionParameters: { query_timeout?: unknown }
@@ -49,12 +49,12 @@ const answerTimeoutOf = (config: ClientConfig): number | false => {
   return Number(connectionParameters.query_timeout) || false
 }
 
-/** A pg client whose connection lives in a thread, which ends the transaction of a round also while our event loop is blocked. */
+/** A pg client whose connection lives in a thread. The thread ends a round's transaction even while the main event loop is blocked. */
 export class RoundClient extends EventEmitter {
-  /** The server process, as far as the server says so: null before the connection. */
+  /** The server process, as far as the server reports it; null before the connection is open. */
   processID: number | null = null
   readonly connectionParameters: { query_timeout: number | false }
-  /** Its stream is all that others ask for: to drop the connection without a word. */
+  /** Callers only need its stream, to drop the connection immediately. */
   readonly connection = { stream: { destroy: () => void this.#thread.terminate() } }
   readonly #thread: Worker
   readonly #password: ((connection: object) => unknown) | undefined
@@ -62,7 +62,7 @@ export class RoundClient extends EventEmitter {
   #lastId = 0
   #isLost = false
 
-  /** @throws for a configuration that `threadConfig` calls unsendable */
+  /** @throws ConfigurationError for a configuration that `threadConfig` reports as unsendable */
   constructor(config: ClientConfig) {
     super()
     this.connectionParameters = { query_timeout: answerTimeoutOf(config) }
@@ -94,15 +94,15 @@ export class RoundClient extends EventEmitter {
   }
 
   /**
-   * Opens a transaction, sends `lock` in it and answers its rows. Unless the round is closed within `limitMs` the thread sends `start`,
-   * with ROUND_COLUMNS of the rows as last values, and commits. Without rows there is no round.
+   * Opens a transaction, sends `lock` in it and returns its rows. Unless the round is closed within `limitMs`, the thread sends
+   * `start` with ROUND_COLUMNS of the rows as its last values, and commits. Without rows there is no round.
    */
   async open<R extends QueryResultRow>(lock: Statement, start: Statement, limitMs: number): Promise<R[]> {
     const { result } = await this.#ask({ type: 'open', lock, start, columns: ROUND_COLUMNS, limitMs })
     return readResult<R>(result, rowTypes).rows
   }
 
-  /** Writes and commits, unless the round was over before. Rejects when its jobs could not even be started; the next call tries again. */
+  /** Writes and commits, unless the round is already over. Rejects if the jobs could not be started either; the next call tries again. */
   async close(statements: readonly Statement[]): Promise<RoundEnd> {
     const { isOver = false, startedIds, error } = await this.#ask({ type: 'close', statements })
     return { isOver, ...(startedIds && { startedIds }), ...(error && { error: withStack(error) }) }
@@ -154,7 +154,7 @@ export class RoundClient extends EventEmitter {
   }
 }
 
-/** An error that came as plain fields. */
+/** Rebuilds an error that arrived as plain fields. */
 const withStack = (fields: Error): Error => Object.assign(new Error(fields.message), fields)
 
 const readResult = <R extends QueryResultRow>(

@@ -8,14 +8,14 @@ import type { Facts } from '../database.ts'
 import type { OutcomeRow } from '../outcome/outcomes.ts'
 import { between, byKey, Parameters, plainArray, prepared, sinceStatementBegan, textArray } from '../text.ts'
 
-/** What a round needs of each job; `locked` must have it all, as nothing is read a second time. */
+/** The columns of each job that a round reads. `locked` must contain all of them, because nothing is read a second time. */
 const COLUMNS =
   `id job_class queue_name priority serialized_params labels concurrency_key cron_key batch_id batch_callback_id
   scheduled_at created_at executions_count performed_at`.split(/\s+/)
 
 /**
- * Candidates in GoodJob's order, locked but not started: their row locks last as long as the transaction, their advisory locks
- * as long as the session. To any other worker such a job is taken, as one that runs.
+ * Candidates in GoodJob's order, locked but not started: their row locks last as long as the transaction, their advisory locks as
+ * long as the session. To any other worker such a job is taken, like a running one.
  */
 const lockJobsText = (facts: Facts, options: ClaimOptions, parameters: Parameters): string => {
   const now = parameters.add(options.now, facts.timestampType)
@@ -49,10 +49,10 @@ WITH locked AS MATERIALIZED (
 ${startJobs(facts, `$1::${facts.timestampType}`, '$2::uuid')}
 SELECT id FROM started`
 
-/** What a start needs of each row, in this order. Times come as Postgres prints them. */
+/** The columns of each row that a start reads, in this order. Times are text as Postgres prints it. */
 export const ROUND_COLUMNS = ['id', 'execution_id', 'starts_at']
 
-/** Starts locked jobs as a claim does. ROUND_COLUMNS of the rows are to be added as the last values. */
+/** Starts locked jobs as a claim does. The caller adds ROUND_COLUMNS of the rows as the last values. */
 export const startLockedJobs = (facts: Facts, claim: { readonly now: string; readonly processId: string }): Statement =>
   prepared('start_locked', startLockedText(facts), [claim.now, claim.processId])
 
@@ -67,16 +67,17 @@ export const startLockedRows = (
   return { ...start, values: [...values, ...columns.map(plainArray)] }
 }
 
-/** A row of `lockCandidates`: its attempt has begun, its start is not written. */
+/** A row of `lockCandidates`: the attempt has begun, but its start is not written. */
 export interface LockedRow extends ClaimedRow {
   readonly starts_at: string
-  /** A rule of Ruby counts it, as far as claims tell. */
+  /** True if a concurrency rule of Ruby counts the job, as far as claims show. */
   readonly is_claimed: boolean
 }
 
-// The start, the end and the execution row of an attempt in one version of each row. Nobody else can have changed a row in the
-// meantime, so there is no fence.
-// $1 id · $2 execution_id · $3 started at · $4 finished_at · $5 duration, seconds · $6 error · $7 error_event · $8 backtrace as JSON ·
+// Writes the start, the end and the execution row of an attempt in one version of each row. No other session can have changed a row
+// in the meantime, so there is no fence.
+// $1 id · $2 execution_id · $3 started at · $4 finished_at · $5 duration, seconds · $6 error · $7 error_event · $8 backtrace as
+// JSON ·
 // $9 process · $10 time of the write
 const finishLockedText = ({ timestampType }: Facts): string => `
 WITH outcome AS MATERIALIZED (

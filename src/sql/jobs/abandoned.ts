@@ -25,13 +25,13 @@ const isAbandoned = `
 const FIND_ABANDONED_JOBS = `
 SELECT id, job_class, locked_by_id, locked_at FROM good_jobs WHERE ${isAbandoned} LIMIT $1`
 
-/** Jobs that wait for somebody to free them, at most `limit`; most of them a worker frees within two minutes. */
+/** Returns at most `limit` jobs that wait to be released. A worker releases most of them within two minutes. */
 export const findAbandonedJobs = (db: Queryable, limit: number): Promise<AbandonedJob[]> =>
   rowsOf<AbandonedJob & Record<string, unknown>>(db, { text: FIND_ABANDONED_JOBS, values: [limit] })
 
 /**
- * A Ruby process before GoodJob 4.22.1 whose row is deleted while it lives comes back under a random id, and inserts one more row at each
- * refresh, every half a minute: its state says no version, but several live rows name one process.
+ * Before GoodJob 4.22.1, a Ruby process whose row is deleted while it lives comes back under a random id and inserts one more row
+ * at each refresh, every 30 seconds. Its state contains no version, but several live rows name one process.
  */
 const renamedProcess = (facts: Facts): string => `
 SELECT 1 FROM good_job_processes
@@ -39,7 +39,7 @@ WHERE (${inactive(facts)}) IS NOT TRUE
 GROUP BY state->>'hostname', state->>'pid'
 HAVING count(*) > 1`
 
-// Jobs of skiplocked owners have no advisory lock in any state; what has no locked_at cannot be told from a claim of this moment.
+// Jobs of skiplocked owners never have an advisory lock; a job without locked_at cannot be told apart from a claim of this moment.
 /** $1 limit */
 const findSilentJobsText = (facts: Facts): string => `
 SELECT id, job_class, locked_by_id, locked_at, EXISTS (${renamedProcess(facts)}) AS has_renamed,
@@ -48,13 +48,13 @@ FROM good_jobs
 WHERE ${isAbandoned} AND (locked_at IS NULL${facts.hasLockType ? ' OR lock_type = 1' : ''})
 LIMIT $1`
 
-/** What one look found, and when by the server's clock, milliseconds. */
+/** The result of one query, and its time by the server's clock, in milliseconds. */
 export interface SilentJobs {
   readonly jobs: readonly AbandonedJob[]
   readonly atMs: number
 }
 
-/** Abandoned jobs for which no lock tells that their owner is dead; none while one of them may belong to a process under another id. */
+/** Abandoned jobs for which no lock shows that their owner is dead; none while one of them may belong to a process under another id. */
 export const findSilentJobs = async (db: Queryable, facts: Facts): Promise<SilentJobs> => {
   const rows = await rowsOf<AbandonedJob & { has_renamed: boolean; at_ms: number }>(db, {
     text: findSilentJobsText(facts),
@@ -65,7 +65,7 @@ export const findSilentJobs = async (db: Queryable, facts: Facts): Promise<Silen
 
 const MAX_SILENT_JOBS = 1_000
 
-// The columns that were seen are the fence: a claim since then has written others. A row that a claim has locked is passed by.
+// The columns read before are the fence: a claim since then has written other values. A row that a claim has locked is skipped.
 /** $1 ids uuid[] · $2 owners uuid[] · $3 locked_at timestamp[] */
 const releaseSilentJobsText = (facts: Facts): string => `
 WITH silent AS MATERIALIZED (
@@ -84,7 +84,7 @@ free AS MATERIALIZED (
 )
 UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL FROM free WHERE good_jobs.id = free.id RETURNING good_jobs.id`
 
-/** Frees these jobs, as far as nothing of them has changed; answers how many. */
+/** Releases these jobs, unless their columns have changed; returns how many. */
 export const releaseSilentJobs = async (
   db: Queryable,
   facts: Facts,
@@ -98,12 +98,12 @@ export const releaseSilentJobs = async (
   return (await rowsOf(db, { text: releaseSilentJobsText(facts), values })).length
 }
 
-/** A job as a person wants to free it; its row is locked, and its advisory lock when that was free. */
+/** A job that a user wants to release. Its row is locked, and its advisory lock if that was free. */
 export interface OwnedJob {
   readonly finished_at: string | null
   readonly locked_by_id: string | null
   readonly is_lock_free: boolean
-  /** The row of its process says who that is: null without a row. */
+  /** Host and pid of its process; null without a process row. */
   readonly owner: string | null
 }
 
@@ -123,7 +123,7 @@ export const lockOwnedJob = async (db: Queryable, id: string): Promise<OwnedJob 
 /** $1 job id uuid */
 const RELEASE_JOB = 'UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL WHERE id = $1 RETURNING id'
 
-/** Frees a job that `lockOwnedJob` has locked. */
+/** Releases a job that `lockOwnedJob` has locked. */
 export const releaseOwnedJob = async (db: Queryable, id: string): Promise<void> => {
   await rowsOf(db, { text: RELEASE_JOB, values: [id] })
 }

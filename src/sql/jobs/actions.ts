@@ -6,7 +6,7 @@ import { notifyWaiting } from '../notify.ts'
 import { integerIn, priorityIn } from '../stored-hash.ts'
 import { sinceStatementBegan } from '../text.ts'
 
-/** What a manual action must know of a job. */
+/** The columns of a job that a manual action reads. */
 export interface ActionRow {
   readonly id: string
   readonly job_class: string | null
@@ -14,11 +14,11 @@ export interface ActionRow {
   readonly batch_callback_id: string | null
   readonly finished_at: string | null
   readonly error: string | null
-  /** False when another session holds the job's advisory lock: it is being performed. */
+  /** False if another session holds the job's advisory lock: the job is running. */
   readonly is_lock_free: boolean
 }
 
-/** $1 job ids uuid[]. The row lock comes first, so that the advisory lock is asked for the newest version of the row. */
+/** $1 job ids uuid[]. The row is locked first, so that the advisory lock is tried for the newest version of the row. */
 const LOCK_JOBS = `
 WITH job AS MATERIALIZED (
   SELECT id, job_class, batch_id, batch_callback_id, finished_at, error
@@ -33,13 +33,13 @@ SELECT job.*, pg_try_advisory_xact_lock(${jobLockKeySql('job.id')}) AS is_lock_f
 const TRY_LOCKS = `
 SELECT id FROM unnest($1::uuid[]) AS id WHERE pg_try_advisory_xact_lock(${jobLockKeySql('id')})`
 
-/** A worker releases the lock of a job right after the commit of its outcome; somebody else may hold it for longer. */
+/** A worker releases a job's lock right after the commit of the outcome; another session may hold it longer. */
 const ENDED_LOCK_TRIES = 40
 const ENDED_LOCK_PAUSE_MS = 25
 
 /**
- * Locks the rows and, where it is free, the advisory lock of each job until the end of the transaction. The lock of a job that has
- * ended is waited for, up to a second: its worker is about to release it.
+ * Locks the rows and, if it is free, the advisory lock of each job until the end of the transaction. If a job has ended, its lock
+ * is waited for, up to a second: the worker is about to release it.
  */
 export const lockJobsForAction = async (db: Queryable, ids: readonly string[]): Promise<ActionRow[]> => {
   const rows = await rowsOf<ActionRow & Record<string, unknown>>(db, { text: LOCK_JOBS, values: [ids] })
@@ -67,8 +67,8 @@ export const findBatchIdsOfJobs = async (db: Queryable, ids: readonly string[]):
 }
 
 /**
- * A discarded job waits again. GoodJob job.rb#retry_job: the hash counts one execution more, queue and priority come from the
- * hash, the error stays until the next attempt ends. Only the keys that change are rewritten, so unknown ones survive.
+ * Makes discarded jobs wait again. GoodJob job.rb#retry_job: the hash counts one execution more, queue and priority come from the
+ * hash, the error stays until the next attempt ends. Only the keys that change are rewritten, so unknown keys survive.
  *
  * $1 ids uuid[] · $2 now timestamp · $3 keys of the hash to replace jsonb · $4 is_notified bool · $5 scheduled_at timestamp
  */
@@ -103,7 +103,7 @@ export interface RetryJobsOptions {
   readonly isNotified: boolean
 }
 
-/** Makes discarded jobs wait again and tells the workers; answers the ids that were discarded. */
+/** Makes discarded jobs wait again and notifies the workers; returns the ids that were discarded. */
 export const retryJobs = async (
   db: Queryable,
   facts: Facts,
@@ -141,7 +141,7 @@ closed AS (
 )
 SELECT id FROM discarded`
 
-/** Discards unfinished jobs; answers the ids that were unfinished. */
+/** Discards unfinished jobs; returns the ids that were unfinished. */
 export const discardJobs = async (
   db: Queryable,
   facts: Facts,
@@ -156,7 +156,7 @@ export const discardJobs = async (
 const RESCHEDULE_JOBS =
   'UPDATE good_jobs SET scheduled_at = $2, updated_at = $3 WHERE id = ANY ($1::uuid[]) AND finished_at IS NULL'
 
-/** Moves the start of unfinished jobs; GoodJob sends no message for it. */
+/** Moves the start of unfinished jobs. Like GoodJob, sends no notification. */
 export const rescheduleJobs = (db: Queryable, ids: readonly string[], startsAt: string, now: string): Promise<number> =>
   countOf(db, { text: RESCHEDULE_JOBS, values: [ids, startsAt, now] })
 
@@ -188,7 +188,7 @@ export const findBrokenMembers = (db: Queryable, batchId: string): Promise<strin
   idsOf(db, BROKEN_MEMBERS, batchId)
 export const findOpenMembers = (db: Queryable, batchId: string): Promise<string[]> => idsOf(db, OPEN_MEMBERS, batchId)
 
-/** $1 batch ids uuid[] · $2 now. The batch is under way again: without this it could be cleaned up under its members. */
+/** $1 batch ids uuid[] · $2 now. The batch runs again: with finished_at set, it could be cleaned up while its members run. */
 const REOPEN_BATCHES = `
 UPDATE good_job_batches SET finished_at = NULL, updated_at = $2
 WHERE id = ANY ($1::uuid[]) AND finished_at IS NOT NULL AND jobs_finished_at IS NOT NULL`

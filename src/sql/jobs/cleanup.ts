@@ -7,9 +7,10 @@ export interface DeletedCounts {
 }
 
 /**
- * GoodJob deletes by active_job_id, which also takes unfinished rows that have none; by id only the finished ones go.
- * Cleanups of several processes, Ruby's too, meet on the same oldest rows, each in an order of its own: this one waits
- * for no row, so it is in no deadlock. A job goes with its last execution; what another holds is left to the other.
+ * GoodJob deletes by active_job_id, which also deletes unfinished rows that have none. This statement deletes by id, so only
+ * finished rows go. Cleanups of several processes, Ruby's too, meet on the same oldest rows, each in an order of its own. This one
+ * waits for no row, so it is part of no deadlock. A job is deleted together with its last execution; rows that another session has
+ * locked are left to that session.
  * $1 finished before timestamp · $2 includes discarded bool
  */
 const DELETE_FINISHED_JOBS = `
@@ -61,11 +62,11 @@ WHERE id IN (
   FOR UPDATE OF claims SKIP LOCKED
 )`
 
-/** Deletes concurrency claims of jobs that are not unfinished; without the table there are none. */
+/** Deletes concurrency claims of finished or missing jobs; without the table there are none. */
 export const deleteStaleClaims = (db: Queryable, facts: Facts): Promise<number> =>
   facts.hasConcurrencyClaims ? countOf(db, { text: DELETE_STALE_CLAIMS }) : Promise.resolve(0)
 
-/** A batch whose members still run is under way, whatever its columns say. $1 finished before timestamp · $2 includes discarded bool */
+/** A batch with unfinished members is running, whatever its columns say. $1 finished before timestamp · $2 includes discarded bool */
 const DELETE_FINISHED_BATCHES = `
 DELETE FROM good_job_batches
 WHERE id IN (
@@ -77,7 +78,7 @@ WHERE id IN (
   FOR UPDATE SKIP LOCKED
 )`
 
-/** Deletes up to a thousand finished batches; answers how many. */
+/** Deletes up to a thousand finished batches; returns how many. */
 export const deleteFinishedBatches = (
   db: Queryable,
   options: { readonly finishedBefore: string; readonly includesDiscarded: boolean },

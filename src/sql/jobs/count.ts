@@ -13,7 +13,7 @@ import {
 
 export interface JobCount {
   readonly jobs: number
-  /** There may be more: `limit` was reached, or time ran out. */
+  /** True if there may be more: `limit` was reached, or the time ran out. */
   readonly isCapped: boolean
 }
 
@@ -24,7 +24,7 @@ interface CountOptions {
   readonly budgetMs: number
 }
 
-/** Counts jobs that match, no further than `limit` and no longer than `budgetMs`. */
+/** Counts jobs that match, up to `limit` and for at most `budgetMs`. */
 export const countJobs = async (db: Queryable, options: CountOptions): Promise<JobCount> => {
   const few = await countIndexed(db, options)
   if (few !== undefined) return { jobs: Math.min(few, options.limit), isCapped: few >= options.limit }
@@ -41,7 +41,7 @@ export const countJobs = async (db: Queryable, options: CountOptions): Promise<J
   return { jobs: Math.min(jobs, options.limit), isCapped: true }
 }
 
-/** Counts among the rows that one index finds; undefined when those are many, or no index serves the filter. */
+/** Counts among the rows that one index finds; undefined if those are many, or no index serves the filter. */
 const countIndexed = async (db: Queryable, { filter, now }: CountOptions): Promise<number | undefined> => {
   const values: unknown[] = []
   const indexed = indexedRows(filter, now, values)
@@ -69,7 +69,7 @@ interface CountedStep extends Record<string, unknown> {
   readonly jobs: number
 }
 
-/** Counts among the next jobs in the order of a list; undefined behind the last one. */
+/** Counts among the next jobs in the order of a list; undefined after the last one. */
 const countStep = async (
   db: Queryable,
   { filter, now }: CountOptions,

@@ -6,18 +6,18 @@ export interface JobFilter {
   readonly queueName?: string
   readonly jobClass?: string
   readonly label?: string
-  /** Members of the batch; its callback jobs are not. */
+  /** Members of the batch; its callback jobs are not members. */
   readonly batchId?: string
 }
 
-/** Where the next page starts: the last row of the page before. */
+/** Where the next page starts: the last row of the previous page. */
 export interface JobCursor {
   /** Its finished_at where the filter asks for finished jobs only, else its created_at. */
   readonly at: string
   readonly id: string
 }
 
-/** Each condition appends its values; a parameter that no condition names would have no type. */
+/** Each condition appends its values: Postgres cannot infer the type of a parameter that no condition uses. */
 export const conditions = (filter: JobFilter, now: string, values: unknown[]): string[] => {
   const states = filter.states?.map((state) => `(${stateCondition(state, now, values)})`) ?? []
   return [...(states.length > 0 ? [`(${states.join(' OR ')})`] : []), ...columnConditions(filter, values)]
@@ -38,7 +38,7 @@ const stateCondition = (state: JobState, now: string, values: unknown[]): string
   return text.includes('$now') ? text.replaceAll('$now', `$${values.push(now)}`) : text
 }
 
-/** The rows that one index finds for a filter, and others; undefined when none of its conditions has an index of few rows. */
+/** The rows that one index finds for a filter, and others; undefined if no condition has an index that finds few rows. */
 export const indexedRows = (
   { states = [], ...columns }: JobFilter,
   now: string,
@@ -59,7 +59,7 @@ export const indexedRows = (
 
 const where = (parts: readonly string[]): string => `SELECT id FROM good_jobs WHERE ${parts.join(' AND ')}`
 
-/** The jobs that a process has, and those that were interrupted, which are looked for among the unfinished ones. */
+/** The jobs that a process has locked, and interrupted jobs, which are found among the unfinished ones. */
 const RUNNING = `SELECT id FROM good_jobs WHERE locked_by_id IS NOT NULL AND performed_at IS NOT NULL AND finished_at IS NULL
   UNION ALL
   SELECT id FROM (
@@ -67,13 +67,16 @@ const RUNNING = `SELECT id FROM good_jobs WHERE locked_by_id IS NOT NULL AND per
   ) AS unlocked
   WHERE performed_at IS NOT NULL`
 
-/** Rows of an index that are sorted for a page; what an index finds more of is common, and met soon among the youngest jobs. */
+/**
+ * Rows of an index that are sorted for a page, at most. Matches of an index with more rows are common, and soon found among the
+ * youngest jobs.
+ */
 export const MAX_SORTED = 10_000
 
-/** Jobs that one statement of a walk reads. */
+/** Jobs that one statement reads while a search goes through the table. */
 export const STEP = 5_000
 
-/** Finished jobs alone are listed by their end, the last first; all others by their creation, the youngest first. */
+/** A filter for finished jobs alone lists them by their end, the last first; any other filter by creation, the youngest first. */
 export const orderOf = ({ states = [] }: JobFilter): 'created_at' | 'finished_at' =>
   states.length > 0 && states.every((state) => state === 'succeeded' || state === 'discarded')
     ? 'finished_at'

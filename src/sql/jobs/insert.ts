@@ -18,17 +18,17 @@ export interface NewJobRow {
   readonly cron_at?: string | null
   readonly batch_id?: string | null
   readonly batch_callback_id?: string | null
-  /** Whether waiting workers are told. */
+  /** Whether waiting workers are notified. */
   readonly is_notified: boolean
 }
 
 /**
- * Inserts jobs and tells the workers, in one statement.
+ * Inserts jobs and notifies the workers, in one statement.
  *
- * GoodJob sends one message for a single job, and one with `count` for each (queue, time) of a bulk; the time is cut to
- * milliseconds. A row whose id (or cron key and instant) exists is left out and not reported. The ids come as one text: pg takes longer
- * to read a thousand rows than to write their jobs. The hashes are one JSON array: as text[] each of their quotes would be escaped here
- * and unescaped there, some hundredths of the whole; jsonb would end at 256 MB.
+ * GoodJob sends one notification for a single job, and one with `count` for each (queue, time) of a bulk; the time is truncated to
+ * milliseconds. A row whose id (or cron key and time) exists is left out and not reported. The ids are returned as one text:
+ * reading a thousand rows takes pg longer than writing their jobs. The hashes are one JSON array. In a text[] each of their quotes
+ * would be escaped here and unescaped by the server, a few percent of the whole time; jsonb is limited to 256 MB.
  *
  * $1 id uuid[] · $2 job_class text[] · $3 queue_name text[] · $4 priority int[] · $5 serialized_params, an array, json ·
  * $6 scheduled_at timestamp[] · $7 created_at timestamp[] · $8 labels, each a JSON array, text[] · $9 concurrency_key text[] ·
@@ -88,16 +88,19 @@ VALUES ($1::uuid, $1::uuid, $2::text, $3::text, $4::int, $5::text::jsonb, $6::${
   ${sinceStatementBegan(`$7::${timestampType}`)}, $8::text[], $9::text, $10::text, $11::${timestampType}, $12::uuid, $13::uuid)
 ON CONFLICT DO NOTHING
 RETURNING ${THIS_TRANSACTION} AS transaction`
-  // Not every client can read a column of type void.
+  // Some clients cannot read a column of type void.
   return isNotified
     ? `WITH inserted AS (${insert})\nSELECT transaction, pg_notify('good_job', $14::text)::text AS message FROM inserted`
     : insert
 }
 
-/** Names the transaction of the statement: whoever does not see it end can ask for its end (sql/transaction/ends.ts). */
+/** Names the transaction of the statement. A caller that does not see it end can query how it ended (sql/transaction/ends.ts). */
 const THIS_TRANSACTION = 'pg_current_xact_id()::text'
 
-/** Inserts one job and tells the workers, in half the time that a bulk of one takes; answers the transaction that inserted it, if one did. */
+/**
+ * Inserts one job and notifies the workers, in half the time of a bulk of one. Returns the transaction that inserted the job;
+ * undefined if none was inserted.
+ */
 export const insertJob = async (db: Queryable, facts: Facts, job: NewJobRow): Promise<string | undefined> => {
   const values = [
     job.id,
@@ -122,14 +125,14 @@ export const insertJob = async (db: Queryable, facts: Facts, job: NewJobRow): Pr
   return row?.transaction
 }
 
-/** What one bulk inserted. */
+/** The result of one bulk insert. */
 export interface InsertedJobs {
   readonly ids: ReadonlySet<string>
   /** The transaction that inserted them; undefined when none was inserted. */
   readonly transaction: string | undefined
 }
 
-/** Inserts jobs; answers what was inserted. A transaction of the caller's sends the messages at its commit. */
+/** Inserts jobs; returns what was inserted. A transaction of the caller sends the notifications at its commit. */
 export const insertJobs = async (
   db: Queryable,
   facts: Facts,

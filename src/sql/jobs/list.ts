@@ -43,7 +43,7 @@ export interface ListedJob {
 const COLUMNS = `id, created_at, job_class, queue_name, priority, executions_count, labels, batch_id, batch_callback_id, cron_key,
   concurrency_key, scheduled_at, performed_at, finished_at, locked_by_id, error`
 
-/** The page sorted out of the rows that an index finds, if those are few; else one row that says so. $1 now */
+/** The page, sorted from the rows that an index finds, if those are few; otherwise one row with `is_few` false. $1 now */
 const sortedPage = ({ filter, now, limit, after }: JobPage, values: unknown[]): string | undefined => {
   const indexed = indexedRows(filter, now, values)
   if (indexed === undefined) return undefined
@@ -68,13 +68,13 @@ LEFT JOIN LATERAL (
 ORDER BY ${order} DESC, id DESC`
 }
 
-/** The next jobs in the order of a page: where they end, and those of them that match. $1 now */
+/** Reads the next jobs in the order of a page: where they end, and which of them match. $1 now */
 const walkStep = ({ filter, now }: JobPage, after: JobCursor | undefined, values: unknown[]): string => {
   const order = orderOf(filter)
   const isDiscarded = filter.states?.every((state) => state === 'discarded') === true
   const start = [
     ...(order === 'finished_at' ? ['finished_at IS NOT NULL'] : []),
-    // By the index of discarded jobs.
+    // Uses the index of discarded jobs.
     ...(order === 'finished_at' && isDiscarded ? ['error IS NOT NULL'] : []),
     ...(after ? [isAfter(order, after, values)] : []),
   ]
@@ -102,13 +102,13 @@ export interface JobSearch {
   readonly jobs: readonly ListedJob[]
   /** Where the next page starts; undefined after the last one. */
   readonly next: JobCursor | undefined
-  /** The search ran out of time there; the page is not full. */
+  /** The search ran out of time at `next`; the page is not full. */
   readonly isCut: boolean
 }
 
 /**
- * One page of jobs in the order of `orderOf`. A search for few among many ends after `budgetMs` with what it found.
- * @default no limit of time
+ * Returns one page of jobs in the order of `orderOf`. A search for rare jobs ends after `budgetMs` with the jobs found by then.
+ * @default no time limit
  */
 export const listJobs = async (
   db: Queryable,
@@ -140,7 +140,7 @@ const pageOf = ({ filter, limit }: JobPage, found: readonly ListedJob[]): JobSea
   return { jobs, next: last && { at: last[orderOf(filter)] ?? '', id: last.id }, isCut: false }
 }
 
-/** `page.limit` is one more than the page has. */
+/** `page.limit` is one more than the size of the page. */
 const walk = async (db: Queryable, page: JobPage, deadline: number): Promise<JobSearch> => {
   const limit = page.limit - 1
   const jobs: ListedJob[] = []
@@ -157,7 +157,7 @@ const walk = async (db: Queryable, page: JobPage, deadline: number): Promise<Job
   return { jobs, next: position, isCut: true }
 }
 
-/** A job with what only its own page shows; `serialized_params` is the text of the column. */
+/** A job with the columns that only its own page shows; `serialized_params` is the text of the column. */
 export interface ShownJob extends ListedJob {
   readonly serialized_params: string
   readonly updated_at: string
@@ -171,7 +171,7 @@ const FIND_JOB = `
 SELECT ${COLUMNS}, ${jobStateSql('$1')} AS state, serialized_params, updated_at, locked_at, error_event, cron_at
 FROM good_jobs WHERE id = $2`
 
-/** One job, or undefined. */
+/** Returns one job, or undefined. */
 export const findJob = async (db: Queryable, id: string, now: string): Promise<ShownJob | undefined> => {
   const rows = await rowsOf<ShownJob & Record<string, unknown>>(db, { text: FIND_JOB, values: [now, id] })
   return rows[0]
@@ -194,6 +194,6 @@ const FIND_EXECUTIONS = `
 SELECT id, created_at, finished_at, extract(epoch FROM duration)::float8 AS duration_seconds, error, error_event, error_backtrace, process_id
 FROM good_job_executions WHERE active_job_id = $1 ORDER BY created_at, id`
 
-/** The attempts of a job, oldest first. */
+/** Returns the attempts of a job, oldest first. */
 export const findExecutions = (db: Queryable, jobId: string): Promise<ShownExecution[]> =>
   rowsOf<ShownExecution & Record<string, unknown>>(db, { text: FIND_EXECUTIONS, values: [jobId] })

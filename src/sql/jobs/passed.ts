@@ -1,7 +1,7 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
 
-/** Due jobs of a queue that a worker passed by: it started others, of other classes, that sort behind them. */
+/** Due jobs of a queue that a worker skipped: it started jobs of other classes that sort behind them. */
 export interface PassedJobs {
   readonly queue_name: string
   readonly jobs: number
@@ -9,8 +9,8 @@ export interface PassedJobs {
 }
 
 /**
- * In each queue: the last, in order, of the jobs that run or ended within a minute, and what waits before it of classes that none of
- * those has. $1 now timestamp · $2 jobs to look at in each queue
+ * For each queue: the last job, in order, that runs or ended within a minute, and the jobs that wait before it and whose class none
+ * of the started jobs has. $1 now timestamp · $2 jobs to read in each queue
  */
 const passedJobsText = (facts: Facts) => `
 WITH started AS (

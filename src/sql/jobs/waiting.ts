@@ -4,12 +4,12 @@ import { type Queryable, rowsOf } from '../connection/queryable.ts'
 export interface WaitingJobs {
   readonly queue_name: string | null
   readonly job_class: string | null
-  /** At most as many as were read. */
+  /** Not more than the rows that were read. */
   readonly jobs: number
   readonly oldest_at: string
 }
 
-/** What no worker starts becomes the oldest of all that is due, so the oldest are read. $1 now timestamp · $2 rows to read */
+/** Jobs that no worker starts become the oldest of all due jobs, so the oldest are read. $1 now timestamp · $2 rows to read */
 const WAITING_JOBS = `
 WITH waiting AS MATERIALIZED (
   SELECT queue_name, job_class, scheduled_at

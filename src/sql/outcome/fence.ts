@@ -1,6 +1,6 @@
 import { byKey } from '../text.ts'
 
-/** The claim that an outcome belongs to: together with the process id it is the fence of every write. */
+/** The claim that an outcome belongs to. Together with the process id it is the fence of every write. */
 export interface ClaimRef {
   readonly id: string
   readonly lockedAt: string
@@ -8,11 +8,11 @@ export interface ClaimRef {
 }
 
 /**
- * The condition under which a row takes an outcome: the job is unfinished, and this process holds it by the same claim. `outcome` is the
- * list of outcomes, $9 the id of the process.
+ * The condition under which a row accepts an outcome: the job is unfinished, and this process holds it by the same claim. `outcome`
+ * is the list of outcomes, $9 the id of the process.
  *
- * IS NOT DISTINCT FROM keeps the planner off the index on locked_by_id, which finds every job of this process for each outcome, and
- * num_nulls off the indexes of unfinished jobs.
+ * IS NOT DISTINCT FROM keeps the planner off the index on locked_by_id, which would find every job of this process for each
+ * outcome. num_nulls keeps it off the indexes of unfinished jobs.
  */
 export const FENCE = `${byKey('good_jobs.id', 'outcome.id')}
     AND good_jobs.locked_by_id IS NOT DISTINCT FROM $9::uuid

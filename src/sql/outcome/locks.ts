@@ -9,7 +9,7 @@ export interface LockedJob {
   readonly is_locked: boolean
 }
 
-/** $1 ids uuid[] · $2 execution ids uuid[] · $3 ids of jobs whose executions are all meant uuid[] */
+/** $1 ids uuid[] · $2 execution ids uuid[] · $3 ids of jobs with all of their executions uuid[] */
 const FIND_LOCKED_JOBS = `
 WITH free AS MATERIALIZED (SELECT id FROM good_jobs WHERE id = ANY ($1::uuid[]) FOR UPDATE SKIP LOCKED),
 free_attempt AS MATERIALIZED (
@@ -33,7 +33,7 @@ export interface JobToWrite {
   readonly isDeleted: boolean
 }
 
-/** Those of these jobs that are there, and whether their rows are free; what is free stays locked for this transaction. */
+/** Returns those of these jobs that exist, and whether their rows are free. Free rows stay locked for this transaction. */
 export const findLockedJobs = (db: Queryable, jobs: readonly JobToWrite[]): Promise<LockedJob[]> =>
   rowsOf<LockedJob & Record<string, unknown>>(db, {
     text: FIND_LOCKED_JOBS,
@@ -55,7 +55,10 @@ FROM batch
 WHERE NOT has_lock
   OR (EXISTS (SELECT 1 FROM good_job_batches WHERE good_job_batches.id = batch.id) AND NOT EXISTS (SELECT 1 FROM free WHERE free.id = batch.id))`
 
-/** Which of these batches somebody has locked, by GoodJob's batch lock or their row; the others stay locked for this transaction. */
+/**
+ * Returns the batches that another session has locked, by GoodJob's batch lock or their row; the others stay locked for this
+ * transaction.
+ */
 export const findLockedBatches = async (db: Queryable, ids: readonly string[]): Promise<string[]> => {
   if (ids.length === 0) return []
   const rows = await rowsOf<{ id: string }>(db, { text: FIND_LOCKED_BATCHES, values: [ids, ids.map(batchLockKey)] })

@@ -26,7 +26,8 @@ export interface ReenqueueRow extends OutcomeRow {
   readonly isNotified: boolean
 }
 
-// $1 id · $2 locked_at · $3 execution_id · $4 finished_at · $5 duration, seconds · $6 error · $7 error_event · $8 backtrace as JSON · $9 process · $10 time of the write
+// $1 id · $2 locked_at · $3 execution_id · $4 finished_at · $5 duration, seconds · $6 error · $7 error_event ·
+// $8 backtrace as JSON · $9 process · $10 time of the write
 const outcomeSource = ({ timestampType }: Facts, more = '', moreColumns = '') => `
   SELECT *
   FROM unnest($1::uuid[], $2::${timestampType}[], $3::uuid[], $4::${timestampType}[], $5::float8[], $6::text[], $7::smallint[], $8::text[]${more})
@@ -36,10 +37,10 @@ const unlock = (facts: Facts) => `locked_by_id = NULL, locked_at = NULL${facts.h
 
 const writtenAt = ({ timestampType }: Facts) => sinceStatementBegan(`$10::${timestampType}`)
 
-/** What is answered of a written job, with what tells whether it was limited. */
+/** The columns of a written job that are returned, including those that show whether it was limited. */
 const WRITTEN = 'good_jobs.id, good_jobs.batch_id, good_jobs.labels, good_jobs.concurrency_key'
 
-/** What closeExecutions needs of a written job; handed on, because joining two lists of jobs again costs their product. */
+/** The columns of a written job that closeExecutions reads; passed on, because joining two lists of jobs again costs their product. */
 const ATTEMPT =
   'outcome.execution_id, outcome.finished_at, outcome.duration, outcome.error, outcome.error_event, outcome.backtrace'
 
@@ -98,7 +99,8 @@ execution AS (
 )
 SELECT id, batch_id, ${freesPlace(facts, 'deleted')} AS frees_place FROM deleted`
 
-// $11 serialized_params · $12 job_class · $13 queue_name · $14 priority · $15 scheduled_at · $16 created_at · $17 labels as JSON · $18 is_notified
+// $11 serialized_params · $12 job_class · $13 queue_name · $14 priority · $15 scheduled_at · $16 created_at ·
+// $17 labels as JSON · $18 is_notified
 const reenqueueJobsText = (facts: Facts, keepsCreatedAt: boolean) => `
 WITH outcome AS MATERIALIZED (${outcomeSource(
   facts,
@@ -136,7 +138,7 @@ const outcomeValues = (processId: string, outcomes: readonly OutcomeRow[]): unkn
   processId,
 ]
 
-/** A row that was written, and the batch it is a member of now: a job may join one while it runs. */
+/** A row that was written, and its current batch: a job may join a batch while it runs. */
 export interface WrittenRow {
   readonly id: string
   readonly batch_id: string | null
@@ -147,7 +149,7 @@ export interface WrittenRow {
 const write = (db: Queryable, kind: string, text: string, values: unknown[]): Promise<WrittenRow[]> =>
   rowsOf<WrittenRow & Record<string, unknown>>(db, prepared(kind, text, values))
 
-/** Who writes outcomes, and when: ISO text. */
+/** The process that writes outcomes, and the time as ISO text. */
 export interface Writer {
   readonly processId: string
   readonly now: string
@@ -160,19 +162,19 @@ type WriteOutcomes = (
   outcomes: readonly OutcomeRow[],
 ) => Promise<WrittenRow[]>
 
-/** Writes terminal outcomes; answers the rows for which the claim was still ours. */
+/** Writes terminal outcomes; returns the rows whose claim still belonged to this process. */
 export const finishJobs: WriteOutcomes = (db, facts, writer, outcomes) =>
   write(db, 'finish_jobs', finishJobsText(facts), [...outcomeValues(writer.processId, outcomes), writer.now])
 
-/** Makes jobs wait again after an unhandled error; answers the rows for which the claim was still ours. */
+/** Makes jobs wait again after an unhandled error; returns the rows whose claim still belonged to this process. */
 export const rerunJobs: WriteOutcomes = (db, facts, writer, outcomes) =>
   write(db, 'rerun_jobs', rerunJobsText(facts), [...outcomeValues(writer.processId, outcomes), writer.now])
 
-/** Deletes jobs that are not preserved, with their executions; answers the rows for which the claim was still ours. */
+/** Deletes jobs that are not preserved, with their executions; returns the rows whose claim still belonged to this process. */
 export const deleteJobs: WriteOutcomes = (db, facts, writer, outcomes) =>
   write(db, 'delete_jobs', deleteJobsText(facts), outcomeValues(writer.processId, outcomes))
 
-/** Writes jobs that will run again and tells the workers; answers the rows for which the claim was still ours. */
+/** Writes jobs that will run again and notifies the workers; returns the rows whose claim still belonged to this process. */
 export const reenqueueJobs = (
   db: Queryable,
   facts: Facts,
@@ -198,13 +200,13 @@ export const reenqueueJobs = (
 /** What became of a claim whose outcome found no row to write. */
 export interface UnwrittenClaim {
   readonly id: string
-  /** Somebody finished the job while it ran (force-discard); its lock columns were still ours and are released. */
+  /** Another session finished the job while it ran (force-discard). The lock columns still belonged to the claim and are now released. */
   readonly isReleased: boolean
-  /** There is no such job (any more). */
+  /** The job does not exist (any more). */
   readonly isGone: boolean
-  /** The end of the attempt as stored before: an earlier write whose answer was lost. */
+  /** The end of the attempt as an earlier write stored it, whose result was lost. */
   readonly executionFinishedAt: string | null
-  /** The batch that it is a member of now. */
+  /** The batch that the job is a member of now. */
   readonly batchId: string | null
 }
 
@@ -238,8 +240,9 @@ LEFT JOIN released ON released.id = claimed.id
 LEFT JOIN good_job_executions ON good_job_executions.id = claimed.execution_id`
 
 /**
- * Clears the lock columns of claims that are still ours, whatever state the jobs are in, and says what became of each. A job
- * that was finished meanwhile stays finished and its attempt is closed with it; an unfinished one will run again as interrupted.
+ * Clears the lock columns of claims that still belong to this process, whatever state the jobs are in, and returns what became of
+ * each. A job that was finished meanwhile stays finished and its attempt is closed with it; an unfinished job will run again as
+ * interrupted.
  */
 export const releaseClaims = async (
   db: Queryable,

@@ -1,13 +1,13 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
 
-/** A claim of this process, as its row was stamped. */
+/** A claim of this process, with the time that was written to its row. */
 export interface WatchedClaim {
   readonly id: string
   readonly lockedAt: string
 }
 
-/** Why a claim is no longer ours: somebody finished the job, deleted its row, or cleared or replaced our stamp. */
+/** How a claim was lost: another session finished the job, deleted its row, or cleared or replaced the lock columns. */
 export type LostBy = 'finished' | 'deleted' | 'released'
 
 export interface WithdrawnClaim {
@@ -25,7 +25,7 @@ WHERE good_jobs.id IS NULL
   OR locked_by_id IS DISTINCT FROM $3::uuid
   OR good_jobs.locked_at IS DISTINCT FROM claimed.locked_at`
 
-/** Those of our claims that somebody ended or took away while their bodies run. */
+/** Returns the claims of running jobs that another session has ended or taken away. */
 export const findWithdrawnClaims = (
   db: Queryable,
   facts: Facts,

@@ -13,8 +13,8 @@ export const inactive = (facts: Facts): string => `
       AND ((classid::bigint << 32) | objid::bigint) = ('x' || substr(md5('good_job_processes-' || good_job_processes.id::text), 1, 16))::bit(64)::bigint
   ))`
 
-// A job whose row somebody has locked is freed by a later look, which needs the row of its process.
-// Whoever cleans up lives, even if its row is old because the whole process was stopped. $1 own process uuid
+// A job whose row another session has locked is released by a later cleanup, which needs the row of its process. The process that
+// cleans up is alive, even if its row is old because the whole process was suspended. $1 own process uuid
 const releaseDeadProcessesText = (facts: Facts) => `
 WITH dead AS MATERIALIZED (
   SELECT id FROM good_job_processes WHERE (${inactive(facts)}) AND id <> $1::uuid FOR UPDATE SKIP LOCKED
@@ -36,13 +36,13 @@ SELECT deleted.id, count.jobs FROM (SELECT count(*)::int AS jobs FROM released) 
 
 export interface ReleasedProcesses {
   readonly ids: readonly string[]
-  /** Jobs that are free to be claimed again. */
+  /** Jobs that can be claimed again. */
   readonly jobs: number
 }
 
 /**
- * Frees the jobs of processes that have not been heard of for five minutes, and their places under concurrency rules, and deletes their
- * rows, as every Ruby process does. The caller has a transaction: with the row goes what tells of the claims.
+ * Releases the jobs of processes that have not refreshed their row for five minutes, and their places under concurrency rules, and
+ * deletes their rows, as every Ruby process does. Call it in a transaction: after the row is deleted, nothing points to the claims.
  */
 export const releaseDeadProcesses = async (
   db: Queryable,
@@ -59,8 +59,8 @@ export const releaseDeadProcesses = async (
 }
 
 /**
- * Jobs whose owner has no process row are skipped by lock strategies that look at locked_by_id. A skiplocked owner (lock_type 1)
- * holds no advisory lock that could tell whether it lives, so its jobs are left to `releaseSilentJobs`. $1 a minute ago timestamp
+ * Jobs whose owner has no process row are skipped by lock strategies that read locked_by_id. A skiplocked owner (lock_type 1) holds
+ * no advisory lock that would show whether it is alive, so its jobs are left to `releaseSilentJobs`. $1 a minute ago timestamp
  */
 const releaseOrphansText = (facts: Facts) => `
 WITH orphan AS MATERIALIZED (
@@ -77,6 +77,6 @@ free AS MATERIALIZED (
 )
 UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL FROM free WHERE good_jobs.id = free.id`
 
-/** Frees unfinished jobs of owners that have no process row and whose advisory lock nobody holds; answers how many. */
+/** Releases unfinished jobs of owners without a process row whose advisory lock no session holds; returns how many. */
 export const releaseOrphans = (db: Queryable, facts: Facts, lockedBefore: string): Promise<number> =>
   countOf(db, { text: releaseOrphansText(facts), values: [lockedBefore] })

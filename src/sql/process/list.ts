@@ -9,9 +9,9 @@ export interface ListedProcess {
   readonly updated_at: string
   readonly state: string
   readonly is_alive: boolean
-  /** It has not refreshed its row for two minutes, and holds no advisory lock that shows that it lives. */
+  /** It has not refreshed its row for two minutes, and holds no advisory lock that shows that it is alive. */
   readonly is_silent: boolean
-  /** Jobs that carry its id and have not ended. */
+  /** Unfinished jobs that carry its id. */
   readonly running_jobs: number
 }
 
@@ -25,7 +25,7 @@ FROM good_job_processes
 ORDER BY updated_at DESC
 LIMIT $1`
 
-/** The processes that were heard of last. */
+/** Returns the processes that refreshed their rows last. */
 export const listProcesses = (db: Queryable, facts: Facts, limit: number): Promise<ListedProcess[]> =>
   rowsOf<ListedProcess & Record<string, unknown>>(db, { text: listProcessesText(facts), values: [limit] })
 

@@ -4,8 +4,8 @@ import { inactive } from './dead.ts'
 
 /**
  * Creates or refreshes a process row. GoodJob process.rb: lock_type stays NULL, which means "alive while updated_at is younger than
- * five minutes". The time is the server's: by a clock of its own that is minutes off, a process would be taken for dead, or would
- * take the others for dead.
+ * five minutes". The time is the server's. If a process used its own clock and that were minutes off, it would be considered dead,
+ * or would consider the others dead.
  *
  * $1 id uuid · $2 state jsonb
  */
@@ -29,7 +29,7 @@ WITH released AS (
 )
 DELETE FROM good_job_processes WHERE id = $1::uuid`
 
-/** The clean end of a process: its jobs are nobody's, its row is gone. */
+/** Ends a process cleanly: releases its jobs and deletes its row. */
 export const removeProcess = async (db: Queryable, processId: string): Promise<void> => {
   await countOf(db, { text: REMOVE_PROCESS, values: [processId] })
 }
@@ -47,7 +47,7 @@ export interface ProcessName {
   readonly pid: string | null
 }
 
-/** A live process that deletes finished jobs, if there is one. */
+/** Returns a live process that deletes finished jobs, or undefined. */
 export const findDeletingProcess = async (db: Queryable, facts: Facts): Promise<ProcessName | undefined> => {
   const rows = await rowsOf<ProcessName & Record<string, unknown>>(db, {
     text: deletingProcessesText(facts),

@@ -5,9 +5,9 @@ import { GOOD_JOB_TABLES } from './tables.ts'
 export interface LiveTable {
   /** Schema in which search_path finds the table. */
   readonly schema: string
-  /** Column → type, NOT NULL and default, written as in schema-tables.ts. */
+  /** Column → type, NOT NULL and default, written as in tables.ts. */
   readonly columns: ReadonlyMap<string, string>
-  /** Index → definition, written as in schema-tables.ts; an invalid index (a failed CONCURRENTLY build) is left out. */
+  /** Index → definition, written as in tables.ts; an invalid index (a failed CONCURRENTLY build) is left out. */
   readonly indexes: ReadonlyMap<string, string>
 }
 

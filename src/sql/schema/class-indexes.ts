@@ -5,8 +5,8 @@ export interface ClassIndex {
 }
 
 /**
- * The order of claims with the class in it: jobs of classes that a worker does not run are passed by within the index. For pools of all
- * queues but some, and for those of named ones.
+ * The order of claims with the class in it: the index scan itself skips jobs of classes that a worker does not run. One index is
+ * for pools of all queues but some, the other for pools of named queues.
  */
 export const CLASS_INDEXES: Readonly<Record<'everyQueue' | 'namedQueue', ClassIndex>> = {
   everyQueue: { name: 'index_good_jobs_node_by_class', columns: 'priority, created_at, job_class' },
@@ -16,6 +16,6 @@ export const CLASS_INDEXES: Readonly<Record<'everyQueue' | 'namedQueue', ClassIn
   },
 }
 
-/** For whoever owns the tables to run outside a transaction; this package never does. */
+/** The statement for the owner of the tables to run outside a transaction; this package never runs it. */
 export const createClassIndex = ({ name, columns }: ClassIndex): string =>
   `CREATE INDEX CONCURRENTLY ${name} ON good_jobs (${columns}) WHERE finished_at IS NULL AND locked_by_id IS NULL;`

@@ -5,17 +5,17 @@ import { GOOD_JOB_TABLES, LATER_COLUMNS } from './tables.ts'
 /** Live tables compared with those of GoodJob 4.23.1. Names are `table.column`; extra columns and indexes do not count. */
 export interface SchemaDifferences {
   readonly missingTables: readonly string[]
-  /** Columns of tables that are there. */
+  /** Missing columns of tables that exist. */
   readonly missingColumns: readonly string[]
-  /** Indexes of tables that are there. */
+  /** Missing indexes of tables that exist. */
   readonly missingIndexes: readonly string[]
-  /** Columns and indexes of the right name and another definition, with both definitions. */
+  /** Columns and indexes with the right name and another definition, with both definitions. */
   readonly changed: readonly string[]
 }
 
 type Tables = ReadonlyMap<string, LiveTable>
 
-/** What GoodJob 4.23.1 installs and these tables do not have. */
+/** Returns what GoodJob 4.23.1 installs and these tables lack. */
 export const compareTables = (tables: Tables): SchemaDifferences => {
   const missingTables: string[] = []
   const missingColumns: string[] = []
@@ -48,7 +48,7 @@ export const compareTables = (tables: Tables): SchemaDifferences => {
 const comparable = (definition: string): string =>
   definition.replace(/ DEFAULT .*$/, '').replace(/^timestamp(\(\d\))?( with time zone)?/, 'timestamp')
 
-/** Tables and columns of GoodJob's first v4 migration that are not there; no worker runs without them. */
+/** Missing tables and columns of GoodJob's first v4 migration; no worker runs without them. */
 export const requiredGaps = (tables: Tables): string[] => {
   const { missingTables, missingColumns } = compareTables(tables)
   return [
@@ -59,7 +59,7 @@ export const requiredGaps = (tables: Tables): string[] => {
   ]
 }
 
-/** The oldest GoodJob whose migrations make what is there; undefined without tables. Version 3 made the tables of 4.0.0. */
+/** The oldest GoodJob whose migrations create these tables; undefined without tables. Version 3 created the tables of 4.0.0. */
 export const oldestGoodJob = (tables: Tables): string | undefined => {
   if (!tables.has('good_jobs')) return undefined
   const { missingTables, missingColumns, missingIndexes, changed } = compareTables(tables)
@@ -78,7 +78,7 @@ export const oldestGoodJob = (tables: Tables): string | undefined => {
 
 const tableOf = (column: string): string => column.slice(0, column.indexOf('.'))
 
-/** $1 rows to look at integer · $2 only is_discrete rows created after this time timestamptz */
+/** $1 rows to read integer · $2 only is_discrete rows created after this time timestamptz */
 const SELECT_VERSION_3_ROW = `
   WITH unfinished AS (
     SELECT id, is_discrete, retried_good_job_id, created_at
@@ -96,7 +96,7 @@ const SELECT_VERSION_3_ROW = `
   OR (is_discrete AND created_at::timestamptz > $2::timestamptz)
   LIMIT 1`
 
-/** Unfinished rows that are looked at: a backlog of millions must not hold up a start. */
+/** Unfinished rows to read: a backlog of millions must not delay a start. */
 const ROWS_TO_LOOK_AT = 10_000
 
 /**

@@ -4,7 +4,7 @@ import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import { type LiveTable, readTables } from './catalog.ts'
 import { compareTables, findVersion3Writer, oldestGoodJob, requiredGaps, type SchemaDifferences } from './report.ts'
 
-/** What the database offers beyond GoodJob's first v4 migration; decides which statements are used. */
+/** What the database has beyond GoodJob's first v4 migration; it decides which statements are used. */
 export interface Capabilities {
   /** good_jobs.lock_type (GoodJob 4.15.0). */
   readonly hasLockType: boolean
@@ -20,9 +20,9 @@ export interface Capabilities {
   readonly schema: string
 }
 
-/** What `good-job schema check` tells. */
+/** The result of `good-job schema check`. */
 export interface SchemaReport extends SchemaDifferences {
-  /** The schema of the tables; without tables what search_path names. */
+  /** The schema of the tables; without tables, the schemas that search_path names. */
   readonly schema: string
   /** The oldest GoodJob whose migrations make these tables; newer gems work on them too. Undefined without tables. */
   readonly goodJobVersion: string | undefined
@@ -30,7 +30,7 @@ export interface SchemaReport extends SchemaDifferences {
   readonly isCurrent: boolean
   /** Why a worker cannot run on these tables: tables and columns that every GoodJob 4 has. Empty when it can. */
   readonly requiredGaps: readonly string[]
-  /** A table schema_migrations is there: the tables belong to a Rails application, which migrates them. */
+  /** A table schema_migrations exists: the tables belong to a Rails application, which migrates them. */
   readonly isRails: boolean
   /** Evidence of a GoodJob 3 writer, as a sentence. */
   readonly version3Writer: string | undefined
@@ -41,8 +41,8 @@ export interface SchemaReport extends SchemaDifferences {
 type Tables = ReadonlyMap<string, LiveTable>
 
 /**
- * Reads what the database offers. Throws SchemaError when the tables are absent, or when a table or column is missing that
- * every GoodJob 4 installation has; the text lists them.
+ * Reads what the database has. @throws SchemaError if the tables are absent, or if a table or column is missing that every GoodJob
+ * 4 installation has; the text lists them
  */
 export const probeCapabilities = async (client: Queryable): Promise<Capabilities> => {
   const tables = await readTables(client)
@@ -120,9 +120,9 @@ const hasSchemaMigrations = async (client: Queryable): Promise<boolean> => {
 /**
  * Creates the tables of schema.sql, all or none of them, in the first schema of search_path.
  *
- * Tables that exist are never touched, whoever made them: when they equal schema.sql there is nothing to do; when anything
- * is missing or different they are somebody's to migrate, and SchemaError tells what and by which way. Also throws
- * SchemaError when search_path names no schema in which tables could be created.
+ * Existing tables are never changed, whoever created them. If they equal schema.sql there is nothing to do. If anything is missing
+ * or different, their owner has to migrate them, and SchemaError explains what and how.
+ * @throws SchemaError also if search_path names no schema in which tables could be created
  */
 export const installSchema = async (
   client: Queryable,
@@ -152,7 +152,7 @@ const refuseDifferences = async (client: Queryable, tables: Tables): Promise<voi
   )
 }
 
-// Two installations at a time: IF NOT EXISTS does not save the second one from a unique violation in the catalogue.
+// For two concurrent installations: IF NOT EXISTS does not save the second one from a unique violation in the catalogue.
 const LOCK_INSTALLATION = `SELECT pg_advisory_xact_lock(hashtextextended('good-job-node schema install', 0))`
 
 const createTables = async (client: Queryable): Promise<void> => {

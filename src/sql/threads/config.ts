@@ -3,7 +3,7 @@ import { types } from 'node:util'
 import type { Worker } from 'node:worker_threads'
 import type { ClientConfig } from 'pg'
 
-/** A configuration for a thread, or why none of its connections could be the one that was meant. */
+/** A configuration for a thread, or the reason why a thread cannot connect as configured. */
 export type ThreadConfig =
   | {
       readonly kind: 'sendable'
@@ -15,13 +15,13 @@ export type ThreadConfig =
 
 type PasswordFunction = (connection: object) => unknown
 
-/** Options that decide to whom a connection goes and whether that is checked: without one of them it is another connection. */
+/** Options that decide where a connection leads and whether that is verified: without one of them it is another connection. */
 const DECISIVE = ['ssl', 'stream', 'connection']
 
 /**
- * What of a configuration a thread can take. Functions cannot be sent. One that makes passwords is asked from the thread; `types`, hooks of
- * a pool and the like mean nothing to our statements and are left out; but a function that checks the server's certificate or opens the
- * stream cannot be left out without weakening what it is there for.
+ * The part of a configuration that can be sent to a thread. Functions cannot be sent. The thread calls a function that creates
+ * passwords by a message. `types`, hooks of a pool and the like do not affect the statements here and are left out. A function that
+ * verifies the server's certificate or opens the stream cannot be left out without weakening what it is for.
  */
 export const threadConfig = (config: ClientConfig): ThreadConfig => {
   const sent: Record<string, unknown> = {}
@@ -44,7 +44,7 @@ const unsendableReason = (key: string, value: unknown): string => {
   return `${within === undefined ? key : `${key}.${within}`} of the pool cannot be sent to a thread`
 }
 
-/** A deep copy without functions and instances; undefined when there is something that cannot be copied. */
+/** A deep copy without functions and instances; undefined if something cannot be copied. */
 const plainCopy = (value: unknown): { readonly copy: unknown } | undefined => {
   if (typeof value === 'function' || typeof value === 'symbol') return undefined
   if (typeof value !== 'object' || value === null || types.isUint8Array(value)) return { copy: value }
@@ -63,14 +63,14 @@ const plainCopy = (value: unknown): { readonly copy: unknown } | undefined => {
   return { copy }
 }
 
-/** A thread asks for the password of a connection. */
+/** The request of a thread for the password of a connection. */
 export interface PasswordQuestion {
   readonly type: 'password'
   readonly id: number
   readonly connection: object
 }
 
-/** Answers a thread with what the user's function says about this connection. */
+/** Sends a thread the password that the user's function returns for this connection. */
 export const answerPassword = async (
   thread: Worker,
   password: PasswordFunction | undefined,

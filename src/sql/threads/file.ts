@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url'
 import { ConfigurationError } from '../../errors.ts'
 
 /**
- * The file of a thread. Not written as `new Worker(new URL(…, import.meta.url))`: webpack rewrites that so that it throws at the first
- * claim, in a worker that has said it is ready. Bundlers leave the files behind, too.
+ * The file of a thread. It is not written as `new Worker(new URL(…, import.meta.url))`: webpack rewrites that expression so that it
+ * throws at the first claim, in a worker that has already reported that it is ready. Bundlers leave the files behind, too.
  */
 export const threadFile = (name: 'heartbeat-thread' | 'round-thread'): URL => {
   const base = import.meta.url as string | undefined

@@ -1,6 +1,6 @@
-// The heartbeat of a worker process, in a thread and on a connection of its own: a job that blocks the event loop for minutes
-// must not make other processes take this one for dead and run its jobs again. Plain JavaScript, because a thread starts from a
-// file that Node can run, also when the rest is run from TypeScript.
+// The heartbeat of a worker process, in a thread and on a connection of its own: a job that blocks the event loop for minutes must
+// not make other processes consider this one dead and run its jobs again. Plain JavaScript, because a thread starts from a file
+// that Node can run, even when the rest is run from TypeScript.
 import { parentPort, workerData } from 'node:worker_threads'
 import pg from 'pg'
 import { isPasswordAnswer, withPassword } from './password.js'
@@ -32,7 +32,7 @@ const beat = async () => {
   isBeating = true
   try {
     const connected = await connect()
-    // Through a pooler this connection has no session whose level of isolation could be set.
+    // Through a pooler this connection has no session whose isolation level could be set.
     await connected.query(data.begin)
     await connected.query(data.statement, [data.processId, state])
     await connected.query('COMMIT')

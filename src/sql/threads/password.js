@@ -1,5 +1,5 @@
-// The password of a connection in a thread, where a function of the user's makes it (a token that is good for minutes): functions cannot be
-// sent to a thread, so each new connection asks the main thread.
+// The password of a connection in a thread, if a function of the user creates it (a token that is valid for minutes). Functions
+// cannot be sent to a thread, so each new connection asks the main thread.
 import { parentPort } from 'node:worker_threads'
 
 /** @typedef {{ type: 'password', id: number, password?: string, error?: string }} PasswordAnswer */
@@ -28,7 +28,7 @@ export const withPassword = ({ config, asksPassword }) =>
     ? { ...config, password: /** @type {() => Promise<string>} */ (/** @type {unknown} */ (askPassword)) }
     : config
 
-/** Takes the answer of the main thread; false when the message is none. @param {{ type: string }} message */
+/** Takes the reply of the main thread; false if the message is something else. @param {{ type: string }} message */
 export const isPasswordAnswer = (message) => {
   if (message.type !== 'password') return false
   const answer = /** @type {PasswordAnswer} */ (message)

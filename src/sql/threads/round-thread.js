@@ -1,5 +1,5 @@
-// A lane's connection, in a thread: it holds the transaction of a round of deferred starts, and ends it in time also while jobs block
-// the event loop of the process. Plain JavaScript, because a thread starts from a file that Node can run, also when the rest
+// A lane's connection, in a thread: it holds the transaction of a round of deferred starts, and ends it in time even while jobs
+// block the event loop of the process. Plain JavaScript, because a thread starts from a file that Node can run, even when the rest
 // is run from TypeScript.
 import { parentPort, workerData } from 'node:worker_threads'
 import pg from 'pg'
@@ -12,9 +12,9 @@ import { isPasswordAnswer, withPassword } from './password.js'
 /** @typedef {{ type: 'connect', id: number } | { type: 'end' } | Query | Open | Close} ToThread */
 /** @typedef {{ fields: { name: string, dataTypeID: number }[], rows: unknown[][], rowCount: number | null }} RawResult */
 
-// What begins or ends a transaction goes with its statements, without waiting for the answers in between.
+// Statements that begin or end a transaction are sent with the others, without waiting for the responses in between.
 const client = new pg.Client(/** @type {import('pg').ClientConfig} */ ({ ...withPassword(workerData), pipeline: true }))
-// Whoever asks has a timer, which knows whether the process stood still.
+// The main thread has a timer, which knows whether the process was blocked.
 const { connectionParameters } = /** @type {{ connectionParameters: { query_timeout: number | false } }} */ (
   /** @type {unknown} */ (client)
 )
@@ -23,8 +23,8 @@ client.on('error', (error) => send({ type: 'lost', error: plain(error) }))
 client.on('end', () => send({ type: 'lost', error: undefined }))
 
 /**
- * The round whose end is not told yet. 'open': the timer starts its jobs when the time is over · 'unstarted': its transaction was undone,
- * each request to close it tries to start its jobs · 'started': they run like any others.
+ * The round whose end is not reported yet. 'open': the timer starts its jobs when the time is up · 'unstarted': its transaction was
+ * rolled back, and each request to close it tries to start its jobs · 'started': they run like any others.
  * @typedef {{ state: 'open' | 'unstarted' | 'started', start: Statement, timer: NodeJS.Timeout | undefined, startedIds?: unknown[], error?: object }} Round
  */
 /** @type {Round | undefined} */
@@ -33,16 +33,16 @@ let round
 /** @param {object} message */
 const send = (message) => parentPort?.postMessage(message)
 
-/** As in time.ts: Node's timers count to here, anything longer becomes 1 ms. */
+/** As in time.ts: Node's timers hold at most this; anything longer becomes 1 ms. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 
-/** Errors of pg lose their fields on the way to another thread. @param {unknown} thrown */
+/** Errors of pg lose their fields when they are sent to another thread. @param {unknown} thrown */
 const plain = (thrown) => {
   const error = /** @type {Error} */ (thrown)
   return { ...error, name: error.name, message: error.message }
 }
 
-/** The texts of the server; what they mean is read on the other side. */
+/** Values stay the server's text; the main thread parses them. */
 const RAW = { getTypeParser: () => (/** @type {unknown} */ value) => value }
 
 /** @param {Statement} statement @returns {Promise<RawResult>} */
@@ -63,14 +63,14 @@ const answers = async (asked) => {
   return Promise.all(asked)
 }
 
-// One thing at a time on the connection: a round that is over must not meet the answer that would have closed it.
+// One operation at a time on the connection: closing a round and reaching its time limit must not overlap.
 let queue = Promise.resolve()
 /** @param {() => Promise<void>} work */
 const inTurn = (work) => {
   queue = queue.then(work, work)
 }
 
-/** Whether the round that was closed last is written. Only the next one is opened before the answer comes. */
+/** Whether the last closed round is written. Only the next round may be opened before that is known. */
 let closing = Promise.resolve(true)
 /** @param {() => Promise<void>} work */
 const afterClose = (work) =>
@@ -101,7 +101,7 @@ const open = async ({ id, lock, start, columns, limitMs }) => {
   }
 }
 
-const unwritten = () => new Error('the round before could not be written')
+const unwritten = () => new Error('the previous round could not be written')
 
 /** @param {RawResult} result @param {string} name */
 const column = ({ fields, rows }, name) => {
@@ -109,7 +109,10 @@ const column = ({ fields, rows }, name) => {
   return rows.map((row) => row[index]).filter((value) => value !== null)
 }
 
-/** The time is over: what runs is started for everybody to see, and its outcome is written as that of any other attempt. */
+/**
+ * The time is up: the running jobs are started, visible to every session, and their outcomes are written like those of any other
+ * attempt.
+ */
 const startAll = async () => {
   const open = round
   if (open?.state !== 'open') return
@@ -130,13 +133,13 @@ const undone = (failed, error) => {
   round = failed
 }
 
-/** Nothing of the round was written: its jobs start as others do, those that nobody took since. @param {Round} unstarted */
+/** Nothing of the round was written: its jobs start like any others, unless another session took them since. @param {Round} unstarted */
 const startAgain = async (unstarted) => {
   unstarted.startedIds = column(await run(unstarted.start), 'id')
   unstarted.state = 'started'
 }
 
-/** Writes and commits, unless the time was over before; the turn does not wait for it. @param {Close} message */
+/** Writes and commits, unless the time was up before; the queue of operations does not wait for it. @param {Close} message */
 const close = async ({ id, statements }) => {
   if (round === undefined) throw new Error('no round is open')
   const closed = round
@@ -162,7 +165,7 @@ const written = async (id, closed, asked) => {
     send({ type: 'result', id, isOver: false })
     return true
   } catch (error) {
-    // The COMMIT has undone everything. The next round, which may have been opened behind it, is undone first.
+    // The COMMIT has rolled back everything. The next round, which may have been opened behind it, is rolled back first.
     undone(closed, error)
     await answered({ id }, async () => {
       await answers([client.query('ROLLBACK'), startAgain(closed)])

@@ -3,14 +3,14 @@ import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Database } from '../database.ts'
 
 /**
- * Without sequential scans: for a page of few rows the planner counts on meeting them soon, and reads a table of millions when they
- * stand at its end.
+ * Sequential scans are off: for a page of few rows the planner expects to find them soon, and would read a table of millions if
+ * they are at its end.
  */
 const SETTINGS = `
 SELECT set_config('transaction_read_only', 'on', true), set_config('enable_seqscan', 'off', true),
   set_config('jit', 'off', true), set_config('statement_timeout', $1, true)`
 
-/** For what people look at: runs `work` in a transaction that only reads, in which no statement takes longer than `timeoutMs`. */
+/** For lists that people read: runs `work` in a read-only transaction in which no statement takes longer than `timeoutMs`. */
 export const boundedRead = <T>(
   database: Database,
   { timeoutMs }: { readonly timeoutMs: number },
@@ -21,12 +21,12 @@ export const boundedRead = <T>(
     return work(db)
   })
 
-/** A statement of a search that takes longer than this ends it: a batch of a million members is not worth more. */
+/** A statement that takes longer than this ends its search: a batch of a million members does not justify more. */
 const SEARCH_STATEMENT_MS = 1_000
 
 /**
- * A `boundedRead` of few among many: `work` ends by itself when its time is over, and leaves what it found outside. A statement that takes
- * too long ends it, too.
+ * A `boundedRead` that searches for few rows among many. `work` ends by itself when its time is up, and keeps what it found
+ * outside. A statement that takes too long also ends the search.
  */
 export const boundedSearch = async (database: Database, work: (db: Queryable) => Promise<void>): Promise<void> => {
   try {

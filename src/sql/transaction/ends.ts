@@ -1,12 +1,12 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import { plainArray } from '../text.ts'
 
-/** How a transaction ended, or 'ours': it is the one that asks. */
+/** How a transaction ended; 'ours': it is the transaction that asks. */
 export type TransactionEnd = 'committed' | 'aborted' | 'in progress' | 'ours'
 
 /**
- * $1 transactions xid8[]. The server knows no status of one that is not below its snapshot, and forgets those of long ago, whose rows
- * were there if any are.
+ * $1 transactions xid8[]. The server has no status for a transaction that is not below its snapshot. It has forgotten the status of
+ * very old ones: if the caller saw their rows, they were committed.
  */
 const FIND_ENDS = `
 SELECT DISTINCT xid::text AS id,
@@ -17,7 +17,7 @@ SELECT DISTINCT xid::text AS id,
   END AS ended
 FROM unnest($1::xid8[]) AS xid`
 
-/** How these transactions ended, by their names. */
+/** Returns how these transactions ended, by id. */
 export const findTransactionEnds = async (
   db: Queryable,
   transactions: readonly string[],

@@ -1,14 +1,14 @@
 import { isRefusal } from '../../errors.ts'
 import type { Queryable } from '../connection/queryable.ts'
 
-/** What became of work that may be refused without harm to its transaction. */
+/** The result of work that Postgres may refuse without harm to its transaction. */
 export type Tried<T> =
   | { readonly isRefused: false; readonly value: T }
   | { readonly isRefused: true; readonly error: unknown }
 
 /**
- * Makes the transaction that is open on `db` one in which work may be refused. What is left to the COMMIT otherwise (deferred constraints) is
- * checked with each statement from here on, so that its refusal is known by then.
+ * Prepares the transaction that is open on `db` for work that may be refused. Deferred constraints, otherwise checked at COMMIT,
+ * are checked with each statement from here on, so that a refusal is known at once.
  */
 export const openSavepoint = async (db: Queryable): Promise<void> => {
   await db.query({ text: 'SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT attempt' })
@@ -18,8 +18,8 @@ const KEEP = 'RELEASE SAVEPOINT attempt; SAVEPOINT attempt'
 const UNDO = 'ROLLBACK TO SAVEPOINT attempt'
 
 /**
- * Runs `work` after `openSavepoint`: what it wrote stays, unless Postgres refuses it. @throws whatever leaves the transaction useless: a lost
- * session, a deadlock, a statement that took too long.
+ * Runs `work` after `openSavepoint`: its writes stay, unless Postgres refuses one. @throws any error that leaves the transaction
+ * useless: a lost session, a deadlock, a statement that took too long
  */
 export const inSavepoint = async <T>(db: Queryable, work: () => Promise<T>): Promise<Tried<T>> => {
   try {
@@ -33,7 +33,7 @@ export const inSavepoint = async <T>(db: Queryable, work: () => Promise<T>): Pro
   }
 }
 
-/** Runs `work` after `openSavepoint` and undoes it; answers whether Postgres would have taken it. */
+/** Runs `work` after `openSavepoint` and undoes it; returns whether Postgres would have accepted it. */
 export const rehearse = async (db: Queryable, work: () => Promise<unknown>): Promise<boolean> => {
   let isTaken = true
   try {
@@ -46,7 +46,7 @@ export const rehearse = async (db: Queryable, work: () => Promise<unknown>): Pro
   return isTaken
 }
 
-/** No statement of this transaction waits longer than this for a lock. */
+/** Limits how long each statement of this transaction waits for a lock. */
 export const limitLockWaits = async (db: Queryable, limitMs: number): Promise<void> => {
   await db.query({ text: "SELECT set_config('lock_timeout', $1, true)", values: [String(limitMs)] })
 }
