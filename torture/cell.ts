@@ -4,7 +4,8 @@ import { Adapter, type Job } from '../src/index.ts'
 import { registerWorker } from './fleet.ts'
 import { EnqueueJob, NodeJob, type Plan, RubyJob, SharedJob } from './jobs.ts'
 import { Random } from './random.ts'
-import { judge, prepareRuns, type Verdict } from './verdict.ts'
+import { prepareRuns } from './runs.ts'
+import { judge, type Verdict } from './verdict.ts'
 import { type FleetWorker, isRuby, type Strategy, startWorker } from './worker-process.ts'
 
 export interface CellOptions {

@@ -1,7 +1,5 @@
+import { CALLBACK_EVENT, DISCARDING_ATTEMPT, MADE_IN_NODE } from './batch-rows.ts'
 import { EXCUSES_OVERLAP, EXCUSES_REPEATED, IS_OVERLAP, IS_REPEATED } from './excuses.ts'
-
-/** The event that a callback job is for. */
-export const CALLBACK_EVENT = `serialized_params #>> '{arguments,1,event,value}'`
 
 /** Batches that were enqueued and have, or have not, a callback for this event. */
 const withCallbacks = (event: string, areThere: boolean) => `
@@ -9,18 +7,10 @@ const withCallbacks = (event: string, areThere: boolean) => `
     SELECT FROM good_jobs WHERE batch_callback_id = batch.id AND ${CALLBACK_EVENT} = '${event}'
   )`
 
-/** Whose enqueue made the job in this row: ids made here begin with the time (UUID version 7), those of Rails are random. */
-export const MADE_IN_NODE = (id: string) => `substr(${id}::text, 15, 1) = '7'`
-
 /** Batches that were given a callback for one event more than once. */
 const WITH_TOO_MANY = `
   SELECT batch_callback_id AS id FROM good_jobs WHERE batch_callback_id IS NOT NULL
   GROUP BY batch_callback_id, ${CALLBACK_EVENT} HAVING count(*) > 1`
-
-/** Of a `batch`: an attempt that broke it. */
-export const DISCARDING_ATTEMPT = `
-  SELECT FROM good_jobs JOIN good_job_executions e ON e.active_job_id = good_jobs.id
-  WHERE good_jobs.batch_id = batch.id AND e.error IS NOT NULL AND e.error_event IN (1, 5)`
 
 /** All that is known of a few jobs that something unexplained happened to, line by line, for whoever looks into it. */
 export const HISTORIES = `

@@ -1,4 +1,4 @@
-import { CALLBACK_EVENT, MADE_IN_NODE } from './histories.ts'
+import { CALLBACK_EVENT, IS_BROKEN, MADE_IN_NODE } from './batch-rows.ts'
 
 /**
  * Of a `late` callback of a `batch`: Ruby made it after an on_discard and the on_success that followed, and no member has broken since that
@@ -11,7 +11,7 @@ export const LATE_IN_RUBY = `NOT ${MADE_IN_NODE('late.id')} AND EXISTS (
         AND earlier.created_at < success.created_at AND success.created_at < late.created_at
         AND NOT EXISTS (
           SELECT FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
-          WHERE member.batch_id = batch.id AND e.error_event IN (1, 5) AND e.finished_at BETWEEN success.created_at AND late.created_at
+          WHERE member.batch_id = batch.id AND ${IS_BROKEN} AND e.finished_at BETWEEN success.created_at AND late.created_at
         )
         AND NOT EXISTS (
           SELECT FROM fleet_actions JOIN good_jobs member ON member.id = job_id

@@ -1,5 +1,6 @@
+import type { Pairs } from './job-counts.ts'
 import type { Operator } from './operator.ts'
-import type { Pairs, Verdict } from './verdict.ts'
+import type { Verdict } from './verdict.ts'
 
 export interface Report {
   readonly verdict: Verdict

@@ -8,8 +8,9 @@ import { Load } from './load.ts'
 import { Operator } from './operator.ts'
 import { Random } from './random.ts'
 import { printReport, violationsOf } from './report.ts'
+import { prepareRuns } from './runs.ts'
 import { type RestartableServer, startRestartableServer } from './server.ts'
-import { copyLedger, judge, prepareRuns } from './verdict.ts'
+import { copyLedger, judge } from './verdict.ts'
 import { isRuby, type Strategy } from './worker-process.ts'
 
 export interface TortureOptions {

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach } from 'vitest'
 import { LEDGER_TABLES } from '../../torture/ledger.ts'
 import { violationsOf } from '../../torture/report.ts'
-import { judge, prepareRuns } from '../../torture/verdict.ts'
+import { prepareRuns } from '../../torture/runs.ts'
+import { judge } from '../../torture/verdict.ts'
 import { openWorld, type World } from '../support/harness.ts'
 
 export let world: World
