@@ -81,6 +81,19 @@ export type Configuration = Resolved<Omit<Options, Optional>> & {
   readonly idleTimeout: number | undefined
 }
 
+/** The options that are times, in milliseconds; what 0 and less mean stays the option's own matter. */
+export interface Durations {
+  readonly pollMs: number
+  /** Infinity: without limit. */
+  readonly shutdownTimeoutMs: number
+  readonly idleTimeoutMs: number | undefined
+  readonly connectTimeoutMs: number
+  readonly cleanupIntervalMs: number
+  readonly batchSweepIntervalMs: number
+  readonly batchSweepWindowMs: number
+  readonly batchSweepGraceMs: number
+}
+
 type Parse = (value: unknown, name: string) => unknown
 
 const number =
@@ -222,3 +235,22 @@ export const resolveConfiguration = (options: Options = {}, env: Environment = p
   delete resolved.maxThreads
   return Object.freeze(resolved) as unknown as Configuration
 }
+
+const ms = (seconds: number): number => seconds * 1000
+
+/** A timeout in seconds as milliseconds. Without limit if negative, or if null because the caller does not wait. */
+export const limitMs = (timeout: number | null): number =>
+  timeout === null || timeout < 0 ? Number.POSITIVE_INFINITY : ms(timeout)
+
+/** The one place where options in seconds become milliseconds. */
+export const durationsOf = (configuration: Configuration): Durations =>
+  Object.freeze({
+    pollMs: ms(configuration.pollInterval),
+    shutdownTimeoutMs: limitMs(configuration.shutdownTimeout),
+    idleTimeoutMs: configuration.idleTimeout === undefined ? undefined : ms(configuration.idleTimeout),
+    connectTimeoutMs: ms(configuration.connectTimeout),
+    cleanupIntervalMs: ms(configuration.cleanupIntervalSeconds),
+    batchSweepIntervalMs: ms(configuration.batchSweepInterval),
+    batchSweepWindowMs: ms(configuration.batchSweepWindow),
+    batchSweepGraceMs: ms(configuration.batchSweepGrace),
+  })

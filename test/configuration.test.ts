@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { OPTION_RULES, type Options, resolveConfiguration } from '../src/configuration.ts'
+import { durationsOf, limitMs, OPTION_RULES, type Options, resolveConfiguration } from '../src/configuration.ts'
 import { ConfigurationError } from '../src/errors.ts'
 
 const resolve = (options: object, env: Record<string, string> = {}) => resolveConfiguration(options as Options, env)
@@ -83,6 +83,36 @@ test('a resolved configuration is frozen and has a value for every option with a
   for (const [name, { fallback }] of Object.entries(OPTION_RULES)) {
     if (fallback !== undefined) expect(configuration).toHaveProperty(name, fallback)
   }
+})
+
+test('options in seconds become milliseconds once, in a frozen object', () => {
+  const options = { pollInterval: 2.5, shutdownTimeout: 25, idleTimeout: 60, connectTimeout: 0, batchSweepInterval: -1 }
+  const durations = durationsOf(
+    resolve({ ...options, cleanupIntervalSeconds: 7, batchSweepWindow: 8, batchSweepGrace: 9 }),
+  )
+  expect(durations).toEqual({
+    pollMs: 2_500,
+    shutdownTimeoutMs: 25_000,
+    idleTimeoutMs: 60_000,
+    connectTimeoutMs: 0,
+    cleanupIntervalMs: 7_000,
+    batchSweepIntervalMs: -1_000,
+    batchSweepWindowMs: 8_000,
+    batchSweepGraceMs: 9_000,
+  })
+  expect(Object.isFrozen(durations)).toBe(true)
+})
+
+test('an idle timeout that is absent stays absent, and a negative shutdown timeout is no limit', () => {
+  const { idleTimeoutMs, shutdownTimeoutMs } = durationsOf(resolve({}))
+  expect(idleTimeoutMs).toBeUndefined()
+  expect(shutdownTimeoutMs).toBe(Number.POSITIVE_INFINITY)
+  expect([limitMs(null), limitMs(-0.5), limitMs(0), limitMs(1.5)]).toEqual([
+    Number.POSITIVE_INFINITY,
+    Number.POSITIVE_INFINITY,
+    0,
+    1_500,
+  ])
 })
 
 test('preserveJobRecords takes true, false, the word and a function', () => {

@@ -53,8 +53,8 @@ export const sweepSuite: Suite = {
           database: adapter.database,
           check: checkOptionsOf(adapter),
           processId: randomUUID(),
-          windowSeconds: 2_592_000,
-          graceSeconds: 30,
+          windowMs: 2_592_000_000,
+          graceMs: 30_000,
           endedSince: new Date(Date.now() - part * 86_400_000).toISOString(),
         })
       await sweep()

@@ -55,9 +55,9 @@ export class CleanupTracker {
   #lastMs: number
 
   /** 0 disables a trigger; -1 fires after each job. */
-  constructor(options: { readonly intervalJobs: number; readonly intervalSeconds: number; readonly clock: Clock }) {
+  constructor(options: { readonly intervalJobs: number; readonly intervalMs: number; readonly clock: Clock }) {
     this.#afterJobs = options.intervalJobs
-    this.#afterMs = options.intervalSeconds * 1000
+    this.#afterMs = options.intervalMs
     this.#clock = options.clock
     this.#lastMs = options.clock.monotonic()
   }

@@ -4,7 +4,7 @@ import { Lane } from '../claim/lane.ts'
 import type { LaneOptions } from '../claim/lane-options.ts'
 import type { QueuePool } from '../claim/queue-string.ts'
 import { RoundLane } from '../claim/round-lane.ts'
-import type { Configuration } from '../configuration.ts'
+import type { Configuration, Durations } from '../configuration.ts'
 import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
 import type { JobRegistry } from '../job/definition/registry.ts'
@@ -50,6 +50,7 @@ export interface PartsOptions {
   readonly database: Database
   readonly processId: string
   readonly configuration: Configuration
+  readonly durations: Durations
   readonly clock: Clock
   readonly logger: Logger
   readonly registry: JobRegistry
@@ -81,7 +82,7 @@ class BeforeJobs {
 
 /** Builds and connects all parts; starts none. */
 export const buildParts = (options: PartsOptions): CapsuleParts => {
-  const { database, configuration, registry, adapter, processId } = options
+  const { database, configuration, durations, registry, adapter, processId } = options
   const check = checkOptionsOf(adapter, registry)
   const [pools, beforeJobs] = [new Pools(), new BeforeJobs()]
   const completer = buildCompleter(options, check, pools)
@@ -96,8 +97,8 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   beforeJobs.add(() => watch.watch())
   const notifier = configuration.enableListenNotify ? buildNotifier(options, pools) : undefined
   const wake = guarded(processId, 'poller', () => pools.wake())
-  const poller = new Poller(configuration.pollInterval * 1000, wake)
-  const isPolling = configuration.pollInterval > 0
+  const poller = new Poller(durations.pollMs, wake)
+  const isPolling = durations.pollMs > 0
   const leftovers = new Leftovers()
   const built = { lanes, completer, performer, pools, maintenance, notifier, watch, poller, tracker }
   return { processId, database, isPolling, leftovers, ...built }
@@ -168,10 +169,10 @@ const buildPerformer = (
   }: Pick<CapsuleParts, 'completer' | 'maintenance' | 'pools'> & Pick<Starts, 'starts'>,
   beforeJobs: BeforeJobs,
 ): JobPerformer => {
-  const { adapter, configuration, clock, processId, stopping, onActivity } = options
+  const { adapter, configuration, durations, clock, processId, stopping, onActivity } = options
   const cleanup = new CleanupTracker({
     intervalJobs: configuration.cleanupIntervalJobs,
-    intervalSeconds: configuration.cleanupIntervalSeconds,
+    intervalMs: durations.cleanupIntervalMs,
     clock,
   })
   return new JobPerformer({
@@ -194,24 +195,24 @@ const buildPerformer = (
 }
 
 const buildScheduler = (
-  { configuration, processId, clock, adapter, registry }: PartsOptions,
+  { configuration, durations, processId, clock, adapter, registry }: PartsOptions,
   pool: QueuePool,
   lanes: readonly Lane[],
   performer: JobPerformer,
 ): Scheduler => {
-  const { pollInterval, dequeueQuerySort: sort, enableListenNotify, enablePauses } = configuration
-  const pollMs = enableListenNotify ? Math.max(0, pollInterval * 1000) : 0
-  const pollHorizonMs = enableListenNotify ? Math.max(HORIZON_WITH_LISTEN_MS, 2 * pollMs) : pollInterval * 1000
-  const horizonMs = pollInterval > 0 ? pollHorizonMs : HORIZON_WITHOUT_POLL_MS
+  const { dequeueQuerySort: sort, enableListenNotify, enablePauses } = configuration
+  const pollMs = enableListenNotify ? Math.max(0, durations.pollMs) : 0
+  const pollHorizonMs = enableListenNotify ? Math.max(HORIZON_WITH_LISTEN_MS, 2 * pollMs) : durations.pollMs
+  const horizonMs = durations.pollMs > 0 ? pollHorizonMs : HORIZON_WITHOUT_POLL_MS
   const paused = enablePauses ? () => adapter.paused() : undefined
   return new Scheduler({ pool, lanes, performer, processId, clock, horizonMs, pollMs, sort, adapter, registry, paused })
 }
 
-const buildNotifier = ({ database, processId, configuration }: PartsOptions, pools: Pools): Notifier =>
+const buildNotifier = ({ database, processId, durations }: PartsOptions, pools: Pools): Notifier =>
   new Notifier({
     database,
     processId,
     onMessage: guarded(processId, 'notifier', (message) => pools.notify(message)),
     onConnected: guarded(processId, 'notifier', () => pools.wake()),
-    isPolling: configuration.pollInterval > 0,
+    isPolling: durations.pollMs > 0,
   })

@@ -1,7 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import type { Pool } from 'pg'
 import { parseQueueString } from '../claim/queue-string.ts'
-import { type Configuration, type Options, resolveConfiguration } from '../configuration.ts'
+import {
+  type Configuration,
+  type Durations,
+  durationsOf,
+  limitMs,
+  type Options,
+  resolveConfiguration,
+} from '../configuration.ts'
 import { Deadline } from '../deadline.ts'
 import { GoodJobError } from '../errors.ts'
 import { events } from '../events.ts'
@@ -18,7 +25,7 @@ import { buildParts, type CapsuleParts } from './capsule-parts.ts'
 import { HostBindings, type HostOptions } from './host-bindings.ts'
 import { Parts } from './part.ts'
 import { partList } from './part-list.ts'
-import { limitMs, STOP_GRACE_MS, shutDown } from './shutdown.ts'
+import { STOP_GRACE_MS, shutDown } from './shutdown.ts'
 
 export type CapsuleOptions = Options &
   HostOptions & {
@@ -58,6 +65,7 @@ export class Capsule implements AsyncDisposable {
   readonly configuration: Configuration
   readonly registry = new JobRegistry()
   readonly adapter: Adapter
+  readonly #durations: Durations
   readonly #database: Database
   readonly #clock: Clock
   readonly #host: HostBindings
@@ -78,6 +86,7 @@ export class Capsule implements AsyncDisposable {
     assertThreadFiles()
     this.registry.registerAll(jobs)
     this.configuration = resolveConfiguration(options)
+    this.#durations = durationsOf(this.configuration)
     this.#clock = clock ?? systemClock
     this.#host = new HostBindings(this.processId, { logger, logEvents, catchRejections })
     this.#lastActivityMs = this.#clock.monotonic()
@@ -137,8 +146,9 @@ export class Capsule implements AsyncDisposable {
    * Stops claiming and waits for running jobs. `timeout` in seconds: -1 waits without limit, 0 aborts the jobs at once, N aborts them after
    * N seconds, null does not wait. Aborted jobs run again elsewhere as interrupted. @default the option shutdownTimeout
    */
-  shutdown({ timeout = this.configuration.shutdownTimeout }: { readonly timeout?: number | null } = {}): Promise<void> {
-    this.#stopping ??= this.#shutdown(new Deadline(limitMs(timeout), this.#abort.signal))
+  shutdown({ timeout }: { readonly timeout?: number | null } = {}): Promise<void> {
+    const timeoutMs = timeout === undefined ? this.#durations.shutdownTimeoutMs : limitMs(timeout)
+    this.#stopping ??= this.#shutdown(new Deadline(timeoutMs, this.#abort.signal))
     return timeout === null ? Promise.resolve() : this.#stopping
   }
 
@@ -174,7 +184,7 @@ export class Capsule implements AsyncDisposable {
   /** One connect timeout for the whole start: a server may accept the pool's connection but refuse the next ones. */
   #startContext(): ReachOptions {
     const { processId } = this
-    const timeoutMs = this.configuration.connectTimeout * 1000
+    const timeoutMs = this.#durations.connectTimeoutMs
     return {
       timeoutMs,
       deadline: new Deadline(Math.max(timeoutMs, MIN_CONNECT_MS)),
@@ -188,6 +198,7 @@ export class Capsule implements AsyncDisposable {
       database: this.#database,
       processId: this.processId,
       configuration: this.configuration,
+      durations: this.#durations,
       clock: this.#clock,
       logger: this.#host.logger,
       registry: this.registry,

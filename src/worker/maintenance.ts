@@ -1,7 +1,7 @@
 import type { CheckOptions } from '../batch/completion/completion.ts'
 import { SlowChecks } from '../batch/completion/slow-checks.ts'
 import { sweepBatches } from '../batch/completion/sweep.ts'
-import type { Configuration } from '../configuration.ts'
+import type { Configuration, Durations } from '../configuration.ts'
 import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
 import { cleanupPreservedJobs } from '../maintenance/cleanup.ts'
@@ -13,6 +13,7 @@ export interface MaintenanceOptions {
   readonly database: Database
   readonly processId: string
   readonly configuration: Configuration
+  readonly durations: Durations
   readonly clock: Clock
   readonly check: CheckOptions
 }
@@ -44,7 +45,7 @@ export class Maintenance {
   }
 
   start(): void {
-    const intervalMs = this.#options.configuration.batchSweepInterval * 1000
+    const intervalMs = this.#options.durations.batchSweepIntervalMs
     if (intervalMs <= 0) return
     const sweep = guarded(this.#options.processId, 'batch sweep', () => this.sweep())
     sweep()
@@ -59,7 +60,7 @@ export class Maintenance {
       return
     }
     this.#isLate = false
-    const { database, processId, configuration, check, clock } = this.#options
+    const { database, processId, durations, check, clock } = this.#options
     const startedAt = clock.now().getTime()
     // The clock was ahead at the last sweep, so it is unknown which batches ended since.
     if (this.#sweptUntil > startedAt) this.#sweptUntil = startedAt - FIRST_LOOK_BACK_MS
@@ -67,8 +68,8 @@ export class Maintenance {
       database,
       check,
       processId,
-      windowSeconds: configuration.batchSweepWindow,
-      graceSeconds: configuration.batchSweepGrace,
+      windowMs: durations.batchSweepWindowMs,
+      graceMs: durations.batchSweepGraceMs,
       endedSince: new Date(this.#sweptUntil).toISOString(),
       slow: this.#slow,
       signal: this.#stopped.signal,

@@ -25,10 +25,6 @@ export const CLOSE_MS = 2_000
 /** Limit for what remains after the last job that ignored its signal has ended, for example its outcome. */
 const LATE_MS = 5_000
 
-/** A timeout in seconds as milliseconds. Without limit if negative, or if null because the caller does not wait. */
-export const limitMs = (timeout: number | null): number =>
-  timeout === null || timeout < 0 ? Number.POSITIVE_INFINITY : timeout * 1000
-
 /** What the parts could not finish in time. */
 export class Leftovers {
   areOutcomesWritten = true

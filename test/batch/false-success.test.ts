@@ -22,8 +22,8 @@ for (const hasJobsFinishedAt of [true, false]) {
         database: world.adapter.database,
         check: { ...checkOptionsOf(world.adapter), told },
         processId: randomUUID(),
-        windowSeconds: 3600,
-        graceSeconds: -1,
+        windowMs: 3_600_000,
+        graceMs: -1_000,
         ...(endedSince === undefined ? {} : { endedSince }),
       })
       reports.stop()

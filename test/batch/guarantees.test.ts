@@ -21,8 +21,8 @@ const sweep = () =>
     database: world.adapter.database,
     check: checkOptionsOf(world.adapter),
     processId: randomUUID(),
-    windowSeconds: 3600,
-    graceSeconds: -1,
+    windowMs: 3_600_000,
+    graceMs: -1_000,
   })
 
 /** A batch whose last member ended in a process that died before it looked at the batch. */

@@ -33,8 +33,8 @@ for (const hasJobsFinishedAt of [true, false]) {
         database: world.adapter.database,
         check: checkOptionsOf(world.adapter),
         processId: randomUUID(),
-        windowSeconds: 3600,
-        graceSeconds: -1,
+        windowMs: 3_600_000,
+        graceMs: -1_000,
         endedSince: new Date(0).toISOString(),
       })
     const status = async (scene: Scene) => (await Batch.find(scene.batch.id, world.adapter)).status()

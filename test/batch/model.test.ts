@@ -228,9 +228,9 @@ class Play {
       database: adapter.database,
       check: checkOptionsOf(adapter),
       processId: SWEEPER,
-      windowSeconds: 3600,
+      windowMs: 3_600_000,
       // Ruby's clock may show the same millisecond.
-      graceSeconds: -1,
+      graceMs: -1_000,
     })
   }
 

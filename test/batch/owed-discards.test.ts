@@ -65,9 +65,9 @@ for (const hasJobsFinishedAt of [true, false]) {
       await rubyPerform(world, scene.id('bad'), 'RuntimeError: no')
       const minutesAgo = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString()
       await world.sql('UPDATE good_job_batches SET updated_at = $1', [minutesAgo(20)])
-      expect(await sweep({ graceSeconds: 300 })).toMatchObject({ healed: 0 })
+      expect(await sweep({ graceMs: 300_000 })).toMatchObject({ healed: 0 })
       await world.sql('UPDATE good_jobs SET finished_at = $1 WHERE finished_at IS NOT NULL', [minutesAgo(10)])
-      expect(await sweep({ graceSeconds: 300 })).toMatchObject({ healed: 1 })
+      expect(await sweep({ graceMs: 300_000 })).toMatchObject({ healed: 1 })
       // The Ruby process that was held up finds the batch discarded.
       await rubyBookkeeping(world, scene.batch.id, { isDiscarded: true, hasJobsFinishedAt })
       expect(await scene.seen()).toMatchObject({ isDiscarded: true, callbacks: ['discard'] })

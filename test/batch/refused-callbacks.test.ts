@@ -34,8 +34,8 @@ const sweep = () =>
     database: ofRole.database,
     check: checkOptionsOf(ofRole),
     processId: '00000000-0000-4000-8000-000000000001',
-    windowSeconds: 3_600,
-    graceSeconds: 0,
+    windowMs: 3_600_000,
+    graceMs: 0,
   })
 
 const callbacksOf = async (batch: Batch) => (await batch.status()).callbacks.map(({ event }) => event).toSorted()

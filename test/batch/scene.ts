@@ -199,7 +199,7 @@ export const sweepOf = (world: World, options: Partial<SweepOptions> = {}): Prom
     database: world.adapter.database,
     check: checkOptionsOf(world.adapter),
     processId: randomUUID(),
-    windowSeconds: 3600,
-    graceSeconds: -1,
+    windowMs: 3_600_000,
+    graceMs: -1_000,
     ...options,
   })

@@ -82,10 +82,10 @@ for (const hasJobsFinishedAt of [true, false]) {
       async (minutes) => {
         const scene = await hung()
         await quietFor(scene, minutes)
-        expect(await sweep({ graceSeconds: 300 })).toMatchObject({ healed: 0 })
+        expect(await sweep({ graceMs: 300_000 })).toMatchObject({ healed: 0 })
         expect(await scene.seen()).toMatchObject({ isEnded: false, callbacks: [] })
         await quietFor(scene, { batch: 10, members: 10 })
-        expect(await sweep({ graceSeconds: 300 })).toMatchObject({ healed: 1 })
+        expect(await sweep({ graceMs: 300_000 })).toMatchObject({ healed: 1 })
         expect(await scene.seen()).toMatchObject({ isEnded: true, callbacks: ['success', 'finish'] })
       },
     )
@@ -96,9 +96,9 @@ for (const hasJobsFinishedAt of [true, false]) {
         const scene = await hung()
         await world.sql(`UPDATE good_job_batches SET jobs_finished_at = now() AT TIME ZONE 'UTC'`)
         await quietFor(scene, { batch: 1, members: 10 })
-        expect(await sweep({ graceSeconds: 300 })).toMatchObject({ healed: 0 })
+        expect(await sweep({ graceMs: 300_000 })).toMatchObject({ healed: 0 })
         await quietFor(scene, { batch: 10, members: 10 })
-        expect(await sweep({ graceSeconds: 300 })).toMatchObject({ healed: 1 })
+        expect(await sweep({ graceMs: 300_000 })).toMatchObject({ healed: 1 })
         expect(await scene.seen()).toMatchObject({ isFinished: true, callbacks: [] })
       })
 
@@ -210,8 +210,8 @@ describe('over many batches', () => {
     database: world.adapter.database,
     check: checkOptionsOf(world.adapter),
     processId: randomUUID(),
-    windowSeconds: 86_400,
-    graceSeconds: -1,
+    windowMs: 86_400_000,
+    graceMs: -1_000,
   })
 
   test('the oldest page is reached', async () => {

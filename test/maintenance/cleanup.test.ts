@@ -150,13 +150,13 @@ test('a worker cleans up after so many jobs', async () => {
 test.each([
   [
     'after more jobs than the interval',
-    { intervalJobs: 2, intervalSeconds: 0 },
+    { intervalJobs: 2, intervalMs: 0 },
     0,
     [false, false, true, false, false, true],
   ],
-  ['after each job with -1', { intervalJobs: -1, intervalSeconds: 0 }, 0, [true, true]],
-  ['never with 0', { intervalJobs: 0, intervalSeconds: 0 }, 1e9, [false, false, false]],
-  ['after more time than the interval', { intervalJobs: 0, intervalSeconds: 10 }, 6_000, [false, true, false, true]],
+  ['after each job with -1', { intervalJobs: -1, intervalMs: 0 }, 0, [true, true]],
+  ['never with 0', { intervalJobs: 0, intervalMs: 0 }, 1e9, [false, false, false]],
+  ['after more time than the interval', { intervalJobs: 0, intervalMs: 10_000 }, 6_000, [false, true, false, true]],
 ])('the tracker says %s', (_name, options, stepMs, expected) => {
   let ms = 0
   const tracker = new CleanupTracker({ ...options, clock: { ...systemClock, monotonic: () => ms } })

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { parseQueueString } from '../../src/claim/queue-string.ts'
-import { type Options, resolveConfiguration } from '../../src/configuration.ts'
+import { durationsOf, type Options, resolveConfiguration } from '../../src/configuration.ts'
 import { Deadline } from '../../src/deadline.ts'
 import { events } from '../../src/events.ts'
 import { JobRegistry } from '../../src/job/definition/registry.ts'
@@ -107,10 +107,12 @@ describe('the parts of a worker', () => {
 
 describe('the list', () => {
   const namesWith = (options: Options): string[] => {
+    const configuration = resolveConfiguration({ databaseUrl: world.url, ...options })
     const worker = buildParts({
       ...{ database: world.adapter.database, adapter: world.adapter, registry: new JobRegistry() },
       ...{ processId: PROCESS_ID, clock: systemClock, logger: silentLogger },
-      configuration: resolveConfiguration({ databaseUrl: world.url, ...options }),
+      configuration,
+      durations: durationsOf(configuration),
       pools: parseQueueString('*', 1),
       stopping: new AbortController().signal,
       onActivity: () => undefined,

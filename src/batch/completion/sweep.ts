@@ -26,9 +26,9 @@ export interface SweepOptions {
   readonly check: CheckOptions
   readonly processId: string
   /** Batches older than this are not read. */
-  readonly windowSeconds: number
+  readonly windowMs: number
   /** A batch counts as hung after this time without activity. */
-  readonly graceSeconds: number
+  readonly graceMs: number
   /** Batches that ended since this time are checked for a success callback beside a broken member. @default none */
   readonly endedSince?: string
   /** Limit for each statement of a check; half of the pool's query_timeout if that is shorter. @default 20 seconds */
@@ -78,10 +78,10 @@ interface Sweep extends SweepOptions {
 type Outcome = 'healed' | 'unproven' | 'healthy' | 'failed'
 
 const sweepPages = async (options: SweepOptions, db: Queryable, facts: Facts): Promise<SweepResult> => {
-  const { check, windowSeconds, graceSeconds, endedSince = null, slow = new SlowChecks(), signal } = options
+  const { check, windowMs, graceMs, endedSince = null, slow = new SlowChecks(), signal } = options
   const now = check.clock.now().getTime()
-  const createdAfter = timeAfter(now, -windowSeconds * 1000).toISOString()
-  const quietSince = timeAfter(now, -graceSeconds * 1000).toISOString()
+  const createdAfter = timeAfter(now, -windowMs).toISOString()
+  const quietSince = timeAfter(now, -graceMs).toISOString()
   const sweep: Sweep = { ...options, db, facts, slow, quietSince }
   let before = { createdAt: new Date(now + 86_400_000).toISOString(), id: LAST_ID }
   const result = { checked: 0, healed: 0, unproven: 0, isDone: true }

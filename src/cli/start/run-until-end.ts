@@ -1,3 +1,4 @@
+import { durationsOf } from '../../configuration.ts'
 import type { Logger } from '../../job/logger.ts'
 import { failCurrentAttempt } from '../../perform/attempt/execution.ts'
 import { every } from '../../time.ts'
@@ -8,6 +9,7 @@ import { watchLauncher } from './launcher.ts'
 
 /** GoodJob cli.rb checks every second whether a worker has been idle for long enough. */
 const IDLE_CHECK_MS = 1_000
+const MIN_IDLE_CHECK_MS = 10
 
 /**
  * Starts a worker and lets it work until a signal, the idle timeout or an error outside of any job ends it. A second signal aborts the jobs
@@ -61,9 +63,11 @@ class Ending {
   }
 
   watchIdle(): void {
-    const { idleTimeout } = this.#capsule.configuration
-    if (idleTimeout === undefined) return
-    this.#idleCheck = every(Math.min(IDLE_CHECK_MS, Math.max(10, idleTimeout * 1000)), () => {
+    const { configuration } = this.#capsule
+    const { idleTimeout } = configuration
+    const { idleTimeoutMs } = durationsOf(configuration)
+    if (idleTimeout === undefined || idleTimeoutMs === undefined) return
+    this.#idleCheck = every(Math.min(IDLE_CHECK_MS, Math.max(MIN_IDLE_CHECK_MS, idleTimeoutMs)), () => {
       if (this.#capsule.idleSeconds < idleTimeout) return
       this.#logger.info({ idleTimeout }, 'Idle for long enough')
       this.#stop(EXIT.done)
