@@ -46,7 +46,7 @@ export class ClaimCursor {
   readonly #sort: CandidateOptions['sort']
   #state: CursorState = { at: 'head', position: undefined }
   #cost = INITIAL_COST
-  /** Asked for since the last claim was sent, whose snapshot may be older than the reason. */
+  /** What was requested since the last claim was sent; the snapshot of that claim may be older than the reason. */
   #wanted: 'anyJob' | 'newlyDue' | 'nothing' = 'nothing'
   #anyJobAtMs = 0
   #newlyDueNotBeforeMs = 0
@@ -81,12 +81,12 @@ export class ClaimCursor {
     return { withinMs: sentMs - this.#claimedUntilMs, before: this.#state.position }
   }
 
-  /** The pool was woken: there may be jobs before the position. */
+  /** The pool was woken: jobs before the position may be available. */
   wake(): void {
     this.#wanted = this.#cost.isCheap ? 'anyJob' : 'newlyDue'
   }
 
-  /** The pool is never idle, so that no wake-up is due to its own timer: there may be jobs before the position. */
+  /** For a pool that is never idle, so that its own timer causes no wake-up: jobs before the position may be available. */
   passTime(nowMs: number): void {
     if (this.#hasJobsBefore || nowMs - this.#claimedUntilMs >= BUSY_POOL_MS) this.wake()
   }
@@ -151,7 +151,7 @@ export class ClaimCursor {
     return undefined
   }
 
-  /** What both queries by the time at which jobs became due tell. */
+  /** Records the result of a query by the time at which jobs became due. */
   #noteDue({ sentMs }: ClaimQuery, { rows, isFull, tookMs, answeredMs }: Reply): void {
     this.#hasJobsBefore = rows.length > 0
     this.#newlyDueNotBeforeMs = answeredMs + newlyDuePauseMs(tookMs, rows.length)
@@ -184,7 +184,7 @@ export class ClaimCursor {
     return Math.max(0, nextMs - nowMs)
   }
 
-  /** Jobs without a priority have none. */
+  /** A job without a priority has no position. */
   #positionOf(row: ClaimedRow | undefined): Position | undefined {
     const at = this.#sort === 'created_at' ? row?.created_at : row?.scheduled_at
     if (row?.priority == null || at == null) return undefined

@@ -12,8 +12,8 @@ const MAX_PAUSE_MS = 5_000
 const CHEAP_NEWLY_DUE_MS = 50
 
 /**
- * What is known of the cost of a query at the head of the queue. The query is expensive when it has to skip many jobs of other workers, jobs
- * that are not due, or dead index entries. An expensive query is not repeated on every wake-up.
+ * What is known of the cost of a query at the head of the queue. The query is expensive when it has to skip many jobs of other
+ * workers, jobs that are not due, or dead index entries. An expensive query is not repeated on every wake-up.
  */
 export interface HeadCost {
   /** Whether the last query at the head was cheap. */

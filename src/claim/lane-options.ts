@@ -4,11 +4,11 @@ import type { Database, Facts } from '../sql/database.ts'
 export interface LaneOptions {
   readonly database: Database
   readonly processId: string
-  /** What claims are sorted by. */
+  /** The order of claims. */
   readonly sort: ClaimOptions['sort']
-  /** Attempts whose lock could not be taken again after a loss: their signal is to be fired, their result dropped. */
+  /** Called with attempts whose lock could not be taken again after a loss: their signal has to fire, their result is dropped. */
   readonly onClaimsLost: (jobIds: readonly string[]) => void
-  /** The lane works (again). */
+  /** Called when the lane works (again). */
   readonly onReady: () => void
 }
 
@@ -18,7 +18,7 @@ export interface HeldClaim {
   readonly lockedAt: string
 }
 
-/** What a claim takes, as far as the lane does not know it. */
+/** The options of a claim that the caller decides. */
 export type ClaimRequest = Pick<
   ClaimOptions,
   | 'selector'
@@ -33,11 +33,11 @@ export type ClaimRequest = Pick<
   | 'newlyDue'
 >
 
-/** Jobs that a statement on a lane has taken, and what that statement knew. */
+/** Jobs that a statement on a lane has taken, with the facts and values that the statement used. */
 export interface TakenJobs<R> {
   readonly rows: readonly R[]
   readonly facts: Facts
-  /** The stamp of the claim. */
+  /** The time that the claim wrote to the rows. */
   readonly now: string
   readonly processId: string
 }

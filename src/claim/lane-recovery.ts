@@ -8,19 +8,19 @@ import { LANE_LIMITS } from './lane-limits.ts'
 import type { LaneOptions } from './lane-options.ts'
 import type { LockLedger } from './lock-ledger.ts'
 
-/** What the lane has after a recovery. */
+/** The result of a recovery. */
 export interface Recovered {
   readonly keptLocks: number
   readonly lostLocks: number
 }
 
-/** Opens a session in the place of a lost one, and takes back the locks that are still ours. */
+/** Opens a session in place of a lost one, and takes back the locks of claims that still belong to this process. */
 export class LaneRecovery {
   readonly #session: Session
   readonly #locks: LockLedger
   readonly #options: LaneOptions
   readonly #closing: AbortSignal
-  /** Sessions in a row that were of no use: lost, or unable to take the locks back, before they returned anything else. */
+  /** Sessions in a row that were useless: lost, or unable to take the locks back, before any other statement succeeded. */
   #failures = 0
 
   constructor(session: Session, locks: LockLedger, options: LaneOptions, closing: AbortSignal) {
@@ -30,12 +30,12 @@ export class LaneRecovery {
     this.#closing = closing
   }
 
-  /** The session is of use: the next loss is the first one again. */
+  /** The session works: the next loss counts as the first one again. */
   succeeded(): void {
     this.#failures = 0
   }
 
-  /** Tries until the lane has a session with its locks. Returns undefined when the lane was closed meanwhile. */
+  /** Tries until the lane has a session with its locks. Returns undefined if the lane was closed meanwhile. */
   async run(lostBy: Error | undefined): Promise<Recovered | undefined> {
     this.#failures += 1
     // A standby takes connections, but no claims.
@@ -77,7 +77,7 @@ export class LaneRecovery {
     return { keptLocks: kept.size, lostLocks: lost.length }
   }
 
-  /** Frees the jobs of claims whose answer was lost, unless an attempt runs them. More such claims may come meanwhile. */
+  /** Releases the jobs of claims whose result was lost, unless an attempt runs them. More such claims may be added meanwhile. */
   async #freeUncertainJobs(facts: Facts): Promise<void> {
     const { processId } = this.#options
     for (;;) {

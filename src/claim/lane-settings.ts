@@ -3,7 +3,7 @@ import { Session, type SessionOptions } from '../sql/connection/session.ts'
 import type { Database } from '../sql/database.ts'
 import type { LaneOptions } from './lane-options.ts'
 
-/** The session of a lane. `createClient`: for one that is no plain client of pg. */
+/** Returns the session of a lane. `createClient` is for a client that is not pg's own. */
 export const laneSession = (
   database: Database,
   options: Pick<LaneOptions, 'sort'> &
@@ -18,7 +18,7 @@ export const laneSession = (
     onLost: options.onLost,
   })
 
-/** An answer that takes longer is taken for a lost connection. */
+/** A response that takes longer counts as a lost connection. */
 const ANSWER_TIMEOUT_MS = 20_000
 
 const laneConfig = (database: Database): ClientConfig => ({
@@ -27,16 +27,17 @@ const laneConfig = (database: Database): ClientConfig => ({
 })
 
 /**
- * A plan made while good_jobs was empty reads the whole table for the rest of the session, so scans are ruled out. In the order of
- * created_at every other way than walking the index of that order is ruled out with them, so that one plan is good for any number of
- * jobs: planning a claim anew takes as long as claiming five. No index of a queue ends with the id, the last word of the other order.
+ * A plan made while good_jobs was empty reads the whole table for the rest of the session, so sequential scans are disabled. For
+ * the order of created_at every plan except a scan of the index in that order is disabled, too. One plan then suits any number of
+ * jobs; planning a claim again would take as long as claiming five. No index of a queue ends with the id, which is the last column
+ * of the other order.
  */
 export const laneSettings = (sort: LaneOptions['sort']) => ({
   TimeZone: 'UTC',
   enable_seqscan: 'off',
   ...(sort === 'created_at' ? INDEX_ORDER_ONLY : { plan_cache_mode: 'force_custom_plan' }),
   jit: 'off',
-  // Shorter than our patience: a claim that waits for a table lock is cancelled and keeps the session with its locks.
+  // Shorter than the timeout of a response: a claim that waits for a table lock is cancelled, and the session keeps its locks.
   statement_timeout: '15s',
   lock_timeout: '0',
   transaction_timeout: '0',

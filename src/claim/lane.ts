@@ -15,20 +15,20 @@ import { LockLedger } from './lock-ledger.ts'
 import { Turns } from './turns.ts'
 
 /**
- * 'created': there is no session yet; `connect` opens one.
+ * 'created': no session exists yet; `connect` opens one.
  *
- * 'ready': the session holds the locks of the ledger. Claims, releases and proofs of life are sent in turn.
+ * 'ready': the session holds the locks of the ledger. Claims, releases and checks that the session lives are sent in turn.
  *
- * 'recovering': the session is lost, and with it all locks. The recovery opens another one and takes the locks back that are still ours;
- * it alone uses the session. Claims return no rows, releases wait for its end.
+ * 'recovering': the session is lost, and with it all locks. The recovery opens another session and takes back the locks that still
+ * belong to this process. Only the recovery uses the session. Claims return no rows, releases wait for its end.
  *
- * 'closed': the lane was closed, and is of no more use. No other state follows.
+ * 'closed': the lane was closed and is of no more use. No other state follows.
  */
 type LaneState = 'created' | 'ready' | 'recovering' | 'closed'
 
 /**
- * One pinned Postgres session that claims jobs in bulk and holds the advisory lock of each until its outcome is committed. One statement at a
- * time is sent on it, in the order asked for.
+ * One pinned Postgres session that claims jobs in bulk and holds the advisory lock of each until its outcome is committed. The lane
+ * sends one statement at a time, in the order of the calls.
  */
 export class Lane {
   protected readonly session: Session
@@ -37,7 +37,7 @@ export class Lane {
   readonly #options: LaneOptions
   #state: LaneState = 'created'
   #answeredMs = Number.NEGATIVE_INFINITY
-  /** The release that waits for its turn; it takes whatever is releasable by then. */
+  /** The release that waits for its turn; it takes every lock that is releasable by then. */
   #releasing: Promise<void> | undefined
   readonly #recovery: LaneRecovery
   #recovered: Promise<void> = Promise.resolve()
@@ -55,55 +55,55 @@ export class Lane {
     return this.#state === 'ready'
   }
 
-  /** Fires when the session that is open now is lost or closed. */
+  /** Fires when the current session is lost or closed. */
   get sessionEnd(): AbortSignal {
     return this.session.end
   }
 
   async connect(): Promise<void> {
     await this.session.connect()
-    // Closed while it was connecting.
+    // The lane was closed while it was connecting.
     if (this.#state !== 'created') return
     this.#enter('ready')
     this.#aliveTimer = every(LANE_LIMITS.aliveCheckMs, () => this.#proveAlive()).unref()
   }
 
   /**
-   * Claims and starts jobs; the locks of ended attempts are released on the way. Returns no rows while the lane recovers, too: `onReady` is
-   * called when it is worth asking again. `request` is asked when it is this claim's turn.
-   * @throws what Postgres says about the statement itself
+   * Claims and starts jobs, and releases the locks of ended attempts in the same statement. Also returns no rows while the lane
+   * recovers: `onReady` is called when another claim is worthwhile. `request` is called when it is this claim's turn.
+   * @throws the error of Postgres about the statement itself
    */
   claim(request: () => ClaimRequest): Promise<TakenJobs<ClaimedRow>> {
     return this.turns.take(() => this.takeJobs(request, (facts, options) => claim(this.session, facts, options)))
   }
 
   /**
-   * Releases the lock of a claim after its outcome was committed; rides on the next claim if there is one in line. Resolves when other
-   * sessions can have the lock. A newer claim of the same job keeps its lock.
+   * Releases the lock of a claim after its outcome was committed; the next claim in line, if any, carries the release. Resolves
+   * when other sessions can have the lock. A newer claim of the same job keeps its lock.
    */
   release(claim: HeldClaim): Promise<void> {
     this.locks.release(claim, this.isReady)
     return this.#releaseSoon()
   }
 
-  /** Lets the recovery under way free jobs of a lost claim that no attempt will run. */
+  /** Lets the current recovery release jobs of a lost claim that no attempt will run. */
   disown(jobIds: readonly string[], claimedAt: string): void {
     this.locks.doubt(claimedAt, jobIds)
   }
 
-  /** Closes the session, which frees every lock that it still holds. */
+  /** Closes the session, which releases every lock that it still holds. */
   async close(): Promise<void> {
     this.#enter('closed')
     clearInterval(this.#aliveTimer)
     this.#closing.abort()
-    // A statement without an answer ends when its connection does.
+    // A statement without a response ends when its connection does.
     await Promise.race([this.turns.end, sleep(LANE_LIMITS.closeGraceMs)])
     await this.session.close()
     await this.turns.end
     await this.#recovered
   }
 
-  /** Takes jobs and their advisory locks by a statement, in the turn of the caller. */
+  /** Takes jobs and their advisory locks by one statement, in the turn of the caller. */
   protected async takeJobs<R extends ClaimedRow>(
     request: () => ClaimRequest,
     statement: (facts: Facts, options: ClaimOptions) => Promise<readonly (R & Released)[]>,
@@ -123,12 +123,12 @@ export class Lane {
     return { rows: taken, facts, now, processId }
   }
 
-  /** The session has answered what was not sent by `takeJobs`. */
+  /** Records that the session has responded to a statement that `takeJobs` did not send. */
   protected noteAnswer(): void {
     this.#answeredMs = performance.now()
   }
 
-  /** Other workers took these jobs although an attempt runs them. */
+  /** Called with jobs that other workers took although an attempt runs them. */
   protected lose(jobIds: readonly string[]): void {
     const lost = this.locks.drop(jobIds)
     if (lost.length > 0) this.#options.onClaimsLost(lost)
@@ -145,7 +145,7 @@ export class Lane {
 
   /** The slots of ended jobs are claimed for within this turn of the event loop; that claim carries the keys. */
   async #release(attempt: number): Promise<void> {
-    // The recovery takes back the locks of attempts that have ended meanwhile, too.
+    // The recovery also takes back the locks of attempts that have ended meanwhile.
     await this.#recovered
     await this.turns.end
     await setImmediate()
@@ -171,15 +171,15 @@ export class Lane {
     if (keys.length > 0) this.#doubtLocks(await this.#guard(releaseAdvisoryLocks(this.session, keys)))
   }
 
-  /** A statement that was cancelled half-way has started nothing, but keeps the advisory locks that it had taken until then. */
+  /** A statement that was cancelled half-way has started no job, but keeps the advisory locks that it had taken by then. */
   async #releaseStrays(): Promise<void> {
-    // They are among those that are not held.
+    // The releasable locks are among those that are not held.
     this.locks.takeReleasable()
     this.#doubtLocks(await this.#guard(releaseOtherAdvisoryLocks(this.session, this.locks.heldKeys)))
     this.locks.straysReleased()
   }
 
-  /** After a cut without a goodbye the server may free our locks long before the socket reports anything. */
+  /** If the connection is cut silently, the server may release the locks long before the socket reports an error. */
   #proveAlive(): void {
     void this.turns.take(async () => {
       if (!this.isReady || this.#isProven()) return
@@ -192,12 +192,12 @@ export class Lane {
     })
   }
 
-  /** A lane that holds no lock has none to lose; its claims, one at each poll, tell whether it lives. */
+  /** A lane that holds no lock has none to lose; its claims, one at each poll, show that it lives. */
   #isProven(): boolean {
     return this.locks.heldCount === 0 && performance.now() - this.#answeredMs < LANE_LIMITS.idleAliveCheckMs
   }
 
-  /** A lock that was missing when it was to be released was not ours all the time; other locks may be missing, too. */
+  /** A lock that was missing at its release had been lost for some time; other locks may be missing, too. */
   #doubtLocks(missing = 0): void {
     if (missing === 0) return
     const { processId } = this.#options
@@ -206,7 +206,7 @@ export class Lane {
     void this.turns.take(() => this.#leave(sessionEnd))
   }
 
-  /** Abandons the session that ends with `sessionEnd`, after the answer to what that session may be writing. */
+  /** Abandons the session that ends with `sessionEnd`, after the response to the statement that it may be executing. */
   async #leave(sessionEnd: AbortSignal): Promise<void> {
     if (sessionEnd.aborted) return
     await this.session.proveAlive(LANE_LIMITS.aliveAnswerMs).catch(() => undefined)
@@ -214,8 +214,8 @@ export class Lane {
   }
 
   /**
-   * Resolves with undefined when the session was lost, which is no error of the caller: a recovery is under way. Locks that a failed statement
-   * was to release may be released or not, as no rollback brings them back: they count as stray.
+   * Resolves with undefined if the session was lost. That is no error of the caller: a recovery is under way. Locks that a failed
+   * statement was to release may be released or not, because no rollback brings them back. They count as stray.
    */
   async #guard<T>(statement: Promise<T>): Promise<T | undefined> {
     const { sessionEnd } = this
@@ -230,14 +230,14 @@ export class Lane {
         this.locks.noteStrays()
         throw error
       }
-      // The server says so before the socket does (57P01).
+      // The server reports the end of the session before the socket does (57P01).
       this.session.abandon(error as Error, sessionEnd)
       return undefined
     }
   }
 
   #recover(error: Error | undefined): void {
-    // A recovery under way goes on by itself.
+    // A recovery that is under way continues by itself.
     if (!this.isReady) return
     this.#enter('recovering')
     const { database, processId } = this.#options

@@ -2,11 +2,11 @@ import { jobLockKey } from '../sql/advisory-lock.ts'
 import type { HeldClaim } from './lane-options.ts'
 
 /**
- * The advisory locks of a lane, as far as this process knows them. The ledger asks no server.
+ * The advisory locks of a lane, as far as this process knows them. The ledger sends no statement.
  *
  * *Held*: the job of a claim runs, or its outcome is not committed yet.
  * *Releasable*: the attempt is over; the next statement on the session releases the lock.
- * *Uncertain*: the answer to a claim was lost. Jobs that the claim took belong to this process, which does not know them.
+ * *Uncertain*: the result of a claim was lost. Jobs that the claim took belong to this process, which does not know them.
  * *Stray*: a statement failed half-way and left locks that are in no list.
  */
 export class LockLedger {
@@ -40,14 +40,14 @@ export class LockLedger {
     return this.#mayHoldStrays
   }
 
-  /** A claim stamped with `lockedAt` has taken these jobs. */
+  /** Records that a claim stamped with `lockedAt` has taken these jobs. */
   hold(jobIds: readonly string[], lockedAt: string): void {
     for (const id of jobIds) this.#held.set(id, { id, lockedAt })
   }
 
   /**
-   * The attempt of this claim is over; a newer claim of the same job keeps its lock. While the session is away there is no lock to release,
-   * and a key that was kept until the next session would release the lock of a newer claim.
+   * Records that the attempt of this claim is over; a newer claim of the same job keeps its lock. Without a session there is no
+   * lock to release, and a key kept for the next session would release the lock of a newer claim.
    */
   release({ id, lockedAt }: HeldClaim, isSessionUp: boolean): void {
     if (this.#held.get(id)?.lockedAt !== lockedAt) return
@@ -55,27 +55,30 @@ export class LockLedger {
     if (isSessionUp) this.#releasable.push(jobLockKey(id))
   }
 
-  /** Other workers took these jobs although their locks were held. Returns the ids that were held; their locks are releasable. */
+  /** Drops jobs that other workers took although their locks were held. Returns the ids that were held; their locks are releasable. */
   drop(jobIds: readonly string[]): string[] {
     const dropped = jobIds.filter((id) => this.#held.delete(id))
     this.#releasable.push(...dropped.map(jobLockKey))
     return dropped
   }
 
-  /** The keys that the next statement releases. When the statement fails, `noteStrays` must follow: no rollback brings locks back. */
+  /**
+   * Returns the keys that the next statement releases. If that statement fails, `noteStrays` must follow: no rollback brings locks
+   * back.
+   */
   takeReleasable(): string[] {
     const keys = this.#releasable
     this.#releasable = []
     return keys
   }
 
-  /** The answer to the claim stamped with `claimedAt` is lost. No attempt will run `jobIds`, which it may have taken. */
+  /** The result of the claim stamped with `claimedAt` is lost. No attempt will run `jobIds`, which the claim may have taken. */
   doubt(claimedAt: string, jobIds: readonly string[] = []): void {
     for (const id of jobIds) this.#held.delete(id)
     this.#uncertainClaims.push(claimedAt)
   }
 
-  /** The stamps of uncertain claims. Their jobs must be freed, or the stamps passed to `doubt` again. */
+  /** Returns the stamps of uncertain claims. Their jobs must be released, or the stamps passed to `doubt` again. */
   takeUncertain(): string[] {
     const claimedAt = this.#uncertainClaims
     this.#uncertainClaims = []
@@ -100,7 +103,7 @@ export class LockLedger {
   /** The new session took back the locks of `kept`, a part of `claims`. Returns the ids of jobs that were held and are lost. */
   tookBack(claims: readonly HeldClaim[], kept: ReadonlySet<string>): string[] {
     const lost = claims.filter(({ id }) => !kept.has(id) && this.#held.delete(id)).map(({ id }) => id)
-    // Attempts that ended in the meantime: their locks were taken back in vain.
+    // Attempts that ended in the meantime: their locks are not needed any more.
     for (const id of kept) if (!this.#held.has(id)) this.#releasable.push(jobLockKey(id))
     return lost
   }

@@ -11,14 +11,14 @@ import { answeredBeside } from './lane-patience.ts'
 export interface ServedQueues {
   readonly selector: QueueSelector
   readonly database: Database
-  /** undefined where pauses are not honoured. */
+  /** undefined if pauses are not honoured. */
   readonly paused: (() => Promise<Pauses>) | undefined
   readonly clock: Clock
 }
 
 /**
- * The queues that the next claim asks for. Where the head is full of jobs in queues that are excluded or paused, the claim names the others,
- * because each named queue has an index in the order of the claim.
+ * Returns the queues that the next claim asks for. If the head is full of jobs in excluded or paused queues, the claim names the
+ * other queues, because each named queue has an index in the order of the claim.
  */
 export const queuesOfNextClaim = async (
   lane: Lane,
@@ -30,7 +30,7 @@ export const queuesOfNextClaim = async (
   return (await answeredBeside(lane, nameQueues(served))) ?? selector
 }
 
-/** The queues with unfinished jobs that the pool serves at present; the unchanged selector when they cannot be named. */
+/** Returns the queues with waiting jobs that the pool serves at present; the unchanged selector if they cannot be named. */
 const nameQueues = async ({ selector, database, paused }: ServedQueues): Promise<QueueSelector> => {
   const excluded = selector.kind === 'exclude' ? selector.queues : []
   const unserved = new Set([...excluded, ...((await paused?.())?.queues ?? [])])
@@ -38,7 +38,7 @@ const nameQueues = async ({ selector, database, paused }: ServedQueues): Promise
   return (await findOtherQueues(database.pool, unserved)) ?? selector
 }
 
-/** The queues with unfinished jobs but these, for a claim that names them; undefined where they cannot be named. */
+/** Returns the queues with waiting jobs except these, for a claim that names them; undefined if they cannot be named. */
 export const findOtherQueues = async (
   db: Queryable,
   unserved: ReadonlySet<string>,

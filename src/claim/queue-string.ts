@@ -32,7 +32,7 @@ export const parseSelector = (text: string): QueueSelector => {
 const parseThreads = (text: string | undefined, pool: string, defaultThreads: number): number => {
   if (text === undefined || text.trim() === '') return defaultThreads
   const threads = Number(text)
-  // GoodJob reads "x" as a pool of no threads, which never works; a typo should not stop work silently.
+  // GoodJob reads "x" as a pool without threads, which never works; a typo should not stop work silently.
   if (Number.isInteger(threads) && threads > 0) return threads
   throw new QueueStringError(
     `queues: expected a whole number from 1 after ":", got ${JSON.stringify(text.trim())} in ${JSON.stringify(pool)}`,
@@ -66,7 +66,7 @@ export const parseQueueString = (text: string, defaultThreads: number): QueuePoo
   return pools.map((pool) => parsePool(pool, defaultThreads))
 }
 
-/** Whether a pool serves a queue; `undefined` (a message without queue) concerns every pool. */
+/** Whether a pool serves a queue; `undefined` (a notification without queue) concerns every pool. */
 export const matchesQueue = (selector: QueueSelector, queueName: string | undefined): boolean => {
   if (queueName === undefined || selector.kind === 'all') return true
   return selector.queues.includes(queueName) === (selector.kind === 'include')

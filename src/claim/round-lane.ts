@@ -8,16 +8,16 @@ import { Lane } from './lane.ts'
 import { LANE_LIMITS } from './lane-limits.ts'
 import type { ClaimRequest, LaneOptions, TakenJobs } from './lane-options.ts'
 
-/** Jobs that are locked in a transaction, and not started. */
+/** Jobs that are locked in a transaction but not started. */
 export type LockedRound = TakenJobs<LockedRow>
 
 /** A round whose transaction is open: the lane does nothing else until the round is closed or abandoned. */
 export interface OpenRound extends LockedRound {
   /** Fires when the session that holds its locks is lost or closed. */
   readonly sessionEnd: AbortSignal
-  /** Writes the statements and commits. To be called again after 'unstarted'. */
+  /** Writes the statements and commits. Call it again after 'unstarted'. */
   close(statements: readonly Statement[]): Promise<RoundClosed>
-  /** Abandons the session: nothing is written, and the recovery of the lane finds out whose the jobs are. */
+  /** Abandons the session: nothing is written, and the recovery of the lane finds out who owns the jobs. */
   abandon(error: Error): void
 }
 
@@ -26,12 +26,13 @@ export interface OpenRound extends LockedRound {
  *
  * 'written': the statements are committed.
  *
- * 'started': the statements are not committed. The limit had passed, or Postgres refused them (`error`). `rows` were started as by a claim, and
- * run on; other workers took the rest.
+ * 'started': the statements are not committed. The limit had passed, or Postgres refused them (`error`). `rows` were started as by
+ * a claim and continue to run; other workers took the rest.
  *
- * 'unstarted': the jobs could be neither written nor started (a full disk). Their advisory locks are held, and no other round can be opened.
+ * 'unstarted': the jobs could be neither written nor started (a full disk). Their advisory locks are held, and no other round can
+ * be opened.
  *
- * 'unknown': the session ended, or Postgres refuses to start these jobs. Whose they are is known when the lane has recovered.
+ * 'unknown': the session ended, or Postgres refuses to start these jobs. Their owner is known when the lane has recovered.
  */
 export type RoundClosed =
   | { readonly kind: 'written' }
@@ -43,17 +44,17 @@ export type RoundClosed =
 export class RoundLane extends Lane {
   readonly #limitMs: number
 
-  /** `deferStartMs`: for how long the start of a job may stay unwritten. */
+  /** `deferStartMs`: how long the start of a job may stay unwritten. */
   constructor({ deferStartMs, ...options }: LaneOptions & { readonly deferStartMs: number }) {
     super(options, newRoundClient)
     this.#limitMs = Math.max(LANE_LIMITS.minRoundMs, LANE_LIMITS.roundFactor * deferStartMs)
   }
 
   /**
-   * Locks jobs in a transaction and keeps the lane's turn until the round is closed; the next round is opened behind its last statement,
-   * without waiting for the answer. When the event loop is blocked for too long, the thread starts the jobs and commits. Returns undefined
-   * when there is nothing to lock, or while the lane recovers. `request` is asked when it is this round's turn.
-   * @throws what Postgres says about the statement itself
+   * Locks jobs in a transaction and keeps the lane's turn until the round is closed. The next round is opened behind its last
+   * statement, without waiting for the response. If the event loop is blocked for too long, the thread starts the jobs and commits.
+   * Returns undefined if no job can be locked, or while the lane recovers. `request` is called when it is this round's turn.
+   * @throws the error of Postgres about the statement itself
    */
   async openRound(request: () => ClaimRequest): Promise<OpenRound | undefined> {
     const endTurn = await this.turns.begin()
@@ -107,7 +108,7 @@ export class RoundLane extends Lane {
 
 type Unended = Extract<RoundClosed, { readonly kind: 'unstarted' | 'unknown' }>
 
-/** Abandons the session when it is unknown what the session has written. */
+/** Abandons the session if it is unknown what the session has written. */
 const closeRound = async (
   session: Session,
   statements: readonly Statement[],
@@ -128,7 +129,7 @@ const closeRound = async (
   }
 }
 
-/** Resolves with undefined as soon as the session ends: the recovery that begins then must know of each claim without an answer. */
+/** Resolves with undefined as soon as the session ends: the recovery that begins then must know of each claim without a result. */
 const untilEnd = <T>(answer: Promise<T>, sessionEnd: AbortSignal): Promise<T | undefined> =>
   new Promise((resolve, reject) => {
     const end = () => resolve(undefined)
@@ -138,6 +139,6 @@ const untilEnd = <T>(answer: Promise<T>, sessionEnd: AbortSignal): Promise<T | u
 
 const newRoundClient = (config: ClientConfig): Client => new RoundClient(config) as unknown as Client
 
-/** Asks the client of a session that holds rounds. */
+/** Calls `work` with the client of a session that holds rounds. */
 const onRoundClient = <T>(session: Session, work: (client: RoundClient) => Promise<T>): Promise<T> =>
   session.use((client) => work(client as unknown as RoundClient))

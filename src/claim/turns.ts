@@ -1,8 +1,8 @@
-/** One thing at a time, in the order asked for; an error goes to whoever asked, and stops no later turn. */
+/** Runs one task at a time, in the order of the calls; an error rejects the promise of its caller and stops no later task. */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve()
 
-  /** Resolves at the end of what was asked for until now. */
+  /** Resolves when every task requested so far has ended. */
   get end(): Promise<unknown> {
     return this.#last
   }
@@ -13,7 +13,7 @@ export class Turns {
     return turn
   }
 
-  /** Resolves when the turn has come; it lasts until the function that this resolves with is called. */
+  /** Resolves when the turn has come. The turn lasts until the caller calls the returned function. */
   begin(): Promise<() => void> {
     return new Promise((resolve) => {
       void this.take(() => new Promise<void>((end) => resolve(end)))

@@ -17,11 +17,11 @@ export interface ClaimerOptions {
 
 export interface Claim {
   readonly attempts: readonly RunningAttempt[]
-  /** When to claim again without being woken, milliseconds; undefined: only a wake tells of more. */
+  /** When to claim again without being woken, milliseconds; undefined: only after a wake-up. */
   readonly againInMs: number | undefined
 }
 
-/** Claims the jobs that a pool may run next, from where its cursor is. */
+/** Claims the jobs that a pool may run next, beginning at the position of its cursor. */
 export class Claimer {
   readonly #options: ClaimerOptions
 
@@ -29,7 +29,7 @@ export class Claimer {
     this.#options = options
   }
 
-  /** Claims up to `limit` jobs of the registered classes; `perform` of none of them has begun. `limit` is asked when it is the claim's turn. */
+  /** Claims up to `limit` jobs of the registered classes; none of them has begun to run. `limit` is called when it is the claim's turn. */
   async claim(lane: Lane, selector: QueueSelector, limit: () => number, cursor: ClaimCursor): Promise<Claim> {
     const { clock, starts } = this.#options
     let query: ClaimQuery | undefined
@@ -44,7 +44,7 @@ export class Claimer {
 
   #request(selector: QueueSelector, { limit, from, newlyDue }: ClaimQuery): ClaimRequest {
     const { clock, registry, configuration } = this.#options
-    // Read before the stamp of the rows: no job starts before its time.
+    // Read before the time that is written to the rows, so that no job starts before it is due.
     const due = dueUntil(clock)
     return {
       selector,
@@ -67,6 +67,6 @@ export class Claimer {
  */
 const dueUntil = (clock: Clock): string => microsecondText(clock.now().getTime() * 1000 + 999)
 
-/** With a second for clocks that differ and enqueuing transactions that were still open. */
+/** Allows one second for clocks that differ, and for enqueuing transactions that were still open. */
 const dueSince = (clock: Clock, withinMs: number | undefined): string | undefined =>
   withinMs === undefined ? undefined : microsecondText(Math.floor(clock.now().getTime() - withinMs - 1_000) * 1000)

@@ -27,10 +27,10 @@ export interface JobPerformerOptions extends WorkerContext {
   readonly registry: JobRegistry
   readonly completer: Completer
   readonly starts: StartPolicy
-  /** Tries until it can or `signal` aborts. */
+  /** Tries until it succeeds or `signal` aborts. */
   readonly loadBatches: (ids: readonly string[], signal: AbortSignal) => Promise<ReadonlyMap<string, Batch>>
   readonly onSettled: (settled: SettledAttempt) => void
-  /** Called before bodies begin, which may block the event loop. */
+  /** Called before jobs run, because they may block the event loop. */
   readonly guard: () => void
 }
 
@@ -64,7 +64,7 @@ export class JobPerformer {
     return this.#options.completer.pendingCount
   }
 
-  /** Claims up to `limit` jobs of the registered classes; their bodies have not begun yet. `limit` is asked when it is the claim's turn. */
+  /** Claims up to `limit` jobs of the registered classes; none of them runs yet. `limit` is called when it is the claim's turn. */
   async claim(lane: Lane, selector: QueueSelector, limit: () => number, cursor: ClaimCursor): Promise<Claim> {
     const claim = await this.#claimer.claim(lane, selector, limit, cursor)
     for (const attempt of claim.attempts) {
@@ -75,19 +75,19 @@ export class JobPerformer {
     return claim
   }
 
-  /** Resolves when every outcome handed in so far, and what follows meanwhile, is committed or dropped. */
+  /** Resolves when every outcome handed in so far, and every outcome that follows meanwhile, is committed or dropped. */
   async drained(): Promise<void> {
     await this.#options.starts.drained()
     await this.#options.completer.drained()
   }
 
-  /** The batches of a claim, read together, so that `job.batch` is there when a body asks. */
+  /** Reads the batches of a claim together, so that `job.batch` is available when a job reads it. */
   loadBatches(attempts: readonly RunningAttempt[]): Promise<ReadonlyMap<string, Batch>> {
     const ids = new Set(attempts.flatMap(({ row }) => row.batch_id ?? row.batch_callback_id ?? []))
     return ids.size === 0 ? Promise.resolve(NO_BATCHES) : this.#options.loadBatches([...ids], this.#aborting.signal)
   }
 
-  /** Asks all bodies to stop; what is claimed but has not begun does not begin. */
+  /** Asks all running jobs to stop; claimed jobs that have not begun do not begin. */
   abort(): void {
     const reason = new GoodJobError('the worker shut down while the job ran')
     this.#aborting.abort(reason)
@@ -95,9 +95,9 @@ export class JobPerformer {
   }
 
   /**
-   * The steps of an attempt: interrupted? → execute → decide → complete. Whatever keeps a job from being executed is a step like the first
-   * one: it returns the result, or undefined. Resolves when the outcome is in the completer's hands. Never rejects: whatever throws around
-   * `perform()` of the job is a failure of this attempt alone.
+   * The steps of an attempt: interrupted? → execute → decide → complete. A step that may keep a job from being executed is written
+   * like the first one: it returns the result, or undefined. Resolves when the completer has the outcome. Never rejects: any error
+   * around `perform()` of the job is a failure of this attempt alone.
    */
   async perform(attempt: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
     let result: ExecutionResult
@@ -112,7 +112,7 @@ export class JobPerformer {
     return decision.result
   }
 
-  /** Drops the results of attempts whose lock is gone. */
+  /** Drops the results of attempts whose lock is lost. */
   lose(jobIds: readonly string[]): void {
     for (const id of jobIds) {
       this.#attempts.get(id)?.lose(new GoodJobError(`the advisory lock of job ${id} was lost; it may run elsewhere`))
@@ -137,7 +137,7 @@ export class JobPerformer {
     )
   }
 
-  /** What is to be written. A clock or a callback of the user's that throws here fails the attempt. */
+  /** Decides what is written. If the user's clock or callback throws here, the attempt fails. */
   #decide(attempt: RunningAttempt, result: ExecutionResult): Decision {
     const { configuration, clock } = this.#options
     try {
@@ -158,7 +158,7 @@ export class JobPerformer {
     })
   }
 
-  /** What throws here is no fault of a job, and must not keep others from being run or written. */
+  /** An error here is not a job's fault, and must not keep other jobs from being run or written. */
   #reporting(part: string, work: () => void): void {
     try {
       work()
@@ -169,7 +169,7 @@ export class JobPerformer {
 
   #settle(attempt: RunningAttempt, as: SettledAs, { result, write, durationMs }: Decision): void {
     const { row, lane } = attempt
-    // A job whose lock was lost may run here again while its former attempt still does.
+    // A job whose lock was lost may run here again while its previous attempt still does.
     if (this.#attempts.get(row.id) === attempt) this.#attempts.delete(row.id)
     const unlocked = lane.release({ id: row.id, lockedAt: attempt.claimedAt })
     const job = this.#jobEvent(row)
@@ -200,7 +200,7 @@ export class JobPerformer {
 
 const NO_BATCHES: ReadonlyMap<string, Batch> = new Map()
 
-/** What is to be written of an attempt. */
+/** What is written for an attempt. */
 interface Decision extends Pick<CompletedAttempt, 'write' | 'columns'> {
   readonly result: ExecutionResult
   readonly durationMs: number
@@ -229,7 +229,7 @@ const decide = (
 const interruption = ({ state }: RunningAttempt): ExecutionResult | undefined =>
   state === 'running' ? undefined : NOT_BEGUN
 
-/** Never written: whatever stopped the attempt drops it. */
+/** Never written: the reason that stopped the attempt also drops this result. */
 const NOT_BEGUN: ExecutionResult = {
   outcome: 'interrupted',
   error: { text: 'GoodJob::InterruptedError: told to stop before it began', backtrace: [] },
@@ -240,8 +240,8 @@ const NOT_BEGUN: ExecutionResult = {
 }
 
 /**
- * A body that was told to stop and threw did not fail: the job runs again as interrupted, as after Ruby killed its thread. What
- * somebody else made of the job while it ran stands, also when they let it wait again since.
+ * A job that was asked to stop and threw did not fail: it runs again as interrupted, as after Ruby killed its thread. A change that
+ * another session made to the job while it ran stands, even if that session has let the job wait again since.
  */
 const isDropped = ({ state }: RunningAttempt, result: ExecutionResult): boolean =>
   state === 'withdrawn' || (state === 'aborted' && result.error !== null)
@@ -250,9 +250,9 @@ const whyLost = (
   attempt: RunningAttempt,
   { as, result, write }: { as: SettledAs; result: ExecutionResult; write: OutcomeWrite },
 ): Pick<EventMap['outcome_lost'], 'reason' | 'isInterrupted' | 'error'> => {
-  if (as === 'lost') return { reason: 'the job was no longer ours' }
+  if (as === 'lost') return { reason: 'the job no longer belonged to this process' }
   if (write !== 'release' || attempt.state === 'withdrawn') {
-    return { reason: 'the job was finished by somebody else while it ran' }
+    return { reason: 'the job was finished by another session while it ran' }
   }
   const { cause } = result
   const isRequest =

@@ -5,16 +5,16 @@ import type { Clock } from '../time.ts'
 import { type AttemptOrigin, RunningAttempt } from './attempt/running.ts'
 import type { OutcomeTaker } from './outcome/outcome.ts'
 
-/** When the start of a claimed job is written. */
+/** Decides when the start of a claimed job is written. */
 export interface StartPolicy {
-  /** Claims jobs. `request` is asked when the lane is ready for this claim. */
+  /** Claims jobs. `request` is called when the lane is ready for this claim. */
   claim(lane: Lane, request: () => ClaimRequest): Promise<ClaimedJobs>
   /** Resolves when the completer has the outcome of every attempt that has ended. */
   drained(): Promise<void>
 }
 
 export interface ClaimedJobs {
-  /** What the claim has found. */
+  /** The rows that the claim has found. */
   readonly rows: readonly ClaimedRow[]
   /** The attempts to perform, as soon as they may begin. */
   readonly attempts: readonly RunningAttempt[] | Promise<readonly RunningAttempt[]>
@@ -45,11 +45,11 @@ export class EagerStarts implements StartPolicy {
   async drained(): Promise<void> {}
 }
 
-/** Attempts of jobs that were claimed together. */
+/** Returns the attempts of jobs that were claimed together. */
 export const attemptsOf = (rows: readonly ClaimedRow[], origin: AttemptOrigin): readonly RunningAttempt[] =>
   rows.map((row) => new RunningAttempt(row, origin))
 
-/** There must be attempts of claimed rows, whatever a clock of the user's does. */
+/** Never throws: claimed rows must become attempts, even if the user's clock throws. */
 export const monotonic = (clock: Clock): number => {
   try {
     return clock.monotonic()

@@ -74,7 +74,7 @@ test('a session that the server ended unnoticed: Ruby runs its job again, and th
   expect(losses.seen).toEqual([])
   const dropped = next('outcome_lost')
   gate.open()
-  expect((await dropped)[0]).toMatchObject({ jobId: id, reason: 'the job was no longer ours' })
+  expect((await dropped)[0]).toMatchObject({ jobId: id, reason: 'the job no longer belonged to this process' })
   expect(await world.job(id)).toMatchObject({ finished_at: null, locked_by_id: ruby.processId })
   running.open()
   await other

@@ -80,7 +80,7 @@ describe('guards', () => {
     const lost = next('outcome_lost')
     await ACTIONS.forceDiscard(id)
     gate.open()
-    expect((await lost)[0]?.reason).toMatch(/finished by somebody else/)
+    expect((await lost)[0]?.reason).toMatch(/finished by another session/)
   })
 })
 

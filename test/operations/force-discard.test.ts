@@ -35,7 +35,7 @@ test('a force-discard fires the signal of the running body within two seconds, a
   await world.adapter.forceDiscardJob(id, 'by hand')
   expect(await told).toMatchObject([{ jobId: id, lostBy: 'finished' }])
   expect(performance.now() - discardedAt).toBeLessThan(2_000)
-  expect(await dropped).toMatchObject([{ reason: 'the job was finished by somebody else while it ran' }])
+  expect(await dropped).toMatchObject([{ reason: 'the job was finished by another session while it ran' }])
   expect(await world.job(id)).toMatchObject({ error: 'GoodJob::Job::DiscardJobError: by hand', ...UNLOCKED })
   expect(await world.executions(id)).toMatchObject([{ error_event: 5, finished_at: expect.any(Date) }])
 })
@@ -92,7 +92,7 @@ test.each([1, 3])(
     const dropped = next('outcome_lost')
     const again = performed(id)
     gate.open()
-    expect(await dropped).toMatchObject([{ jobId: id, reason: 'the job was no longer ours' }])
+    expect(await dropped).toMatchObject([{ jobId: id, reason: 'the job no longer belonged to this process' }])
     await again
     expect(runs).toBe(2)
     expect(await world.job(id)).toMatchObject({ error: null, ...UNLOCKED })
@@ -114,7 +114,7 @@ test.each([
     const dropped = next('outcome_lost')
     await world.sql(statement, [id])
     expect(await told).toMatchObject([{ jobId: id, lostBy }])
-    expect(await dropped).toMatchObject([{ jobId: id, reason: 'the job was no longer ours' }])
+    expect(await dropped).toMatchObject([{ jobId: id, reason: 'the job no longer belonged to this process' }])
     // What was released may run elsewhere by now: it is not discarded.
     expect(reasons).toEqual([reason])
     expect(await world.sql('SELECT finished_at FROM good_jobs WHERE id = $1', [id])).toEqual(

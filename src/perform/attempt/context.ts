@@ -7,7 +7,7 @@ import type { Clock } from '../../time.ts'
 import type { AttemptContext } from './execution.ts'
 import type { RunningAttempt } from './running.ts'
 
-/** What all attempts of a worker have in common. */
+/** What all attempts of a worker share. */
 export interface WorkerContext {
   readonly processId: string
   readonly configuration: Configuration
@@ -18,7 +18,7 @@ export interface WorkerContext {
   readonly paused: () => Promise<Pauses>
 }
 
-/** What a worker gives to an attempt; a class, because an object of closures costs as much as reading a job's hash. */
+/** What a worker passes to an attempt; a class, because an object of closures costs as much as parsing a job's hash. */
 export class WorkerAttemptContext implements AttemptContext {
   readonly #worker: WorkerContext
   readonly #attempt: RunningAttempt

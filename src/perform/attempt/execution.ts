@@ -14,7 +14,7 @@ import type { GlobalID } from '../../serialize/values/global-id.ts'
 import type { Clock } from '../../time.ts'
 import { AttemptRun } from './run.ts'
 
-/** A claimed job, as its row says it is. */
+/** A claimed job, as described by its row. */
 export interface Attempt {
   readonly jobClass: JobConstructor
   readonly id: string
@@ -22,12 +22,12 @@ export interface Attempt {
   readonly serializedParams: string
   readonly labels: readonly string[] | null
   readonly concurrencyKey: string | null
-  /** Start of the previous attempt when that never reported back. */
+  /** Start of the previous attempt, if that attempt never recorded its end. */
   readonly interruptedAt: Date | null
   readonly batch?: BatchReference | null
 }
 
-/** What the worker gives to an attempt. */
+/** What the worker passes to an attempt. */
 export interface AttemptContext {
   readonly signal: AbortSignal
   readonly logger: Logger
@@ -38,11 +38,11 @@ export interface AttemptContext {
   readonly locate?: (gid: GlobalID) => Promise<unknown>
   /** Why jobs should stop early, or false. @default 'stopping' once the signal has aborted */
   readonly stoppingReason?: () => StoppingReason | false
-  /** What is paused; absent where pauses are not honoured. */
+  /** Returns what is paused; absent if pauses are not honoured. */
   readonly paused?: (() => Promise<Pauses>) | undefined
 }
 
-/** The row of a job that asked to run again. */
+/** The row of a job that enqueued itself again. */
 export interface Reenqueue {
   readonly serializedParams: string
   readonly jobClass: string
@@ -50,9 +50,9 @@ export interface Reenqueue {
   readonly priority: number
   /** Null: at `createdAt`. */
   readonly scheduledAt: Date | null
-  /** When it asked; ISO text with microseconds. */
+  /** When the job was enqueued again; ISO text with microseconds. */
   readonly createdAt: string
-  /** Null: as they are. */
+  /** Null: unchanged. */
   readonly labels: readonly string[] | null
   readonly notify: boolean
 }
@@ -63,17 +63,17 @@ export interface ExecutionResult {
   readonly error: { readonly text: string; readonly backtrace: readonly string[] } | null
   /** GoodJob's error_event: interrupted 0, unhandled 1, handled 2, retried 3, retry_stopped 4, discarded 5. */
   readonly errorEvent: 0 | 1 | 2 | 3 | 4 | 5 | null
-  /** Whether the error came out of the job; one with a handler did not. */
+  /** Whether the error came out of the job; an error with a handler did not. */
   readonly isUnhandled: boolean
-  /** The job runs again when this is not null, whatever the outcome. */
+  /** If this is not null the job runs again, whatever the outcome. */
   readonly reenqueue: Reenqueue | null
   /** The error itself. */
   readonly cause?: unknown
-  /** Null when the row could not be made into a job. */
+  /** Null if no job could be built from the row. */
   readonly job: Job | null
 }
 
-/** Runs one attempt and answers how it ended; never rejects for anything the job or its row does. */
+/** Runs one attempt and returns how it ended; never rejects because of the job or its row. */
 export const execute = async (attempt: Attempt, context: AttemptContext): Promise<ExecutionResult> => {
   let run: AttemptRun | undefined
   try {
@@ -90,8 +90,8 @@ export const execute = async (attempt: Attempt, context: AttemptContext): Promis
 }
 
 /**
- * What threw around a job rather than in it, e.g. its row could not be made into a job: no event, no handler and no count, as in Active
- * Job's Base.execute.
+ * The result of an error around a job rather than in it, e.g. no job could be built from its row: no event, no handler and no
+ * count, as in Active Job's Base.execute.
  */
 export const failureOf = (error: unknown): ExecutionResult =>
   failed('unhandled', 1, { error: asError(error), job: null })
@@ -106,7 +106,7 @@ const buildJob = ({ jobClass, id, serializedParams, labels, concurrencyKey }: At
   return job
 }
 
-// GoodJob 4.23.1 job.rb#perform: which of the hooks fired with this very error decides.
+// GoodJob 4.23.1 job.rb#perform: the hook that fired with this very error decides.
 const resultOf = (outcome: PerformOutcome, job: Job, run: AttemptRun): ExecutionResult => {
   const { retriedError, discardedError, retryStoppedError } = job[STATE]
   const reenqueue = run.reenqueued
@@ -160,12 +160,13 @@ const failed = (
 
 const stored = (error: Error): ExecutionResult['error'] => ({ text: errorText(error), backtrace: backtraceOf(error) })
 
-/** The attempt whose code is running, also in timers and promises that nobody awaits. */
+/** The attempt whose code is running, also in timers and promises that no code awaits. */
 export const attemptOfCurrentContext = (): Attempt | undefined => attemptRun()?.attempt
 
 /**
- * Fails the attempt whose code is running, for a process-wide 'unhandledRejection' handler: its signal aborts, and when its body
- * has ended the error goes to retryOn and the others like one that was thrown. False when there is no such attempt.
+ * Fails the attempt whose code is running, for a process-wide 'unhandledRejection' handler. Its signal aborts, and when its
+ * `perform()` has ended the error is passed to retryOn and the other handlers like one that was thrown. False if no attempt is
+ * running.
  */
 export const failCurrentAttempt = (error: unknown): boolean => attemptRun()?.fail(error) ?? false
 

@@ -12,7 +12,7 @@ import type { Clock } from '../../time.ts'
 import type { Attempt, AttemptContext, Reenqueue } from './execution.ts'
 import { endOfTurn } from './turn.ts'
 
-/** The run of a job that belongs to one attempt: it catches re-enqueues, and failures outside of the awaited code. */
+/** The run of one attempt's job: it collects re-enqueues, and failures outside of the awaited code. */
 export class AttemptRun implements JobRun {
   readonly attempt: Attempt
   readonly #context: AttemptContext
@@ -60,7 +60,7 @@ export class AttemptRun implements JobRun {
     return this.#logger
   }
 
-  /** The worker's signal, which also aborts when this attempt fails while its body is still running. */
+  /** The worker's signal, which also aborts if this attempt fails while its `perform()` is still running. */
   get signal(): AbortSignal {
     if (!this.#aborting) {
       const { signal } = this.#context
@@ -83,7 +83,7 @@ export class AttemptRun implements JobRun {
   stoppingReason = (): StoppingReason | false =>
     this.#context.stoppingReason?.() ?? (this.#context.signal.aborted && 'stopping')
 
-  /** The last re-enqueue, to be written together with the outcome. */
+  /** The last re-enqueue, which is written together with the outcome. */
   get reenqueued(): Reenqueue | null {
     return this.#reenqueue
   }
@@ -92,7 +92,7 @@ export class AttemptRun implements JobRun {
     if (this.#hasEnded) throw new GoodJobError(`Job ${job.jobId} was enqueued again after its attempt had ended`)
     const { railsVersion, clock } = this.#context
     const { scheduledAt } = job
-    // Here it is an error of the job; the hash of some Rails versions has no schedule that would refuse it.
+    // An invalid date is an error of the job here: the hash of some Rails versions has no schedule that would refuse it.
     if (scheduledAt !== null && !isTime(scheduledAt)) {
       throw new ConfigurationError(`scheduledAt must be null or a valid Date, got ${String(scheduledAt)}`)
     }
@@ -108,7 +108,7 @@ export class AttemptRun implements JobRun {
     }
   }
 
-  /** Makes the attempt end with `error` as soon as its body has ended; false when it has ended already. */
+  /** Makes the attempt end with `error` as soon as its `perform()` has ended; false if it has ended already. */
   fail(error: unknown): boolean {
     if (this.#hasEnded) return false
     this.#failure ??= asError(error)
@@ -120,7 +120,7 @@ export class AttemptRun implements JobRun {
     return this.#failure
   }
 
-  // Without such a handler Node ends the process at an unhandled rejection, so there is nothing to wait for.
+  // Without such a handler an unhandled rejection ends the process, so there is nothing to wait for.
   lateFailures = (): Promise<void> | undefined =>
     process.listenerCount('unhandledRejection') > 0 ? endOfTurn() : undefined
 
@@ -129,7 +129,7 @@ export class AttemptRun implements JobRun {
     if (this.#aborting) this.#context.signal.removeEventListener('abort', this.#forwardAbort)
   }
 
-  // GoodJob writes the labels of a retry only when there are some; null leaves the column as it is.
+  // GoodJob writes the labels of a retry only if the job has some; null leaves the column unchanged.
   #changedLabels(job: Job): readonly string[] | null {
     const { labels } = job
     const before = this.attempt.labels ?? []

@@ -3,16 +3,16 @@ import type { ClaimedRow } from '../../sql/claim/claim.ts'
 import type { OutcomeTaker } from '../outcome/outcome.ts'
 
 /**
- * 'running': its result will be written · 'aborted': asked to stop, an error is taken for an interruption · 'withdrawn': somebody
- * finished or deleted the job, the claim is released and the result dropped · 'lost': the job may belong to somebody else, its
- * result is dropped.
+ * 'running': the result will be written · 'aborted': asked to stop; an error counts as an interruption · 'withdrawn': another
+ * session finished or deleted the job; the claim is released and the result dropped · 'lost': the job may belong to another worker;
+ * its result is dropped.
  */
 export type AttemptState = 'running' | 'aborted' | 'withdrawn' | 'lost'
 
-/** Which state gives way to which; what somebody else did to the row outweighs what happens to this process. */
+/** Which state replaces which: a change of the row by another session outweighs an event in this process. */
 const RANK: Readonly<Record<AttemptState, number>> = { running: 0, aborted: 1, lost: 2, withdrawn: 3 }
 
-/** What attempts that were claimed together have in common. */
+/** What attempts that were claimed together share. */
 export interface AttemptOrigin {
   readonly claimedAt: string
   readonly lane: Lane
@@ -27,9 +27,9 @@ export class RunningAttempt {
   readonly claimedAt: string
   readonly lane: Lane
   readonly startedMs: number
-  /** Takes its outcome. */
+  /** Receives the outcome of the attempt. */
   readonly outcomes: OutcomeTaker
-  // Made when somebody asks: most bodies never look at their signal.
+  // Created on first use: most jobs never read their signal.
   #controller: AbortController | undefined
   #reason: Error | undefined
   #state: AttemptState = 'running'
@@ -55,7 +55,7 @@ export class RunningAttempt {
     return this.#state
   }
 
-  /** The body has ended; its outcome may still be on its way. */
+  /** `perform()` has ended; the outcome may not be committed yet. */
   get hasEnded(): boolean {
     return this.#hasEnded
   }
@@ -64,17 +64,17 @@ export class RunningAttempt {
     this.#hasEnded = true
   }
 
-  /** Asks the body to stop because the process does. */
+  /** Asks the running job to stop because the process does. */
   abort(reason: Error): void {
     this.#enter('aborted', reason)
   }
 
-  /** Asks the body to stop because the job is no longer ours. */
+  /** Asks the running job to stop because the job no longer belongs to this process. */
   lose(reason: Error): void {
     this.#enter('lost', reason)
   }
 
-  /** Asks the body to stop because somebody finished or deleted the job. */
+  /** Asks the running job to stop because another session finished or deleted it. */
   withdraw(reason: Error): void {
     this.#enter('withdrawn', reason)
   }

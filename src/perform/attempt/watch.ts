@@ -14,19 +14,19 @@ export interface AttemptWatchOptions {
   readonly attempts: ReadonlyMap<string, RunningAttempt>
 }
 
-/** A body hears of a force-discard after this and `MIN_AGE_MS` at the latest, less than two seconds. */
+/** A force-discard reaches the running job within `INTERVAL_MS + MIN_AGE_MS`, less than two seconds. */
 const INTERVAL_MS = 1_000
-/** A worker whose bodies are shorter asks the database nothing. */
+/** A worker whose jobs run for less than this sends no query at all. */
 const MIN_AGE_MS = 500
 
 const WHAT: Readonly<Record<LostBy, string>> = {
-  finished: 'was finished by somebody else while it ran, e.g. force-discarded',
+  finished: 'was finished by another session while it ran, e.g. force-discarded',
   deleted: 'was deleted while it ran',
-  released: 'was released by somebody else while it ran; it may run elsewhere',
+  released: 'was released by another session while it ran; it may run elsewhere',
 }
 
 /**
- * Tells bodies that run for a while when their job is no longer theirs to run: somebody force-discarded it, deleted its row, or
+ * Aborts long-running jobs that no longer belong to this process: another session force-discarded the job, deleted its row, or
  * cleared its lock. One statement a second for all of them; without attempts there is not even a timer.
  */
 export class AttemptWatch {
@@ -39,7 +39,7 @@ export class AttemptWatch {
     this.#options = options
   }
 
-  /** To be called when there are new attempts. */
+  /** Call it after adding attempts. */
   watch(): void {
     if (this.#isStopped || this.#timer !== undefined) return
     this.#timer = every(
@@ -64,7 +64,7 @@ export class AttemptWatch {
     const running = this.#bodiesOfAge()
     if (running.length === 0) return
     this.#looking = this.#tell(running)
-      // Postgres is away: whoever writes says so, and the next look is a second away.
+      // Postgres is unreachable: the writes report that, and the next query follows in a second.
       .catch(() => this.#options.database.forgetFacts())
       .finally(() => {
         this.#looking = undefined
@@ -84,7 +84,7 @@ export class AttemptWatch {
     const withdrawn = await findWithdrawnClaims(database.pool, await database.facts(), processId, claims)
     for (const { id, lost_by: lostBy } of withdrawn) {
       const attempt = byId.get(id)
-      // It may have ended, and its outcome may be what the row shows.
+      // The attempt may have ended, and the row may show its own outcome.
       if (attempt !== undefined && attempts.get(id) === attempt && isWatched(attempt)) this.#stop(attempt, lostBy)
     }
   }
@@ -100,6 +100,6 @@ export class AttemptWatch {
   }
 }
 
-/** The row of a job in an open round looks as if it had been released. */
+/** The row of a job in an open round has no lock columns, as if it had been released. */
 const isWatched = ({ state, hasEnded, outcomes }: RunningAttempt): boolean =>
   !hasEnded && state !== 'withdrawn' && outcomes.hasStarted

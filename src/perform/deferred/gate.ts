@@ -1,13 +1,17 @@
-/** A round must be able to write this share of its jobs, or it costs more than it saves. */
+/** A round must be able to write at least this share of its jobs; otherwise it costs more than it saves. */
 const WORTHWHILE_YIELD = 0.5
 const MAX_CLAIMS_WITHOUT = 256
 
-/** What must be written before bodies may begin without a written start: nothing · the jobs of the last round · any start. */
+/**
+ * What must reach the database before jobs may run without a written start again: nothing · 'round': the jobs of the last round ·
+ * 'start': the start of any job.
+ */
 type Awaited = 'nothing' | 'round' | 'start'
 
 /**
- * Whether rounds of deferred starts pay off: jobs that outlive them are better started by their claim. After a round that could not even
- * start its jobs (a full disk), bodies begin behind a start until one could be written: otherwise they would run again and again.
+ * Decides whether rounds of deferred starts pay off: jobs that outlive a round are better started by their claim. After a round
+ * that could not even start its jobs (a full disk), each job runs only after its start is written, until one start succeeds.
+ * Otherwise the jobs would run again and again.
  */
 export class DeferralGate {
   #claimsWithout = 0
@@ -22,22 +26,25 @@ export class DeferralGate {
     return false
   }
 
-  /** A round could be neither written nor started so far. */
+  /** Call it while a round can be neither written nor started. */
   roundUnwritten(): void {
     this.#awaited = 'round'
   }
 
-  /** After each round, whether anything of it was written. */
+  /** Call it after each round; `isWritten`: anything of the round was written. */
   roundClosed(isWritten: boolean): void {
     this.#awaited = isWritten ? 'nothing' : 'start'
   }
 
-  /** A claim has started jobs. */
+  /** Call it after a claim has started jobs. */
   startsWritten(): void {
     if (this.#awaited === 'start') this.#awaited = 'nothing'
   }
 
-  /** After each round: the share of its jobs that it could write. Rounds that fail pause for twice as many claims each time. */
+  /**
+   * Call it after each round with the share of its jobs that it could write. After each failing round the pause doubles, counted in
+   * claims.
+   */
   record(share: number): void {
     if (share >= WORTHWHILE_YIELD) {
       this.#nextPause = 1

@@ -10,12 +10,12 @@ import {
 import { after, type Clock } from '../../time.ts'
 import type { CompletedAttempt, OutcomeTaker } from '../outcome/outcome.ts'
 
-/** 'open': bodies run · 'closing': what had ended is being written · 'over': outcomes go the usual way. */
+/** 'open': jobs run · 'closing': the outcomes so far are being written · 'over': outcomes go to the completer. */
 type RoundState = 'open' | 'closing' | 'over'
 
 /**
- * Jobs that were locked together and run before their start is written. Those that end in time are written in one go, start, end and
- * execution; the others are started, and their outcomes go to the completer like those of any other attempt.
+ * Jobs that were locked together and run before their start is written. Jobs that end in time are written in one go: start, end
+ * and execution. The other jobs are started, and their outcomes go to the completer like those of any other attempt.
  */
 export class DeferredRound implements OutcomeTaker {
   readonly #round: LockedRound
@@ -23,7 +23,7 @@ export class DeferredRound implements OutcomeTaker {
   readonly #clock: Clock
   #state: RoundState = 'open'
   #running: number
-  /** Outcomes that came while the round was open: those that it writes, and the others. */
+  /** Outcomes that arrived while the round was open: those that it writes, and the others. */
   #ended: CompletedAttempt[] = []
   #others: CompletedAttempt[] = []
   #endEarly: () => void = () => {}
@@ -50,7 +50,7 @@ export class DeferredRound implements OutcomeTaker {
     if (this.#running === 0) this.#endEarly()
   }
 
-  /** Resolves when every attempt has ended, or after `limitMs`, with what is to be written. */
+  /** Resolves when every attempt has ended, or after `limitMs`, with the statements to be written. */
   async due(limitMs: number): Promise<DueStatements> {
     await new Promise<void>((resolve) => {
       const timer = after(limitMs, resolve)
@@ -64,14 +64,14 @@ export class DeferredRound implements OutcomeTaker {
     try {
       return { statements: this.#statements() }
     } catch (error) {
-      // What cannot be put into a statement is the completer's: the jobs are started, and it finds out whose fault it is.
+      // Outcomes that cannot be put into a statement go to the completer. The jobs are started, and the completer finds the cause.
       this.#others.push(...this.#ended)
       this.#ended = []
       return { statements: [startOf(this.#round.rows, this.#round)], error }
     }
   }
 
-  /** Outcomes that wait for its end. */
+  /** Outcomes that wait for the end of the round. */
   get pendingCount(): number {
     return this.#ended.length + this.#others.length
   }
@@ -81,7 +81,10 @@ export class DeferredRound implements OutcomeTaker {
     return this.#ended.length / this.#round.rows.length
   }
 
-  /** Settles what was written; the rest is the completer's. Of what is unknown its fence finds out what was written. */
+  /**
+   * Settles the written outcomes and passes the rest to the completer. If the result is unknown, the completer's fence finds out
+   * what was written.
+   */
   settle({ kind }: RoundClosed): void {
     this.#state = 'over'
     const rest = kind === 'written' ? this.#others : [...this.#ended, ...this.#others]
@@ -113,17 +116,17 @@ export class DeferredRound implements OutcomeTaker {
   }
 }
 
-/** What a round writes at its end. */
+/** The statements that a round writes at its end. */
 interface DueStatements {
   readonly statements: readonly Statement[]
-  /** Why the outcomes are not among them. */
+  /** Why the statements do not contain the outcomes. */
   readonly error?: unknown
 }
 
-/** Starts jobs of a round. */
+/** Returns the statement that starts jobs of a round. */
 export const startOf = (rows: readonly LockedRow[], { facts, now, processId }: LockedRound): Statement =>
   startLockedRows(facts, rows, { now, processId })
 
-/** Batches are checked with the outcome, and retries tell the workers: both are the completer's work. */
+/** Batches are checked with the outcome, and retries notify the workers: both are the completer's work. */
 const isWrittenAtOnce = ({ row, write, isLost }: CompletedAttempt): boolean =>
   (write === 'finish' || write === 'delete') && row.batch_id === null && row.batch_callback_id === null && !isLost()

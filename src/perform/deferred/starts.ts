@@ -27,8 +27,8 @@ export interface DeferredStartsOptions extends StartPolicyOptions {
 }
 
 /**
- * Locks jobs and runs them in rounds; start and end of the jobs that end in time are written together. Where that does not pay off, or other
- * workers must see a start at once, the start is written first.
+ * Locks jobs and runs them in rounds; start and end of the jobs that end in time are written together. If that does not pay off, or
+ * other workers must see a start at once, the start is written first.
  */
 export class DeferredStarts implements StartPolicy {
   readonly #options: DeferredStartsOptions
@@ -66,13 +66,13 @@ export class DeferredStarts implements StartPolicy {
       void this.#tracked(this.#closeWhenDue(gate, round, outcomes))
       return attempts
     } catch (error) {
-      // A round that is never closed would keep the lane from every later claim.
+      // A round that is never closed would block every later claim of the lane.
       round.abandon(error as Error)
       throw error
     }
   }
 
-  /** The attempts of a round whose start is written before they begin. */
+  /** Starts a round's attempts in the database before they run. */
   async #startAll(lane: RoundLane, gate: DeferralGate, round: OpenRound): Promise<readonly RunningAttempt[]> {
     const closed = await this.#close(gate, round, [startOf(round.rows, round)])
     gate.record(0)
@@ -85,7 +85,7 @@ export class DeferredStarts implements StartPolicy {
     return this.#attempts(lane, { ...round, rows }, this.#options.completer)
   }
 
-  /** Never rejects: the attempts are handed out, and their outcomes must not wait for a round that went wrong. */
+  /** Never rejects: the attempts are already running, and their outcomes must not wait for a failed round. */
   async #closeWhenDue(gate: DeferralGate, round: OpenRound, outcomes: DeferredRound): Promise<void> {
     let closed: RoundClosed = { kind: 'unknown' }
     try {
@@ -101,7 +101,7 @@ export class DeferredStarts implements StartPolicy {
     outcomes.settle(closed)
   }
 
-  /** Closes the round; jobs that can be neither written nor started are started as soon as they can be. */
+  /** Closes the round; jobs that can be neither written nor started are started as soon as possible. */
   async #close(
     gate: DeferralGate,
     round: OpenRound,
@@ -121,7 +121,7 @@ export class DeferredStarts implements StartPolicy {
     }
   }
 
-  /** Other workers must see the start of what is limited, labelled, handles interruptions, or was interrupted before. */
+  /** Other workers must see the start of a job that is limited, is labelled, handles interruptions, or was interrupted before. */
   #mustStartNow(row: LockedRow): boolean {
     const jobClass = this.#options.registry.get(row.job_class)
     return (

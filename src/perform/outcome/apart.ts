@@ -5,28 +5,28 @@ import { NOTHING_UNWRITTEN, type OutcomeWriter, type Unwritten } from './writer.
 
 export interface ApartOutcomesOptions {
   readonly processId: string
-  /** A writer of its own: it pauses and takes long, so nothing else may need it. */
+  /** A separate writer: it pauses and takes long, so no other part may depend on it. */
   readonly newWriter: () => OutcomeWriter
   /** Outcomes in one write, at most. */
   readonly maxWrite: number
   readonly stopped: AbortSignal
-  /** What is tried again here: refused ones together, failed ones in halves. */
+  /** What is tried again here: refused outcomes together, failed ones in halves. */
   readonly keeps: 'refused' | 'failed'
-  /** Takes the other ones that are unwritten. */
+  /** Takes outcomes that are unwritten for another reason. */
   readonly passOn: (unwritten: Unwritten) => void
 }
 
 const FAILURE_PAUSE_MS = 1_000
 
 interface Group {
-  /** Every outcome of this batch has the same trouble; undefined: no batch. */
+  /** All outcomes of this batch have the same problem; undefined: no batch. */
   readonly batchId: string | undefined
   readonly attempts: CompletedAttempt[]
 }
 
 /**
- * Outcomes whose write fails, or takes so long, that others must not be written with them. They are tried again and again, each group by
- * itself; a group that fails as a whole is halved. Its connection is there only while there are any.
+ * Outcomes whose write fails, or takes so long, that other outcomes must not be written with them. Each group is tried again and
+ * again by itself; a group that fails as a whole is halved. The connection exists only while there are such outcomes.
  */
 export class ApartOutcomes {
   readonly #options: ApartOutcomesOptions
@@ -46,7 +46,7 @@ export class ApartOutcomes {
     )
   }
 
-  /** Takes an outcome if those of its batch are here already. */
+  /** Takes an outcome if outcomes of its batch are here already. */
   joins(attempt: CompletedAttempt): boolean {
     const batchId = batchOf(attempt)
     if (batchId === undefined) return false
@@ -55,19 +55,19 @@ export class ApartOutcomes {
     return isHere
   }
 
-  /** Outcomes whose trouble is their batch's go by batch. */
+  /** Keeps outcomes; if their batch causes the problem, grouped by batch. */
   keep(attempts: readonly CompletedAttempt[], { byBatch }: { readonly byBatch: boolean }): void {
     if (attempts.length === 0) return
     for (const attempt of attempts) this.#add(byBatch ? batchOf(attempt) : undefined, [attempt])
     this.#start()
   }
 
-  /** Resolves when none is left. */
+  /** Resolves when no outcome is left. */
   async drained(): Promise<void> {
     while (this.#loop) await this.#loop
   }
 
-  /** Gives up what is not written: ends the connection, even one on which nobody answers. */
+  /** Abandons the unwritten outcomes: ends the connection, even if it no longer responds. */
   async close(): Promise<void> {
     await this.#writer?.close()
   }
@@ -75,7 +75,7 @@ export class ApartOutcomes {
   #add(batchId: string | undefined, attempts: readonly CompletedAttempt[]): void {
     const group = this.#groups.find((one) => one.batchId === batchId)
     if (group !== undefined) group.attempts.push(...attempts)
-    // It is checks that take long: what needs none goes first.
+    // Checks of batches take long, so outcomes that need none go first.
     else if (batchId === undefined) this.#groups.unshift({ batchId, attempts: [...attempts] })
     else this.#groups.push({ batchId, attempts: [...attempts] })
   }
@@ -83,7 +83,7 @@ export class ApartOutcomes {
   #start(): void {
     this.#loop ??= this.#run().finally(() => {
       this.#loop = undefined
-      // Some may have come while the connection was being closed.
+      // Outcomes may have arrived while the connection was being closed.
       if (this.#groups.length > 0 && !this.#options.stopped.aborted) this.#start()
     })
   }
@@ -105,7 +105,7 @@ export class ApartOutcomes {
     const rest = group.attempts.splice(maxWrite)
     if (rest.length > 0) this.#add(group.batchId, rest)
     this.#writing = group
-    // Nothing may be forgotten, whatever throws.
+    // No outcome may be lost, whatever throws.
     const unwritten = await writer.write(group.attempts).catch((error) => this.#keep(group.attempts, error))
     this.#writing = undefined
     if (keeps === 'refused' && unwritten.refused.length > 0) this.#add(group.batchId, unwritten.refused)

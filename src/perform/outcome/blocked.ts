@@ -3,12 +3,13 @@ import { findLockedBatches, findLockedJobs } from '../../sql/outcome/locks.ts'
 import { inTransaction } from '../../sql/transaction/read-committed.ts'
 import type { CompletedAttempt } from './outcome.ts'
 
-/** What somebody else has locked: a batch or a job, by id. */
+/** What another session has locked: a batch or a job, by id. */
 export type Blocker = string
 
 /**
- * Which of these outcomes cannot be written now, and what is in the way: a caller's open transaction that adds to a batch holds its
- * lock, or the row of a job that joins; a report or a backup may hold the row of an execution. Waits for nobody and leaves no lock behind.
+ * Returns which of these outcomes cannot be written now, and what blocks them. A caller's open transaction that adds to a batch
+ * holds the lock of the batch, or the row of a job that joins; a report or a backup may hold the row of an execution. Waits for no
+ * lock and leaves none behind.
  */
 export const findBlocked = (
   db: Queryable,

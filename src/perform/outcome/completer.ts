@@ -5,38 +5,41 @@ import { HeldOutcomes } from './held.ts'
 import type { CompletedAttempt } from './outcome.ts'
 import { OutcomeWriter, type OutcomeWriterOptions, type Unwritten } from './writer.ts'
 
-/** Attempts in one flush, at most: bounds the size of a statement and the time for which batch locks are held. */
+/** Attempts in one flush, at most. It limits the size of a statement and the time for which batch locks are held. */
 const MAX_FLUSH = 500
 
-/** How long all outcomes may wait for a lock that somebody holds; longer than any worker needs it. */
+/** How long all outcomes may wait for a lock of another session, milliseconds; longer than any worker needs the lock. */
 const LOCK_TIMEOUT_MS = 200
 
-/** A statement that takes longer is given up, and what it writes is set apart: nobody else waits for the check of a huge batch. */
+/** A statement that takes longer is cancelled and its outcomes are set apart: no other outcome waits for the check of a huge batch. */
 const STATEMENT_TIMEOUT_MS = 15_000
 
-/** No statement of a writer with the limit above takes that long: the connection is lost. */
+/** A response that takes longer counts as a lost connection: with the limit above no statement takes that long. */
 const ANSWER_TIMEOUT_MS = 30_000
 
-/** What takes long is given that much. */
+/** The limit for statements that are known to take long, milliseconds. */
 const LONG_ANSWER_TIMEOUT_MS = 3_600_000
 
-/** How long the held ones wait for the same lock before they look at the other ones. */
+/** How long held outcomes wait for one lock before the others are tried, milliseconds. */
 const HELD_LOCK_TIMEOUT_MS = 500
 
-/** Outcomes set apart that are no reason to claim less; each keeps its job's advisory lock, of which a server has some thousands. */
+/**
+ * Up to this many outcomes set apart are no reason to claim less. Each keeps an advisory lock, and a server has room for a few
+ * thousand.
+ */
 const APART_ALLOWANCE = 1_000
 
 export interface CompleterOptions extends OutcomeWriterOptions {
   /** @default 15 seconds */
   readonly statementTimeoutMs?: number
-  /** Outcomes were set apart and are no reason to claim less any more. */
+  /** Called when outcomes were set apart and no longer count as a reason to claim less. */
   readonly onHeld: () => void
 }
 
 /**
- * Writes the outcomes of attempts. Those that end while a flush is under way are written together by the next one; a lone
- * outcome is written at once. While Postgres is away the outcomes are kept and tried again. Those that somebody's lock is in the way of, that
- * Postgres refuses for whatever reason, or whose check takes long, are set apart, so that the others need not wait.
+ * Writes the outcomes of attempts. Outcomes that arrive during a flush are written together by the next flush; a lone outcome is
+ * written at once. While Postgres is unreachable the outcomes are kept and tried again. Outcomes that wait for another session's
+ * lock, that Postgres refuses for any reason, or whose check takes long, are set apart, so that the others need not wait.
  */
 export class Completer {
   readonly hasStarted = true
@@ -83,7 +86,7 @@ export class Completer {
     return this.#pending.length + this.#flushing.length + Math.max(0, apart - APART_ALLOWANCE)
   }
 
-  /** Whether Postgres is there, as far as the connection for outcomes knows. */
+  /** Whether Postgres is reachable, as far as the connection for outcomes knows. */
   get isConnected(): boolean {
     return this.#writer.isConnected
   }
@@ -100,24 +103,24 @@ export class Completer {
   #start(): void {
     this.#loop ??= this.#run().finally(() => {
       this.#loop = undefined
-      // One that came between the last look at the list and this would be written with the next one only, and there may be none.
+      // An outcome that arrived after the last check of the list would wait for the next outcome, and none may follow.
       if (this.#pending.length > 0 && !this.#stopped.signal.aborted) this.#start()
     })
   }
 
-  /** Resolves when everything handed in so far, and what follows meanwhile, is committed or dropped. */
+  /** Resolves when every outcome handed in so far, and every outcome that follows meanwhile, is committed or dropped. */
   async drained(): Promise<void> {
     while (this.#loop) await this.#loop
     for (const apart of this.#apart) await apart.drained()
-    // What one of them cannot write goes to another.
+    // An outcome that one of them cannot write goes to another.
     const isLeft = this.#apart.some(({ count }) => count > 0)
     if (this.#loop || (isLeft && !this.#stopped.signal.aborted)) await this.drained()
   }
 
-  /** Gives up what is not written; the jobs will run again as interrupted. */
+  /** Abandons the unwritten outcomes; their jobs will run again as interrupted. */
   async close(): Promise<void> {
     this.#stopped.abort()
-    // A flush that nobody answers ends when its connection does.
+    // A flush without a response ends when its connection does.
     await Promise.race([this.drained(), sleep(CLOSE_GRACE_MS)])
     await Promise.all([this.#writer.close(), ...this.#apart.map((apart) => apart.close())])
     await this.drained()
@@ -127,7 +130,7 @@ export class Completer {
     return [this.#held, this.#refused, this.#failed]
   }
 
-  /** Never rejects: without it no outcome of this process would be written any more. */
+  /** Never rejects: otherwise no outcome of this process would be written any more. */
   async #run(): Promise<void> {
     let failures = 0
     while (this.#pending.length > 0 && !this.#stopped.signal.aborted) {
@@ -137,7 +140,7 @@ export class Completer {
       } catch (error) {
         failures += 1
         events.emit('worker_error', { processId: this.#options.processId, part: 'completer', error })
-        // Those that were written are known by their fence.
+        // The fence recognizes the outcomes that were written.
         this.#pending.unshift(...this.#flushing)
         this.#flushing = []
         await sleep(backoffMs(failures), this.#stopped.signal)
@@ -149,7 +152,7 @@ export class Completer {
     const next = this.#pending.splice(0, MAX_FLUSH)
     this.#flushing = next.filter((attempt) => !this.#held.joins(attempt) && !this.#failed.joins(attempt))
     const unwritten = await this.#writer.write(this.#flushing)
-    // Nothing was written: what has come since shows whether the trouble is everybody's.
+    // Nothing was written: the outcomes that have arrived since show whether the problem concerns all of them.
     if (!unwritten.isRefusedApart) this.#pending.push(...unwritten.refused)
     const isApart = this.#setApart(unwritten.isRefusedApart ? unwritten : { ...unwritten, refused: [] })
     const hasApart = isApart || this.#flushing.length < next.length

@@ -6,25 +6,25 @@ import { type BlockedOutcomes, NOTHING_UNWRITTEN, type OutcomeWriter, type Unwri
 
 export interface HeldOutcomesOptions {
   readonly processId: string
-  /** A writer of its own: it waits for locks, so nothing else may need it. */
+  /** A separate writer: it waits for locks, so no other part may depend on it. */
   readonly newWriter: () => OutcomeWriter
   /** Outcomes in one write, at most. */
   readonly maxWrite: number
   readonly stopped: AbortSignal
-  /** Takes what is unwritten for another reason than a lock. */
+  /** Takes outcomes that are unwritten for a reason other than a lock. */
   readonly passOn: (unwritten: Unwritten) => void
 }
 
-/** After a failure that is nobody's lock. */
+/** Pause after a failure that is not caused by a lock. */
 const FAILURE_PAUSE_MS = 1_000
 
 /**
- * Outcomes whose batch or row somebody has locked for long, by what is locked. They are written apart from the others as soon as
- * the lock is free; its connection is there only while there are any.
+ * Outcomes whose batch or row another session has locked for long, by what is locked. They are written separately as soon as the
+ * lock is free; the connection exists only while there are such outcomes.
  */
 export class HeldOutcomes {
   readonly #options: HeldOutcomesOptions
-  /** In the order in which they are waited for. The entry stays while its outcomes are being written: others join it. */
+  /** In the order of waiting. An entry stays while its outcomes are being written, because others may join it. */
   readonly #groups = new Map<Blocker, CompletedAttempt[]>()
   #writing = 0
   #writer: OutcomeWriter | undefined
@@ -40,7 +40,7 @@ export class HeldOutcomes {
     return count
   }
 
-  /** Takes an outcome if others wait for the lock of its batch already. */
+  /** Takes an outcome if other outcomes wait for the lock of its batch already. */
   joins(attempt: CompletedAttempt): boolean {
     const { batch_id, batch_callback_id } = attempt.row
     const blocker = [batch_id, batch_callback_id].find((id) => id !== null && this.#groups.has(id))
@@ -55,12 +55,12 @@ export class HeldOutcomes {
     this.#start()
   }
 
-  /** Resolves when none is left. */
+  /** Resolves when no outcome is left. */
   async drained(): Promise<void> {
     while (this.#loop) await this.#loop
   }
 
-  /** Gives up what is not written: ends the connection, even one on which nobody answers. */
+  /** Abandons the unwritten outcomes: ends the connection, even if it no longer responds. */
   async close(): Promise<void> {
     await this.#writer?.close()
   }
@@ -68,7 +68,7 @@ export class HeldOutcomes {
   #start(): void {
     this.#loop ??= this.#run().finally(() => {
       this.#loop = undefined
-      // Some may have come while the connection was being closed.
+      // Outcomes may have arrived while the connection was being closed.
       if (this.#groups.size > 0 && !this.#options.stopped.aborted) this.#start()
     })
   }
@@ -95,7 +95,7 @@ export class HeldOutcomes {
     }
   }
 
-  /** Writes what is free by now; when nothing is, waits for a while in the queue for one of the locks, each in its turn. */
+  /** Writes the outcomes that are free by now; if none is, waits for a while for one of the locks, each in its turn. */
   async #turn(writer: OutcomeWriter): Promise<void> {
     const all = [...this.#groups.values()].flat()
     const blocked = await writer.findBlocked(all)
@@ -104,7 +104,7 @@ export class HeldOutcomes {
     const chosen = (free.length > 0 ? free : first).slice(0, this.#options.maxWrite)
     const { touched, blockers } = this.#take(new Set(chosen))
     this.#writing = chosen.length
-    // Nothing may be forgotten, whatever throws: then all of them are still held.
+    // No outcome may be lost: if the write throws, all of them are still held.
     const unwritten = await writer.write(chosen).catch((error) => this.#keep(blockers, error))
     const still = unwritten.blocked
     this.#writing = 0
@@ -122,7 +122,7 @@ export class HeldOutcomes {
     return { ...NOTHING_UNWRITTEN, blocked }
   }
 
-  /** Takes these out of their groups; answers the rest of those groups, and which group each was in. */
+  /** Takes these outcomes out of their groups; returns the rest of those groups, and the group that each outcome was in. */
   #take(chosen: ReadonlySet<CompletedAttempt>): {
     touched: Map<Blocker, CompletedAttempt[]>
     blockers: BlockedOutcomes

@@ -4,12 +4,12 @@ import type { ReenqueueRow } from '../../sql/outcome/outcomes.ts'
 import { columnText } from '../../time.ts'
 import type { ExecutionResult, Reenqueue } from '../attempt/execution.ts'
 
-/** The one write that an attempt ends in; 'release' stores nothing, so that the job runs again as interrupted. */
+/** The one write that ends an attempt; 'release' stores nothing, so the job runs again as interrupted. */
 export type OutcomeWrite = 'finish' | 'delete' | 'rerun' | 'reenqueue' | 'release'
 
 /**
- * What became of an outcome: written; the claim released but nothing written (somebody finished the job meanwhile, or nothing was to
- * be written); or dropped, because the job was no longer ours.
+ * What became of an outcome: 'written'; 'released': the claim was released and nothing written, because another session finished
+ * the job meanwhile or there was nothing to write; 'lost': dropped, because the job no longer belonged to this process.
  */
 export type SettledAs = 'written' | 'released' | 'lost'
 
@@ -18,7 +18,7 @@ export interface CompletedAttempt {
   readonly row: ClaimedRow
   readonly outcome: ExecutionResult['outcome']
   readonly write: OutcomeWrite
-  /** For the writes other than 'reenqueue' only the columns of the outcome are looked at. */
+  /** Writes other than 'reenqueue' read only the columns of the outcome. */
   readonly columns: ReenqueueRow
   /** Called once, after the outcome is committed or dropped. */
   readonly settled: (as: SettledAs) => void
@@ -28,7 +28,7 @@ export interface CompletedAttempt {
 
 /** Takes the outcome of an attempt that has ended. */
 export interface OutcomeTaker {
-  /** Whether the rows of its attempts say that they were started. */
+  /** Whether the rows of its attempts show that they were started. */
   readonly hasStarted: boolean
   complete(attempt: CompletedAttempt): void
 }
@@ -38,7 +38,7 @@ export interface OutcomeOptions {
   readonly retryOnUnhandledError: boolean
 }
 
-/** Which write a result asks for. GoodJob job.rb#perform, preserve rules of 4.15. */
+/** Returns the write that a result requires. GoodJob job.rb#perform, preserve rules of 4.15. */
 export const decideWrite = (row: ClaimedRow, result: ExecutionResult, options: OutcomeOptions): OutcomeWrite => {
   if (result.reenqueue !== null) return 'reenqueue'
   if (result.isUnhandled && options.retryOnUnhandledError) return 'rerun'
@@ -89,7 +89,7 @@ export const outcomeColumns = (
 const startOf = (reenqueue: Reenqueue | null): string | undefined =>
   reenqueue?.scheduledAt ? columnText(reenqueue.scheduledAt) : reenqueue?.createdAt
 
-/** The same outcome without its payload: Postgres refused that, so the job finishes with the refusal as its error. */
+/** The same outcome without its payload: Postgres refused the payload, so the job finishes with the refusal as its error. */
 export const refusedOutcome = (attempt: CompletedAttempt, error: unknown): CompletedAttempt => ({
   ...attempt,
   outcome: 'unhandled',
@@ -102,15 +102,15 @@ export const refusedOutcome = (attempt: CompletedAttempt, error: unknown): Compl
   },
 })
 
-/** The same outcome with its row kept: what points to the row may be in the way of deleting it. */
+/** The same outcome with its row kept: a reference to the row may prevent its deletion. */
 export const keptOutcome = (attempt: CompletedAttempt): CompletedAttempt => ({ ...attempt, write: 'finish' })
 
-/** The same outcome without a message to the workers: they find the job at their next poll. */
+/** The same outcome without a notification of the workers: they find the job at their next poll. */
 export const silentOutcome = (attempt: CompletedAttempt): CompletedAttempt => ({
   ...attempt,
   columns: { ...attempt.columns, isNotified: false },
 })
 
-/** When this attempt broke a member of its batch, if it did. */
+/** When this attempt broke a member of its batch; undefined if it did not. */
 export const brokenAt = ({ write, columns }: CompletedAttempt): string | undefined =>
   (write === 'finish' || write === 'delete') && columns.error !== null ? columns.finishedAt : undefined

@@ -7,8 +7,9 @@ import { OnOtherTerms, type Sifted, type Terms } from './sifting-terms.ts'
 import type { OutcomeContext } from './transaction.ts'
 
 /**
- * Writes, in one transaction, what Postgres takes of outcomes that it refused together. A batch whose check is refused keeps its state: the
- * outcome stands, its callbacks are the sweep's. The job is to blame for a refusal only where the same transaction proves it.
+ * Writes, in one transaction, those outcomes that Postgres accepts of a group that it refused. If the check of a batch is refused,
+ * the batch keeps its state: the outcome stands, and the sweep enqueues its callbacks. A job is blamed for a refusal only if the
+ * same transaction proves it.
  */
 export const siftOutcomes = async (
   db: Queryable,
@@ -26,7 +27,7 @@ export const siftOutcomes = async (
       })
     } catch (error) {
       if (error instanceof OnOtherTerms) terms = error.terms
-      // Only a COMMIT sends messages: their queue is full, because a session that listens does not end its transaction.
+      // Only a COMMIT sends notifications: their queue is full, because a listening session does not end its transaction.
       else if (isReady && !terms.isSilent && sqlState(error) === PROGRAM_LIMIT_EXCEEDED)
         terms = { ...terms, isSilent: true }
       else throw error

@@ -1,17 +1,17 @@
 import type { CompletedAttempt } from './outcome.ts'
 import type { Settlement } from './transaction.ts'
 
-/** What a sifting takes into account that an earlier one has shown. */
+/** What a sifting considers because an earlier one has shown it. */
 export interface Terms {
-  /** No messages are sent. */
+  /** No notifications are sent. */
   readonly isSilent: boolean
   /** Batches whose broken members are not deleted. */
   readonly keptBatches: ReadonlySet<string>
-  /** Batches that cannot be checked for a reason that passes. */
+  /** Batches that cannot be checked now, for a temporary reason. */
   readonly excluded: ReadonlyMap<string, unknown>
 }
 
-/** The transaction is undone, and made anew on these terms. */
+/** The transaction is rolled back, and tried again on these terms. */
 export class OnOtherTerms extends Error {
   readonly terms: Terms
 
@@ -21,13 +21,13 @@ export class OnOtherTerms extends Error {
   }
 }
 
-/** What became of outcomes that Postgres refused together. */
+/** The result for outcomes that Postgres refused together. */
 export interface Sifted {
-  /** What was committed. */
+  /** The committed outcomes. */
   readonly settlement: Settlement
-  /** What was not, and why: nothing proves that the job is to blame. */
+  /** The refused outcomes, and why: nothing proves that the job is to blame. */
   readonly refused: ReadonlyMap<CompletedAttempt, unknown>
-  /** For which there was no time. */
+  /** Outcomes for which the time was not enough. */
   readonly untried: readonly CompletedAttempt[]
 }
 
@@ -35,5 +35,5 @@ export interface Reason {
   readonly error: unknown
 }
 
-/** A refused outcome, and its refusal. */
+/** A refused outcome and the error of its refusal. */
 export type Accused = readonly [form: CompletedAttempt, error: unknown]

@@ -24,19 +24,19 @@ import {
 import { type Accused, OnOtherTerms, type Reason, type Sifted, type Terms } from './sifting-terms.ts'
 import { batchesOf, type OutcomeContext, touchedBatches, type Written, writeRows } from './transaction.ts'
 
-/** Batch locks are held while outcomes are sifted. */
+/** Limited, because batch locks are held while outcomes are sifted. */
 const TIME_LIMIT_MS = 5_000
-/** A lock that is waited for here is one that nobody knows of, e.g. of a trigger. */
+/** The locks of batches and rows are held already; a wait here is for an unknown lock, e.g. of a trigger. */
 const LOCK_TIMEOUT_MS = 50
-/** So many refusals for no reason of their own, with nothing written between them, are everybody's trouble. */
+/** After this many refusals without a cause of their own, with nothing written in between, the problem concerns all outcomes. */
 const MAX_REFUSED = 8
 
-/** Writes refused outcomes one transaction long, and remembers what became of each. */
+/** Writes refused outcomes within one transaction, and records what became of each. */
 export class OutcomeSifting {
   readonly #db: Queryable
   readonly #context: OutcomeContext
   readonly #terms: Terms
-  /** What is written, and the attempt that it is a form of. */
+  /** The outcome that is written, and the attempt that it is a form of. */
   readonly #forms: ReadonlyMap<CompletedAttempt, CompletedAttempt>
   readonly #deadline = performance.now() + TIME_LIMIT_MS
   readonly #written = {
@@ -48,7 +48,7 @@ export class OutcomeSifting {
   readonly #refused = new Map<CompletedAttempt, unknown>()
   readonly #blamed = new Map<CompletedAttempt, unknown>()
   readonly #untried: CompletedAttempt[] = []
-  /** Whether all of them go through without their payload; asked at the first refusal. */
+  /** Whether all outcomes are accepted without their payload; determined at the first refusal. */
   #endsWithout: boolean | undefined
   #refusedInRow = 0
   readonly #replaced = new Map<CompletedAttempt, CompletedAttempt>()
@@ -85,7 +85,7 @@ export class OutcomeSifting {
     await limitLockWaits(this.#db, LOCK_TIMEOUT_MS)
     await openSavepoint(this.#db)
     await this.#write(forms.filter((form) => this.#exclusion(form) === undefined))
-    // After the others: what is set aside beforehand says nothing of what Postgres takes.
+    // After the others: an outcome that was excluded beforehand shows nothing about what Postgres accepts.
     for (const form of forms) this.#refuse(form, this.#exclusion(form))
     await this.#judge()
     await this.#check(batchIds)
@@ -95,14 +95,14 @@ export class OutcomeSifting {
     if (reason !== undefined) this.#refused.set(form, reason.error)
   }
 
-  /** Why the batch of this outcome, and with it the outcome, has to wait; undefined where it has not. */
+  /** Returns why the outcome has to wait for its batch; undefined if it need not. */
   #exclusion(form: CompletedAttempt): Reason | undefined {
     const { excluded } = this.#terms
     const batchId = batchesOf(form).find((id) => excluded.has(id))
     return batchId === undefined ? undefined : { error: excluded.get(batchId) }
   }
 
-  /** After the commit. */
+  /** Call it after the commit. */
   announce(): void {
     announceChecks(this.#checks.checked, this.#context.check)
     announceRefusedChecks(this.#checks.refused)
@@ -113,7 +113,7 @@ export class OutcomeSifting {
     }
   }
 
-  /** As after an ordinary write: the locks of batches that were joined meanwhile come after the commit. */
+  /** As after an ordinary write: the locks of batches that were joined meanwhile are taken after the commit. */
   async checkJoined(): Promise<void> {
     const { joined } = this.#written
     if (joined.size === 0) return
@@ -128,7 +128,7 @@ export class OutcomeSifting {
     const passing = new Map(
       refused.flatMap(({ batchId, isPassing, error }) => (isPassing ? [[batchId, { error }]] : [])),
     )
-    // Those outcomes are taken for unwritten and come here once more; the others of this transaction need not wait for them.
+    // Those outcomes count as unwritten and are passed here once more; the others of this transaction need not wait for them.
     for (const [form, batchId] of joined) {
       if (passing.has(batchId)) this.#written.settlement.delete(form)
       this.#refuse(form, passing.get(batchId))
@@ -136,7 +136,7 @@ export class OutcomeSifting {
     announceRefusedChecks(refused.filter(({ isPassing }) => !isPassing))
   }
 
-  /** What keeps a place from being freed must not keep an outcome here. */
+  /** An error that keeps a place from being freed must not keep an outcome here. */
   async freePlaces(): Promise<void> {
     try {
       await freePlacesOf(this.#db, this.#written.freeing, this.#context)
@@ -146,7 +146,7 @@ export class OutcomeSifting {
     }
   }
 
-  /** Divides what is refused until each refusal is about one outcome. */
+  /** Divides refused outcomes until each refusal concerns one outcome. */
   async #write(forms: readonly CompletedAttempt[]): Promise<void> {
     if (this.#isOver) {
       this.#untried.push(...forms)
@@ -169,7 +169,7 @@ export class OutcomeSifting {
     for (const part of this.#parts(forms)) await this.#write(part)
   }
 
-  /** Halves find one among many, single ones are cheaper where all are refused. */
+  /** Halves find one refused outcome among many; single writes are cheaper if all are refused. */
   #parts(forms: readonly CompletedAttempt[]): (readonly CompletedAttempt[])[] {
     if (forms.length === 1 || this.#refusedInRow >= MAX_REFUSED) return forms.map((form) => [form])
     const middle = forms.length >> 1
@@ -200,8 +200,8 @@ export class OutcomeSifting {
   }
 
   /**
-   * Ends jobs with the refusal of their outcomes, if that is proven: without its payload an outcome goes through, with it it is refused after
-   * that, without it it goes through again. What passes would have to come and go between the three.
+   * Ends jobs with the refusal of their outcomes, if three steps prove it: without its payload an outcome is accepted, with the payload
+   * it is refused, without the payload it is accepted again. A temporary cause would have to come and go between these steps.
    */
   async #judge(): Promise<void> {
     const accused = [...this.#refused].filter(
@@ -209,7 +209,7 @@ export class OutcomeSifting {
     )
     const guilty: Accused[] = []
     for (const [form, error] of accused) {
-      // Those left are refused, and judged by a later transaction: this one has something to commit.
+      // The remaining outcomes stay refused, and a later transaction judges them: this one has something to commit.
       if (this.#isLate && this.#written.settlement.size + guilty.length > 0) break
       if (form.write === 'delete' && (await this.#replace(new Map([[keptOutcome(form), form]])))) continue
       if (await this.#isProven(form, error)) guilty.push([form, error])
@@ -233,7 +233,7 @@ export class OutcomeSifting {
     return performance.now() > this.#deadline
   }
 
-  /** Where not all of them end without their payload, each is looked into. */
+  /** If not all outcomes are accepted without their payload, each is tested separately. */
   async #isProven(form: CompletedAttempt, error: unknown): Promise<boolean> {
     if (this.#endsWithout) return true
     if (!(await this.#rehearse([refusedOutcome(form, error)]))) return false
@@ -244,7 +244,7 @@ export class OutcomeSifting {
     return false
   }
 
-  /** A missing privilege refuses all outcomes of a kind, a policy some of them. */
+  /** A missing privilege refuses all outcomes of one kind of write, a policy only some of them. */
   #canConcern({ write }: CompletedAttempt, error: unknown): boolean {
     if (sqlState(error) !== INSUFFICIENT_PRIVILEGE) return mayConcernRow(error)
     return [...this.#written.settlement.keys()].some((other) => other.write === write)
@@ -267,7 +267,7 @@ export class OutcomeSifting {
     return this.#forms.get(first) ?? first
   }
 
-  /** The batches of what was written. */
+  /** Checks the batches of the written outcomes. */
   async #check(batchIds: ReadonlySet<string>): Promise<void> {
     const { settlement } = this.#written
     const ids = new Set([...settlement.keys()].flatMap(batchesOf).filter((id) => batchIds.has(id)))
@@ -279,7 +279,8 @@ export class OutcomeSifting {
   }
 
   /**
-   * What passes is waited for. A broken member whose batch was not told of it must keep its row: without it the batch would end in success.
+   * A batch whose check failed for a temporary reason is waited for. A broken member must keep its row if the check of its batch
+   * was refused: without the row the batch would end in success.
    */
   #assertNoneIsLost(refused: readonly RefusedCheck[]): void {
     const passing = refused.filter(({ isPassing }) => isPassing)

@@ -26,7 +26,7 @@ export interface OutcomeContext {
   readonly processId: string
   /** With GoodJob's scheduled_at order a retry keeps created_at. */
   readonly keepsCreatedAt: boolean
-  /** Whether workers are told of jobs that a freed place makes due. */
+  /** Whether workers are notified of jobs that become due because a place is freed. */
   readonly notifies: boolean
   readonly check: CheckOptions
 }
@@ -38,15 +38,16 @@ export interface Written {
   readonly settlement: Settlement
   /** Batches that attempts of this flush joined while they ran: their locks were not taken. */
   readonly joined: ReadonlyMap<CompletedAttempt, string>
-  /** Attempts whose outcome was committed before, with its check; only the answer had been lost. */
+  /** Attempts whose outcome, with its check, was committed before; only the result of that write had been lost. */
   readonly repeated: ReadonlySet<CompletedAttempt>
-  /** Attempts whose end frees a place of a concurrency rule, as far as their write can tell. */
+  /** Attempts whose end frees a place of a concurrency rule, as far as their write shows. */
   readonly freeing: readonly CompletedAttempt[]
 }
 
 /**
- * Writes the outcomes of many attempts. Those of jobs outside any batch in one kind of write need no transaction of their own:
- * a single statement is one. Otherwise the batch locks come first, then the rows, then the check, all in one transaction.
+ * Writes the outcomes of many attempts. Outcomes of jobs outside any batch that need one kind of write need no explicit
+ * transaction: a single statement is one. Otherwise the batch locks come first, then the rows, then the check, all in one
+ * transaction.
  */
 export const writeOutcomes = async (
   db: Queryable,
@@ -83,8 +84,8 @@ const writeWithChecks = async (
 }
 
 /**
- * A job that joined a batch while it ran is checked right after its outcome; a crash in between is healed by the sweep. When the
- * lock cannot be had, the outcome is taken for unwritten and comes here once more.
+ * Checks the batches that jobs joined while they ran, right after their outcomes. After a crash in between, the sweep recovers such
+ * a batch. If the lock cannot be had, the outcome counts as unwritten and is passed here once more.
  */
 const checkJoined = async (db: Queryable, written: Written, context: OutcomeContext): Promise<void> => {
   const batchIds = new Set(written.joined.values())
@@ -99,7 +100,7 @@ const checkJoined = async (db: Queryable, written: Written, context: OutcomeCont
 export const batchesOf = ({ row }: CompletedAttempt): string[] =>
   [row.batch_id, row.batch_callback_id].filter((id) => id !== null)
 
-/** A callback job that breaks is not a broken member; one that broke its batch before may have been mended since. */
+/** A callback job that breaks is not a broken member. A repeated outcome is left out: its member may have recovered since. */
 export const touchedBatches = (
   { settlement, repeated }: Written,
   batchIds: ReadonlySet<string>,
@@ -116,7 +117,7 @@ export const touchedBatches = (
   return [...batchIds].map((id) => ({ id, brokenAt: broken.get(id) }))
 }
 
-/** Writes the rows of these attempts; the locks of their batches are held. */
+/** Writes the rows of these attempts. Call it with the locks of their batches held. */
 export const writeRows = async (
   db: Queryable,
   attempts: readonly CompletedAttempt[],
@@ -177,8 +178,9 @@ const writeKind = (
 }
 
 /**
- * Attempts whose fence did not hold: the row was finished by somebody (force-discard: that stands, our lock columns go), an
- * earlier write of ours got through although its answer was lost, or the job is no longer ours.
+ * Settles attempts whose fence did not hold. Either another session finished the row (a force-discard, which stands; the lock
+ * columns are cleared), or an earlier write of this process succeeded although its result was lost, or the job no longer belongs to
+ * this process.
  */
 const settleUnwritten = async (
   db: Queryable,

@@ -26,50 +26,50 @@ export interface OutcomeWriterOptions {
   readonly check: CheckOptions
 }
 
-/** Tries in a row after a wait for a lock that nobody seems to hold; then it is a failure like any other, and told. */
+/** Attempts in a row after a wait for a lock that no session seems to hold; after that it is a failure like any other, and reported. */
 const MAX_FREED = 3
 
-/** Sessions lost in a row under a write, while others can be opened: it may be the outcomes that end them. */
+/** Sessions lost in a row during a write, while others can be opened: the outcomes themselves may end them. */
 const MAX_LOSSES = 3
 
-/** Outcomes that wait for somebody's lock, with what is locked. */
+/** Outcomes that wait for a lock of another session, with what is locked. */
 export type BlockedOutcomes = ReadonlyMap<CompletedAttempt, Blocker>
 
-/** What a write left unwritten, and how to go on with it. */
+/** The outcomes that a write left unwritten, by reason. */
 export interface Unwritten {
-  /** Somebody has locked what they change. */
+  /** Another session has locked rows or batches that they change. */
   readonly blocked: BlockedOutcomes
   /** Postgres refused them, or there was no time to find out whether it does. */
   readonly refused: readonly CompletedAttempt[]
-  /** Others of the same write were written: what is refused must not be in their way. */
+  /** Other outcomes of the same write were written: the refused ones must not delay them. */
   readonly isRefusedApart: boolean
-  /** The write of these took too long, or ended its session again and again. */
+  /** The write of these outcomes took too long, or ended its session again and again. */
   readonly failed: readonly CompletedAttempt[]
 }
 
 export interface OutcomeWriterLimits {
   /** The longest wait for a lock. */
   readonly lockTimeoutMs: number
-  /** The longest statement, which Postgres gives up then; 0: no limit. */
+  /** The longest statement, which Postgres cancels after that; 0: no limit. */
   readonly statementTimeoutMs: number
-  /** An answer that takes longer is taken for a lost connection. */
+  /** A response that takes longer counts as a lost connection. */
   readonly answerTimeoutMs: number
 }
 
 /**
- * Writes outcomes through one connection, and does not give up while Postgres is away. What somebody's lock is in the way of, what is refused
- * and what takes too long is handed back.
+ * Writes outcomes through one connection, and keeps trying while Postgres is unreachable. Outcomes that wait for a lock, that are
+ * refused, or that take too long are returned.
  */
 export class OutcomeWriter {
   readonly #options: OutcomeWriterOptions
   readonly #session: Session
   readonly #stopped: AbortSignal
-  /** Writes in a row of which nothing was written. */
+  /** Writes in a row that wrote nothing. */
   #failures = 0
-  /** The last write was refused: the next one finds out what. */
+  /** The last write was refused: the next write finds out which outcomes are. */
   #sifts = false
 
-  /** After `stopped` aborts nothing is tried again. */
+  /** After `stopped` aborts no write is tried again. */
   constructor(options: OutcomeWriterOptions, limits: OutcomeWriterLimits, stopped: AbortSignal) {
     this.#options = options
     this.#stopped = stopped
@@ -88,7 +88,7 @@ export class OutcomeWriter {
     return this.#session.close()
   }
 
-  /** Settles these attempts, but for those that it answers. */
+  /** Settles these attempts, except those that it returns. */
   async write(attempts: readonly CompletedAttempt[]): Promise<Unwritten> {
     const blocked = new Map<CompletedAttempt, Blocker>()
     let ours = attempts
@@ -103,9 +103,9 @@ export class OutcomeWriter {
         if (this.#abandons(error)) losses += 1
         const found = sqlState(error) === LOCK_NOT_AVAILABLE ? await this.findBlocked(ours) : undefined
         for (const [one, blocker] of found ?? []) blocked.set(one, blocker)
-        // None: the lock is free by now.
+        // No blocker found: the lock is free by now.
         if (found !== undefined && (found.size > 0 || attempt <= MAX_FREED)) continue
-        // A migration that ran meanwhile makes the statements name the wrong columns once.
+        // After a migration at run time the statements name the wrong columns once.
         this.#options.database.forgetFacts()
         if (isCancelled(error) || losses >= MAX_LOSSES) {
           this.#tell(ours.length, error, attempt)
@@ -113,7 +113,7 @@ export class OutcomeWriter {
         }
         const hasSifted = this.#sifts
         this.#sifts = isRefusal(error)
-        // A refusal is sifted at once, but not for ever without a pause: the sifting itself may be what is refused.
+        // A refusal is sifted at once, but not repeatedly without a pause: the sifting itself may be refused.
         const isNew = this.#sifts && !hasSifted && !isRetryable(error) && !awaitsSchema(error)
         if (!isNew) await this.#pause(ours.length, error, attempt)
       }
@@ -121,7 +121,7 @@ export class OutcomeWriter {
     return { ...NOTHING_UNWRITTEN, blocked }
   }
 
-  /** One transaction, or several statements of which each is one. */
+  /** One transaction, or several statements that are a transaction each. */
   async #write(attempts: readonly CompletedAttempt[]): Promise<Omit<Unwritten, 'blocked'>> {
     if (!this.#sifts) {
       announce(await writeOutcomes(this.#session, attempts, await this.#context()))
@@ -139,26 +139,29 @@ export class OutcomeWriter {
     return { refused: [...untried, ...refused.keys()], isRefusedApart, failed: [] }
   }
 
-  /** Without a SQLSTATE the server may still be busy with the statement: its answer must not meet the next one. */
+  /** Without a SQLSTATE the server may still execute the statement: its response must not be taken for that of the next one. */
   #abandons(error: unknown): boolean {
     const isLost = sqlState(error) === undefined || endsSession(error)
     if (isLost) this.#session.abandon(error as Error, this.#session.end)
     return isLost
   }
 
-  /** Those of these attempts for which somebody has a lock now; nothing is waited for or written. Undefined when nobody answers that. */
+  /**
+   * Returns those attempts for which another session holds a lock now; waits for no lock and writes nothing. Undefined if the query
+   * fails.
+   */
   async findBlocked(attempts: readonly CompletedAttempt[]): Promise<BlockedOutcomes | undefined> {
     try {
       await this.#session.connect()
       return await findBlocked(this.#session, attempts)
     } catch (error) {
-      // Then the next write says what is wrong.
+      // The next write reports the error.
       this.#abandons(error)
       return undefined
     }
   }
 
-  /** Whatever keeps us from connecting (a password that changed, too many connections) is no fault of the outcomes. */
+  /** An error that prevents a connection (a changed password, too many connections) is no fault of the outcomes. */
   async #isConnected(jobs: number, attempt: number): Promise<boolean> {
     try {
       await this.#session.connect()
@@ -197,7 +200,7 @@ const announce = (settlement: Settlement): void => {
 
 export const NOTHING_UNWRITTEN: Unwritten = { blocked: new Map(), refused: [], isRefusedApart: false, failed: [] }
 
-/** A connection that is silently gone is found out by the keepalives, where an answer may take long. */
+/** The keepalives detect a silently lost connection where a response may take long, milliseconds. */
 const KEEPALIVE_MS = 30_000
 
 const writerConfig = (database: Database, { answerTimeoutMs }: OutcomeWriterLimits): ClientConfig => ({
@@ -209,7 +212,7 @@ const writerConfig = (database: Database, { answerTimeoutMs }: OutcomeWriterLimi
 
 /**
  * Every statement of an outcome finds its rows by key. A plan made while the tables were small would read them whole for the rest
- * of the session, so the other ways are ruled out.
+ * of the session, so all other kinds of scan are disabled.
  */
 const writerSettings = ({ lockTimeoutMs, statementTimeoutMs }: OutcomeWriterLimits) => ({
   TimeZone: 'UTC',
