@@ -24,7 +24,7 @@ const LINES: Lines = {
   perform_start: ['info', 'Performing a job'],
   perform: ({ error, isStopped, aborted }) => {
     // The dropped outcome is logged separately.
-    if (isStopped === true) return ['debug', 'A job that was told to stop ended with an error']
+    if (isStopped === true) return ['debug', 'A job that was asked to stop ended with an error']
     if (error !== undefined) return ['error', 'A job ended with an error']
     return ['info', aborted === true ? 'A callback stopped a job' : 'Performed a job']
   },
@@ -39,58 +39,61 @@ const LINES: Lines = {
     if (error !== undefined) return ['error', 'A step ended with an error']
     return ['info', isInterrupted ? 'A step was interrupted' : 'A step ended']
   },
-  step_skipped: ['info', 'Skipped a step that is done'],
+  step_skipped: ['info', 'Skipped a completed step'],
 
   perform_job: ['debug', 'An attempt ended'],
   scheduler_create_pool: ['info', 'Started a pool'],
   scheduler_shutdown_start: ['info', 'Shutting down'],
   scheduler_shutdown: ['info', 'Shut down'],
-  scheduler_shutdown_incomplete: ['error', 'Shut down without Postgres, the jobs of this process run again later'],
-  scheduler_shutdown_kill: ['info', 'Aborted the jobs that still ran'],
+  scheduler_shutdown_incomplete: [
+    'error',
+    'Shut down without reaching Postgres; the jobs of this process will run again',
+  ],
+  scheduler_shutdown_kill: ['info', 'Aborted the jobs that were still running'],
   notifier_listen: ['info', 'Listening for notifications'],
   notifier_unlisten: ['info', 'Stopped listening for notifications'],
   notifier_notified: ['debug', 'Received a notification'],
-  notifier_listen_failed: ['warn', 'Does not listen for notifications, trying again'],
-  notifier_notify_error: ['error', 'Trouble with notifications'],
-  lane_lost: ['error', 'Lost the connection that holds the locks of jobs'],
-  lane_lock_missing: ['error', 'Locks of jobs were taken from their connection, getting the others anew'],
+  notifier_listen_failed: ['warn', 'Could not listen for notifications; trying again'],
+  notifier_notify_error: ['error', 'The notification listener reported an error'],
+  lane_lost: ['error', 'Lost the connection that holds the locks of running jobs'],
+  lane_lock_missing: ['error', 'A connection lost locks of running jobs; a new connection takes the remaining locks'],
   lane_restored: ({ lostLocks }) => [lostLocks > 0 ? 'warn' : 'info', 'Restored the locks of jobs'],
-  connection_retry: ['warn', 'Postgres does not answer, trying again'],
-  job_withdrawn: ['warn', 'Asked a running job to stop, another session discarded, deleted or released it'],
+  connection_retry: ['warn', 'Postgres does not respond; trying again'],
+  job_withdrawn: ['warn', 'Asked a running job to stop because another session discarded, deleted or released it'],
   outcome_lost: ({ isInterrupted }) => {
-    if (isInterrupted === true) return ['info', 'The shutdown interrupted a job, it runs again']
-    return ['warn', 'Dropped the outcome of a job that is no longer ours']
+    if (isInterrupted === true) return ['info', 'The shutdown interrupted a job; it will run again']
+    return ['warn', 'Dropped the outcome of a job that this worker no longer owns']
   },
-  outcome_held: ['warn', 'Outcomes are waiting for a lock held by another session, other outcomes continue'],
-  outcome_write_failed: ['error', 'Could not write outcomes yet, keeping them'],
-  outcome_refused: ['error', 'Postgres refused what a job ended with, the job ended with that error'],
+  outcome_held: ['warn', 'Outcomes are waiting for a lock held by another session; other outcomes continue'],
+  outcome_write_failed: ['error', 'Could not write outcomes; keeping them to try again'],
+  outcome_refused: ['error', 'Postgres refused the outcome of a job; the job ended with that error instead'],
   claim_failed: ['error', 'Could not claim jobs'],
-  worker_error: ['error', 'Something went wrong in the worker'],
-  process_stalled: ['warn', 'The process stood still, a job blocked the event loop or it was stopped'],
+  worker_error: ['error', 'An error occurred in the worker'],
+  process_stalled: ['warn', 'The process stood still: a job blocked the event loop, or the process was stopped'],
   clock_jumped: ['warn', 'The clock of this machine was changed'],
-  thread_unavailable: ['warn', 'A thread cannot connect as the pool does, so there is none'],
+  thread_unavailable: ['warn', 'A thread was not started because it cannot use the settings of the pool'],
   process_heartbeat_failed: ['warn', 'Could not refresh the process row'],
   jobs_unserved: ({ lacks }) => [
     'warn',
     lacks === 'queue'
-      ? 'Jobs wait in a queue that no live worker serves'
-      : 'Jobs wait that no live worker of their queue has the class of',
+      ? 'Due jobs are waiting in a queue that no live worker serves'
+      : 'Due jobs are waiting, but no live worker of their queue has their class',
   ],
   processes_released: ['warn', 'Released the jobs of dead processes'],
   batch_callback_enqueued: ['info', 'Enqueued a callback of a batch'],
-  batch_check_left: ['info', 'Left the check of a batch to the sweep, its transaction is not READ COMMITTED'],
+  batch_check_left: ['info', 'Left the check of a batch to the sweep because the transaction is not READ COMMITTED'],
   batch_check_refused: [
     'error',
-    'Could not write the next step of a batch and its callbacks, the next sweep tries again',
+    'Could not write the next step of a batch and its callbacks; the next sweep tries again',
   ],
-  batch_discarded: ['warn', 'A batch is discarded'],
+  batch_discarded: ['warn', 'A batch was discarded'],
   batch_completed: ['info', 'All jobs of a batch have ended'],
-  batch_recovered: ['info', 'A discarded batch is good again'],
-  batch_healed: ['warn', 'Healed a batch that another process left'],
-  batch_unproven: ['warn', 'A discarded batch may be good again, but that cannot be proven'],
-  batch_false_success: ['warn', 'A batch is discarded and yet its success callback was fired'],
-  batch_sweep: ({ healed, unproven }) => [healed + unproven > 0 ? 'info' : 'debug', 'Looked for batches to heal'],
-  batch_sweep_missed: ['warn', 'No sweep for several intervals, batches that Ruby left are not healed'],
+  batch_recovered: ['info', 'A discarded batch recovered'],
+  batch_healed: ['warn', 'The sweep completed a step of a batch that another process left undone'],
+  batch_unproven: ['warn', 'A discarded batch may have succeeded, but that cannot be proven'],
+  batch_false_success: ['warn', 'The success callback of a batch was enqueued although a job was discarded'],
+  batch_sweep: ({ healed, unproven }) => [healed + unproven > 0 ? 'info' : 'debug', 'Swept the batches'],
+  batch_sweep_missed: ['warn', 'No batch sweep for several intervals; batches that Ruby left undone stay so'],
   cleanup_preserved_jobs: ['info', 'Deleted old records'],
 }
 

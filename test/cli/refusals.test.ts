@@ -152,7 +152,7 @@ describe('a database that does not do ends with 1', () => {
 
   test('that does not answer: each try is told, and the end after --connect-timeout', async () => {
     const { code, stdout, stderr } = await start([MODULE, '--connect-timeout', '0.5'], await refusing())
-    expect(stderr.match(/Postgres does not answer, trying again/g)?.length).toBeGreaterThan(1)
+    expect(stderr.match(/Postgres does not respond; trying again/g)?.length).toBeGreaterThan(1)
     expect(stderr).toMatch(
       /error: Postgres did not answer within 0\.5 s: connect ECONNREFUSED.*Start it, or check DATABASE_URL/,
     )

@@ -168,7 +168,7 @@ describe('during the start', () => {
     await using network = await FaultyNetwork.start(world.url)
     network.refuse()
     await using worker = start(network.url)
-    await worker.says(/Postgres does not answer/)
+    await worker.says(/Postgres does not respond/)
     worker.signal(signal)
     const { code, stdout } = await worker.ended()
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' })

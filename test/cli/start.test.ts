@@ -101,7 +101,7 @@ test('--shutdown-timeout ends the wait: the job is aborted, the exit code is 0',
   worker.signal('SIGTERM')
   const { code, stderr } = await worker.ended()
   expect(code).toBe(0)
-  expect(stderr).toContain('Aborted the jobs that still ran')
+  expect(stderr).toContain('Aborted the jobs that were still running')
   expect(await row(id)).toMatchObject({ finished_at: null, locked_by_id: null })
   await adapter.forceDiscardJob(id)
 })

@@ -71,14 +71,14 @@ test.each<[string, EventName, object, string, string]>([
     'A callback stopped a job',
   ],
   ['an enqueue that failed', 'enqueue', { ...job, error: new Error('x') }, 'error', 'Failed to enqueue a job'],
-  ['a sweep that found nothing', 'batch_sweep', { healed: 0, unproven: 0 }, 'debug', 'Looked for batches to heal'],
-  ['a sweep that healed', 'batch_sweep', { healed: 1, unproven: 0 }, 'info', 'Looked for batches to heal'],
+  ['a sweep that found nothing', 'batch_sweep', { healed: 0, unproven: 0 }, 'debug', 'Swept the batches'],
+  ['a sweep that healed', 'batch_sweep', { healed: 1, unproven: 0 }, 'info', 'Swept the batches'],
   [
     'due jobs that no worker runs',
     'jobs_unserved',
     { processId: 'p', queueName: 'mail', jobClass: 'MailJob', jobs: 3, oldestAt: new Date(0), lacks: 'class' },
     'warn',
-    'Jobs wait that no live worker of their queue has the class of',
+    'Due jobs are waiting, but no live worker of their queue has their class',
   ],
   ['locks that were lost', 'lane_restored', { keptLocks: 1, lostLocks: 1 }, 'warn', 'Restored the locks of jobs'],
 ])('%s has its level', (_what, name, payload, level, text) => {
@@ -157,16 +157,22 @@ test.each<[string, EventName, object, string, string]>([
     'perform',
     { ...job, durationMs: 1, error: new Error('x'), isStopped: true },
     'debug',
-    'A job that was told to stop ended with an error',
+    'A job that was asked to stop ended with an error',
   ],
   [
     'a job that a shutdown interrupted',
     'outcome_lost',
     { ...job, isInterrupted: true },
     'info',
-    'The shutdown interrupted a job, it runs again',
+    'The shutdown interrupted a job; it will run again',
   ],
-  ['a job that is no longer ours', 'outcome_lost', job, 'warn', 'Dropped the outcome of a job that is no longer ours'],
+  [
+    'a job that is no longer ours',
+    'outcome_lost',
+    job,
+    'warn',
+    'Dropped the outcome of a job that this worker no longer owns',
+  ],
 ])('%s has its level', (_what, name, payload, level, text) => {
   const { events, lines } = listen()
   events.emit(name, payload as never)

@@ -176,5 +176,5 @@ test('a job that a shutdown aborts is one line of information, and no handler ta
   const about = log.filter(
     ({ level, event }) => level === 'info' && /^(perform|outcome_lost|discard|enqueue_retry)$/.test(event ?? ''),
   )
-  expect(about).toMatchObject([{ event: 'outcome_lost', text: 'The shutdown interrupted a job, it runs again' }])
+  expect(about).toMatchObject([{ event: 'outcome_lost', text: 'The shutdown interrupted a job; it will run again' }])
 })

@@ -93,7 +93,7 @@ describe('LISTEN is a hint', () => {
     await using worker = new Cli(['start', MODULE, '--poll-interval', '-1', '--pool-size', '1'], {
       env: { DATABASE_URL: user.url },
     })
-    await worker.says(/Postgres does not answer/)
+    await worker.says(/Postgres does not respond/)
     worker.signal('SIGTERM')
     expect((await worker.ended()).code).toBe(0)
     expect(await processes()).toEqual([])
@@ -104,7 +104,7 @@ describe('LISTEN is a hint', () => {
     await using worker = new Cli(['start', MODULE, '--poll-interval', '0.2', '--pool-size', '1'], {
       env: { DATABASE_URL: user.url },
     })
-    await worker.says(/Does not listen for notifications/)
+    await worker.says(/Could not listen for notifications/)
     await worker.says(/ready/)
     const id = await enqueue(jobClass('HangJob', () => undefined))
     await worker.says(new RegExp(`started ${id}`))
