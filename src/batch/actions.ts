@@ -137,7 +137,7 @@ const recoveryOf = (state: LockedBatch, { decision, callbacks, proof }: CheckedB
     return { outcome: 'recovered', reason: whyRecovered(proof), callbacks }
   }
   if (decision.steps.includes('complete') || decision.steps.includes('finish')) {
-    return { outcome: 'completed', reason: 'every job has ended, and nobody had noticed', callbacks }
+    return { outcome: 'completed', reason: 'every job has ended, but the batch had not been completed', callbacks }
   }
   if (decision.unproven !== undefined) return { outcome: 'unproven', reason: decision.unproven, callbacks }
   return { outcome: 'nothing', reason: whyNothing(state), callbacks }

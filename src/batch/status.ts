@@ -141,7 +141,7 @@ const timeline = (
   const entries: TimelineEntry[] = times.flatMap(([at, event]) => (at === null ? [] : [{ at, event }]))
   for (const attempt of attempts) {
     const { error, error_backtrace } = attempt
-    const event = error === null ? 'job mended' : 'job broken'
+    const event = error === null ? 'job recovered' : 'job broken'
     const reason = error === null ? '' : `: ${javaScriptText(error, javaScriptNameIn(error_backtrace))}`
     const detail = `${attempt.job_class ?? ''}${reason}`
     entries.push({ at: new Date(attempt.ended_at), event, jobId: attempt.job_id, detail })

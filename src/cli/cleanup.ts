@@ -10,7 +10,7 @@ export const addCleanupCommand = (program: Command): void => {
     program.command('cleanup_preserved_jobs').description('delete finished jobs, their history, and finished batches'),
   ).option(
     '--before-seconds-ago <seconds>',
-    'age from which they go (default: 1209600, 14 days; env: GOOD_JOB_CLEANUP_PRESERVED_JOBS_BEFORE_SECONDS_AGO)',
+    'age at which they are deleted (default: 1209600, 14 days; env: GOOD_JOB_CLEANUP_PRESERVED_JOBS_BEFORE_SECONDS_AGO)',
     (text) => OPTION_RULES.cleanupPreservedJobsBeforeSecondsAgo.parse(text, '--before-seconds-ago'),
   )
   command.action(() =>

@@ -6,7 +6,7 @@ import { PartialFailure } from './failure.ts'
 export const addDemoCommand = (program: Command): void => {
   program
     .command('demo')
-    .description('see it work: a Postgres of its own, a worker, real jobs, and a batch that comes back')
+    .description('see it work on a Postgres of its own: a worker, real jobs, and a batch that recovers')
     .option('--keep', 'keep it running and print the database URL')
     .action(async ({ keep = false }: { keep?: boolean }) => {
       const stop = new AbortController()

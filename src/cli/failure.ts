@@ -16,14 +16,14 @@ export class PartialFailure extends GoodJobError {}
 /** Advice by SQLSTATE. */
 const ADVICE: Readonly<Record<string, string>> = {
   '28P01': 'Check user and password in DATABASE_URL; characters such as # / ? @ in a password must be percent-encoded.',
-  '28000': 'Check user and password in DATABASE_URL, and what pg_hba.conf of the server allows.',
+  '28000': 'Check user and password in DATABASE_URL, and pg_hba.conf on the server.',
   '3D000': 'Create it (createdb), or check the name in DATABASE_URL.',
   '42501': 'Give the database user SELECT, INSERT, UPDATE and DELETE on the good_job tables.',
-  '42P01': '`good-job schema check` tells what the tables lack.',
-  '42703': '`good-job schema check` tells what the tables lack.',
+  '42P01': 'Run `good-job schema check` to see what the tables lack.',
+  '42703': 'Run `good-job schema check` to see what the tables lack.',
   '08P01':
-    'A pooler stands between and refuses this; its log says why. PgBouncer takes no ?schema= and no options in a URL: set the search_path of the user instead (ALTER ROLE … SET search_path).',
-  '25006': 'The server only reads (a standby?); DATABASE_URL must lead to the primary.',
+    'A pooler refuses this; its log shows why. PgBouncer accepts no ?schema= and no options in a URL: set the search_path of the user instead (ALTER ROLE … SET search_path).',
+  '25006': 'The server is read-only (a standby?); DATABASE_URL must point to the primary.',
   '53300': 'Raise max_connections of the server, or lower --pool-size.',
 }
 
@@ -37,7 +37,7 @@ const NODE_ADVICE: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     ['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'].map((code) => [
       code,
-      'Name the authority that signed it: sslrootcert=/path/to/ca.pem in DATABASE_URL; or, without any proof of who answers, sslmode=no-verify.',
+      'Name the authority that signed it: sslrootcert=/path/to/ca.pem in DATABASE_URL; or skip the verification of the server: sslmode=no-verify.',
     ]),
   ),
 }

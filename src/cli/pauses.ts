@@ -9,21 +9,16 @@ import { print, printJson, snakeCase } from './output.ts'
 import { addSessionOptions, type CommandSession, withSession } from './session.ts'
 
 const NOTE = `
-Workers honour pauses when GOOD_JOB_ENABLE_PAUSES is on. Running jobs go on; jobs that wait are found by the next poll after the pause.`
+Workers honour pauses when GOOD_JOB_ENABLE_PAUSES is on. Running jobs continue; waiting jobs start with the next poll after the pause.`
 
 /** `good-job pauses`, `pause`, `unpause`: the functions of the dashboard's page of pauses. */
 export const addPausesCommands = (program: Command): void => {
   const pauses = addSessionOptions(program.command('pauses').description('show what is paused'))
   pauses.action(() => withSession(pauses, show)).addHelpText('after', NOTE)
-  addChange(
-    program,
-    'pause',
-    'keep jobs of a queue, class or label from being started',
-    async ({ adapter }, target) => {
-      await adapter.pause(target)
-      return true
-    },
-  )
+  addChange(program, 'pause', 'pause a queue, class or label: no job of it is started', async ({ adapter }, target) => {
+    await adapter.pause(target)
+    return true
+  })
   addChange(program, 'unpause', 'end a pause', ({ adapter }, target) => adapter.unpause(target))
 }
 
@@ -35,7 +30,7 @@ const addChange = (
 ): void => {
   const command = addSessionOptions(program.command(name).description(description))
     .option('--queue <name>', 'jobs of this queue')
-    .option('--class <name>', 'jobs of this class, as the rows name it')
+    .option('--class <name>', 'jobs of this class, by its name in the rows')
     .option('--label <label>', 'jobs with this label')
     .addHelpText('after', NOTE)
   command.action(() => {
@@ -62,7 +57,7 @@ const warnOfWorkers = async ({ adapter, isJson }: CommandSession): Promise<void>
   }
   if (isJson) return
   for (const { hostname, pid, honours_pauses } of processes) {
-    if (honours_pauses === false) say(`worker ${hostname}:${pid} goes on: it was started without --enable-pauses`)
+    if (honours_pauses === false) say(`worker ${hostname}:${pid} ignores pauses: started without --enable-pauses`)
   }
 }
 

@@ -14,7 +14,7 @@ const buildProgram = (): Command => {
   const program = new Command('good-job')
     .description("Jobs and batches on GoodJob's Postgres tables, in Node, beside Rails.")
     .version(VERSION, '-V, --version')
-    .option('--verbose', 'show where errors come from')
+    .option('--verbose', 'show the stack traces of errors')
     .configureHelp({ showGlobalOptions: true, padWidth, formatItem })
     .showSuggestionAfterError()
     .exitOverride()

@@ -30,7 +30,7 @@ export const addSchemaCommands = (program: Command): void => {
       const report = await checkSchema(adapter.database.pool)
       if (isJson) printJson({ ...(snakeCase(report) as object), can_work: canWork(report) })
       else print(schemaText(report).join('\n'))
-      if (!canWork(report)) throw new PartialFailure('the schema does not do')
+      if (!canWork(report)) throw new PartialFailure('no worker can run on these tables')
     }),
   )
   schema
@@ -47,7 +47,7 @@ export const schemaText = (report: SchemaReport): string[] => {
   const { goodJobVersion, schema, isCurrent, isRails, requiredGaps, version3Writer } = report
   if (goodJobVersion === undefined) {
     return [
-      `${pc.red('✖')} There are no GoodJob tables (search_path: ${schema}). Create them by "good-job schema install".`,
+      `${pc.red('✖')} There are no GoodJob tables (search_path: ${schema}). Create them with "good-job schema install".`,
     ]
   }
   const owner = isRails ? 'a Rails application owns them' : 'no Rails application owns them'
@@ -57,7 +57,7 @@ export const schemaText = (report: SchemaReport): string[] => {
   const verdict = canWork(report)
     ? `${pc.yellow('●')} A worker can run on these tables${where} (GoodJob ${goodJobVersion} or later; ${owner}).`
     : `${pc.red('✖')} No worker can run on these tables${where} (${owner}).`
-  const way = isRails ? 'bin/rails g good_job:update && bin/rails db:migrate' : 'whoever made them must change them'
+  const way = isRails ? 'bin/rails g good_job:update && bin/rails db:migrate' : 'their owner must change them'
   return [
     verdict,
     ...requiredGaps.map((name) => `  ${pc.red('missing')} ${name}`),

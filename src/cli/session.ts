@@ -66,5 +66,5 @@ export const cursorText = ({ at, id }: { readonly at: string; readonly id: strin
 export const parseCursor = (text: string): { at: string; id: string } => {
   const [at = '', id = ''] = text.split(',')
   if (!Number.isNaN(Date.parse(at)) && isUuid(id)) return { at, id }
-  throw new InvalidArgumentError('Expected what an earlier page printed as its next page.')
+  throw new InvalidArgumentError('Expected the value that an earlier page printed after --after.')
 }

@@ -54,7 +54,7 @@ export const playBatch = async (play: Play): Promise<void> => {
   const complete = performed(DeliveryCompleteJob.name, signal)
   await stage.capsule.adapter.retryJob(jobId)
   screen.line(
-    `\n  ${pc.cyan('↻')} The file arrives, and somebody retries the one job ${pc.dim('(adapter.retryJob, or the dashboard)')}`,
+    `\n  ${pc.cyan('↻')} The file arrives, and the discarded job is retried ${pc.dim('(adapter.retryJob, or the dashboard)')}`,
   )
   await complete
   const healed = await untilFinished(batch, signal)

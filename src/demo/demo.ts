@@ -51,7 +51,7 @@ const seconds = (sinceMs: number): string => ((performance.now() - sinceMs) / 10
 
 const keepRunning = async ({ screen, stage }: Play, stop: AbortSignal): Promise<void> => {
   const { databaseUrl } = stage
-  screen.line(`\n  ${pc.bold('Still running')} until Ctrl-C. Look at it from another terminal:\n`)
+  screen.line(`\n  ${pc.bold('Still running')} until Ctrl-C. Inspect it from another terminal:\n`)
   // The URL is long: on a line of its own, the other lines stay short enough to copy.
   screen.line(`    export DATABASE_URL=${databaseUrl}`)
   for (const command of ['batches list', 'jobs list --state discarded', 'doctor']) {

@@ -52,7 +52,7 @@ export class HopelessJob extends Job {
   }
 
   async perform(): Promise<void> {
-    throw new NetworkError('nobody lives here')
+    throw new NetworkError('there is no such address')
   }
 }
 

@@ -72,14 +72,14 @@ export const retryJob = (adapter: EnqueueAdapter, jobId: string): Promise<void> 
   })
 
 /** Ends a waiting job as discarded. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError */
-export const discardJob = (adapter: EnqueueAdapter, jobId: string, message = 'Discarded by hand'): Promise<void> =>
+export const discardJob = (adapter: EnqueueAdapter, jobId: string, message = 'Discarded manually'): Promise<void> =>
   discard(adapter, jobId, message, { needsLock: true })
 
 /** Ends an unfinished job as discarded, even while it is performed: the outcome of that attempt is dropped. */
 export const forceDiscardJob = (
   adapter: EnqueueAdapter,
   jobId: string,
-  message = 'Force discarded by hand',
+  message = 'Force discarded manually',
 ): Promise<void> => discard(adapter, jobId, message, { needsLock: false })
 
 const discard = (

@@ -69,7 +69,7 @@ const LINES: Lines = {
   outcome_refused: ['error', 'Postgres refused the outcome of a job; the job ended with that error instead'],
   claim_failed: ['error', 'Could not claim jobs'],
   worker_error: ['error', 'An error occurred in the worker'],
-  process_stalled: ['warn', 'The process stood still: a job blocked the event loop, or the process was stopped'],
+  process_stalled: ['warn', 'The process stood still; a job blocked the event loop, or the process was stopped'],
   clock_jumped: ['warn', 'The clock of this machine was changed'],
   thread_unavailable: ['warn', 'A thread was not started because it cannot use the settings of the pool'],
   process_heartbeat_failed: ['warn', 'Could not refresh the process row'],

@@ -77,7 +77,7 @@ test('list and show tell the life of a batch, retry brings it back', async () =>
   const shown = await batches('show', id)
   expect(shown.stdout).toContain('█✖')
   expect(shown.stdout).toContain('2 jobs: 1 succeeded, 1 discarded')
-  expect(shown.stdout).toContain('discarded: it comes back when its discarded jobs are retried and succeed')
+  expect(shown.stdout).toContain('discarded: it recovers when its discarded jobs are retried and succeed')
   expect(shown.stdout).toMatch(/\+.*job broken {2}MemberJob: RangeError: not today/)
   expect(await runJson(database.url, 'batches', 'show', id)).toMatchObject({
     id,
@@ -149,7 +149,7 @@ test('an unproven batch is listed with the reason, refused, and recovered by for
   expect(refused.code).toBe(1)
   expect(refused.stdout).toMatch(new RegExp(`^${id}  unproven: no member succeeded`))
   const all = await batches('recover')
-  expect(all.stdout).toContain('0 batches recovered, 1 unproven. When you know that nothing was lost')
+  expect(all.stdout).toContain('0 batches recovered, 1 unproven. If you know that nothing was lost')
 
   const dry = await batches('recover', id, '--force', '--dry-run')
   expect(dry).toMatchObject({ code: 0, stdout: expect.stringContaining('would be recovered') })

@@ -49,7 +49,7 @@ test('doctor proposes an index where workers pass by thousands of jobs that they
   expect(advice).toEqual([
     {
       text: expect.stringMatching(
-        /^Workers of queue "shared" pass by 10,?000 due jobs or more that they do not run \(Ruby::OnlyJob\)/,
+        /^Workers of queue "shared" skip 10,?000 due jobs or more that they do not run \(Ruby::OnlyJob\)/,
       ),
       statements:
         (server?.version ?? 0) < 17

@@ -59,7 +59,7 @@ describe('an action on several jobs that loses its connection in the middle', ()
     const { ids, code, stdout, stderr } = await loseAtThird()
     expect(stdout).toBe(`2 jobs discarded.\n  ${ids[0]}\n  ${ids[1]}\n`)
     expect(stderr).toMatch(
-      /The rest was not tried; what was under way may be done or not\. The same command does the rest\./,
+      /The remaining jobs were not tried; the job in progress may be done or not\. Run the same command again for the rest\./,
     )
     expect(stderr).toMatch(/error: Connection terminated unexpectedly/)
     expect(code).toBe(1)
@@ -168,7 +168,7 @@ describe('a database that lets nobody in, or has another schema, is told in one 
     expect(check.stdout).toMatch(/good_jobs\.locked_by_id/)
     const list = await run('jobs', 'list')
     expect(oneLine(list.stderr)).toMatch(
-      /"locked_by_id" does not exist \(42703\)\. `good-job schema check` tells what the tables lack/,
+      /"locked_by_id" does not exist \(42703\)\. Run `good-job schema check` to see what the tables lack/,
     )
     const doctor = await run('doctor')
     expect([start, check, list, doctor].map(({ code }) => code)).toEqual([1, 1, 1, 1])

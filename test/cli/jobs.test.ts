@@ -182,7 +182,7 @@ test('a mass action asks first, which without a terminal needs --yes', async () 
   const unasked = await jobs('discard', '--queue', 'default')
   expect(unasked).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('Discard 600 jobs? Nobody can answer here; add --yes.'),
+    stderr: expect.stringContaining('Discard 600 jobs? There is no terminal to confirm it; add --yes.'),
   })
   expect((await list('--state', 'discarded')).jobs).toEqual([])
   expect(await jobs('discard', '--queue', 'default', '--yes')).toMatchObject({

@@ -81,7 +81,7 @@ describe.concurrent('a worker that npm started', () => {
     launcher.kill(signal)
     await ended(launcher)
     await gone(workerPid)
-    expect(log.join('\n')).toMatch(/npm or npx that started this worker has gone/)
+    expect(log.join('\n')).toMatch(/npm or npx that started this worker is gone/)
     expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1, finished_at: expect.any(Date) })
     expect(await world.sql(`SELECT FROM good_job_processes WHERE (state ->> 'pid')::int = $1`, [workerPid])).toEqual([])
   })

@@ -170,7 +170,7 @@ test('a process that has been silent for two minutes serves no queue', async () 
   await pool.query(`INSERT INTO good_job_processes (id, state, created_at, updated_at) VALUES
     (gen_random_uuid(), '{"hostname":"killed","pid":1,"schedulers":[{"queues":"*"}]}', now(), now() AT TIME ZONE 'UTC' - interval '3 minutes')`)
   const { stdout } = await goodJob('doctor')
-  expect(stdout).toContain('✖ No worker process is alive, and 1 dead process whose row nobody has cleaned up.')
+  expect(stdout).toContain('✖ No worker process is alive, and 1 dead process whose row has not been cleaned up.')
   await pool.query('DELETE FROM good_job_processes')
 })
 
@@ -202,7 +202,7 @@ test('beside a worker that honours pauses, one that does not is named by host an
   await using capsule = new Capsule({ jobs: [NoopJob], databaseUrl: database.url, enablePauses: true })
   await capsule.start()
   const { code, stderr } = await goodJob('pause', '--queue', 'mail')
-  expect(stderr).toBe('warning: worker deaf:7 goes on: it was started without --enable-pauses\n')
+  expect(stderr).toBe('warning: worker deaf:7 ignores pauses: started without --enable-pauses\n')
   expect(code).toBe(0)
   await goodJob('unpause', '--queue', 'mail')
   await pool.query(`DELETE FROM good_job_processes WHERE id <> $1`, [capsule.processId])
@@ -236,9 +236,9 @@ test('doctor knows dead processes from live ones, those of Ruby included', async
       expect.objectContaining({ hostname: 'unknown', is_alive: true, pools: [] }),
     ]),
   )
-  expect(problems).toContain('there are dead processes whose rows nobody has cleaned up')
+  expect(problems).toContain('there are dead processes whose rows have not been cleaned up')
   const { code, stdout } = await goodJob('doctor')
-  expect(stdout).toMatch(/^✖ 1 worker process, and 2 dead processes whose row nobody has cleaned up:$/m)
+  expect(stdout).toMatch(/^✖ 1 worker process, and 2 dead processes whose row has not been cleaned up:$/m)
   expect(code).toBe(1)
   await pool.query('DELETE FROM good_job_processes')
 })
@@ -246,7 +246,7 @@ test('doctor knows dead processes from live ones, those of Ruby included', async
 test('doctor of a database without tables says how to get them', async () => {
   const empty = await createDatabase({ template: 'empty' })
   const { code, stdout } = await checked(['doctor'], { DATABASE_URL: empty.url })
-  expect(stdout).toContain('Create them by "good-job schema install"')
+  expect(stdout).toContain('Create them with "good-job schema install"')
   expect(code).toBe(1)
   await empty.drop()
 })

@@ -23,7 +23,7 @@ test.each<[string, RegExp[]]>([
   ['*', []],
   ['-slow', []],
   ['+mail:2;*', []],
-  ['mail slow', [/"mail slow" is one queue with a blank in its name; commas separate queues/]],
+  ['mail slow', [/"mail slow" is one queue with a space in its name; commas separate queues/]],
   ['mail:', [/no number after ":" in "mail:"/]],
   ['mail:;*:2', [/no number after ":" in "mail:"/]],
   ['mial', [/no class of this worker has the queue "mial" \(queueAs\); they have "mail"/]],
@@ -44,7 +44,7 @@ test('start logs the warnings before it connects', async () => {
     env: { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' },
   })
   expect(stderr).toMatch(
-    /"warn".*queues: \\"mail slow\\" is one queue with a blank in its name; commas separate queues/,
+    /"warn".*queues: \\"mail slow\\" is one queue with a space in its name; commas separate queues/,
   )
   expect(code).toBe(1)
 })

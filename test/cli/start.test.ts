@@ -111,7 +111,7 @@ test('--idle-timeout ends the process by itself with 0 [GJ-088]', async () => {
   const { code, stdout, stderr } = await worker.ended()
   expect(code).toBe(0)
   expect(stdout).toContain('ready')
-  expect(stderr).toContain('Idle for long enough')
+  expect(stderr).toContain('The idle timeout has passed')
 })
 
 test.each([

@@ -92,7 +92,7 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a dead process is a problem',
     file: 'src/cli/doctor/doctor.ts',
-    text: "? ['there are dead processes whose rows nobody has cleaned up']",
+    text: "? ['there are dead processes whose rows have not been cleaned up']",
     replacement: '? []',
     tests: { 'test/cli/operations.test.ts': ['doctor knows dead processes from live ones'] },
   },

@@ -49,7 +49,7 @@ describe('one line for each event', () => {
     const { events, lines } = listen()
     events.emit(name, { processId: 'p' } as unknown as EventMap[typeof name])
     expect(lines.length).toBe(1)
-    expect(lines[0]?.text).toMatch(/^[A-Z][a-zA-Z ,]+$/)
+    expect(lines[0]?.text).toMatch(/^[A-Z][a-zA-Z ,;]+$/)
     expect(lines[0]?.fields).toEqual({ event: name, processId: 'p' })
   })
 })

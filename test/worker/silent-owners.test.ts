@@ -218,7 +218,7 @@ test('doctor names a job that is locked for a process without a row at once, and
   await using _capsule = await world.start({ jobs: [Echo] })
   expect(await runJson(world.url, 'doctor')).toMatchObject({
     is_healthy: false,
-    problems: ['1 job locked for a process that has no row'],
+    problems: ['1 job locked by a process that has no row'],
     abandoned_jobs: [{ id, job_class: 'Rubys' }],
   })
   expect((await goodJob('doctor')).stdout).toContain(`good-job jobs release ${id}`)

@@ -11,7 +11,7 @@ import { callbacksText, drawBatch } from './view.ts'
 
 /** `good-job batches …`: shows batches, and recovers them. */
 export const addBatchesCommands = (program: Command): void => {
-  const batches = program.command('batches').description('see what became of batches, and bring them back')
+  const batches = program.command('batches').description('show batches, and recover discarded ones')
   addList(batches)
   addShow(batches)
   addRecover(batches)
@@ -26,15 +26,17 @@ const withId = (batches: Command, name: string, description: string): Command =>
   )
 
 const addList = (batches: Command): void => {
-  const command = addSessionOptions(batches.command('list').description('batches, youngest first'))
-    .addOption(new Option('--state <state>', 'only these').choices(BATCH_STATES).helpGroup('Which batches:'))
+  const command = addSessionOptions(batches.command('list').description('list batches, newest first'))
     .addOption(
-      new Option('--unproven', 'discarded ones in which nothing is broken any more, but whose success cannot be proven')
+      new Option('--state <state>', 'only batches in this state').choices(BATCH_STATES).helpGroup('Which batches:'),
+    )
+    .addOption(
+      new Option('--unproven', 'discarded batches without broken jobs whose success cannot be proven')
         .conflicts('state')
         .helpGroup('Which batches:'),
     )
-    .option('--limit <rows>', 'rows of a page', parseLimit, 25)
-    .option('--after <page>', 'the next page, as the page before names it', parseCursor)
+    .option('--limit <rows>', 'rows per page', parseLimit, 25)
+    .option('--after <page>', 'the next page, as the previous page printed it', parseCursor)
   command.action(() =>
     withSession(command, async (session) => {
       const options = command.opts<{
@@ -50,7 +52,7 @@ const addList = (batches: Command): void => {
 }
 
 const addShow = (batches: Command): void => {
-  const command = withId(batches, 'show', 'the life of a batch: members by state, callbacks, recovery, timeline')
+  const command = withId(batches, 'show', 'show one batch: jobs by state, callbacks, recovery, timeline')
   command.action((id: string) =>
     withSession(command, async ({ adapter, isJson }) => {
       const batch = await Batch.find(id, adapter)
@@ -65,11 +67,11 @@ const addRecover = (batches: Command): void => {
   const command = addSessionOptions(
     batches
       .command('recover')
-      .description('bring back discarded batches in which everything has succeeded since; complete those that hang'),
+      .description('recover discarded batches whose jobs have all succeeded since; complete hung batches'),
   )
-    .addArgument(new Argument('[id]', 'batch id; all that could recover without it').argParser(parseId))
-    .option('--dry-run', 'say what would happen, write nothing')
-    .option('--force', 'also without proof that no member was lost (needs an id)')
+    .addArgument(new Argument('[id]', 'batch id; without it, every batch that can recover').argParser(parseId))
+    .option('--dry-run', 'report what would happen; write nothing')
+    .option('--force', 'recover even without proof that no job was lost (needs an id)')
   command.action((id: string | undefined) =>
     withSession(command, (session) =>
       recoverBatches(session, id, command.opts<{ dryRun?: boolean; force?: boolean }>()),
@@ -78,9 +80,9 @@ const addRecover = (batches: Command): void => {
 }
 
 const addRetry = (batches: Command): void => {
-  const command = withId(batches, 'retry', 'run the discarded members again, all callbacks armed anew').option(
+  const command = withId(batches, 'retry', 'run the discarded jobs again; every callback can fire again').option(
     '--force',
-    'although rows of discarded members are gone',
+    'retry even if rows of discarded jobs are gone',
   )
   command.action((id: string) =>
     withSession(command, async ({ adapter, isJson }) => {
@@ -97,7 +99,7 @@ const addRetry = (batches: Command): void => {
 const EVENTS: readonly CallbackEvent[] = ['success', 'finish', 'discard']
 
 const addCallback = (batches: Command): void => {
-  const command = withId(batches, 'callback', 'enqueue one callback by hand').addArgument(
+  const command = withId(batches, 'callback', 'enqueue one callback manually').addArgument(
     new Argument('<event>', 'which callback').choices(EVENTS),
   )
   command.action((id: string, event: CallbackEvent) =>
@@ -111,9 +113,9 @@ const addCallback = (batches: Command): void => {
 }
 
 const addDiscard = (batches: Command): void => {
-  const command = withId(batches, 'discard', 'discard every unfinished member, running ones too').option(
+  const command = withId(batches, 'discard', 'discard every unfinished job, including running ones').option(
     '--message <text>',
-    'stored as the error of the members',
+    'stored as the error of the jobs',
   )
   command.action((id: string) =>
     withSession(command, async ({ adapter, isJson }) => {

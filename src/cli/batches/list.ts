@@ -97,7 +97,7 @@ export async function* recoverableBatches({ adapter, progress }: CommandSession)
     const { batches, position } = await boundedRead(adapter.database, READ, (db) => searchBatches(db, facts, query))
     for (const batch of batches) {
       seen += 1
-      progress.tell(`${seen} batches looked at …`)
+      progress.tell(`${seen} batches checked …`)
       yield batch
     }
     after = position
@@ -139,7 +139,7 @@ export const listUnproven = async (session: CommandSession, options: ListOptions
   const searched = searchedText(search)
   if (searched !== undefined) print(`\n${searched}`)
   if (more !== undefined) print(`\nMore: --after ${more}`)
-  if (unproven.length > 0) print('\nWhen you know that nothing was lost: good-job batches recover <id> --force')
+  if (unproven.length > 0) print('\nIf you know that nothing was lost: good-job batches recover <id> --force')
 }
 
 const drawUnproven = (batches: UnprovenSearch['batches'], now: Date): string =>

@@ -17,7 +17,7 @@ export const recoverBatches = async (
   id: string | undefined,
   { dryRun = false, force = false }: RecoverOptions,
 ): Promise<void> => {
-  if (id === undefined && force) throw new UsageError('--force is for one batch that you know: name its id')
+  if (id === undefined && force) throw new UsageError('--force needs one batch: name its id')
   const { isJson } = session
   const results: { id: string; result: RecoverBatchResult }[] = []
   const ids = id === undefined ? idsOf(session) : [id]
@@ -52,6 +52,6 @@ const summary = (results: readonly RecoverBatchResult[], dryRun: boolean): strin
   const recovered = count('recovered') + count('completed')
   const unproven = count('unproven')
   const verb = dryRun ? 'would recover' : 'recovered'
-  const way = unproven > 0 ? ` When you know that nothing was lost: good-job batches recover <id> --force` : ''
+  const way = unproven > 0 ? ` If you know that nothing was lost: good-job batches recover <id> --force` : ''
   return `${plural(recovered, 'batch')} ${verb}, ${unproven} unproven.${way}`
 }

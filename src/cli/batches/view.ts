@@ -19,7 +19,7 @@ export const drawBatch = (status: BatchStatus): string => {
     `  ${stateLine(status)}`,
     '',
     pc.bold('Callbacks'),
-    ...(callbacks.length === 0 ? [pc.dim('  none was enqueued')] : callbacks.map(callbackLine)),
+    ...(callbacks.length === 0 ? [pc.dim('  none enqueued')] : callbacks.map(callbackLine)),
     '',
     pc.bold('Timeline'),
     ...timeline.map((entry) => timelineLine(entry, timeline[0]?.at)),
@@ -28,11 +28,11 @@ export const drawBatch = (status: BatchStatus): string => {
 
 const RECOVERY: Readonly<Record<BatchStatus['recovery']['state'], string>> = {
   none: '',
-  waiting: 'it comes back when its discarded jobs are retried and succeed',
-  recoverable: 'everything has succeeded since; the next sweep, or "batches recover", brings it back',
-  recovered: 'it was discarded and came back',
-  unproven: 'nothing is broken any more, but it stays discarded',
-  false_success: 'its success callback was fired although a job was discarded',
+  waiting: 'it recovers when its discarded jobs are retried and succeed',
+  recoverable: 'every job has succeeded since; the next sweep, or "batches recover", recovers it',
+  recovered: 'it was discarded and has recovered',
+  unproven: 'no job is broken any more, but success cannot be proven',
+  false_success: 'its success callback was enqueued although a job was discarded',
 }
 
 const stateLine = ({ recovery, discardedAt, finishedAt, jobsFinishedAt, enqueuedAt }: BatchStatus): string => {
@@ -57,7 +57,7 @@ const timelineLine = ({ at, event, jobId, detail }: TimelineEntry, start: Date |
   const after = start === undefined ? '' : `+${durationText((at.getTime() - start.getTime()) / 1000)}`
   const paint = /broken|discard/.test(event)
     ? pc.red
-    : /mended|succeeded|finished/.test(event)
+    : /recovered|succeeded|finished/.test(event)
       ? pc.green
       : (text: string) => text
   const what = [detail, jobId && pc.dim(jobId)].filter(Boolean).join('  ')

@@ -8,11 +8,11 @@ export const MAX_ABANDONED = 20
 export const abandonedProblems = (jobs: readonly AbandonedJob[]): string[] => {
   if (jobs.length === 0) return []
   const amount = jobs.length === MAX_ABANDONED ? `${MAX_ABANDONED} or more jobs` : plural(jobs.length, 'job')
-  return [`${amount} locked for a process that has no row`]
+  return [`${amount} locked by a process that has no row`]
 }
 
 /** What to do about these jobs, line by line. */
 export const abandonedAdvice = (jobs: readonly AbandonedJob[]): string[] => [
-  'A worker in Node frees them within minutes, unless their process may live. When you know that it is gone:',
+  'A Node worker releases them within minutes, unless their process may still be alive. If you know that it is gone:',
   ...jobs.map(({ id, job_class }) => `good-job jobs release ${id}  # ${job_class ?? 'no class'}`),
 ]

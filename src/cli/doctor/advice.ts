@@ -29,9 +29,9 @@ export const passedJobsAdvice = (
     .filter(({ columns }) => !definitions.some((definition) => definition.startsWith(`btree (${columns}) WHERE`)))
   const helps = Number.parseInt(version, 10) >= HELPS_SINCE_POSTGRES
   if (helps && absent.length === 0) return []
-  const way = helps ? ', or create an index that shows the class:' : '.'
+  const way = helps ? ', or create an index that includes the class:' : '.'
   return many.map(({ queue_name, jobs, job_classes }) => ({
-    text: `Workers of queue "${queue_name}" pass by ${plural(jobs, 'due job')} or more that they do not run (${job_classes.join(', ')}). Give those a queue of their own${way}`,
+    text: `Workers of queue "${queue_name}" skip ${plural(jobs, 'due job')} or more that they do not run (${job_classes.join(', ')}). Give those jobs a queue of their own${way}`,
     statements: helps ? absent.map(createClassIndex) : [],
   }))
 }

@@ -116,11 +116,11 @@ const problemsOf = (findings: Findings): string[] => {
   return [
     ...(schema.capabilities === undefined ? ['no worker can run on these tables'] : []),
     ...(schema.version3Writer === undefined ? [] : [schema.version3Writer]),
-    ...(server?.is_standby ? ['the server is a standby, which only reads'] : []),
+    ...(server?.is_standby ? ['the server is a read-only standby'] : []),
     ...(server?.may_write === false ? [`user ${server.user} may not write good_jobs`] : []),
     ...(server !== undefined && !processes.some(({ is_alive }) => is_alive) ? ['no worker process is alive'] : []),
     ...(processes.some(({ is_alive }) => !is_alive)
-      ? ['there are dead processes whose rows nobody has cleaned up']
+      ? ['there are dead processes whose rows have not been cleaned up']
       : []),
     ...findings.unservedJobs.map((jobs) => unservedText(jobs, findings.isCapped)),
     ...(pausesAreIgnored(findings) ? [IGNORED_PAUSES] : []),
@@ -180,7 +180,7 @@ const drawProcesses = (processes: readonly WorkerProcess[], now: Date): void => 
   const alive = processes.filter(({ is_alive }) => is_alive)
   const dead = processes.length - alive.length
   const isGood = alive.length > 0 && dead === 0
-  const deadText = dead > 0 ? `, and ${plural(dead, 'dead process')} whose row nobody has cleaned up` : ''
+  const deadText = dead > 0 ? `, and ${plural(dead, 'dead process')} whose row has not been cleaned up` : ''
   line(
     isGood,
     alive.length > 0
@@ -205,6 +205,6 @@ const processText = (process: WorkerProcess, now: Date): string => {
   const { hostname, pid, pools, updated_at, is_alive, running_jobs, job_classes, deletes_finished_jobs } = process
   const classes = job_classes === null ? '' : `, ${plural(job_classes.length, 'class')}`
   const notes = deletes_finished_jobs ? ', deletes finished jobs (batches cannot prove their recovery)' : ''
-  const text = `${hostname}:${pid}  ${pools.join(' ; ')}${classes}, ${plural(running_jobs, 'running job')}, heard of ${agoText(updated_at, now)}${notes}`
+  const text = `${hostname}:${pid}  ${pools.join(' ; ')}${classes}, ${plural(running_jobs, 'running job')}, last seen ${agoText(updated_at, now)}${notes}`
   return is_alive ? text : pc.red(`${text}, dead`)
 }

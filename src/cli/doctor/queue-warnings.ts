@@ -12,7 +12,7 @@ export const queueWarnings = (text: string, pools: readonly QueuePool[], jobs: r
     warnings.push(`queues: there is no number after ":" in "${noNumber.trim()}", so --threads decides`)
   for (const name of names) {
     if (/\s/.test(name))
-      warnings.push(`queues: "${name}" is one queue with a blank in its name; commas separate queues`)
+      warnings.push(`queues: "${name}" is one queue with a space in its name; commas separate queues`)
     else if (ofClasses !== undefined && !ofClasses.has(name))
       warnings.push(`queues: no class of this worker has the queue "${name}" (queueAs); they have ${list(ofClasses)}`)
   }

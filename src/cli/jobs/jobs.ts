@@ -54,19 +54,19 @@ const filterOf = (options: FilterOptions): JobFilter | undefined => {
 
 /** `good-job jobs …`: shows jobs, and performs the dashboard's actions. */
 export const addJobsCommands = (program: Command): void => {
-  const jobs = program.command('jobs').description('look at jobs, and do what the buttons of the dashboard do')
+  const jobs = program.command('jobs').description('show jobs, and perform the actions of the dashboard')
   addListCommand(jobs)
-  const show = addSessionOptions(jobs.command('show').description('one job with its arguments and attempts'))
+  const show = addSessionOptions(jobs.command('show').description('show one job with its arguments and attempts'))
     .argument('<id>', 'job id', parseId)
     .action((id: string) => showJob(show, id))
   addActions(jobs)
 }
 
 const addListCommand = (jobs: Command): void => {
-  const command = jobs.command('list').description('jobs, youngest first')
+  const command = jobs.command('list').description('list jobs, newest first')
   addSessionOptions(addFilterOptions(command))
-    .option('--limit <rows>', 'rows of a page', parseLimit, 25)
-    .option('--after <page>', 'the next page, as the page before names it', parseCursor)
+    .option('--limit <rows>', 'rows per page', parseLimit, 25)
+    .option('--after <page>', 'the next page, as the previous page printed it', parseCursor)
     .action(() => listPage(command))
 }
 
@@ -131,7 +131,7 @@ const ACTIONS: readonly JobAction[] = [
   {
     name: 'force-discard',
     done: 'discarded',
-    text: 'end unfinished jobs as discarded, running ones too',
+    text: 'end unfinished jobs as discarded, including running ones',
     states: ['scheduled', 'retried', 'queued', 'running'],
     act: (adapter, id, { message }) => adapter.forceDiscardJob(id, message),
   },
@@ -152,7 +152,7 @@ const ACTIONS: readonly JobAction[] = [
   {
     name: 'release',
     done: 'released',
-    text: 'free jobs of a worker that is gone for good and left no process row',
+    text: 'release jobs of a worker that is gone for good and left no process row',
     states: ['running'],
     act: (adapter, id) => adapter.releaseJob(id),
   },
@@ -171,7 +171,7 @@ const addActions = (jobs: Command): void => {
       addFilterOptions(jobs.command(action.name).description(`${action.text}: by id, or all that match`)),
     )
       .argument('[id...]', 'job ids', parseIds)
-      .option('--yes', 'do it to all that match without asking')
+      .option('--yes', 'act on all matching jobs without asking')
     if (action.name === 'discard') addMistakenOptions(command, { '--force': 'good-job jobs force-discard' })
     if (action.name.endsWith('discard')) command.option('--message <text>', 'stored as the error')
     if (action.name === 'reschedule') command.option('--at <time>', 'ISO time, or +seconds (default: now)', parseTime)

@@ -124,7 +124,7 @@ const tellUnfinished = (session: CommandSession, action: JobAction, result: Resu
   if (session.isJson) return
   for (const id of result.done) print(`  ${id}`)
   process.stderr.write(
-    'The rest was not tried; what was under way may be done or not. The same command does the rest.\n',
+    'The remaining jobs were not tried; the job in progress may be done or not. Run the same command again for the rest.\n',
   )
 }
 

@@ -69,7 +69,7 @@ class Ending {
     if (idleTimeout === undefined || idleTimeoutMs === undefined) return
     this.#idleCheck = every(Math.min(IDLE_CHECK_MS, Math.max(MIN_IDLE_CHECK_MS, idleTimeoutMs)), () => {
       if (this.#capsule.idleSeconds < idleTimeout) return
-      this.#logger.info({ idleTimeout }, 'Idle for long enough')
+      this.#logger.info({ idleTimeout }, 'The idle timeout has passed')
       this.#stop(EXIT.done)
     })
   }
@@ -90,7 +90,7 @@ class Ending {
 
   #onLauncherGone(): void {
     if (this.#code !== undefined) return
-    this.#logger.warn('Stopping because the npm or npx that started this worker has gone')
+    this.#logger.warn('Stopping because the npm or npx that started this worker is gone')
     this.#stop(EXIT.done)
   }
 

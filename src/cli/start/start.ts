@@ -26,7 +26,7 @@ export const addStartCommand = (program: Command): void => {
     .description('run the jobs of your modules: every exported Job class')
     .argument('<module...>', 'files or packages that export Job classes')
     .addOption(
-      new Option('--log-level <level>', 'what to write to standard error')
+      new Option('--log-level <level>', 'minimum level of the lines on standard error')
         .choices(LOG_LEVELS)
         .env('GOOD_JOB_LOG_LEVEL')
         .default('info')
@@ -49,7 +49,7 @@ const start = async (command: Command, modules: readonly string[]): Promise<void
   let capsule: Capsule | undefined
   setDefaultQueueAdapter(() => {
     if (capsule === undefined)
-      throw new Error('Job.queueAdapter is there when the worker starts, not while modules load')
+      throw new Error('Job.queueAdapter is available once the worker starts, not while modules load')
     return capsule.adapter
   })
   const jobs = await loadJobs(modules)

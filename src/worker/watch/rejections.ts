@@ -63,6 +63,6 @@ const rejectionMode = (): string => {
 const asThrown = (reason: unknown): Error =>
   reason instanceof Error
     ? reason
-    : Object.assign(new Error(`a promise was rejected with ${String(reason)}, and nobody handled that`), {
+    : Object.assign(new Error(`a promise was rejected with ${String(reason)} and not handled`), {
         code: 'ERR_UNHANDLED_REJECTION',
       })
