@@ -10,7 +10,7 @@ const BUSY_POOL_MS = 100
 export interface ClaimQuery {
   /** none: no slot is free, nothing is sent. */
   readonly kind: QueryKind | 'none'
-  /** Jobs that are asked for. */
+  /** The number of jobs requested. */
   readonly limit: number
   readonly from: Position | undefined
   readonly newlyDue: NewlyDue | undefined

@@ -232,7 +232,7 @@ const interruption = ({ state }: RunningAttempt): ExecutionResult | undefined =>
 /** Never written: the reason that stopped the attempt also drops this result. */
 const NOT_BEGUN: ExecutionResult = {
   outcome: 'interrupted',
-  error: { text: 'GoodJob::InterruptedError: told to stop before it began', backtrace: [] },
+  error: { text: 'GoodJob::InterruptedError: asked to stop before it began', backtrace: [] },
   errorEvent: 0,
   isUnhandled: true,
   reenqueue: null,

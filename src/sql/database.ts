@@ -92,7 +92,7 @@ export class Database {
 
   /**
    * Returns the facts about the schema. They are read once, and again after `forgetFacts`. If the second reading fails, the last
-   * facts stay valid, and the next statement reports the problem. Inside a transaction of ours the facts are read on its
+   * facts stay valid, and the next statement reports the problem. Inside one of our own transactions the facts are read on its
    * connection, because the pool may have no other. A session reads them on its own connection: pool connections may have died in
    * the same outage, and the session must not wait for them.
    * @throws SchemaError at the first reading

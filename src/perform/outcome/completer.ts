@@ -39,7 +39,7 @@ export interface CompleterOptions extends OutcomeWriterOptions {
 /**
  * Writes the outcomes of attempts. Outcomes that arrive during a flush are written together by the next flush; a lone outcome is
  * written at once. While Postgres is unreachable the outcomes are kept and tried again. Outcomes that wait for another session's
- * lock, that Postgres refuses for any reason, or whose check takes long, are set apart, so that the others need not wait.
+ * lock, that Postgres refuses for any reason, or whose check takes long, are set apart, so that other outcomes need not wait.
  */
 export class Completer {
   readonly hasStarted = true

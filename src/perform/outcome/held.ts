@@ -24,7 +24,7 @@ const FAILURE_PAUSE_MS = 1_000
  */
 export class HeldOutcomes {
   readonly #options: HeldOutcomesOptions
-  /** In the order of waiting. An entry stays while its outcomes are being written, because others may join it. */
+  /** In the order of waiting. An entry stays while its outcomes are being written, because other outcomes may join it. */
   readonly #groups = new Map<Blocker, CompletedAttempt[]>()
   #writing = 0
   #writer: OutcomeWriter | undefined

@@ -128,7 +128,7 @@ export class OutcomeSifting {
     const passing = new Map(
       refused.flatMap(({ batchId, isPassing, error }) => (isPassing ? [[batchId, { error }]] : [])),
     )
-    // Those outcomes count as unwritten and are passed here once more; the others of this transaction need not wait for them.
+    // Those outcomes count as unwritten and are passed here once more; other outcomes of this transaction need not wait.
     for (const [form, batchId] of joined) {
       if (passing.has(batchId)) this.#written.settlement.delete(form)
       this.#refuse(form, passing.get(batchId))

@@ -80,9 +80,9 @@ const breakingAttempt = ({ timestampType }: Facts) => `
  * two hosts show.
  *
  * The exception: that member's failure discarded the batch earlier, and a different failure caused the current discard. Then a
- * discard callback exists from before the current `discarded_at`. Both times were stamped by the clock that ended the attempt. A
- * batch without a discard callback shows the same, less reliably, by any other callback; a success that began after the current
- * `discarded_at` outweighs it.
+ * discard callback exists that was enqueued after the earlier failure and before the current `discarded_at`. The clock that ended the
+ * failed attempt also stamped that callback. A batch without a discard callback shows the same, less reliably, by any other callback;
+ * a success that began after the current `discarded_at` outweighs it.
  */
 const mendedMember = ({ timestampType }: Facts) => `
   SELECT 1 FROM breaking

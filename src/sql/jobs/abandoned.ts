@@ -39,7 +39,7 @@ WHERE (${inactive(facts)}) IS NOT TRUE
 GROUP BY state->>'hostname', state->>'pid'
 HAVING count(*) > 1`
 
-// Jobs of skiplocked owners never have an advisory lock; a job without locked_at cannot be told apart from a claim of this moment.
+// Jobs of skiplocked owners never have an advisory lock. A job without locked_at cannot be distinguished from a claim of this moment.
 /** $1 limit */
 const findSilentJobsText = (facts: Facts): string => `
 SELECT id, job_class, locked_by_id, locked_at, EXISTS (${renamedProcess(facts)}) AS has_renamed,

@@ -56,7 +56,7 @@ WHERE NOT has_lock
   OR (EXISTS (SELECT 1 FROM good_job_batches WHERE good_job_batches.id = batch.id) AND NOT EXISTS (SELECT 1 FROM free WHERE free.id = batch.id))`
 
 /**
- * Returns the batches that another session has locked, by GoodJob's batch lock or their row; the others stay locked for this
+ * Returns the batches that another session has locked, by GoodJob's batch lock or their row; the other batches stay locked for this
  * transaction.
  */
 export const findLockedBatches = async (db: Queryable, ids: readonly string[]): Promise<string[]> => {

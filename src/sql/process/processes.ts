@@ -5,7 +5,7 @@ import { inactive } from './dead.ts'
 /**
  * Creates or refreshes a process row. GoodJob process.rb: lock_type stays NULL, which means "alive while updated_at is younger than
  * five minutes". The time is the server's. If a process used its own clock and that were minutes off, it would be considered dead,
- * or would consider the others dead.
+ * or would consider other processes dead.
  *
  * $1 id uuid · $2 state jsonb
  */

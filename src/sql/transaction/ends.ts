@@ -1,7 +1,7 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import { plainArray } from '../text.ts'
 
-/** How a transaction ended; 'ours': it is the transaction that asks. */
+/** How a transaction ended; 'ours': it is the transaction of the query. */
 export type TransactionEnd = 'committed' | 'aborted' | 'in progress' | 'ours'
 
 /**
