@@ -39,6 +39,7 @@ export type { EnqueueOptions, RetryOptions } from './job/options.ts'
 export type { Pauses, StoppingReason } from './job/pauses.ts'
 export { Adapter } from './maintenance/adapter.ts'
 export { cleanupPreservedJobs } from './maintenance/cleanup.ts'
+export type { JobExplanation, JobReason } from './maintenance/why/reasons.ts'
 export { attachLogSubscriber, type LogSubscriberOptions } from './observe/log-subscriber.ts'
 export {
   indifferentAccess,

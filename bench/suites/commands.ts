@@ -49,7 +49,9 @@ WHERE id IN (SELECT id FROM good_jobs WHERE finished_at IS NULL AND performed_at
 
 /** The ids that commands name. */
 const IDS = `
-SELECT id AS "JOB", batch_id AS "BATCH" FROM good_jobs
+SELECT id AS "JOB", batch_id AS "BATCH",
+  (SELECT id FROM good_jobs WHERE finished_at IS NULL AND locked_by_id IS NULL ORDER BY priority DESC, created_at DESC LIMIT 1) AS "LAST"
+FROM good_jobs
 WHERE batch_id = (SELECT id FROM good_job_batches WHERE discarded_at IS NOT NULL ORDER BY created_at DESC LIMIT 1) LIMIT 1`
 
 /** By what they print, a command that failed is told from one that was quick. */
@@ -68,6 +70,8 @@ const COMMANDS: readonly (readonly [command: string, prints: RegExp])[] = [
   ['jobs list --batch BATCH', /^id /],
   ['jobs list --queue none --state discarded', /No jobs|Searched/],
   ['jobs show JOB', /Attempts/],
+  ['jobs why JOB', /succeeded|discarded/],
+  ['jobs why LAST', /^It is due .* or more of queue/],
   // Without --yes and a terminal nothing is done.
   ['jobs discard --queue bench', /10000 or more jobs/],
   ['jobs retry --queue none', /No job matches|0 or more jobs/],
@@ -123,7 +127,7 @@ export const commandsSuite: Suite = {
     }
     const database = await options.server.database(`commands ${finished}`, fill)
     const { rows } = await database.client.query<Record<string, string>>(IDS)
-    const named = (command: string) => command.replaceAll(/JOB|BATCH/g, (name) => rows[0]?.[name] ?? name)
+    const named = (command: string) => command.replaceAll(/JOB|BATCH|LAST/g, (name) => rows[0]?.[name] ?? name)
     // Once before it counts: what a person looks at twice is in memory.
     for (const { command } of SCENES) await run(named(command), database.url)
     const series = await alternate(options, SCENES, async ({ command, prints }) => {

@@ -4,6 +4,8 @@ import type { Pauses } from '../job/pauses.ts'
 import { destroyJob, discardJob, forceDiscardJob, rescheduleJob, retryJob } from './job-actions.ts'
 import { releaseJob } from './job-release.ts'
 import { type PauseTarget, pausedJobs, pauseJobs, unpauseJobs } from './pauses.ts'
+import type { JobExplanation } from './why/reasons.ts'
+import { why } from './why/why.ts'
 
 /**
  * The entry point to good_jobs: enqueues jobs and performs the dashboard's actions on single jobs, with the batch check in the same
@@ -41,6 +43,11 @@ export class Adapter extends EnqueueAdapter {
    */
   releaseJob(jobId: string): Promise<void> {
     return releaseJob(this, jobId)
+  }
+
+  /** Explains why a job is as it is: ended, running, abandoned, or what it waits for. Only reads. @returns reason 'missing' if there is no such job */
+  why(jobId: string): Promise<JobExplanation> {
+    return why(this, jobId)
   }
 
   /** Pauses a queue, class or label: workers that honour pauses start no jobs of it. GoodJob: GoodJob.pause. @throws ConfigurationError */

@@ -50,6 +50,10 @@ const poolOf = (scheduler: unknown): string => {
   return /queues=(.*) max_threads/.exec(String(name))?.[1] ?? '*'
 }
 
+/** Whether one of its pools serves the queue. */
+export const servesQueue = ({ pools }: WorkerProcess, queueName: string | null): boolean =>
+  pools.some((pool) => matchesQueue(parseSelector(pool), queueName ?? ''))
+
 /** Due jobs that no live process will start, and why. */
 export interface UnservedJobs extends WaitingJobs {
   /** Either no live process serves the queue, or the processes that serve it do not have the class. */

@@ -235,4 +235,44 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     replacement: '$1::json)',
     tests: { 'test/enqueue/callers-client.test.ts': [] },
   },
+  {
+    name: 'why: a lock that no live process holds comes before its dead owner',
+    file: 'src/maintenance/why/explain.ts',
+    text: '\n  advisoryLocked,\n  claimedByDeadProcess,\n',
+    replacement: '\n  claimedByDeadProcess,\n  advisoryLocked,\n',
+    tests: { 'test/maintenance/explain-order.test.ts': ['advisory_locked comes before claimed_by_dead_process'] },
+  },
+  {
+    name: 'why: a pause is named before the lack of a worker',
+    file: 'src/maintenance/why/explain.ts',
+    text: '\n  paused,\n  noWorker,\n',
+    replacement: '\n  noWorker,\n  paused,\n',
+    tests: { 'test/maintenance/explain-order.test.ts': ['paused comes before no_worker'] },
+  },
+  {
+    name: 'why: an unserved queue is named before an unknown class',
+    file: 'src/maintenance/why/explain.ts',
+    text: '\n  queueUnserved,\n  classUnknown,\n',
+    replacement: '\n  classUnknown,\n  queueUnserved,\n',
+    tests: { 'test/maintenance/explain-order.test.ts': ['queue_unserved comes before class_unknown'] },
+  },
+  {
+    name: 'why: a job of the future is not said to be paused',
+    file: 'src/maintenance/why/explain.ts',
+    text: '\n  scheduled,\n  retried,\n  paused,\n',
+    replacement: '\n  paused,\n  scheduled,\n  retried,\n',
+    tests: {
+      'test/maintenance/explain-order.test.ts': ['scheduled comes before paused', 'retried comes before paused'],
+    },
+  },
+  {
+    name: 'why: a pause that no live worker honours is no reason',
+    file: 'src/maintenance/why/explain.ts',
+    text: 'pause === undefined || isIgnored(facts)',
+    replacement: 'pause === undefined',
+    tests: {
+      'test/maintenance/explain-job.test.ts': ['that no live worker of the job honours is no reason'],
+      'test/maintenance/why.test.ts': ['a paused job is so by queue, class or label'],
+    },
+  },
 ]

@@ -12,6 +12,7 @@ import { print, printJson, timeText } from '../output.ts'
 import { addSessionOptions, cursorText, parseCursor, parseId, parseIds, parseLimit, withSession } from '../session.ts'
 import { actOnJobs, type JobAction } from './mass-action.ts'
 import { drawJob, drawJobs, jobJson } from './view.ts'
+import { addWhyCommand } from './why.ts'
 
 interface FilterOptions {
   readonly state?: JobState[]
@@ -59,6 +60,7 @@ export const addJobsCommands = (program: Command): void => {
   const show = addSessionOptions(jobs.command('show').description('show one job with its arguments and attempts'))
     .argument('<id>', 'job id', parseId)
     .action((id: string) => showJob(show, id))
+  addWhyCommand(jobs)
   addActions(jobs)
 }
 

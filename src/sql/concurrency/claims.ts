@@ -56,6 +56,26 @@ export const freesPlace = ({ hasConcurrencyClaims }: Facts, row: string): string
   ) ELSE false END`
     : 'false'
 
+/** A rule that refused a job: the job waits until a place under its key is free. */
+export interface WaitingClaim {
+  readonly key: string
+  readonly created_at: string
+}
+
+/** $1 job uuid */
+const FIND_WAITING_CLAIMS = `
+SELECT key, created_at FROM good_job_concurrency_claims WHERE ${byKey('job_id', '$1::uuid')} AND state = 0 ORDER BY created_at, key`
+
+/** The claims with which a job waits, the oldest first. */
+export const findWaitingClaims = async (
+  db: Queryable,
+  { hasConcurrencyClaims }: Facts,
+  jobId: string,
+): Promise<WaitingClaim[]> =>
+  hasConcurrencyClaims
+    ? rowsOf<WaitingClaim & Record<string, unknown>>(db, { text: FIND_WAITING_CLAIMS, values: [jobId] })
+    : []
+
 /** A job whose attempt has ended, and the columns by which the rules of Ruby find it. */
 export interface EndedJob {
   readonly id: string

@@ -11,7 +11,8 @@ export interface AbandonedJob {
   readonly locked_at: string | null
 }
 
-const isAbandoned = `
+/** The condition of such a row of good_jobs. */
+export const isAbandoned = `
   locked_by_id IS NOT NULL
   AND finished_at IS NULL
   AND NOT EXISTS (SELECT 1 FROM good_job_processes WHERE good_job_processes.id = locked_by_id)
@@ -33,7 +34,7 @@ export const findAbandonedJobs = (db: Queryable, limit: number): Promise<Abandon
  * Before GoodJob 4.22.1, a Ruby process whose row is deleted while it lives comes back under a random id and inserts one more row
  * at each refresh, every 30 seconds. Its state contains no version, but several live rows name one process.
  */
-const renamedProcess = (facts: Facts): string => `
+export const renamedProcess = (facts: Facts): string => `
 SELECT 1 FROM good_job_processes
 WHERE (${inactive(facts)}) IS NOT TRUE
 GROUP BY state->>'hostname', state->>'pid'

@@ -15,19 +15,29 @@ export interface ListedProcess {
   readonly running_jobs: number
 }
 
-/** $1 limit */
-const listProcessesText = (facts: Facts) => `
+const processesText = (facts: Facts): string => `
 SELECT id, created_at, updated_at, (${inactive(facts)}) IS NOT TRUE AS is_alive,
   lock_type IS DISTINCT FROM 0 AND updated_at < ${serverNow(facts)} - interval '2 minutes' AS is_silent,
   coalesce(state, '{}'::jsonb)::text AS state,
   (SELECT count(*)::int FROM good_jobs WHERE locked_by_id = good_job_processes.id AND finished_at IS NULL) AS running_jobs
-FROM good_job_processes
+FROM good_job_processes`
+
+/** $1 limit */
+const listProcessesText = (facts: Facts): string => `${processesText(facts)}
 ORDER BY updated_at DESC
 LIMIT $1`
 
 /** Returns the processes that refreshed their rows last. */
 export const listProcesses = (db: Queryable, facts: Facts, limit: number): Promise<ListedProcess[]> =>
   rowsOf<ListedProcess & Record<string, unknown>>(db, { text: listProcessesText(facts), values: [limit] })
+
+/** $1 process uuid */
+const findProcessText = (facts: Facts): string => `${processesText(facts)}
+WHERE id = $1`
+
+/** One process, or undefined without a row. */
+export const findProcess = async (db: Queryable, facts: Facts, id: string): Promise<ListedProcess | undefined> =>
+  (await rowsOf<ListedProcess & Record<string, unknown>>(db, { text: findProcessText(facts), values: [id] }))[0]
 
 const SERVER = `
 SELECT current_setting('server_version') AS version, current_database() AS database, current_user AS user,

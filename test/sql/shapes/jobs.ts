@@ -6,6 +6,7 @@ import { insertJob, insertJobs } from '../../../src/sql/jobs/insert.ts'
 import { findLastBacktraces } from '../../../src/sql/jobs/last-backtraces.ts'
 import { findExecutions, findJob, listJobs } from '../../../src/sql/jobs/list.ts'
 import { findPassedJobs } from '../../../src/sql/jobs/passed.ts'
+import { countJobsBefore, findJobSituation } from '../../../src/sql/jobs/situation.ts'
 import { JOB_STATES } from '../../../src/sql/jobs/states.ts'
 import { findWaitingJobs } from '../../../src/sql/jobs/waiting.ts'
 import { announceJobs } from '../../../src/sql/notify.ts'
@@ -57,6 +58,17 @@ export const JOB_SHAPES: readonly Shape[] = [
   { name: 'jobs/show', of: findJob, send: (db) => findJob(db, ID, AT) },
   { name: 'jobs/executions', of: findExecutions, send: (db) => findExecutions(db, ID) },
   { name: 'jobs/last backtraces', of: findLastBacktraces, send: (db) => findLastBacktraces(db, [ID]) },
+  { name: 'jobs/situation', of: findJobSituation, send: (db, facts) => findJobSituation(db, facts, ID) },
+  {
+    name: 'jobs/before',
+    of: countJobsBefore,
+    send: (db) => countJobsBefore(db, { queue_name: 'q', priority: 0, created_at: AT }, { now: AT, limit: 10 }),
+  },
+  {
+    name: 'jobs/before, without a queue and a priority',
+    of: countJobsBefore,
+    send: (db) => countJobsBefore(db, { queue_name: null, priority: null, created_at: AT }, { now: AT, limit: 10 }),
+  },
   { name: 'jobs/passed', of: findPassedJobs, send: (db, facts) => findPassedJobs(db, facts, AT, 10) },
   { name: 'jobs/waiting', of: findWaitingJobs, send: (db) => findWaitingJobs(db, AT, 10) },
   { name: 'jobs/lock', of: actions.lockJobsForAction, send: (db) => actions.lockJobsForAction(db, [ID]) },

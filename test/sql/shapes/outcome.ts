@@ -1,4 +1,4 @@
-import { freePlaces, freePlacesOfProcesses } from '../../../src/sql/concurrency/claims.ts'
+import { findWaitingClaims, freePlaces, freePlacesOfProcesses } from '../../../src/sql/concurrency/claims.ts'
 import { findLockedBatches, findLockedJobs } from '../../../src/sql/outcome/locks.ts'
 import * as outcomes from '../../../src/sql/outcome/outcomes.ts'
 import { findWithdrawnClaims } from '../../../src/sql/outcome/withdrawn.ts'
@@ -54,6 +54,11 @@ export const OUTCOME_SHAPES: readonly Shape[] = [
     send: (db, facts) => findWithdrawnClaims(db, facts, PROCESS_ID, [outcome]),
   },
 
+  {
+    name: 'concurrency/waiting claims',
+    of: findWaitingClaims,
+    send: (db, facts) => findWaitingClaims(db, facts, ID),
+  },
   {
     name: 'concurrency/free places',
     of: freePlaces,

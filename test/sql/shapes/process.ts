@@ -1,6 +1,6 @@
 import { findPauses, pause, unpause } from '../../../src/sql/pauses.ts'
 import { releaseDeadProcesses, releaseOrphans } from '../../../src/sql/process/dead.ts'
-import { listProcesses, readServer } from '../../../src/sql/process/list.ts'
+import { findProcess, listProcesses, readServer } from '../../../src/sql/process/list.ts'
 import * as processes from '../../../src/sql/process/processes.ts'
 import { AT, PROCESS_ID, writer } from './samples.ts'
 import type { Shape } from './shape.ts'
@@ -27,6 +27,7 @@ export const PROCESS_SHAPES: readonly Shape[] = [
     send: (db, facts) => processes.findDeletingProcess(db, facts),
   },
   { name: 'process/list', of: listProcesses, send: (db, facts) => listProcesses(db, facts, 10) },
+  { name: 'process/find', of: findProcess, send: (db, facts) => findProcess(db, facts, PROCESS_ID) },
   { name: 'process/server', of: readServer, send: (db) => readServer(db) },
 
   { name: 'pauses/find', of: findPauses, send: (db) => findPauses(db) },

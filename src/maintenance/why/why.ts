@@ -1,0 +1,51 @@
+import type { EnqueueAdapter } from '../../enqueue/adapter.ts'
+import { findWaitingClaims } from '../../sql/concurrency/claims.ts'
+import type { Queryable } from '../../sql/connection/queryable.ts'
+import type { Facts } from '../../sql/database.ts'
+import { countJobsBefore, findJobSituation, type JobSituation, type JobsBefore } from '../../sql/jobs/situation.ts'
+import { findPauses } from '../../sql/pauses.ts'
+import { findProcess, listProcesses } from '../../sql/process/list.ts'
+import { boundedRead } from '../../sql/transaction/bounded-read.ts'
+import { columnText } from '../../time.ts'
+import { isUuid } from '../../uuid.ts'
+import { workerProcess } from '../worker-processes.ts'
+import { explainJob, type JobFacts } from './explain.ts'
+import type { JobExplanation } from './reasons.ts'
+
+const READ = { timeoutMs: 5_000 }
+const PROCESSES = 1_000
+/** Rows of its queue that are read to find the jobs before a job. */
+const MAX_BEFORE = 10_000
+
+/** Why a job is as it is, by some reads of indexes. */
+export const why = async (adapter: EnqueueAdapter, jobId: string): Promise<JobExplanation> => {
+  if (!isUuid(jobId)) return explainJob(jobId, undefined)
+  const { database, clock } = adapter
+  const facts = await database.facts()
+  return boundedRead(database, READ, async (db) => {
+    const askedMs = clock.now().getTime()
+    const job = await findJobSituation(db, facts, jobId)
+    const answeredMs = clock.now().getTime()
+    if (job === undefined) return explainJob(jobId, undefined)
+    return explainJob(jobId, await factsOf(db, facts, job, clockAhead(job.now_ms, askedMs, answeredMs)))
+  })
+}
+
+/** The server read its clock at some time between the question and the answer. */
+const clockAhead = (serverMs: number, askedMs: number, answeredMs: number): number =>
+  serverMs < askedMs ? askedMs - serverMs : Math.min(answeredMs - serverMs, 0)
+
+const factsOf = async (db: Queryable, facts: Facts, job: JobSituation, clockAheadMs: number): Promise<JobFacts> => ({
+  job,
+  owner: job.locked_by_id === null ? undefined : await findProcess(db, facts, job.locked_by_id),
+  processes: (await listProcesses(db, facts, PROCESSES)).map(workerProcess),
+  pauses: await findPauses(db),
+  claims: await findWaitingClaims(db, facts, job.id),
+  before: await jobsBefore(db, job),
+  clockAheadMs,
+})
+
+const jobsBefore = async (db: Queryable, job: JobSituation): Promise<JobsBefore> => {
+  if (job.finished_at !== null || job.locked_by_id !== null) return { jobs: 0, is_capped: false }
+  return countJobsBefore(db, job, { now: columnText(new Date(job.now_ms)), limit: MAX_BEFORE })
+}

@@ -1,0 +1,86 @@
+import { explainJob, type JobFacts } from '../../src/maintenance/why/explain.ts'
+import { type WorkerProcess, workerProcess } from '../../src/maintenance/worker-processes.ts'
+import type { JobSituation } from '../../src/sql/jobs/situation.ts'
+import type { ListedProcess } from '../../src/sql/process/list.ts'
+
+const NOW = '2026-01-31T12:00:00.000Z'
+export const at = (seconds: number): string => new Date(Date.parse(NOW) + seconds * 1000).toISOString()
+export const JOB_ID = '00000000-0000-4000-8000-0000000000d1'
+export const OWNER_ID = '00000000-0000-4000-8000-00000000c1a2'
+
+const JOB: JobSituation = {
+  id: JOB_ID,
+  job_class: 'MailJob',
+  queue_name: 'mail',
+  priority: 0,
+  labels: null,
+  created_at: at(-60),
+  scheduled_at: at(-60),
+  performed_at: null,
+  finished_at: null,
+  error: null,
+  executions_count: 0,
+  locked_by_id: null,
+  locked_at: null,
+  lock_type: null,
+  is_abandoned: false,
+  has_renamed: false,
+  holder_pid: null,
+  holder_application: null,
+  holder_address: null,
+  holder_connected_at: null,
+  now_ms: Date.parse(NOW),
+}
+
+export const OWNER: ListedProcess = {
+  id: OWNER_ID,
+  created_at: at(-600),
+  updated_at: at(-10),
+  state: JSON.stringify({ hostname: 'web-1', pid: 7, schedulers: [{ queues: '*' }] }),
+  is_alive: true,
+  is_silent: false,
+  running_jobs: 1,
+}
+
+export const NODE: WorkerProcess = {
+  ...workerProcess(OWNER),
+  pools: ['mail'],
+  job_classes: ['MailJob'],
+  honours_pauses: true,
+}
+export const RUBY: WorkerProcess = { ...NODE, pools: ['*'], job_classes: null, honours_pauses: null }
+
+const FACTS: JobFacts = {
+  job: JOB,
+  owner: undefined,
+  processes: [NODE],
+  pauses: { queues: [], jobClasses: [], labels: [] },
+  claims: [],
+  before: { jobs: 3, is_capped: false },
+  clockAheadMs: 0,
+}
+
+export type Changes = Partial<Omit<JobFacts, 'job'>> & { readonly job?: Partial<JobSituation> }
+/** What later changes say wins. */
+const facts = (...changes: readonly Changes[]): JobFacts => ({
+  ...FACTS,
+  ...Object.assign({}, ...changes),
+  job: Object.assign({}, JOB, ...changes.map(({ job }) => job)),
+})
+export const explain = (...changes: readonly Changes[]) => explainJob(JOB_ID, facts(...changes))
+
+/** What makes each reason true; those that follow from nothing but the state of the fleet stand for themselves. */
+export const FINISHED = { job: { finished_at: at(-5), executions_count: 2 } }
+export const DISCARDED = { job: { ...FINISHED.job, error: 'TypeError: no' } }
+export const OWNED = { job: { locked_by_id: OWNER_ID, locked_at: at(-20) }, owner: OWNER }
+export const RUNNING = { ...OWNED, job: { ...OWNED.job, performed_at: at(-20), executions_count: 2 } }
+export const ABANDONED = { job: { locked_by_id: OWNER_ID, locked_at: at(-20), is_abandoned: true } }
+export const HELD = { job: { holder_pid: 42, holder_application: 'psql', holder_connected_at: at(-90) } }
+export const DEAD_OWNER = { ...OWNED, owner: { ...OWNER, is_alive: false, updated_at: at(-400) } }
+export const SCHEDULED = { job: { scheduled_at: at(60) } }
+export const RETRIED = { job: { scheduled_at: at(60), error: 'TypeError: no', executions_count: 1 } }
+export const PAUSED = { pauses: { queues: ['mail'], jobClasses: [], labels: [] } }
+export const NO_WORKER = { processes: [] }
+export const UNSERVED = { processes: [{ ...NODE, pools: ['other'] }] }
+export const CLASSLESS = { processes: [{ ...NODE, job_classes: ['OtherJob'] }] }
+export const LIMITED = { claims: [{ key: 'key:tenant', created_at: at(-30) }] }
