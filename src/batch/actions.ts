@@ -144,13 +144,13 @@ const recoveryOf = (state: LockedBatch, { decision, callbacks, proof }: CheckedB
 }
 
 const whyRecovered = (proof: CheckedBatch['proof']): string => {
-  if (proof?.kind === 'already_succeeded') return 'its success callback had been enqueued before'
-  if (proof?.kind === 'discarded_late') return 'it was discarded after its success, for a failure from before'
+  if (proof?.kind === 'already_succeeded') return 'its success callback was already enqueued'
+  if (proof?.kind === 'discarded_late') return 'it was discarded after its success, for an earlier failure'
   return 'every member has succeeded'
 }
 
 const whyNothing = (state: LockedBatch): string => {
-  if (state.has_open_member) return 'members are still to run'
+  if (state.has_open_member) return 'members have not ended yet'
   if (state.broken_at !== null) return 'members are discarded: retry them first'
   if (state.enqueued_at === null) return 'the batch was never enqueued'
   return 'there is nothing to do'

@@ -126,7 +126,7 @@ const batchIdsByJob = (members: readonly Members[]): Map<Job, string> => {
       const other = batchIds.get(job)
       if (other !== undefined && other !== batch.id) {
         throw new ConfigurationError(
-          `${job.jobClass} ${job.jobId} is given to two batches, ${other} and ${batch.id}: a job is a member of one`,
+          `${job.jobClass} ${job.jobId} is given to two batches, ${other} and ${batch.id}: a job can be a member of only one`,
         )
       }
       batchIds.set(job, batch.id)

@@ -118,7 +118,7 @@ const recoveryState = async (
   }
   if (state.discarded_at === null) return { state: 'none', reason: null }
   if (!needsProof(state)) {
-    return { state: 'waiting', reason: state.has_open_member ? 'members are still to run' : 'members are discarded' }
+    return { state: 'waiting', reason: state.has_open_member ? 'members have not ended yet' : 'members are discarded' }
   }
   const proof = await proveRecovery(db, facts, state, checkOptionsOf(adapter), adapter.clock.now())
   return proof.kind === 'unproven'

@@ -18,7 +18,7 @@ export const releaseJob = ({ database }: EnqueueAdapter, jobId: string): Promise
     if (job.locked_by_id === null) refuse('no process has it')
     if (job.owner !== null) {
       refuse(
-        `process ${job.owner} has it, and a row that says so; when that process is dead, any worker frees its jobs within minutes`,
+        `process ${job.owner} has it and still has a process row; if that process is dead, any worker releases its jobs within minutes`,
       )
     }
     if (!job.is_lock_free) {

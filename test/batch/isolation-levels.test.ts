@@ -158,7 +158,7 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
     const recovery = scene.batch.recover()
     await untilSomebodyWaits()
     await lock.release()
-    expect(await recovery).toMatchObject({ outcome: 'nothing', reason: 'members are still to run' })
+    expect(await recovery).toMatchObject({ outcome: 'nothing', reason: 'members have not ended yet' })
     expect(await scene.seen()).toMatchObject({ isEnded: false, callbacks: [] })
   })
 

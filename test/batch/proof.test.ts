@@ -168,7 +168,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       await rubyRetry(world, scene.id('bad'), { isForRuby: true })
       expect(await recover(scene, { force: true })).toMatchObject({
         outcome: 'nothing',
-        reason: expect.stringMatching(/still to run/),
+        reason: expect.stringMatching(/have not ended yet/),
       })
       expect(await scene.settled()).toMatchObject({ isDiscarded: true, callbacks: ['discard', 'finish'] })
     })

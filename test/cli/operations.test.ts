@@ -137,7 +137,7 @@ test('doctor names a class that no worker has, though its queue is served', asyn
   const { code, stdout } = await goodJob('doctor')
   expect(code).toBe(1)
   expect(stdout).toMatch(
-    /✖ No worker of queue "mail" has class ForgottenJob, of which 2 due jobs wait, the oldest since 2 h ago\./,
+    /✖ No worker of queue "mail" has class ForgottenJob; 2 due jobs wait for one, the oldest since 2 h ago\./,
   )
   expect(stdout).not.toContain('All is well.')
   expect(await runJson(database.url, 'doctor')).toMatchObject({

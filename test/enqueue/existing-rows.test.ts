@@ -54,7 +54,7 @@ describe('jobs that have rows already', () => {
       [{}, [make(), job]],
     ])
     await expect(twice).rejects.toThrow(ConfigurationError)
-    await expect(twice).rejects.toThrow(/is given to two batches, .* a job is a member of one$/)
+    await expect(twice).rejects.toThrow(/is given to two batches, .* a job can be a member of only one$/)
     expect(await world.sql('SELECT id FROM good_job_batches')).toEqual([])
   })
 

@@ -135,7 +135,7 @@ const unservedText = ({ queue_name, job_class, jobs, lacks }: UnservedJobs, isCa
   const count = `${plural(jobs, 'due job')}${isCapped ? ' or more' : ''}`
   const queue = `queue "${queue_name ?? ''}"`
   if (lacks === 'queue') return `${queue} has ${count} of class ${job_class} and no worker`
-  return `no worker of ${queue} has class ${job_class}, of which ${count} wait${jobs === 1 ? 's' : ''}`
+  return `no worker of ${queue} has class ${job_class}; ${count} wait${jobs === 1 ? 's' : ''} for one`
 }
 
 const IGNORED_PAUSES = `something is paused, but ${NO_WORKER_HONOURS_PAUSES}`
