@@ -1,4 +1,5 @@
 import type { Configuration } from '../configuration.ts'
+import { isRefusal } from '../errors.ts'
 import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
 import type { JobRegistry } from '../job/definition/registry.ts'
@@ -67,7 +68,7 @@ export class CapsuleTracker {
     this.#state = 'started'
     const facts = await database.facts()
     this.#facts = facts
-    await database.statement((db) => upsertProcess(db, facts, { id: processId, state: this.#stateText() }))
+    await this.#writeRow(facts)
     if (this.#isStopped) {
       // The start was abandoned while the statement ran.
       await database.statement((db) => removeProcess(db, processId))
@@ -86,6 +87,17 @@ export class CapsuleTracker {
       guarded(processId, 'process row', () => this.#beatAndCleanUp()),
     ).unref()
     this.cleanUp()
+  }
+
+  /** @throws what Postgres says; a row that it refused is not there to be removed */
+  async #writeRow(facts: Facts): Promise<void> {
+    const { database, processId } = this.#options
+    try {
+      await database.statement((db) => upsertProcess(db, facts, { id: processId, state: this.#stateText() }))
+    } catch (error) {
+      if (isRefusal(error) && !this.#isStopped) this.#state = 'created'
+      throw error
+    }
   }
 
   /** From now on a blocked event loop does not make other workers take this process for dead. Call this before the first job begins. */

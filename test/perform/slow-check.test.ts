@@ -126,8 +126,9 @@ test('five hundred refused outcomes are few transactions: one, unless the machin
   await using _refusal = await refuseUpdates(world, { message: 'no', condition: 'NEW.error IS NULL' })
   let { settlement, refused, untried } = await sift()
   let settled = settlement.size
-  while (untried.length > 0) {
-    ;({ settlement, refused, untried } = await sift(untried))
+  // What a sifting has no time to judge stays refused, and is tried again as the writer does.
+  while (untried.length + refused.size > 0 && counts.transactions < 20) {
+    ;({ settlement, refused, untried } = await sift([...untried, ...refused.keys()]))
     settled += settlement.size
   }
   await end()
