@@ -104,8 +104,8 @@ const number =
     throw new ConfigurationError(`${name}: expected ${expected}, got ${JSON.stringify(value)}`)
   }
 const anyNumber = number(() => true, 'a number')
-const positiveInteger = number((value) => Number.isInteger(value) && value > 0, 'a whole number from 1')
-const notNegative = number((value) => value >= 0, 'a number from 0')
+const positiveInteger = number((value) => Number.isInteger(value) && value > 0, 'a whole number of at least 1')
+const notNegative = number((value) => value >= 0, 'a number of at least 0')
 const integer = number(Number.isInteger, 'a whole number')
 
 const boolean: Parse = (value, name) => {

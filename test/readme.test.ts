@@ -90,7 +90,7 @@ describe('TypeScript in the pages', () => {
     })
     await using worker = new Cli(['start', '--queues=node', './jobs.js', './batch.js'], { cwd: folder, env })
     await worker.says(/ready/)
-    await worker.says(/"albumId":3,"msg":"all thumbnails are there"/)
+    await worker.says(/"albumId":3,"msg":"all thumbnails are ready"/)
     worker.signal('SIGTERM')
     expect((await worker.ended()).code).toBe(0)
     const { rows } = await database

@@ -35,7 +35,7 @@ const parseThreads = (text: string | undefined, pool: string, defaultThreads: nu
   // GoodJob reads "x" as a pool without threads, which never works; a typo should not stop work silently.
   if (Number.isInteger(threads) && threads > 0) return threads
   throw new QueueStringError(
-    `queues: expected a whole number from 1 after ":", got ${JSON.stringify(text.trim())} in ${JSON.stringify(pool)}`,
+    `queues: expected a whole number of at least 1 after ":", got ${JSON.stringify(text.trim())} in ${JSON.stringify(pool)}`,
   )
 }
 

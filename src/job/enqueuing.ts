@@ -68,7 +68,7 @@ const reenqueue = (job: Job, again: (job: Job) => void): void => {
   if (job[STATE].transaction === undefined) again(job)
   else
     throw new ConfigurationError(
-      `${job.jobClass}: a retry cannot be part of a transaction of yours: its row is written with the outcome of this attempt; leave the option out`,
+      `${job.jobClass}: a retry cannot be part of your transaction: its row is written with the outcome of this attempt; leave the option out`,
     )
 }
 

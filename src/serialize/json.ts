@@ -90,7 +90,7 @@ export const assertUnambiguous = (value: number): void => {
   assertFinite(value)
   if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
     throw new SerializationError(
-      `${value} is beyond 2^53-1 (Number.MAX_SAFE_INTEGER), so a JavaScript number does not hold it exactly; pass a bigint (${BigInt(value)}n) ` +
+      `${value} is beyond 2^53-1 (Number.MAX_SAFE_INTEGER), so a JavaScript number cannot represent it exactly; pass a bigint (${BigInt(value)}n) ` +
         `or text; where Ruby should read a floating-point number, new RubyFloat(${value})`,
     )
   }

@@ -84,7 +84,7 @@ describe('a queue string', () => {
 
   test('a refusal names the value and the pool', () => {
     expect(() => parseQueueString('low;high:x', 5)).toThrow(
-      'expected a whole number from 1 after ":", got "x" in "high:x"',
+      'expected a whole number of at least 1 after ":", got "x" in "high:x"',
     )
   })
 

@@ -94,7 +94,7 @@ describe('two builds that differ in one unrelated line', () => {
     expect(one).not.toEqual(two)
     for (const file of files) {
       await expect(enqueue((await load(file)).WelcomeJob, 7)).rejects.toThrow(
-        /is no name for a job class: build tools make such names/,
+        /is not a usable name for a job class: build tools make such names/,
       )
       const { code, stderr } = await refuse(file)
       expect(code).toBe(2)
@@ -189,7 +189,7 @@ describe('a bundle in the form of webpack', () => {
 
   test('is refused where its classes have the names of a minifier', async () => {
     const { code, stderr } = await refuse(await write('webpack.cjs', webpack('')))
-    expect(stderr).toContain('"o" is no name for a job class: build tools make such names')
+    expect(stderr).toContain('"o" is not a usable name for a job class: build tools make such names')
     expect(code).toBe(2)
   })
 
@@ -244,7 +244,7 @@ test.each<[string, string, RegExp]>([
   [
     'a default export without a name',
     'export default class extends Job { perform() {} }',
-    /"default" is no name for a job class/,
+    /"default" is not a usable name for a job class/,
   ],
 ])('start refuses %s', async (_what, source, refusal) => {
   const file = await write(`refused-${source.length}.mjs`, `import { Job } from 'good-job-node'\n${source}`)

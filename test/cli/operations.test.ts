@@ -100,7 +100,7 @@ test('cleanup_preserved_jobs deletes what is older than it is told', async () =>
   const wrong = await goodJob('cleanup_preserved_jobs', '--before-seconds-ago', '-1')
   expect(wrong).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('--before-seconds-ago: expected a number from 0'),
+    stderr: expect.stringContaining('--before-seconds-ago: expected a number of at least 0'),
   })
 })
 

@@ -34,11 +34,15 @@ describe('what is typed wrong ends with 2, the value and the way out', () => {
       ['--poll-interval', 'soon', MODULE],
       /--poll-interval: expected a number, got "soon"/,
     ],
-    ['an option out of its range', ['--threads', '0', MODULE], /--threads: expected a whole number from 1, got "0"/],
+    [
+      'an option out of its range',
+      ['--threads', '0', MODULE],
+      /--threads: expected a whole number of at least 1, got "0"/,
+    ],
     [
       'a bad queue string',
       ['--queues', 'high:x', MODULE],
-      /expected a whole number from 1 after ":", got "x" in "high:x"/,
+      /expected a whole number of at least 1 after ":", got "x" in "high:x"/,
     ],
     [
       'a word that is not allowed',

@@ -40,7 +40,7 @@ describe('an argument that cannot be stored is named by its place and the class 
     [[[1, undefined]], '[0][1]: undefined has no Active Job form'],
     [
       [{ big: 1e21 }],
-      '[0].big: 1e+21 is beyond 2^53-1 (Number.MAX_SAFE_INTEGER), so a JavaScript number does not hold it exactly; pass a bigint (1000000000000000000000n) or text',
+      '[0].big: 1e+21 is beyond 2^53-1 (Number.MAX_SAFE_INTEGER), so a JavaScript number cannot represent it exactly; pass a bigint (1000000000000000000000n) or text',
     ],
     [[{ n: [1, Number.NaN] }], '[0].n[1]: NaN has no JSON form; pass null or a finite number'],
     [[{ text: 'a\0b' }], '[0].text: text with U+0000 cannot be stored in jsonb'],
@@ -187,6 +187,6 @@ describe('an option that nobody reads is refused, with what was meant', () => {
     await using _worker = await world.start({ jobs: [RetryingJob] })
     await expect
       .poll(async () => (await world.job(id)).error)
-      .toContain('RetryingJob: a retry cannot be part of a transaction of yours')
+      .toContain('RetryingJob: a retry cannot be part of your transaction')
   })
 })

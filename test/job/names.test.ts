@@ -54,7 +54,7 @@ test('a subclass without a name of its own does not inherit static jobClass', ()
   }
   const Built = class extends MailJob {}
   Object.defineProperty(Built, 'name', { value: 'o' })
-  expect(() => new JobRegistry().register(Built)).toThrow(/"o" is no name for a job class/)
+  expect(() => new JobRegistry().register(Built)).toThrow(/"o" is not a usable name for a job class/)
 })
 
 describe('former names', () => {
@@ -75,7 +75,7 @@ describe('former names', () => {
   ])('are refused when they are %s, whichever comes first', (_what, one, other) => {
     const pair = [built('MailJob', one), built('OtherJob', other)] as const
     const refusal =
-      /Two job classes claim the name "(MailJob|OldJob)": (MailJob and OtherJob|OtherJob and MailJob); take it out of/
+      /Two job classes claim the name "(MailJob|OldJob)": (MailJob and OtherJob|OtherJob and MailJob); remove it from/
     expect(() => new JobRegistry().register(pair[0]).register(pair[1])).toThrow(refusal)
     expect(() => new JobRegistry().register(pair[1]).register(pair[0])).toThrow(refusal)
   })
@@ -137,13 +137,13 @@ describe('what is no job class', () => {
 
   test.each<[string, unknown, RegExp]>([
     ['an instance', new MailJob(), /^This value is an instance of MailJob: pass the class$/],
-    ['a function', function send() {}, /^This value is no job class: the function send does not extend Job$/],
-    ['an arrow function', () => {}, /^This value is no job class: the function without a name does not extend Job$/],
-    ['another class', class Mailer {}, /^This value is no job class: the class Mailer does not extend Job$/],
-    ['undefined', undefined, /^This value is undefined: .*do two modules import each other\?/],
+    ['a function', function send() {}, /^This value is not a job class: the function send does not extend Job$/],
+    ['an arrow function', () => {}, /^This value is not a job class: the function without a name does not extend Job$/],
+    ['another class', class Mailer {}, /^This value is not a job class: the class Mailer does not extend Job$/],
+    ['undefined', undefined, /^This value is undefined: .*no two modules import each other/],
     ['Job itself', Job, /^This value is Job itself: pass the classes that extend it$/],
-    ['a text', 'MailJob', /^This value is no job class, but 'MailJob'$/],
-    ['an object', { MailJob }, /^This value is no job class, but \{ MailJob: \[class MailJob extends Job\] \}$/],
+    ['a text', 'MailJob', /^This value is not a job class, but 'MailJob'$/],
+    ['an object', { MailJob }, /^This value is not a job class, but \{ MailJob: \[class MailJob extends Job\] \}$/],
     ['a class without perform', BaseJob, /^BaseJob cannot be run: it has no perform method$/],
     ['perform as a field', ArrowJob, /^ArrowJob cannot be run: its perform is a field: write it as a method/],
   ])('%s is refused by what it is', (_what, value, refusal) => {
@@ -175,10 +175,8 @@ describe('error classes of retryOn, discardOn and rescueFrom', () => {
   }
 
   test('a counter under the name of a build tool is refused, unless the class or the declaration names it', () => {
-    expect(() => declare('retryOn', o)).toThrow(
-      /^retryOn: "o" is no name for an error class whose failures are counted/,
-    )
-    expect(() => declare('retryOn', [TypeError, class extends Error {}])).toThrow(/^retryOn: "" is no name/)
+    expect(() => declare('retryOn', o)).toThrow(/^retryOn: "o" is not a usable name for an error class with a counter/)
+    expect(() => declare('retryOn', [TypeError, class extends Error {}])).toThrow(/^retryOn: "" is not a usable name/)
     expect(() => declare('retryOn', o, { key: '[MailError]' })).not.toThrow()
     expect(() => declare('retryOn', d)).not.toThrow()
     const named = (name: string) => Object.defineProperty(class extends Error {}, 'name', { value: name })
@@ -192,7 +190,7 @@ describe('error classes of retryOn, discardOn and rescueFrom', () => {
     '%s refuses what is no error class, by what it is',
     (declaration) => {
       expect(() => declare(declaration, undefined)).toThrow(
-        new RegExp(`^${declaration}: the error class is undefined: .*do two modules import each other\\?`),
+        new RegExp(`^${declaration}: the error class is undefined: .*no two modules import each other`),
       )
       expect(() => declare(declaration, [TypeError, undefined])).toThrow(/is undefined/)
       expect(() => declare(declaration, new TypeError('x'))).toThrow(

@@ -44,7 +44,7 @@ describe('a worker refuses', () => {
   test('a bad queue string', () => {
     expect(refuse({ queues: 'high:x' })).toThrow(QueueStringError)
     expect(refuse({ queues: 'high:x' })).toThrow(
-      'queues: expected a whole number from 1 after ":", got "x" in "high:x"',
+      'queues: expected a whole number of at least 1 after ":", got "x" in "high:x"',
     )
   })
   test('no job classes, and two with one name', () => {
@@ -65,8 +65,8 @@ describe('a worker refuses', () => {
   abstract class EmptyJob extends Job {}
   test('what is no job class in the list, by its place and what it is', () => {
     expect(refuse({ jobs: [Echo, new (Echo as never as new () => object)()] })).toThrow(/^jobs\[1\] is an instance of/)
-    expect(refuse({ jobs: [() => {}] })).toThrow(/^jobs\[0\] is no job class: the function/)
-    expect(refuse({ jobs: [undefined] })).toThrow(/^jobs\[0\] is undefined: .*do two modules import each other\?/)
+    expect(refuse({ jobs: [() => {}] })).toThrow(/^jobs\[0\] is not a job class: the function/)
+    expect(refuse({ jobs: [undefined] })).toThrow(/^jobs\[0\] is undefined: .*no two modules import each other/)
     expect(refuse({ jobs: [EmptyJob] })).toThrow(/EmptyJob cannot be run: it has no perform method/)
   })
   test('no database, and text that is no URL, without repeating a password', () => {

@@ -26,9 +26,9 @@ const whatIsWrong = (value: unknown): string => {
   if (value === Job) return 'is Job itself: pass the classes that extend it'
   if (value instanceof Job) return `is an instance of ${value.constructor.name}: pass the class`
   if (isForeignJobClass(value)) return `is ${(value as { name: string }).name}, which ${FOREIGN_ADVICE}`
-  if (typeof value !== 'function') return `is no job class, but ${shortly(value)}`
+  if (typeof value !== 'function') return `is not a job class, but ${shortly(value)}`
   const kind = /^class\b/.test(Function.prototype.toString.call(value)) ? 'class' : 'function'
-  return `is no job class: the ${kind} ${value.name || 'without a name'} does not extend Job`
+  return `is not a job class: the ${kind} ${value.name || 'without a name'} does not extend Job`
 }
 
 export const performs = (jobClass: JobConstructor): boolean => typeof jobClass.prototype.perform === 'function'

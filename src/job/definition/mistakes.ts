@@ -40,7 +40,7 @@ export const assertNoMistakenStatics = (jobClass: object): void => {
 
 /** Advice for an undefined value: of two modules that import each other, one sees the other's exports only after both have loaded. */
 export const UNDEFINED_ADVICE =
-  'is undefined: does its module export it under this name, and do two modules import each other? Then one of them must not'
+  'is undefined: check that its module exports this name, and that no two modules import each other'
 
 /** A short description of a value for messages. */
 export const shortly = (value: unknown): string =>

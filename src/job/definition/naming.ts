@@ -33,14 +33,14 @@ export const jobClassName = (jobClass: { readonly name: string }): string => {
 
 const declaredName = (name: unknown): string => {
   if (typeof name === 'string' && name !== '') return name
-  throw new ConfigurationError(`static jobClass must be a text that is not empty, got ${String(name)}`)
+  throw new ConfigurationError(`static jobClass must be a non-empty string, got ${String(name)}`)
 }
 
 const SOURCE_LENGTH = 80
 
 const adviceFor = (jobClass: object, name: unknown): string => {
   const source = Function.prototype.toString.call(jobClass).replaceAll(/\s+/g, ' ').slice(0, SOURCE_LENGTH)
-  const what = name === '' ? 'A job class has no name' : `"${String(name)}" is no name for a job class`
+  const what = name === '' ? 'A job class has no name' : `"${String(name)}" is not a usable name for a job class`
   return (
     `${what}: build tools make such names, and the next build may give it to another class, which would run the jobs of this one. ` +
     `Add static jobClass = '…' to the class (${source}…)`

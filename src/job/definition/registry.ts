@@ -29,7 +29,7 @@ export class JobRegistry {
       const got = jobs === undefined ? 'it is missing' : `got ${shortly(jobs)}`
       throw new ConfigurationError(`jobs is the list of the job classes to run, such as jobs: [MailJob]; ${got}`)
     }
-    if (jobs.length === 0) throw new ConfigurationError('no job classes: a worker only runs classes that it is given')
+    if (jobs.length === 0) throw new ConfigurationError('no job classes: a worker runs only the classes in this list')
     for (const [index, jobClass] of jobs.entries()) this.register(jobClass as JobConstructor, `jobs[${index}]`)
     return this
   }
@@ -60,7 +60,7 @@ export class JobRegistry {
     const isFormer = [known, jobClass].some((each) => formerNamesOf(each).includes(name))
     throw new ConfigurationError(
       isFormer
-        ? `Two job classes claim the name "${name}": ${known.name} and ${jobClass.name}; take it out of static formerNames of one`
+        ? `Two job classes claim the name "${name}": ${known.name} and ${jobClass.name}; remove it from static formerNames of one of them`
         : `Two job classes have the name "${name}": ${known.name} and ${jobClass.name}; give one another static jobClass`,
     )
   }

@@ -122,7 +122,7 @@ const readAttempts = (attempts: number | 'unlimited'): number => {
   if (attempts === 'unlimited' || attempts === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY
   if (Number.isInteger(attempts) && attempts > 0) return attempts
   throw new ConfigurationError(
-    `retryOn: attempts must be a whole number from 1 or 'unlimited', got ${String(attempts)}`,
+    `retryOn: attempts must be a whole number of at least 1, or 'unlimited', got ${String(attempts)}`,
   )
 }
 

@@ -71,7 +71,7 @@ export const assertLastingCounter = (matchers: readonly ErrorMatcher[]): void =>
     if (typeof matcher === 'string' || isLastingName(matcher.name.replace(SIGIL, ''))) continue
     if ('rubyName' in matcher && typeof matcher.rubyName === 'string') continue
     throw new ConfigurationError(
-      `retryOn: "${matcher.name}" is no name for an error class whose failures are counted: build tools make such names. ` +
+      `retryOn: "${matcher.name}" is not a usable name for an error class with a counter: build tools make such names. ` +
         `Add static rubyName = 'MailError' to the class, or give retryOn a key: { key: '[MailError]' }`,
     )
   }
