@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { goodJob, startNodeWorker } from './node-worker.ts'
-import { RailsApp, type RailsWorker } from './rails-app.ts'
+import type { RailsApp, RailsWorker } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
 import { shutGate } from './support/locks.ts'
+import { bootRails } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 const QUEUE = 'default'
@@ -25,20 +24,13 @@ const waitAtStart = (name: string, processId: string): string => `
     WHEN (NEW.process_id = '${processId}') EXECUTE FUNCTION wait_at_start()`
 
 describeWithRuby('a job that a skiplocked Ruby worker has claimed', () => {
-  let database: TestDatabase
   let app: RailsApp
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ databaseUrl: database.url })
+    app = await bootRails()
   })
 
-  afterAll(
-    inTurn(
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   const startRuby = () => app.startWorker({ queues: QUEUE, threads: 1, env: { GOOD_JOB_LOCK_STRATEGY: 'skiplocked' } })
   const startNode = () => startNodeWorker(app, { queues: QUEUE, jobs: 'shared', threads: 2 })
@@ -131,8 +123,7 @@ describeWithRuby('a Ruby process that lives and has lost its row', () => {
     ['4.19.2', { ownId: false, rows: 3 }],
     ['4.23.1', { ownId: true, rows: 1 }],
   ] as const)('comes back on GoodJob %s as %o', async (goodJobVersion, expected) => {
-    const database = await createDatabase({ template: 'empty' })
-    const app = await RailsApp.boot({ databaseUrl: database.url, goodJobVersion })
+    const app = await bootRails({ goodJobVersion })
     // What its heartbeat does three times.
     const seen = await app.run<{ ownId: boolean; rows: number }>(`
       id = SecureRandom.uuid
@@ -143,6 +134,5 @@ describeWithRuby('a Ruby process that lives and has lost its row', () => {
       { ownId: rows.any? { |row| row.id == id }, rows: rows.count { |row| row.state['pid'] == Process.pid } }`)
     expect(seen).toEqual(expected)
     await app.stop()
-    await database.drop()
   })
 })

@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Adapter } from '../dist/index.js'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { vectors } from '../test/support/vectors.ts'
 import { startNodeWorker } from './node-worker.ts'
-import { RailsApp } from './rails-app.ts'
+import type { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
+import { bootRails } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 interface Vector {
@@ -76,14 +75,12 @@ const ROUTES: readonly Route[] = [
 
 describeWithRuby('arguments of a job', () => {
   describe.each(ROUTES)('$name', ({ jobClass, meanwhile, startWorkers }) => {
-    let database: TestDatabase
     let app: RailsApp
     let refused: string[]
     const arrived = new Map<string, { readonly expected: Description; readonly received: Description }>()
 
     beforeAll(async () => {
-      database = await createDatabase({ template: 'empty' })
-      app = await RailsApp.boot({ databaseUrl: database.url })
+      app = await bootRails()
       refused = await app.run(enqueueAll(jobClass), { expressions: SERIALIZABLE })
       await meanwhile?.(app)
       await startWorkers(app)
@@ -102,12 +99,7 @@ describeWithRuby('arguments of a job', () => {
       }
     })
 
-    afterAll(
-      inTurn(
-        () => app.stop(),
-        () => database.drop(),
-      ),
-    )
+    afterAll(() => app.stop())
 
     test('are refused by Postgres when they hold a NUL', () => {
       expect(refused).toEqual([WITH_NUL])

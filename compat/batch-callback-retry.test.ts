@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Adapter } from '../dist/index.js'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
-import { goodJob, type NodeWorker, startNodeWorker } from './node-worker.ts'
-import { RailsApp, type RailsWeb } from './rails-app.ts'
+import type { Adapter } from '../dist/index.js'
+import { goodJob, type NodeWorker } from './node-worker.ts'
+import type { RailsApp, RailsWeb } from './rails-app.ts'
 import { type CallbackEvent, type Member, resultOf, TestBatch, theResult } from './support/batches.ts'
 import { eventually } from './support/eventually.ts'
+import { bootMixedFleet } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 const WAYS = ['the button', 'the console', 'the API', 'the command line'] as const
@@ -20,31 +19,16 @@ const CASES = WAYS.flatMap((way) => (['Ruby', 'Node'] as const).map((side) => [w
 describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
   'a callback job that is discarded itself, beside GoodJob %s',
   (goodJobVersion) => {
-    let database: TestDatabase
     let app: RailsApp
     let web: RailsWeb
     let node: NodeWorker
     let adapter: Adapter
 
     beforeAll(async () => {
-      database = await createDatabase({ template: 'empty' })
-      app = await RailsApp.boot({ goodJobVersion, databaseUrl: database.url })
-      adapter = new Adapter({ databaseUrl: database.url })
-      const options = ['--batch-sweep-interval', '0.2', '--batch-sweep-grace', '0.2']
-      ;[web, node] = await Promise.all([
-        app.startWeb(),
-        startNodeWorker(app, { jobs: 'both', options }),
-        app.startWorker(),
-      ])
+      ;({ app, adapter, web, node } = await bootMixedFleet({ goodJobVersion }))
     })
 
-    afterAll(
-      inTurn(
-        () => adapter.close(),
-        () => app.stop(),
-        () => database.drop(),
-      ),
-    )
+    afterAll(() => app.stop())
 
     const enqueue = (side: Side, ...members: readonly Member[]) => {
       const name = CLASSES[side]

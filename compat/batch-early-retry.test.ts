@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Adapter, Batch } from '../dist/index.js'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
-import { goodJob, type NodeWorker, startNodeWorker } from './node-worker.ts'
-import { RailsApp } from './rails-app.ts'
+import { type Adapter, Batch } from '../dist/index.js'
+import { goodJob, type NodeWorker, SWEEPS_OFTEN, startNodeWorker } from './node-worker.ts'
+import type { RailsApp } from './rails-app.ts'
 import { resultOf, TestBatch, theResult } from './support/batches.ts'
 import { eventually } from './support/eventually.ts'
+import { bootRails, openAdapter } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 /**
@@ -15,26 +14,18 @@ import { describeWithRuby } from './support/ruby.ts'
 describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
   'a member retried before GoodJob %s has discarded its batch',
   (goodJobVersion) => {
-    let database: TestDatabase
     let app: RailsApp
     let adapter: Adapter
     let node: NodeWorker
 
     beforeAll(async () => {
-      database = await createDatabase({ template: 'empty' })
-      app = await RailsApp.boot({ goodJobVersion, databaseUrl: database.url })
-      adapter = new Adapter({ databaseUrl: database.url })
-      const options = ['--batch-sweep-interval', '0.2', '--batch-sweep-grace', '0.2']
+      app = await bootRails({ goodJobVersion })
+      adapter = openAdapter(app)
+      const options = SWEEPS_OFTEN
       ;[node] = await Promise.all([startNodeWorker(app, { jobs: 'both', options }), app.startWorker()])
     })
 
-    afterAll(
-      inTurn(
-        () => adapter.close(),
-        () => app.stop(),
-        () => database.drop(),
-      ),
-    )
+    afterAll(() => app.stop())
 
     /** A batch whose bad member has been discarded, with Ruby's bookkeeping of that held up. */
     const almostDiscarded = async () => {

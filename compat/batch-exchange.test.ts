@@ -1,12 +1,20 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Adapter, Batch, Job, RubyBigDecimal, RubyDate, RubyDuration, RubyTimeWithZone, sym } from '../dist/index.js'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
+import {
+  type Adapter,
+  Batch,
+  Job,
+  RubyBigDecimal,
+  RubyDate,
+  RubyDuration,
+  RubyTimeWithZone,
+  sym,
+} from '../dist/index.js'
 import { createBatch, fillBatch, type Member, type Side, type Wanted } from './batch-making.ts'
 import { describeValue } from './node-batch-jobs.ts'
-import { type NodeWorker, startNodeWorker } from './node-worker.ts'
-import { RailsApp } from './rails-app.ts'
+import { type NodeWorker, SWEEPS_OFTEN, startNodeWorker } from './node-worker.ts'
+import type { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
+import { bootRails, openAdapter } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 const SIDES: readonly Side[] = ['Ruby', 'Node']
@@ -57,29 +65,21 @@ const SELECT_UNENDED = `
   UNION ALL SELECT WHERE (SELECT count(*) FROM good_jobs WHERE batch_callback_id = $1) < $2`
 
 describeWithRuby('a batch that both languages work on', () => {
-  let database: TestDatabase
   let app: RailsApp
   let adapter: Adapter
   let node: NodeWorker
   const ended = new Map<string, readonly CallbackRow[]>()
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ databaseUrl: database.url })
-    adapter = new Adapter({ databaseUrl: database.url, globalidApp: 'shop' })
+    app = await bootRails()
+    adapter = openAdapter(app, { globalidApp: 'shop' })
     Job.queueAdapter = adapter
-    const options = ['--batch-sweep-interval', '0.2', '--batch-sweep-grace', '0.2', 'jobs/node-batch-jobs.js']
+    const options = [...SWEEPS_OFTEN, 'jobs/node-batch-jobs.js']
     const workers = [startNodeWorker(app, { jobs: 'both', options }), app.startWorker()] as const
     node = (await Promise.all(workers))[0]
   })
 
-  afterAll(
-    inTurn(
-      () => adapter.close(),
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   const create = (by: Side, wanted: Wanted, properties?: Record<string, unknown>): Promise<string> =>
     createBatch(app, by, { description: DESCRIPTION, ...wanted }, properties)

@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Adapter, Batch } from '../dist/index.js'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
-import { type NodeWorker, startNodeWorker } from './node-worker.ts'
-import { RailsApp, type RailsWeb } from './rails-app.ts'
+import { type Adapter, Batch } from '../dist/index.js'
+import type { NodeWorker } from './node-worker.ts'
+import type { RailsApp, RailsWeb } from './rails-app.ts'
 import { type CallbackEvent, resultOf, TestBatch, theResult } from './support/batches.ts'
 import { eventually } from './support/eventually.ts'
+import { bootMixedFleet } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 const QUEUES = { Ruby: 'default', Node: 'node' } as const
@@ -15,31 +14,16 @@ type Retrier = 'the dashboard' | 'Node'
 
 /** Rows k and g of upstream-defects.test.ts: Ruby ends every member before the retry, so that nobody could prevent it. */
 describeWithRuby.each(['4.23.1', '4.0.3'] as const)('on_success that GoodJob %s fired too early', (goodJobVersion) => {
-  let database: TestDatabase
   let app: RailsApp
   let web: RailsWeb
   let node: NodeWorker
   let adapter: Adapter
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ goodJobVersion, databaseUrl: database.url })
-    adapter = new Adapter({ databaseUrl: database.url })
-    const options = ['--batch-sweep-interval', '0.2', '--batch-sweep-grace', '0.2']
-    ;[web, node] = await Promise.all([
-      app.startWeb(),
-      startNodeWorker(app, { jobs: 'both', options }),
-      app.startWorker(),
-    ])
+    ;({ app, adapter, web, node } = await bootMixedFleet({ goodJobVersion }))
   })
 
-  afterAll(
-    inTurn(
-      () => adapter.close(),
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   const recoveryOf = async (batch: TestBatch): Promise<string> => {
     const { recovery } = await (await Batch.find(batch.id, adapter)).status()

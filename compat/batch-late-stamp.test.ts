@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
-import { goodJob, startNodeWorker } from './node-worker.ts'
-import { RailsApp } from './rails-app.ts'
+import { goodJob, SWEEPS_OFTEN, startNodeWorker } from './node-worker.ts'
+import type { RailsApp } from './rails-app.ts'
 import { resultOf, TestBatch, theResult } from './support/batches.ts'
 import { eventually } from './support/eventually.ts'
 import { shutGate } from './support/locks.ts'
+import { bootRails } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 const CALLBACKS = `
@@ -17,19 +16,12 @@ const CALLBACKS = `
  * it discards a batch for a failure that has been made good since.
  */
 describeWithRuby('a Ruby worker held up between the outcome of a member and the bookkeeping of its batch', () => {
-  let database: TestDatabase
   let app: RailsApp
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ databaseUrl: database.url })
+    app = await bootRails()
   })
-  afterAll(
-    inTurn(
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   test('discards the batch that has come back since, with a second on_discard; Node brings it back without one', async () => {
     const batch = await TestBatch.enqueue(app, { members: [{ name: 'bad', waits: true, fails: 1 }] })
@@ -43,7 +35,7 @@ describeWithRuby('a Ruby worker held up between the outcome of a member and the 
     const node = await startNodeWorker(app, {
       jobs: 'both',
       queues: '*',
-      options: ['--batch-sweep-interval', '0.2', '--batch-sweep-grace', '0.2'],
+      options: SWEEPS_OFTEN,
     })
     await eventually('Node has discarded it', async () => (await batch.state()).isDiscarded)
     await goodJob(app, ['jobs', 'retry', batch.job('bad')])

@@ -1,10 +1,9 @@
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { startNodeWorker } from './node-worker.ts'
-import { RailsApp } from './rails-app.ts'
+import type { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
+import { bootRails } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 const ROUNDS = Number(process.env.BATCH_RACE_ROUNDS ?? 1_000)
@@ -68,24 +67,17 @@ const COUNT_MIXES = `
 describeWithRuby(
   'the last members of a batch, ended at the same moment by two processes of Ruby and four of Node',
   () => {
-    let database: TestDatabase
     let app: RailsApp
 
     beforeAll(async () => {
-      database = await createDatabase({ template: 'empty' })
-      app = await RailsApp.boot({ databaseUrl: database.url })
+      app = await bootRails()
       await Promise.all([
         ...Array.from({ length: 4 }, () => startNodeWorker(app, { jobs: 'both', threads: 4 })),
         ...Array.from({ length: 2 }, () => app.startWorker({ threads: 8 })),
       ])
     })
 
-    afterAll(
-      inTurn(
-        () => app.stop(),
-        () => database.drop(),
-      ),
-    )
+    afterAll(() => app.stop())
 
     const runRound = async (client: Client, round: number): Promise<void> => {
       const gate = `round ${round}`

@@ -1,11 +1,10 @@
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Adapter } from '../dist/index.js'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
+import type { Adapter } from '../dist/index.js'
 import { type NodeWorker, startNodeWorker } from './node-worker.ts'
-import { RailsApp } from './rails-app.ts'
+import type { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
+import { bootRails, openAdapter } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 const ROUNDS = 50
@@ -98,15 +97,13 @@ const COUNT_PROCESSES = `
   JOIN good_jobs ON good_jobs.id = execution.active_job_id WHERE batch_id IS NOT NULL AND execution.error IS NULL`
 
 describeWithRuby('two processes of Ruby and three of Node race for batches', () => {
-  let database: TestDatabase
   let app: RailsApp
   let adapter: Adapter
   let nodes: readonly NodeWorker[]
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ databaseUrl: database.url })
-    adapter = new Adapter({ databaseUrl: database.url })
+    app = await bootRails()
+    adapter = openAdapter(app)
     const options = ['--batch-sweep-interval', '0.1', '--batch-sweep-grace', '0.1']
     const startNode = () => startNodeWorker(app, { jobs: 'both', threads: 8, options })
     const startRuby = () => app.startWorker({ threads: 10 })
@@ -114,13 +111,7 @@ describeWithRuby('two processes of Ruby and three of Node race for batches', () 
     nodes = [first, second, third]
   })
 
-  afterAll(
-    inTurn(
-      () => adapter.close(),
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   const roundOf = (kind: Kind, number: number): Round => {
     const [goods, bads] = kind === FIRST_KIND ? [2 + (number % 7), 0] : [1 + (number % 3), 1 + (number % 4)]

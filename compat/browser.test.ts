@@ -1,11 +1,11 @@
 import { stat } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { describeWithBrowser, Visitor } from './browser.ts'
 import { startNodeWorker } from './node-worker.ts'
-import { RailsApp, type RailsWeb } from './rails-app.ts'
+import type { RailsApp, RailsWeb } from './rails-app.ts'
 import { TestBatch } from './support/batches.ts'
+import { bootRails } from './support/rails.ts'
 
 interface Side {
   readonly name: string
@@ -25,14 +25,12 @@ const SIDES: readonly Side[] = [
 describeWithBrowser.each(SIDES)(
   'the dashboard in Chromium with jobs that $name works',
   ({ name, memberClass, startWorker }) => {
-    let database: TestDatabase
     let app: RailsApp
     let web: RailsWeb
     let visitor: Visitor
 
     beforeAll(async () => {
-      database = await createDatabase({ template: 'empty' })
-      app = await RailsApp.boot({ databaseUrl: database.url })
+      app = await bootRails()
       ;[web] = await Promise.all([app.startWeb(), startWorker(app)])
       visitor = await Visitor.arrive(name.toLowerCase())
     })
@@ -41,7 +39,6 @@ describeWithBrowser.each(SIDES)(
       inTurn(
         () => visitor.leave(),
         () => app.stop(),
-        () => database.drop(),
       ),
     )
 

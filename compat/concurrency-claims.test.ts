@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { startNodeWorker } from './node-worker.ts'
-import { RailsApp } from './rails-app.ts'
+import type { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
 import { type HeldLock, shutGate } from './support/locks.ts'
+import { bootRails } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 const WAITING = 0
@@ -18,20 +17,13 @@ const SLEEPS = `UPDATE good_jobs SET scheduled_at = (now() AT TIME ZONE 'UTC') +
 const EXPIRE = `UPDATE good_job_processes SET updated_at = updated_at - interval '10 minutes' WHERE id = $1`
 
 describeWithRuby('a class that Ruby performs one at a time', () => {
-  let database: TestDatabase
   let app: RailsApp
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ databaseUrl: database.url })
+    app = await bootRails()
   })
 
-  afterAll(
-    inTurn(
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   const enqueue = (name: string) =>
     app.run<string>(`LimitedJob.set(queue: 'ruby').perform_later(args[:name]).job_id`, { name })

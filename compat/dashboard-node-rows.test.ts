@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Adapter, Batch, Job } from '../dist/index.js'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
+import { type Adapter, Batch, Job } from '../dist/index.js'
 import type { Dashboard } from './dashboard.ts'
 import { NodeMemberJob, NodePatientJob, UnknownToRubyJob } from './node-only-jobs.ts'
 import { startNodeWorker } from './node-worker.ts'
-import { RailsApp } from './rails-app.ts'
+import type { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
+import { bootRails, openAdapter } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 /** $1 job */
@@ -19,27 +18,19 @@ const SELECT_INCOMPLETE_EXECUTIONS =
   'SELECT id FROM good_job_executions WHERE job_class IS NULL OR scheduled_at IS NULL'
 
 describeWithRuby('the dashboard over rows that only Node has written', () => {
-  let database: TestDatabase
   let app: RailsApp
   let adapter: Adapter
   let visitor: Dashboard
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ databaseUrl: database.url })
-    adapter = new Adapter({ databaseUrl: database.url })
+    app = await bootRails()
+    adapter = openAdapter(app)
     Job.queueAdapter = adapter
     const [web] = await Promise.all([app.startWeb(), startNodeWorker(app)])
     visitor = web.visit()
   })
 
-  afterAll(
-    inTurn(
-      () => adapter.close(),
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   const row = async (id: string) => (await app.pool.query(SELECT_JOB, [id])).rows[0]
 

@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Adapter, Capsule, Job } from '../dist/index.js'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
+import { type Adapter, Capsule, Job } from '../dist/index.js'
 import type { Dashboard, MassAction, Page } from './dashboard.ts'
-import { RailsApp } from './rails-app.ts'
+import type { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
+import { bootRails, openAdapter } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 /** A round stays open for so long: time to open a page and press a button on a busy machine. */
@@ -38,26 +37,18 @@ const WAITS_FOR_JOB = `
   WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name NOT LIKE 'GoodJob::%'`
 
 describeWithRuby.each(['advisory', 'skiplocked', 'hybrid'])('the dashboard of an application on %s', (strategy) => {
-  let database: TestDatabase
   let app: RailsApp
   let visitor: Dashboard
   let adapter: Adapter
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ databaseUrl: database.url })
+    app = await bootRails()
     visitor = (await app.startWeb({ GOOD_JOB_LOCK_STRATEGY: strategy })).visit()
-    adapter = new Adapter({ databaseUrl: database.url })
+    adapter = openAdapter(app)
     Job.queueAdapter = adapter
   })
 
-  afterAll(
-    inTurn(
-      () => adapter.close(),
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   const isStarted = async (id: string): Promise<boolean> => {
     const { rowCount } = await app.pool.query('SELECT FROM good_jobs WHERE id = $1 AND performed_at IS NOT NULL', [id])
@@ -82,7 +73,7 @@ describeWithRuby.each(['advisory', 'skiplocked', 'hybrid'])('the dashboard of an
   const pressed = async (state: 'started' | 'open', action: (typeof PRESSES)[number]) => {
     // A new one: after a round that its jobs outlast, a worker starts the next ones at once.
     const capsule = new Capsule({
-      databaseUrl: database.url,
+      databaseUrl: app.databaseUrl,
       jobs: [HeldJob],
       deferStart: state === 'open' ? ROUND_MS : 0,
       shutdownTimeout: 1,

@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import type { Dashboard } from './dashboard.ts'
 import { startNodeWorker } from './node-worker.ts'
-import { RailsApp, type RailsWeb } from './rails-app.ts'
+import type { RailsApp, RailsWeb } from './rails-app.ts'
 import { TestBatch } from './support/batches.ts'
 import { eventually } from './support/eventually.ts'
 import { shutGate } from './support/locks.ts'
+import { bootRails } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 /** Who works the jobs that the dashboard shows, and what their classes are called. */
@@ -46,24 +45,17 @@ const SELECT_JOB = `
 describeWithRuby.each(SIDES)(
   'the dashboard and jobs that $name works',
   ({ name: side, classes, queue, startWorker }) => {
-    let database: TestDatabase
     let app: RailsApp
     let web: RailsWeb
     let visitor: Dashboard
 
     beforeAll(async () => {
-      database = await createDatabase({ template: 'empty' })
-      app = await RailsApp.boot({ databaseUrl: database.url })
+      app = await bootRails()
       ;[web] = await Promise.all([app.startWeb(), startWorker(app)])
       visitor = web.visit()
     })
 
-    afterAll(
-      inTurn(
-        () => app.stop(),
-        () => database.drop(),
-      ),
-    )
+    afterAll(() => app.stop())
 
     const memberClass = `${classes}MemberJob`
 

@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { startNodeWorker } from './node-worker.ts'
-import { RailsApp } from './rails-app.ts'
+import type { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
 import { shutGate } from './support/locks.ts'
+import { bootRails } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 type Strategy = 'advisory' | 'skiplocked' | 'hybrid'
@@ -26,21 +25,14 @@ const EXECUTIONS = `
   FROM good_job_executions WHERE active_job_id = $1 ORDER BY created_at`
 
 describeWithRuby('a job whose worker is killed with -9', () => {
-  let database: TestDatabase
   let app: RailsApp
   let runs = 0
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ databaseUrl: database.url })
+    app = await bootRails()
   })
 
-  afterAll(
-    inTurn(
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   const startRuby = (strategy: Strategy) =>
     app.startWorker({ queues: QUEUE, threads: 2, env: { GOOD_JOB_LOCK_STRATEGY: strategy } })

@@ -1,17 +1,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Adapter, Batch, BatchUnprovenError } from '../dist/index.js'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
-import { goodJob, type NodeWorker, startNodeWorker } from './node-worker.ts'
-import { isAtLeast, RailsApp, type RailsWeb, type RailsWorker } from './rails-app.ts'
+import { type Adapter, Batch, BatchUnprovenError } from '../dist/index.js'
+import { goodJob, type NodeWorker } from './node-worker.ts'
+import { isAtLeast, type RailsApp, type RailsWeb, type RailsWorker } from './rails-app.ts'
 import { type BatchOptions, type Member, resultOf, TestBatch, theResult } from './support/batches.ts'
 import { eventually } from './support/eventually.ts'
+import { bootMixedFleet } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 const RUBY = 'default'
 const NODE = 'node'
-
-const NODE_OPTIONS = ['--batch-sweep-interval', '0.2', '--batch-sweep-grace', '0.2']
 
 /** The newest version and the one without jobs_finished_at go through all of it; the others through the core, marked here. */
 const VERSIONS = [
@@ -26,7 +23,6 @@ describeWithRuby.each(VERSIONS)('beside GoodJob %s, with a process in Node', (go
   /** Where the other versions only need the last of several cases. */
   const core = <T>(all: readonly T[]): readonly T[] => (isWhole ? all : all.slice(-1))
 
-  let database: TestDatabase
   let app: RailsApp
   let web: RailsWeb
   let ruby: RailsWorker
@@ -34,23 +30,10 @@ describeWithRuby.each(VERSIONS)('beside GoodJob %s, with a process in Node', (go
   let adapter: Adapter
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ goodJobVersion, databaseUrl: database.url })
-    adapter = new Adapter({ databaseUrl: database.url })
-    ;[web, ruby, node] = await Promise.all([
-      app.startWeb(),
-      app.startWorker(),
-      startNodeWorker(app, { jobs: 'both', options: NODE_OPTIONS }),
-    ])
+    ;({ app, adapter, web, ruby, node } = await bootMixedFleet({ goodJobVersion }))
   })
 
-  afterAll(
-    inTurn(
-      () => adapter.close(),
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   const enqueue = (members: readonly Member[], options: Omit<BatchOptions, 'members'> = {}) =>
     TestBatch.enqueue(app, { members, ...options })

@@ -1,13 +1,12 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { inTurn } from '../test/support/clean-up.ts'
 import { type HostileRow, hostilePayload, hostileRow } from '../test/support/hostile.ts'
 import { insertHostile, JOB_COLUMNS } from '../test/support/hostile-tables.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import type { Dashboard } from './dashboard.ts'
 import { startNodeWorker } from './node-worker.ts'
-import { RailsApp } from './rails-app.ts'
+import type { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
+import { bootRails } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 const ROWS = Number(process.env.HOSTILE_ROWS ?? 600)
@@ -44,14 +43,12 @@ const SELECT_LEFT = `
   LIMIT 1`
 
 describeWithRuby('hostile rows that Node has worked', () => {
-  let database: TestDatabase
   let app: RailsApp
   let visitor: Dashboard
   let rows: readonly HostileRow[]
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ databaseUrl: database.url })
+    app = await bootRails()
     rows = fc
       .sample(hostileRow(CLASSES, ['00000000-0000-0000-0000-000000000000']), { numRuns: ROWS * 4, seed: SEED })
       .filter(isShowable)
@@ -69,12 +66,7 @@ describeWithRuby('hostile rows that Node has worked', () => {
     )
   })
 
-  afterAll(
-    inTurn(
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   test(`each list of the dashboard shows them (seed ${SEED}) [GJ-081]`, async () => {
     const failed: string[] = []

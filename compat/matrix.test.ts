@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Adapter, Job, performAllLater } from '../dist/index.js'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
+import { type Adapter, Job, performAllLater } from '../dist/index.js'
 import { CountedJob, MemberJob } from './node-jobs.ts'
 import { type NodeWorker, startNodeWorker } from './node-worker.ts'
-import { GOOD_JOB_VERSIONS, RailsApp } from './rails-app.ts'
+import { GOOD_JOB_VERSIONS, type RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
 import { shutGate } from './support/locks.ts'
+import { bootRails, openAdapter } from './support/rails.ts'
 import { type Trace, traceOf } from './support/rows.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
@@ -45,27 +44,19 @@ const SELECT_JOB = `
   FROM good_jobs WHERE id = $1`
 
 describeWithRuby.each(GOOD_JOB_VERSIONS)('on the tables of GoodJob %s', (goodJobVersion) => {
-  let database: TestDatabase
   let app: RailsApp
   let adapter: Adapter
   let node: NodeWorker
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ goodJobVersion, databaseUrl: database.url })
-    adapter = new Adapter({ databaseUrl: database.url })
+    app = await bootRails({ goodJobVersion })
+    adapter = openAdapter(app)
     Job.queueAdapter = adapter
     const workers = [startNodeWorker(app, { jobs: 'both' }), app.startWorker({ queues: '-node,nobody' })] as const
     node = (await Promise.all(workers))[0]
   })
 
-  afterAll(
-    inTurn(
-      () => adapter.close(),
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   const enqueue = async (by: Side, queue: string, name: string, wait?: number): Promise<string> => {
     if (by === 'Node') {

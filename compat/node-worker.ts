@@ -15,6 +15,9 @@ const MODULES: Readonly<Record<JobModules, readonly string[]>> = {
   both: ['jobs/node-only-jobs.js', 'jobs/node-jobs.js'],
 }
 
+/** Options of a worker that heals batches as soon as it may. */
+export const SWEEPS_OFTEN = ['--batch-sweep-interval', '0.2', '--batch-sweep-grace', '0.2']
+
 export interface NodeWorkerOptions {
   /** A queue string. @default 'node' */
   readonly queues?: string

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Adapter, Capsule, cleanupPreservedJobs, events, Job } from '../dist/index.js'
+import { type Adapter, Capsule, cleanupPreservedJobs, events, Job } from '../dist/index.js'
 import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import type { Dashboard } from './dashboard.ts'
-import { RailsApp, type RailsWeb } from './rails-app.ts'
+import type { RailsApp, RailsWeb } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
+import { bootRails, openAdapter } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 /** Runs until its signal fires, and says what it heard. */
@@ -41,7 +41,6 @@ class NodeLastJob extends Job {
 }
 
 describeWithRuby('operations on a live fleet', () => {
-  let database: TestDatabase
   let app: RailsApp
   let web: RailsWeb
   let visitor: Dashboard
@@ -49,14 +48,13 @@ describeWithRuby('operations on a live fleet', () => {
   let capsule: Capsule
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ databaseUrl: database.url })
+    app = await bootRails()
     web = await app.startWeb()
     visitor = web.visit()
-    adapter = new Adapter({ databaseUrl: database.url })
+    adapter = openAdapter(app)
     Job.queueAdapter = adapter
     capsule = new Capsule({
-      databaseUrl: database.url,
+      databaseUrl: app.databaseUrl,
       jobs: [NodePatientJob, NodePlainJob, NodeLastJob],
       queues: 'node,last',
       enablePauses: true,
@@ -69,9 +67,7 @@ describeWithRuby('operations on a live fleet', () => {
   afterAll(
     inTurn(
       () => capsule.shutdown(),
-      () => adapter.close(),
       () => app.stop(),
-      () => database.drop(),
     ),
   )
 

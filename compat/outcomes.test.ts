@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
 import { startNodeWorker } from './node-worker.ts'
-import { RailsApp } from './rails-app.ts'
+import type { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
 import { shutGate } from './support/locks.ts'
+import { bootRails } from './support/rails.ts'
 import { type Trace, traceOf } from './support/rows.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
@@ -85,22 +84,15 @@ const KILLED = ['MemberJob', 'InterruptibleJob']
 const killedName = (jobClass: string): string => `${jobClass}, killed and run again,`
 
 describeWithRuby('the rows of a job', () => {
-  let database: TestDatabase
   let app: RailsApp
   const traces = new Map<string, Map<string, Trace[]>>()
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ databaseUrl: database.url })
+    app = await bootRails()
     for (const side of SIDES) traces.set(side.name, await runScenarios(side))
   })
 
-  afterAll(
-    inTurn(
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   const runScenarios = async (side: Side): Promise<Map<string, Trace[]>> => {
     const seen = new Map<string, Trace[]>()

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { promisify } from 'node:util'
 import { Pool } from 'pg'
+import { inTurn } from '../test/support/clean-up.ts'
 import { Dashboard } from './dashboard.ts'
 import { eventually } from './support/eventually.ts'
 import { Program } from './support/program.ts'
@@ -30,6 +31,8 @@ export interface BootOptions {
   readonly databaseUrl: string
   /** 'migrations' runs the ones of the gem's own generator; 'given' takes the tables that are there. @default 'migrations' */
   readonly schema?: 'migrations' | 'given'
+  /** The last step of `stop()`. */
+  readonly whenStopped?: () => unknown
 }
 
 export interface WorkerOptions {
@@ -85,13 +88,16 @@ export class RailsApp {
   readonly pool: Pool
   readonly #env: NodeJS.ProcessEnv
   readonly #programs = new Set<Program>()
+  readonly #closers: (() => unknown)[] = []
+  readonly #whenStopped: () => unknown
   #console: RubyConsole | undefined
 
-  private constructor({ goodJobVersion = '4.23.1', databaseUrl }: BootOptions) {
+  private constructor({ goodJobVersion = '4.23.1', databaseUrl, whenStopped = () => {} }: BootOptions) {
     this.goodJobVersion = goodJobVersion
     this.databaseUrl = databaseUrl
     this.pool = new Pool({ connectionString: databaseUrl })
     this.pool.on('error', () => {})
+    this.#whenStopped = whenStopped
     this.#env = rubyEnvironment(goodJobVersion, databaseUrl)
   }
 
@@ -171,8 +177,17 @@ export class RailsApp {
 
   /** Stops every process of this application; with a long-running job left, by SIGKILL. */
   async stop(): Promise<void> {
-    await Promise.all([...this.#programs].map((program) => program.kill()))
-    await this.pool.end()
+    await inTurn(
+      ...this.#closers.splice(0),
+      () => Promise.all([...this.#programs].map((program) => program.kill())),
+      () => this.pool.end(),
+      this.#whenStopped,
+    )()
+  }
+
+  /** Closes something with this application, before its processes are stopped. */
+  closeFirst(close: () => unknown): void {
+    this.#closers.push(close)
   }
 
   /** Ends a process, of whatever kind, with this application. */

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Adapter, Job, performAllLater } from '../dist/index.js'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
-import { RailsApp } from './rails-app.ts'
+import { type Adapter, Job, performAllLater } from '../dist/index.js'
+import type { RailsApp } from './rails-app.ts'
+import { bootRails, openAdapter } from './support/rails.ts'
 import { type Trace, traceOf } from './support/rows.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
@@ -92,24 +91,16 @@ const AGE_JOB = `
     scheduled_at = scheduled_at - interval '1 hour' WHERE id = $1`
 
 describeWithRuby('the rows of a job that no worker has touched', () => {
-  let database: TestDatabase
   let app: RailsApp
   let adapter: Adapter
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ databaseUrl: database.url })
-    adapter = new Adapter({ databaseUrl: database.url })
+    app = await bootRails()
+    adapter = openAdapter(app)
     Job.queueAdapter = adapter
   })
 
-  afterAll(
-    inTurn(
-      () => adapter.close(),
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   const prepare = async ({ of }: Deed): Promise<string> => {
     if (of === undefined) return ''

@@ -1,30 +1,22 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { inTurn } from '../test/support/clean-up.ts'
-import { createDatabase, type TestDatabase } from '../test/support/postgres.ts'
-import { GOOD_JOB_VERSIONS, isAtLeast, RailsApp, type RailsWeb, type RailsWorker } from './rails-app.ts'
+import { GOOD_JOB_VERSIONS, isAtLeast, type RailsApp, type RailsWeb, type RailsWorker } from './rails-app.ts'
 import { type BatchOptions, type BatchState, resultOf, TestBatch, theResult } from './support/batches.ts'
 import { eventually } from './support/eventually.ts'
+import { bootRails } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 /** Ruby alone, no process in Node: how GoodJob's batches end when a person or a crash interferes (GoodJob #1450 and relatives). */
 describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion) => {
-  let database: TestDatabase
   let app: RailsApp
   let web: RailsWeb
   let worker: RailsWorker
 
   beforeAll(async () => {
-    database = await createDatabase({ template: 'empty' })
-    app = await RailsApp.boot({ goodJobVersion, databaseUrl: database.url })
+    app = await bootRails({ goodJobVersion })
     ;[worker, web] = await Promise.all([app.startWorker(), app.startWeb()])
   })
 
-  afterAll(
-    inTurn(
-      () => app.stop(),
-      () => database.drop(),
-    ),
-  )
+  afterAll(() => app.stop())
 
   const enqueue = (options: BatchOptions) => TestBatch.enqueue(app, options)
   const callJob = (id: string, call: string) => app.run(`GoodJob::Job.find(args[:id]).${call}; nil`, { id })
