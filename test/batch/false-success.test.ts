@@ -1,11 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { sweepBatches } from '../../src/batch/completion/sweep.ts'
 import { ToldOnce } from '../../src/batch/completion/told-once.ts'
 import { checkOptionsOf } from '../../src/batch/context.ts'
 import { next, record, type World } from '../support/harness.ts'
 import { rubyBookkeeping, rubyDiscard, rubyPerform, rubyRetry } from './as-ruby.ts'
-import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
+import { CallbackJob, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'
 
 for (const hasJobsFinishedAt of [true, false]) {
   describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at`, () => {
@@ -18,12 +16,8 @@ for (const hasJobsFinishedAt of [true, false]) {
 
     const sweep = async (told: ToldOnce, endedSince?: string): Promise<string[]> => {
       const reports = record('batch_false_success')
-      await sweepBatches({
-        database: world.adapter.database,
+      await sweepOf(world, {
         check: { ...checkOptionsOf(world.adapter), told },
-        processId: randomUUID(),
-        windowMs: 3_600_000,
-        graceMs: -1_000,
         ...(endedSince === undefined ? {} : { endedSince }),
       })
       reports.stop()

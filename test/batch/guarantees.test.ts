@@ -1,14 +1,12 @@
-import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
-import { sweepBatches } from '../../src/batch/completion/sweep.ts'
 import { checkOptionsOf } from '../../src/batch/context.ts'
 import { writeOutcomes } from '../../src/perform/outcome/transaction.ts'
 import { batchLockKey } from '../../src/sql/advisory-lock.ts'
 import { record, type World } from '../support/harness.ts'
 import { rubyPerform } from './as-ruby.ts'
 import { attemptOf, claimAll } from './attempts.ts'
-import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
+import { CallbackJob, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'
 
 let world: World
 beforeAll(async () => {
@@ -16,14 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-const sweep = () =>
-  sweepBatches({
-    database: world.adapter.database,
-    check: checkOptionsOf(world.adapter),
-    processId: randomUUID(),
-    windowMs: 3_600_000,
-    graceMs: -1_000,
-  })
+const sweep = () => sweepOf(world)
 
 /** A batch whose last member ended in a process that died before it looked at the batch. */
 const hungBatch = async (): Promise<Scene> => {

@@ -1,11 +1,8 @@
-import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
-import { sweepBatches } from '../../src/batch/completion/sweep.ts'
-import { checkOptionsOf } from '../../src/batch/context.ts'
 import { record, type World } from '../support/harness.ts'
 import { rubyBookkeeping } from './as-ruby.ts'
-import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
+import { CallbackJob, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'
 
 // compat/batch-late-stamp.test.ts has the same from a real Ruby process that is held up.
 for (const hasJobsFinishedAt of [true, false]) {
@@ -28,15 +25,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.seen()).toMatchObject({ isDiscarded: true })
       return scene
     }
-    const sweep = () =>
-      sweepBatches({
-        database: world.adapter.database,
-        check: checkOptionsOf(world.adapter),
-        processId: randomUUID(),
-        windowMs: 3_600_000,
-        graceMs: -1_000,
-        endedSince: new Date(0).toISOString(),
-      })
+    const sweep = () => sweepOf(world, { endedSince: new Date(0).toISOString() })
     const status = async (scene: Scene) => (await Batch.find(scene.batch.id, world.adapter)).status()
 
     test('comes back without a callback, and nobody calls its success false', async () => {

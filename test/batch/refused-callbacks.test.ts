@@ -146,6 +146,19 @@ const runOneByOne = async (made: JobConstructor): Promise<void> => {
   }
 }
 
+/** Jobs of this class run while the check of the batch that `open` lets end is refused. */
+const runBesideRefusal = async (made: JobConstructor, open: () => void): Promise<void> => {
+  await world.sql(PASSING)
+  try {
+    const failed = next('outcome_write_failed')
+    open()
+    await failed
+    await runOneByOne(made)
+  } finally {
+    await world.sql(PASSED)
+  }
+}
+
 test('many members of a batch whose check has to wait keep no outcome of other jobs waiting', async () => {
   const { GateJob, open, entered } = gated('GateJob')
   const { MemberJob } = member()
@@ -153,15 +166,7 @@ test('many members of a batch whose check has to wait keep no outcome of other j
   const members = Array.from({ length: 12 }, () => make(GateJob))
   const batch = await Batch.enqueue(CALLBACKS, members)
   await entered(members.length)
-  await world.sql(PASSING)
-  try {
-    const failed = next('outcome_write_failed')
-    open()
-    await failed
-    await runOneByOne(MemberJob)
-  } finally {
-    await world.sql(PASSED)
-  }
+  await runBesideRefusal(MemberJob, open)
   await until(async () => (await batch.reload()).isSucceeded, 'the batch has succeeded')
   expect(await callbacksOf(batch)).toEqual(['finish', 'success'])
 })
@@ -174,15 +179,7 @@ test('a job that joined, while it ran, a batch whose check has to wait keeps no 
   await world.adapter.enqueue(joining)
   await entered(1)
   const batch = await Batch.enqueue(CALLBACKS, joining)
-  await world.sql(PASSING)
-  try {
-    const failed = next('outcome_write_failed')
-    open()
-    await failed
-    await runOneByOne(MemberJob)
-  } finally {
-    await world.sql(PASSED)
-  }
+  await runBesideRefusal(MemberJob, open)
   await until(async () => (await batch.reload()).isSucceeded, 'the batch has succeeded')
   expect(await callbacksOf(batch)).toEqual(['finish', 'success'])
 })

@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Adapter, Batch, Capsule, events, Job } from '../../src/index.ts'
-import { inTurn } from '../support/clean-up.ts'
+import { afterAll, expect, test } from 'vitest'
+import { Batch, Capsule, events, Job } from '../../src/index.ts'
 import { runCli, runJson } from '../support/cli.ts'
-import { createDatabase, type TestDatabase } from '../support/postgres.ts'
+import { openWorld } from '../support/harness.ts'
 
 class MemberJob extends Job {
   static {
@@ -27,20 +26,8 @@ class PlainErrorJob extends Job {
   }
 }
 
-let database: TestDatabase
-let adapter: Adapter
-
-beforeAll(async () => {
-  database = await createDatabase()
-  adapter = new Adapter({ databaseUrl: database.url })
-  Job.queueAdapter = adapter
-})
-afterAll(
-  inTurn(
-    () => adapter.close(),
-    () => database.drop(),
-  ),
-)
+const { adapter, database, close } = await openWorld()
+afterAll(close)
 
 const batches = (...args: string[]) => runCli(['batches', ...args], { env: { DATABASE_URL: database.url } })
 

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { Adapter, Job, performAllLater } from '../../src/index.ts'
-import { inTurn } from '../support/clean-up.ts'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { Job, performAllLater } from '../../src/index.ts'
 import { runCli } from '../support/cli.ts'
 import { FaultyNetwork } from '../support/faults.ts'
-import { createDatabase, type TestDatabase } from '../support/postgres.ts'
+import { openWorld } from '../support/harness.ts'
+import { createDatabase } from '../support/postgres.ts'
 import { runAtTerminal } from '../support/terminal.ts'
 
 const MODULE = join(import.meta.dirname, '../fixtures/jobs/worker-jobs.mjs')
@@ -14,23 +14,11 @@ class ReportJob extends Job {
   perform(): void {}
 }
 
-let database: TestDatabase
-let adapter: Adapter
-
-beforeAll(async () => {
-  database = await createDatabase()
-  adapter = new Adapter({ databaseUrl: database.url })
-  Job.queueAdapter = adapter
-})
+const { adapter, database, close } = await openWorld()
+afterAll(close)
 beforeEach(async () => {
   await adapter.database.pool.query('TRUNCATE good_jobs, good_job_executions')
 })
-afterAll(
-  inTurn(
-    () => adapter.close(),
-    () => database.drop(),
-  ),
-)
 
 const enqueueReports = async (count: number): Promise<string[]> => {
   const jobs = Array.from({ length: count }, () => new ReportJob())

@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { Adapter, Capsule, events, Job, performAllLater } from '../../src/index.ts'
-import { inTurn } from '../support/clean-up.ts'
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { Capsule, events, Job, performAllLater } from '../../src/index.ts'
 import { runCli, runJson } from '../support/cli.ts'
-import { createDatabase, type TestDatabase } from '../support/postgres.ts'
+import { openWorld } from '../support/harness.ts'
 
 class MailJob extends Job {
   static override queueAs = 'mail'
@@ -24,23 +23,11 @@ interface JobList {
   readonly next: string | null
 }
 
-let database: TestDatabase
-let adapter: Adapter
-
-beforeAll(async () => {
-  database = await createDatabase()
-  adapter = new Adapter({ databaseUrl: database.url })
-  Job.queueAdapter = adapter
-})
+const { adapter, database, close } = await openWorld()
+afterAll(close)
 beforeEach(async () => {
   await adapter.database.pool.query('TRUNCATE good_jobs, good_job_executions, good_job_batches')
 })
-afterAll(
-  inTurn(
-    () => adapter.close(),
-    () => database.drop(),
-  ),
-)
 
 const idOf = (job: Job | false): string => (job ? job.jobId : '')
 const jobs = (...args: string[]) => runCli(['jobs', ...args], { env: { DATABASE_URL: database.url } })

@@ -1,30 +1,18 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Adapter, Capsule, Job } from '../../src/index.ts'
-import { inTurn } from '../support/clean-up.ts'
+import { afterAll, expect, test } from 'vitest'
+import { Capsule, Job } from '../../src/index.ts'
 import { runCli, runJson } from '../support/cli.ts'
-import { createDatabase, type TestDatabase } from '../support/postgres.ts'
+import { openWorld } from '../support/harness.ts'
+import { createDatabase } from '../support/postgres.ts'
 
 class NoopJob extends Job {
   perform(): void {}
 }
 
-let database: TestDatabase
-let adapter: Adapter
-
-beforeAll(async () => {
-  database = await createDatabase()
-  adapter = new Adapter({ databaseUrl: database.url })
-  Job.queueAdapter = adapter
-})
-afterAll(
-  inTurn(
-    () => adapter.close(),
-    () => database.drop(),
-  ),
-)
+const { adapter, database, close } = await openWorld()
+afterAll(close)
 
 /** Runs a command; one that finds a fault fails, and never says that all is well. */
 const checked = async (args: readonly string[], env: NodeJS.ProcessEnv) => {

@@ -1,26 +1,13 @@
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Adapter, Job } from '../../src/index.ts'
-import { inTurn } from '../support/clean-up.ts'
+import { afterAll, expect, test } from 'vitest'
+import { Job } from '../../src/index.ts'
 import { Cli } from '../support/cli.ts'
-import { createDatabase, type TestDatabase } from '../support/postgres.ts'
+import { openWorld } from '../support/harness.ts'
 
 const MODULE = join(import.meta.dirname, '../fixtures/jobs/worker-jobs.mjs')
 
-let database: TestDatabase
-let adapter: Adapter
-
-beforeAll(async () => {
-  database = await createDatabase()
-  adapter = new Adapter({ databaseUrl: database.url })
-  Job.queueAdapter = adapter
-})
-afterAll(
-  inTurn(
-    () => adapter.close(),
-    () => database.drop(),
-  ),
-)
+const { adapter, database, close } = await openWorld()
+afterAll(close)
 
 /** Stands for the class of that name in the fixture. */
 const enqueue = async (jobClass: string): Promise<string> => {

@@ -1,43 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { SerializationError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
-import type { Step } from '../../src/job/continuation/step.ts'
 import { jobToText } from '../../src/job/serialization.ts'
-import { type Attempt, type ExecutionResult, execute } from '../../src/perform/attempt/execution.ts'
+import { execute } from '../../src/perform/attempt/execution.ts'
 import { vectors } from '../support/vectors.ts'
 import { attemptOf, context, eventsDuring, NOW, nextAttempt, perform, storedParams } from './fixtures.ts'
-
-/** A class of jobs with steps, whose body is `body`. */
-const declareJob = (body: (job: Job) => unknown) => {
-  class StepJob extends Job {
-    static override continuable = true
-    perform() {
-      return body(this)
-    }
-  }
-  return StepJob
-}
-
-/** A worker that stops after `checkpoints` checkpoints were passed. */
-const stopAfter = (checkpoints: number) => {
-  let passed = 0
-  return { stoppingReason: () => (passed++ >= checkpoints ? 'stopping' : (false as const)) }
-}
-
-const progressOf = (result: ExecutionResult) => {
-  const { continuation, resumptions } = storedParams(result)
-  return { continuation, resumptions }
-}
-
-/** An attempt of a job whose earlier runs left this behind. */
-const resumed = (job: Job, keys: Record<string, unknown>): Attempt => {
-  const attempt = attemptOf(job)
-  return { ...attempt, serializedParams: JSON.stringify({ ...JSON.parse(attempt.serializedParams), ...keys }) }
-}
-
-const count = (from: number, to: number) => async (step: Step) => {
-  for (let n = Number(step.cursor ?? from); n < to; n++) step.advance({ from: n })
-}
+import { count, declareJob, progressOf, resumed, stopAfter } from './step-jobs.ts'
 
 describe('the stored progress', () => {
   test('of a new job is empty, and only classes with steps have one [AJ-074]', () => {
