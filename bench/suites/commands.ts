@@ -71,7 +71,7 @@ const COMMANDS: readonly (readonly [command: string, prints: RegExp])[] = [
   ['jobs list --queue none --state discarded', /No jobs|Searched/],
   ['jobs show JOB', /Attempts/],
   ['jobs why JOB', /succeeded|discarded/],
-  ['jobs why LAST', /^It is due .* or more of queue/],
+  ['jobs why LAST', /^It is due .* or more due jobs of queue/],
   // Without --yes and a terminal nothing is done.
   ['jobs discard --queue bench', /10000 or more jobs/],
   ['jobs retry --queue none', /No job matches|0 or more jobs/],

@@ -196,7 +196,7 @@ test('a job that does not exist is said to be missing, with exit code 1', async 
   expect(await goodJob('jobs', 'why', 'nonsense')).toMatchObject({ code: 2 })
 })
 
-test('ages are told by the clock of the server, and a clock that differs is named', () => {
+test('the text counts the jobs before it, reckons ages by the clock of the server, and names a clock that differs', () => {
   const explanation: JobExplanation = {
     reason: 'scheduled',
     at: new Date('2026-01-31T12:01:00Z'),
@@ -208,6 +208,19 @@ test('ages are told by the clock of the server, and a clock that differs is name
     'It is scheduled for 2026-01-31 12:01:00 UTC (in 1 min).',
     expect.stringContaining("The clock of this machine is 1 h ahead of the server's."),
   ])
+  const due = { reason: 'due', since: explanation.at, queue: 'mail', jobClass: 'MailJob', jobsBefore: 1 } as const
+  const more = {
+    jobId: explanation.jobId,
+    isInterrupted: false,
+    mayLackClass: false,
+    clockAheadSeconds: null,
+    ignoredPause: null,
+  }
+  const dueText = (jobsBefore: number, isCapped: boolean) =>
+    explanationLines({ ...due, ...more, jobsBefore, isCapped }, explanation.at)[0]
+  expect(dueText(1, false)).toContain('its turn: 1 due job of queue "mail" is before it.')
+  expect(dueText(2, false)).toContain('its turn: 2 due jobs of queue "mail" are before it.')
+  expect(dueText(10_000, true)).toContain('its turn: 10000 or more due jobs of queue "mail" are before it.')
   const behind = explanationLines({ ...explanation, clockAheadSeconds: -42 }, new Date('2026-01-31T12:00:00Z'))
   expect(behind[1]).toContain("is 42 s behind the server's")
 })

@@ -47,6 +47,11 @@ const CASES: readonly (readonly [title: string, changes: Changes, reason: JobRea
     },
   ],
   ['running', RUNNING, { reason: 'running', process: PROCESS, startedAt: new Date(at(-20)), attempt: 2 }],
+  [
+    'running, though its start was not counted',
+    { ...RUNNING, job: { ...RUNNING.job, executions_count: null } },
+    { reason: 'running', process: PROCESS, startedAt: new Date(at(-20)), attempt: 1 },
+  ],
   ['claimed and not started', OWNED, { reason: 'running', process: PROCESS, startedAt: null, attempt: 1 }],
   [
     'running in a silent process',

@@ -66,11 +66,11 @@ test('a job that ended has succeeded, was discarded by its attempt, or by a pers
     attempts: 1,
   })
   const waiting = await world.insert({ scheduled_at: ago(-60) })
-  await world.adapter.discardJob(waiting)
+  await world.adapter.discardJob(waiting, 'wrong tenant')
   expect(await why(waiting)).toMatchObject({
     reason: 'discarded',
     by: 'person',
-    error: 'GoodJob::Job::DiscardJobError: Discarded by hand',
+    error: 'GoodJob::Job::DiscardJobError: wrong tenant',
     attempts: 0,
   })
 })

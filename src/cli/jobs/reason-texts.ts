@@ -135,8 +135,12 @@ export const pauseName = ({ by, name }: Pause): string =>
 
 const dueLines = (reason: Extract<JobReason, { reason: 'due' }>, now: Date): string[] => {
   const { since, queue, jobClass, jobsBefore, isCapped, isInterrupted, mayLackClass } = reason
-  const count = jobsBefore === 0 ? 'no due job' : plural(jobsBefore, 'due job')
-  const before = `${count}${isCapped ? ' or more' : ''} of queue "${queue ?? ''}" ${jobsBefore < 2 && !isCapped ? 'is' : 'are'} before it`
+  const count = isCapped
+    ? `${jobsBefore} or more due jobs`
+    : jobsBefore === 0
+      ? 'no due job'
+      : plural(jobsBefore, 'due job')
+  const before = `${count} of queue "${queue ?? ''}" ${jobsBefore < 2 && !isCapped ? 'is' : 'are'} before it`
   return [
     `It is due since ${when(since, now)}, and waits for its turn: ${before}.`,
     ...(isInterrupted ? ['Its last attempt was interrupted; it starts again.'] : []),

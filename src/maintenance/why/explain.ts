@@ -56,7 +56,9 @@ const running: Reason = (facts) => {
   const process = ownerOf(facts, job.locked_by_id)
   if (process.state === 'dead') return undefined
   const startedAt = job.performed_at === null ? null : timeOf(job.performed_at)
-  return { reason: 'running', process, startedAt, attempt: attemptsOf(job) + (startedAt === null ? 1 : 0) }
+  // Whoever wrote a start without its count: the first attempt is 1.
+  const attempt = startedAt === null ? attemptsOf(job) + 1 : Math.max(attemptsOf(job), 1)
+  return { reason: 'running', process, startedAt, attempt }
 }
 
 const LOCK_TYPES: readonly LockType[] = ['advisory', 'skiplocked', 'hybrid']
@@ -64,7 +66,7 @@ const LOCK_TYPES: readonly LockType[] = ['advisory', 'skiplocked', 'hybrid']
 const abandoned: Reason = ({ job, processes }) => {
   if (job.locked_by_id === null || !job.is_abandoned) return undefined
   const lockType = LOCK_TYPES[job.lock_type ?? -1] ?? null
-  // worker/watch/silent-owners.ts: no lock tells whether such an owner lives.
+  // worker/watch/silent-owners.ts: no lock shows whether such an owner is alive.
   const isSilent = lockType === 'skiplocked' || job.locked_at === null
   const ownerMayLive = isSilent && job.has_renamed
   const isReleased = !ownerMayLive && processes.some((process) => process.is_alive && isNode(process))
@@ -112,7 +114,7 @@ const paused: Reason = (facts) => {
   const pause = pauseOf(facts)
   if (pause === undefined || isIgnored(facts)) return undefined
   const honours = candidatesOf(facts).map(({ honours_pauses }) => honours_pauses)
-  const count = (answer: boolean | null) => honours.filter((each) => each === answer).length
+  const count = (published: boolean | null) => honours.filter((each) => each === published).length
   return { reason: 'paused', pause, workers: { honouring: count(true), ignoring: count(false), unknown: count(null) } }
 }
 

@@ -23,17 +23,17 @@ export const why = async (adapter: EnqueueAdapter, jobId: string): Promise<JobEx
   const { database, clock } = adapter
   const facts = await database.facts()
   return boundedRead(database, READ, async (db) => {
-    const askedMs = clock.now().getTime()
+    const sentMs = clock.now().getTime()
     const job = await findJobSituation(db, facts, jobId)
-    const answeredMs = clock.now().getTime()
+    const returnedMs = clock.now().getTime()
     if (job === undefined) return explainJob(jobId, undefined)
-    return explainJob(jobId, await factsOf(db, facts, job, clockAhead(job.now_ms, askedMs, answeredMs)))
+    return explainJob(jobId, await factsOf(db, facts, job, clockAhead(job.now_ms, sentMs, returnedMs)))
   })
 }
 
-/** The server read its clock at some time between the question and the answer. */
-const clockAhead = (serverMs: number, askedMs: number, answeredMs: number): number =>
-  serverMs < askedMs ? askedMs - serverMs : Math.min(answeredMs - serverMs, 0)
+/** The server read its clock at some time between these two readings of this process's clock. */
+const clockAhead = (serverMs: number, sentMs: number, returnedMs: number): number =>
+  serverMs < sentMs ? sentMs - serverMs : Math.min(returnedMs - serverMs, 0)
 
 const factsOf = async (db: Queryable, facts: Facts, job: JobSituation, clockAheadMs: number): Promise<JobFacts> => ({
   job,
