@@ -1,6 +1,6 @@
--- The tables of GoodJob 4.23.1 as its own install migration makes them on Rails 7.2: same columns in the same order, same
--- types, same index names. For an application without Rails; a Rails application installs them by `rails g good_job:install`.
--- Postgres 13 or later. Running it again changes nothing. The tables land in the first schema of search_path.
+-- The tables of GoodJob 4.23.1, as its install migration creates them on Rails 7.2: same columns in the same order, same types,
+-- same index names. This file is for applications without Rails; a Rails application runs `rails g good_job:install` instead.
+-- It needs Postgres 13 or later, creates the tables in the first schema of search_path, and changes nothing if it runs again.
 --
 --   psql --single-transaction --file schema.sql "$DATABASE_URL"
 

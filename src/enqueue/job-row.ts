@@ -14,8 +14,8 @@ export interface JobRowOptions {
 }
 
 /**
- * The row of a new job. GoodJob job.rb#enqueue_args: the row has the job's id, an immediate job is scheduled for the instant of
- * its creation, a missing queue or priority becomes 'default' and 0 in the columns while the JSON keeps null.
+ * The row of a new job. GoodJob job.rb#enqueue_args: the row has the job's id; an immediate job is scheduled for the time of its creation; a
+ * missing queue or priority becomes 'default' or 0 in the columns, while the JSON keeps null.
  */
 export const jobRow = (job: Job, { clock, bulkAt, railsVersion, enableListenNotify }: JobRowOptions): NewJobRow => {
   const context = currentEnqueueContext()

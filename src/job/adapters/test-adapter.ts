@@ -92,7 +92,7 @@ export class TestAdapter implements QueueAdapter {
     return block ? this.#added(block).then(check) : check(this.enqueuedJobs)
   }
 
-  /** With a block, runs what the block enqueues. */
+  /** With a block, runs the jobs that the block enqueues. */
   assertPerformedJobs(count: number, filter?: TestFilter): void
   assertPerformedJobs(count: number, filter: TestFilter, block: Block): Promise<void>
   assertPerformedJobs(count: number, filter: TestFilter = {}, block?: Block): void | Promise<void> {
@@ -106,7 +106,7 @@ export class TestAdapter implements QueueAdapter {
     return block ? this.assertPerformedJobs(0, filter, block) : this.assertPerformedJobs(0, filter)
   }
 
-  /** With a block, runs what the block enqueues. */
+  /** With a block, runs the jobs that the block enqueues. */
   assertPerformedWith(expected: ExpectedJob): Job
   assertPerformedWith(expected: ExpectedJob, block: Block): Promise<Job>
   assertPerformedWith(expected: ExpectedJob, block?: Block): Job | Promise<Job> {
