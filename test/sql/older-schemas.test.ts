@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
-import { enqueue, jobClass, openWorld, performed, until, type World } from '../support/harness.ts'
+import { ago, enqueue, jobClass, openWorld, performed, until, type World } from '../support/harness.ts'
 
 const Echo = jobClass('Echo', () => undefined)
 
@@ -20,6 +21,9 @@ test('on the tables of GoodJob 4.0 jobs, batches, actions and cleanup work, and 
   await until(async () => (await batch.reload()).isFinished, 'the batch is finished')
   const waiting = await enqueue(Echo, { wait: 60 })
   await world.adapter.discardJob(waiting)
+  expect(await world.adapter.why(waiting)).toMatchObject({ reason: 'discarded', by: 'person' })
+  const left = await world.insert({ job_class: 'Left', locked_by_id: randomUUID(), locked_at: ago(0) })
+  expect(await world.adapter.why(left)).toMatchObject({ reason: 'abandoned', lockType: null, releasedWithinMinutes: 2 })
   await world.adapter.retryJob(waiting)
 
   await world.sql('ALTER TABLE good_jobs ADD COLUMN lock_type smallint')
