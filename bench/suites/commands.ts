@@ -82,7 +82,7 @@ const COMMANDS: readonly (readonly [command: string, prints: RegExp])[] = [
   ['batches recover BATCH --dry-run', /unproven/],
   ['pause --queue nobodys', /nobodys/],
   ['pauses', /nobodys|Nothing/],
-  ['unpause --queue nobodys', /nobodys/],
+  ['unpause --queue nobodys', /Nothing is paused/],
   ['schema check', /GoodJob/],
   ['cleanup_preserved_jobs', /^Deleted 0 jobs/],
   ['doctor', /Postgres/],

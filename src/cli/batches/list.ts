@@ -21,7 +21,7 @@ interface ListOptions {
 }
 
 /** A search for few matches among many batches ends after this time and reports how far it came. */
-const SEARCH_MS = 300
+const SEARCH_MS = 150
 
 /** Prints one page of batches. */
 export const listBatchPage = async (session: CommandSession, options: ListOptions): Promise<void> => {

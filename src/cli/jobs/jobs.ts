@@ -73,7 +73,7 @@ const addListCommand = (jobs: Command): void => {
 }
 
 /** A search for few matches among many jobs ends after this time, prints what it found and reports how far it came. */
-const SEARCH_MS = 300
+const SEARCH_MS = 150
 const READ = { timeoutMs: 60_000 }
 
 const listPage = (command: Command): Promise<void> =>

@@ -35,7 +35,7 @@ interface Result {
 
 /** Counting stops at this number of jobs or after this time. */
 const COUNT_LIMIT = 10_000
-const COUNT_MS = 300
+const COUNT_MS = 150
 const READ = { timeoutMs: 60_000 }
 const PAGE = 500
 
