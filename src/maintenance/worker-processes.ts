@@ -54,16 +54,17 @@ const poolOf = (scheduler: unknown): string => {
 export const servesQueue = ({ pools }: WorkerProcess, queueName: string | null): boolean =>
   pools.some((pool) => matchesQueue(parseSelector(pool), queueName ?? ''))
 
+/** Whether it runs the class. A process that does not publish its classes, as in Ruby, is assumed to run every class of its queues. */
+export const mayRun = ({ job_classes }: Pick<WorkerProcess, 'job_classes'>, jobClass: string | null): boolean =>
+  job_classes?.includes(jobClass ?? '') ?? true
+
 /** Due jobs that no live process will start, and why. */
 export interface UnservedJobs extends WaitingJobs {
   /** Either no live process serves the queue, or the processes that serve it do not have the class. */
   readonly lacks: 'queue' | 'class'
 }
 
-/**
- * The waiting jobs that no live process will start. A process that does not publish its classes, as in Ruby, is assumed to run every class
- * of its queues.
- */
+/** The waiting jobs that no live process will start. */
 export const unservedJobs = (waiting: readonly WaitingJobs[], processes: readonly WorkerProcess[]): UnservedJobs[] => {
   const alive = processes
     .filter(({ is_alive }) => is_alive)
@@ -73,7 +74,7 @@ export const unservedJobs = (waiting: readonly WaitingJobs[], processes: readonl
       selectors.some((selector) => matchesQueue(selector, jobs.queue_name ?? '')),
     )
     if (serving.length === 0) return [{ ...jobs, lacks: 'queue' }]
-    const isKnown = serving.some(({ job_classes }) => job_classes?.includes(jobs.job_class ?? '') ?? true)
+    const isKnown = serving.some((process) => mayRun(process, jobs.job_class))
     return isKnown ? [] : [{ ...jobs, lacks: 'class' }]
   })
 }

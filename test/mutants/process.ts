@@ -44,8 +44,8 @@ export const PROCESS_MUTANTS: readonly Mutant[] = [
   {
     name: 'a worker of Ruby may have any class',
     file: 'src/maintenance/worker-processes.ts',
-    text: "job_classes?.includes(jobs.job_class ?? '') ?? true",
-    replacement: "job_classes?.includes(jobs.job_class ?? '') ?? false",
+    text: "job_classes?.includes(jobClass ?? '') ?? true",
+    replacement: "job_classes?.includes(jobClass ?? '') ?? false",
     tests: { 'test/cli/operations.test.ts': ['doctor names a class that no worker has'] },
   },
   {

@@ -1,4 +1,5 @@
-import type { JobOwner, JobReason, LockHolder, Pause } from '../../maintenance/why/reasons.ts'
+import type { Pause } from '../../job/pauses.ts'
+import type { JobOwner, JobReason, LockHolder } from '../../maintenance/why/reasons.ts'
 import { agoText, plural, timeText } from '../output.ts'
 
 interface TextOptions {
@@ -106,7 +107,7 @@ const sessionName = ({ pid, applicationName, clientAddress }: LockHolder): strin
 const connectedText = ({ connectedAt }: LockHolder, now: Date): string =>
   connectedAt === null ? '' : `, connected since ${when(connectedAt, now)}`
 
-/** The application_name of the sessions with which workers in Node claim (claim/lane-session.ts). */
+/** The application_name of the sessions with which workers in Node claim (claim/lane-settings.ts). */
 const LANE = 'GoodJob::Lane'
 
 const holderLines = ({ pid, applicationName }: LockHolder): string[] => [

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import type { JobExplanation, Pause } from '../../maintenance/why/reasons.ts'
+import type { Pause } from '../../job/pauses.ts'
+import type { JobExplanation } from '../../maintenance/why/reasons.ts'
 import { PartialFailure } from '../failure.ts'
 import { durationText, print, printJson, snakeCase } from '../output.ts'
 import { addSessionOptions, parseId, withSession } from '../session.ts'

@@ -1,9 +1,10 @@
-import type { Pauses } from '../../job/pauses.ts'
+import { DiscardJobError } from '../../errors.ts'
+import { type Pause, type Pauses, pauseOf } from '../../job/pauses.ts'
 import type { WaitingClaim } from '../../sql/concurrency/claims.ts'
 import type { JobSituation, JobsBefore } from '../../sql/jobs/situation.ts'
 import type { ListedProcess } from '../../sql/process/list.ts'
-import { servesQueue, type WorkerProcess, workerProcess } from '../worker-processes.ts'
-import type { JobExplanation, JobOwner, JobReason, LockType, Pause } from './reasons.ts'
+import { mayRun, servesQueue, type WorkerProcess, workerProcess } from '../worker-processes.ts'
+import type { JobExplanation, JobOwner, JobReason, LockType } from './reasons.ts'
 
 /** What is known of a job that exists. */
 export interface JobFacts {
@@ -48,7 +49,7 @@ const finished: Reason = ({ job }) => {
 }
 
 /** GoodJob 4.23.1 job.rb#discard_job. */
-const BY_PERSON = /^GoodJob::Job::DiscardJobError\b/
+const BY_PERSON = new RegExp(`^${DiscardJobError.rubyName}\\b`)
 
 const running: Reason = (facts) => {
   const { job } = facts
@@ -111,7 +112,7 @@ const retried: Reason = ({ job }) =>
   isFuture(job) ? { reason: 'retried', at: startOf(job), attempt: attemptsOf(job) + 1, error: errorOf(job) } : undefined
 
 const paused: Reason = (facts) => {
-  const pause = pauseOf(facts)
+  const pause = pauseOfJob(facts)
   if (pause === undefined || isIgnored(facts)) return undefined
   const honours = candidatesOf(facts).map(({ honours_pauses }) => honours_pauses)
   const count = (published: boolean | null) => honours.filter((each) => each === published).length
@@ -185,16 +186,10 @@ const servingOf = ({ job, processes }: JobFacts): WorkerProcess[] =>
 
 /** Those of them that know its class, or may. */
 const candidatesOf = (facts: JobFacts): WorkerProcess[] =>
-  servingOf(facts).filter(({ job_classes }) => job_classes?.includes(facts.job.job_class ?? '') ?? true)
+  servingOf(facts).filter((process) => mayRun(process, facts.job.job_class))
 
-/** GoodJob 4.23.1 setting.rb#paused?, in its order. A job without a queue counts as paused while any queue is. */
-const pauseOf = ({ job, pauses }: JobFacts): Pause | undefined => {
-  const queue = job.queue_name === null ? pauses.queues[0] : pauses.queues.find((name) => name === job.queue_name)
-  if (queue !== undefined) return { by: 'queue', name: queue }
-  if (job.job_class !== null && pauses.jobClasses.includes(job.job_class)) return { by: 'class', name: job.job_class }
-  const label = job.labels?.find((name) => pauses.labels.includes(name))
-  return label === undefined ? undefined : { by: 'label', name: label }
-}
+const pauseOfJob = ({ job, pauses }: JobFacts): Pause | undefined =>
+  pauseOf({ queueName: job.queue_name, jobClass: job.job_class, labels: job.labels ?? [] }, pauses)
 
 /** There are workers that could run the job, and none of them honours pauses. */
 const isIgnored = (facts: JobFacts): boolean => {
@@ -203,7 +198,7 @@ const isIgnored = (facts: JobFacts): boolean => {
 }
 
 const ignoredPause = (facts: JobFacts): Pause | undefined =>
-  facts.job.finished_at === null && isIgnored(facts) ? pauseOf(facts) : undefined
+  facts.job.finished_at === null && isIgnored(facts) ? pauseOfJob(facts) : undefined
 
 /** What the network and the server take is below. */
 const SKEW_MS = 3_000

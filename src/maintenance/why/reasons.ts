@@ -1,3 +1,5 @@
+import type { Pause } from '../../job/pauses.ts'
+
 /** The process that has a job. 'silent': alive to GoodJob, but without a heartbeat for two minutes. 'no_row': only its id is known. */
 export interface JobOwner {
   readonly id: string
@@ -19,12 +21,6 @@ export interface LockHolder {
 
 /** GoodJob's lock strategies. */
 export type LockType = 'advisory' | 'skiplocked' | 'hybrid'
-
-/** What is paused. */
-export interface Pause {
-  readonly by: 'queue' | 'class' | 'label'
-  readonly name: string
-}
 
 /** Why a job is as it is: of several reasons the first of this list. */
 export type JobReason =
