@@ -1,5 +1,6 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
+import { isAfter } from '../jobs/filter.ts'
 import { type JobState, jobStateSql } from '../jobs/states.ts'
 
 /** States to filter batches by. 'recoverable': no member is open; the batch is discarded without a broken member or was never completed. */
@@ -62,7 +63,7 @@ WITH step AS MATERIALIZED (
   SELECT id, created_at, description, on_success, on_finish, on_discard, enqueued_at, discarded_at, finished_at,
     ${facts.hasJobsFinishedAt ? 'jobs_finished_at' : 'NULL::timestamp AS jobs_finished_at'}
   FROM good_job_batches
-  ${after === undefined ? '' : `WHERE ${isAfter(after, values)}`}
+  ${after === undefined ? '' : `WHERE ${isAfter('created_at', { at: after.created_at, id: after.id }, values)}`}
   ORDER BY created_at DESC, id DESC
   LIMIT ${state === undefined ? `$${values.push(limit)}` : STEP}
 ),
@@ -129,6 +130,3 @@ export const withMembers = async (
     return { ...batch, jobs: Object.fromEntries(own.map(({ state, jobs }) => [state, jobs])) }
   })
 }
-
-const isAfter = ({ created_at, id }: BatchCursor, values: unknown[]): string =>
-  `(created_at, id) < ($${values.push(created_at)}, $${values.push(id)}::uuid)`

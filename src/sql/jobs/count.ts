@@ -1,11 +1,11 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import {
   conditions,
+  fewRows,
   indexedRows,
   isAfter,
   type JobCursor,
   type JobFilter,
-  MAX_SORTED,
   orderOf,
   STEP,
   whereSql,
@@ -47,12 +47,7 @@ const countIndexed = async (db: Queryable, { filter, now }: CountOptions): Promi
   const indexed = indexedRows(filter, now, values)
   if (indexed === undefined) return undefined
   const text = `
-WITH found AS MATERIALIZED (
-  SELECT id FROM (${indexed}) AS found LIMIT ${MAX_SORTED + 1}
-),
-few AS (
-  SELECT count(*) <= ${MAX_SORTED} AS is_few FROM found
-)
+WITH ${fewRows(indexed)}
 SELECT is_few, (
   SELECT count(*)::int FROM good_jobs
   WHERE is_few AND id = ANY (ARRAY(SELECT id FROM found)) AND ${conditions(filter, now, values).join(' AND ')}

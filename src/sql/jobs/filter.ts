@@ -71,7 +71,15 @@ const RUNNING = `SELECT id FROM good_jobs WHERE locked_by_id IS NOT NULL AND per
  * Rows of an index that are sorted for a page, at most. Matches of an index with more rows are common, and soon found among the
  * youngest jobs.
  */
-export const MAX_SORTED = 10_000
+const MAX_SORTED = 10_000
+
+/** The rows that `indexedRows` finds as `found`, and as `few` whether those are few enough to be sorted. */
+export const fewRows = (indexed: string): string => `found AS MATERIALIZED (
+  SELECT id FROM (${indexed}) AS found LIMIT ${MAX_SORTED + 1}
+),
+few AS (
+  SELECT count(*) <= ${MAX_SORTED} AS is_few FROM found
+)`
 
 /** Jobs that one statement reads while a search goes through the table. */
 export const STEP = 5_000

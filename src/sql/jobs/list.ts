@@ -1,11 +1,11 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import {
   conditions,
+  fewRows,
   indexedRows,
   isAfter,
   type JobCursor,
   type JobFilter,
-  MAX_SORTED,
   orderOf,
   STEP,
   whereSql,
@@ -50,12 +50,7 @@ const sortedPage = ({ filter, now, limit, after }: JobPage, values: unknown[]): 
   const order = orderOf(filter)
   const parts = [...conditions(filter, now, values), ...(after ? [isAfter(order, after, values)] : [])]
   return `
-WITH found AS MATERIALIZED (
-  SELECT id FROM (${indexed}) AS found LIMIT ${MAX_SORTED + 1}
-),
-few AS (
-  SELECT count(*) <= ${MAX_SORTED} AS is_few FROM found
-)
+WITH ${fewRows(indexed)}
 SELECT is_few, page.*
 FROM few
 LEFT JOIN LATERAL (
