@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
-import { messagesDuring, type World } from '../support/harness.ts'
+import type { World } from '../support/harness.ts'
+import { messagesDuring } from '../support/messages.ts'
 import { MemberJob, openBatchWorld } from './scene.ts'
 
 let world: World

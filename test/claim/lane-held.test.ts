@@ -4,7 +4,8 @@ import { RoundLane } from '../../src/claim/round-lane.ts'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'
 import { Database } from '../../src/sql/database.ts'
 import { inTurn } from '../support/clean-up.ts'
-import { advisoryLocks, next, noLocks, openWorld, record, terminate, until } from '../support/harness.ts'
+import { next, openWorld, record, until } from '../support/harness.ts'
+import { advisoryLocks, noLocks, terminate } from '../support/sessions.ts'
 import { openLaneOn, openRoundLaneOn, request, takeJobs } from './lane-scene.ts'
 
 const world = await openWorld()

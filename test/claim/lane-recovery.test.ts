@@ -1,7 +1,8 @@
 import { afterAll, expect, test } from 'vitest'
 import { Capsule } from '../../src/worker/capsule.ts'
 import { FaultyNetwork } from '../support/faults.ts'
-import { enqueue, Gate, jobClass, next, openWorld, performed, record, terminate } from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed, record } from '../support/harness.ts'
+import { terminate } from '../support/sessions.ts'
 import { Wire } from '../support/wire.ts'
 
 const world = await openWorld()

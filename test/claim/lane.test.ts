@@ -2,19 +2,9 @@ import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'
 import { systemClock } from '../../src/time.ts'
 import { FaultyNetwork } from '../support/faults.ts'
-import {
-  advisoryLocks,
-  enqueue,
-  Gate,
-  jobClass,
-  next,
-  openWorld,
-  performed,
-  record,
-  terminate,
-  until,
-} from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
 import { RubyWorker } from '../support/ruby-worker.ts'
+import { advisoryLocks, terminate } from '../support/sessions.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())

@@ -3,17 +3,9 @@ import { afterAll, beforeEach, expect, test } from 'vitest'
 import { Lane } from '../../src/claim/lane.ts'
 import { RoundLane } from '../../src/claim/round-lane.ts'
 import { Database } from '../../src/sql/database.ts'
-import {
-  enqueue,
-  Gate,
-  jobClass,
-  next,
-  noLocks,
-  openWorld,
-  performed,
-  record,
-  sendMessage,
-} from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed, record } from '../support/harness.ts'
+import { sendMessage } from '../support/messages.ts'
+import { noLocks } from '../support/sessions.ts'
 import { Wire } from '../support/wire.ts'
 
 const world = await openWorld()

@@ -1,19 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { advisoryKey, jobLockKey } from '../../src/sql/advisory-lock.ts'
-import {
-  advisoryLocks,
-  ago,
-  enqueue,
-  Gate,
-  jobClass,
-  next,
-  noLocks,
-  openWorld,
-  performed,
-  until,
-} from '../support/harness.ts'
+import { ago, enqueue, Gate, jobClass, next, openWorld, performed, until } from '../support/harness.ts'
 import { RubyWorker } from '../support/ruby-worker.ts'
+import { advisoryLocks, noLocks } from '../support/sessions.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())

@@ -1,8 +1,9 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'
 import { systemClock } from '../../src/time.ts'
-import { advisoryLocks, enqueue, Gate, jobClass, next, noLocks, openWorld, performed } from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed } from '../support/harness.ts'
 import { RubyWorker } from '../support/ruby-worker.ts'
+import { advisoryLocks, noLocks } from '../support/sessions.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())

@@ -1,18 +1,9 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'
 import type { Capsule } from '../../src/worker/capsule.ts'
-import {
-  advisoryLocks,
-  enqueue,
-  Gate,
-  jobClass,
-  next,
-  openWorld,
-  performed,
-  record,
-  until,
-} from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
 import { RubyWorker } from '../support/ruby-worker.ts'
+import { advisoryLocks } from '../support/sessions.ts'
 import { type Direction, Wire } from '../support/wire.ts'
 
 const world = await openWorld()

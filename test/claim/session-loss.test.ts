@@ -2,21 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'
 import { Session } from '../../src/sql/connection/session.ts'
-import {
-  advisoryLocks,
-  backends,
-  enqueue,
-  Gate,
-  jobClass,
-  next,
-  noLocks,
-  openWorld,
-  performed,
-  record,
-  sendMessage,
-  until,
-} from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
+import { sendMessage } from '../support/messages.ts'
 import { RubyWorker } from '../support/ruby-worker.ts'
+import { advisoryLocks, backends, noLocks } from '../support/sessions.ts'
 import { Wire } from '../support/wire.ts'
 
 const world = await openWorld()

@@ -2,7 +2,8 @@ import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { Cli } from '../support/cli.ts'
 import { FaultyNetwork } from '../support/faults.ts'
-import { advisoryLocks, enqueue, jobClass, next, openWorld, until } from '../support/harness.ts'
+import { enqueue, jobClass, next, openWorld, until } from '../support/harness.ts'
+import { advisoryLocks } from '../support/sessions.ts'
 import { Wire } from '../support/wire.ts'
 
 const MODULE = join(import.meta.dirname, '../fixtures/jobs/timed-jobs.mjs')

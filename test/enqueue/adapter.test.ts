@@ -7,7 +7,8 @@ import { withEnqueueContext } from '../../src/job/context.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
 import { createClock } from '../../src/time.ts'
-import { enqueue, jobClass, messagesDuring, openWorld } from '../support/harness.ts'
+import { enqueue, jobClass, openWorld } from '../support/harness.ts'
+import { messagesDuring } from '../support/messages.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())

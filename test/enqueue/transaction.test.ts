@@ -1,7 +1,8 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Job } from '../../src/job/base.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
-import { enqueue, jobClass, messagesDuring, openWorld } from '../support/harness.ts'
+import { enqueue, jobClass, openWorld } from '../support/harness.ts'
+import { messagesDuring } from '../support/messages.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())

@@ -2,18 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError, RecordMissingError } from '../../src/errors.ts'
 import { advisoryKey } from '../../src/sql/advisory-lock.ts'
-import {
-  ago,
-  enqueue,
-  Gate,
-  jobClass,
-  messagesDuring,
-  openWorld,
-  paramsOf,
-  performed,
-  until,
-  type World,
-} from '../support/harness.ts'
+import { ago, enqueue, Gate, jobClass, openWorld, paramsOf, performed, until, type World } from '../support/harness.ts'
+import { messagesDuring } from '../support/messages.ts'
 
 let world: World
 beforeAll(async () => {

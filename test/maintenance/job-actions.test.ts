@@ -2,17 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError, RecordMissingError } from '../../src/errors.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
-import {
-  ago,
-  enqueue,
-  Gate,
-  jobClass,
-  messagesDuring,
-  next,
-  openWorld,
-  performed,
-  type Row,
-} from '../support/harness.ts'
+import { ago, enqueue, Gate, jobClass, next, openWorld, performed, type Row } from '../support/harness.ts'
+import { messagesDuring } from '../support/messages.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())

@@ -5,9 +5,7 @@ import {
   ago,
   Gate,
   jobClass,
-  messagesDuring,
   next,
-  noLocks,
   openWorld,
   performed,
   type Row,
@@ -15,6 +13,8 @@ import {
   until,
   type World,
 } from '../support/harness.ts'
+import { messagesDuring } from '../support/messages.ts'
+import { noLocks } from '../support/sessions.ts'
 
 // Rows as GoodJob 4.23.1 writes them: concurrency_claim.rb#upsert_claim.
 const [WAITING, GRANTED, PROMOTION_PENDING, PROMOTED] = [0, 1, 2, 3]

@@ -2,17 +2,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { performAllLater } from '../../src/job/enqueuing.ts'
 import { cleanupPreservedJobs } from '../../src/maintenance/cleanup.ts'
 import { systemClock } from '../../src/time.ts'
-import {
-  advisoryLocks,
-  enqueue,
-  Gate,
-  jobClass,
-  next,
-  openWorld,
-  record,
-  until,
-  type World,
-} from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, openWorld, record, until, type World } from '../support/harness.ts'
+import { advisoryLocks } from '../support/sessions.ts'
 
 let world: World
 beforeAll(async () => {

@@ -1,18 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { FaultyNetwork } from '../support/faults.ts'
-import {
-  advisoryLocks,
-  enqueue,
-  Gate,
-  jobClass,
-  next,
-  openWorld,
-  performed,
-  record,
-  terminate,
-  until,
-} from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
+import { advisoryLocks, terminate } from '../support/sessions.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())

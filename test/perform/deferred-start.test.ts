@@ -1,8 +1,9 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { Batch } from '../../src/index.ts'
 import type { Job } from '../../src/job/base.ts'
-import { enqueue, Gate, jobClass, next, noLocks, openWorld, performed, type Row, until } from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed, type Row, until } from '../support/harness.ts'
 import { type LockStrategy, RubyWorker } from '../support/ruby-worker.ts'
+import { noLocks } from '../support/sessions.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())

@@ -1,19 +1,7 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { refuseUpdates, startWorkerProcess } from '../support/faults.ts'
-import {
-  advisoryLocks,
-  backends,
-  enqueue,
-  Gate,
-  jobClass,
-  next,
-  noLocks,
-  openWorld,
-  performed,
-  record,
-  terminate,
-  until,
-} from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
+import { advisoryLocks, backends, noLocks, terminate } from '../support/sessions.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())

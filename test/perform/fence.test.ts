@@ -6,7 +6,8 @@ import type { CompletedAttempt, OutcomeWrite } from '../../src/perform/outcome/o
 import { writeOutcomes } from '../../src/perform/outcome/transaction.ts'
 import { attemptOf, claimAll } from '../batch/attempts.ts'
 import { FaultyNetwork } from '../support/faults.ts'
-import { enqueue, Gate, jobClass, next, noLocks, openWorld, performed } from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed } from '../support/harness.ts'
+import { noLocks } from '../support/sessions.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())

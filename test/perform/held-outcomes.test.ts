@@ -7,7 +7,8 @@ import { JobRegistry } from '../../src/job/definition/registry.ts'
 import { Completer } from '../../src/perform/outcome/completer.ts'
 import { batchLockKey } from '../../src/sql/advisory-lock.ts'
 import { attemptOf, claimAll } from '../batch/attempts.ts'
-import { advisoryLocks, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
+import { jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
+import { advisoryLocks } from '../support/sessions.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())

@@ -6,18 +6,8 @@ import { releaseUnknownClaims } from '../../src/sql/claim/claim.ts'
 import { releaseDeadProcesses } from '../../src/sql/process/dead.ts'
 import { limitLockWaits } from '../../src/sql/transaction/savepoint.ts'
 import type { Capsule } from '../../src/worker/capsule.ts'
-import {
-  ago,
-  enqueue,
-  Gate,
-  jobClass,
-  next,
-  openWorld,
-  performed,
-  record,
-  sendMessage,
-  until,
-} from '../support/harness.ts'
+import { ago, enqueue, Gate, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
+import { sendMessage } from '../support/messages.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())

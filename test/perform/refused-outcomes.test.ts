@@ -3,7 +3,8 @@ import { Batch } from '../../src/batch/batch.ts'
 import type { Job, JobConstructor } from '../../src/job/base.ts'
 import { inTurn } from '../support/clean-up.ts'
 import { refuseUpdates } from '../support/faults.ts'
-import { advisoryLocks, enqueue, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
+import { enqueue, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
+import { advisoryLocks } from '../support/sessions.ts'
 
 const world = await openWorld()
 const ran: string[] = []

@@ -4,7 +4,8 @@ import type { PoolClient } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Session } from '../../src/sql/connection/session.ts'
 import { Database } from '../../src/sql/database.ts'
-import { backends, openWorld, until, type World } from '../support/harness.ts'
+import { openWorld, until, type World } from '../support/harness.ts'
+import { backends } from '../support/sessions.ts'
 import { Wire } from '../support/wire.ts'
 
 let world: World

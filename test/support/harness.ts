@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import pg, { type Client, type Pool } from 'pg'
+import pg, { type Pool } from 'pg'
 import { type EventMap, type EventName, events } from '../../src/events.ts'
 import { Job, type JobConstructor } from '../../src/job/base.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
@@ -199,55 +199,6 @@ export const until = async (holds: () => Promise<boolean>, what: string, timeout
     if (performance.now() > deadline) throw new Error(`still not: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
-}
-
-/** The payloads on the channel good_job during `body`, in the order of commits; a fence message closes the recording. */
-export const messagesDuring = async (database: TestDatabase, body: () => Promise<unknown>): Promise<string[]> => {
-  const listener = await database.connect()
-  const seen: string[] = []
-  const fence = `fence ${randomUUID()}`
-  const over = new Promise<void>((resolve) => {
-    listener.on('notification', ({ payload = '' }) => {
-      if (payload === fence) resolve()
-      else seen.push(payload)
-    })
-  })
-  await listener.query('LISTEN good_job')
-  await body()
-  await sendMessage(listener, fence)
-  await over
-  await listener.end()
-  return seen
-}
-
-/** Sends a message on the channel good_job. */
-export const sendMessage = async (client: Pick<Client, 'query'> | Pool, payload: string): Promise<void> => {
-  await (client as Client).query(`SELECT pg_notify('good_job', $1)`, [payload])
-}
-
-/** Advisory locks in the database of `world`, as keys. */
-export const advisoryLocks = async (world: World): Promise<string[]> =>
-  (
-    await world.sql<{ key: string }>(
-      `SELECT ((classid::bigint << 32) | objid::bigint)::text AS key FROM pg_locks
-       WHERE locktype = 'advisory' AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
-    )
-  ).map(({ key }) => key)
-
-/** Resolves when nobody holds an advisory lock in the database of `world`. */
-export const noLocks = (world: World): Promise<void> =>
-  until(async () => (await advisoryLocks(world)).length === 0, 'no advisory lock')
-
-/** Server processes of the sessions with this application_name in the database of `world`. */
-export const backends = ({ sql }: World, name: string): Promise<{ pid: number; state: string }[]> =>
-  sql('SELECT pid, state FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()', [name])
-
-/** Ends these sessions as an administrator does; they may still be on their way out when it resolves. */
-export const terminate = async ({ sql }: World, name: string): Promise<void> => {
-  await sql(
-    'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()',
-    [name],
-  )
 }
 
 /** A job class made for one test: `perform` is the function given. */

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
 import type { Job } from '../../src/job/base.ts'
-import { advisoryLocks, jobClass, next, openWorld, record, sendMessage } from '../support/harness.ts'
+import { jobClass, next, openWorld, record } from '../support/harness.ts'
 import { type HostileRow, hostileBatch, hostilePayload, hostileRow } from '../support/hostile.ts'
 import { BATCH_COLUMNS, insertHostile, JOB_COLUMNS } from '../support/hostile-tables.ts'
+import { sendMessage } from '../support/messages.ts'
+import { advisoryLocks } from '../support/sessions.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())

@@ -1,7 +1,8 @@
 import type { Worker } from 'node:worker_threads'
 import { afterAll, expect, test } from 'vitest'
 import { type Clock, createClock } from '../../src/time.ts'
-import { enqueue, Gate, jobClass, next, openWorld, performed, sendMessage } from '../support/harness.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed } from '../support/harness.ts'
+import { sendMessage } from '../support/messages.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())

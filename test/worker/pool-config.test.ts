@@ -7,7 +7,8 @@ import { upsertProcessText } from '../../src/sql/process/processes.ts'
 import { threadConfig } from '../../src/sql/threads/config.ts'
 import { Heartbeat } from '../../src/worker/heartbeat.ts'
 import { inTurn } from '../support/clean-up.ts'
-import { enqueue, jobClass, next, openWorld, performed, record, terminate, until } from '../support/harness.ts'
+import { enqueue, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
+import { terminate } from '../support/sessions.ts'
 
 const world = await openWorld()
 const role = `guest_${randomUUID().slice(0, 8)}`

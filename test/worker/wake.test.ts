@@ -1,17 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  enqueue,
-  jobClass,
-  messagesDuring,
-  next,
-  openWorld,
-  performed,
-  record,
-  sendMessage,
-  terminate,
-  type World,
-} from '../support/harness.ts'
+import { enqueue, jobClass, next, openWorld, performed, record, type World } from '../support/harness.ts'
+import { messagesDuring, sendMessage } from '../support/messages.ts'
+import { terminate } from '../support/sessions.ts'
 
 const Echo = jobClass('Echo', () => undefined)
 

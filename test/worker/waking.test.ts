@@ -1,7 +1,8 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { parseMessage } from '../../src/worker/notifier.ts'
 import { FaultyNetwork } from '../support/faults.ts'
-import { ago, enqueue, jobClass, next, openWorld, performed, record, sendMessage, until } from '../support/harness.ts'
+import { ago, enqueue, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
+import { sendMessage } from '../support/messages.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
