@@ -47,7 +47,7 @@ const membersOf = async (batch: Batch): Promise<number> =>
   (await world.sql('SELECT id FROM good_jobs WHERE batch_id = $1', [batch.id])).length
 
 describe('Batch.enqueue', () => {
-  test('what the block enqueues becomes a member, also after an await and in functions it calls', async () => {
+  test('a job enqueued in the block becomes a member, also after an await and in functions it calls', async () => {
     const deeper = async () => {
       await Promise.resolve()
       await simple(Member).performLater(2)
@@ -67,7 +67,7 @@ describe('Batch.enqueue', () => {
     })
   })
 
-  test('in nested blocks the innermost batch wins, and the outer one goes on afterwards', async () => {
+  test('a job enqueued in nested blocks joins the innermost batch; after the inner block jobs join the outer batch again', async () => {
     let inner: Batch | undefined
     const outer = await Batch.enqueue({}, async () => {
       await simple(Member).performLater()
@@ -77,7 +77,7 @@ describe('Batch.enqueue', () => {
     expect([await membersOf(outer), inner && (await membersOf(inner))]).toEqual([2, 1])
   })
 
-  test('a block that throws leaves neither batch nor jobs', async () => {
+  test('a block that throws leaves neither the batch nor its jobs in the database', async () => {
     const before = await world.sql('SELECT count(*) FROM good_jobs')
     const failing = Batch.enqueue({ description: 'thrown' }, async () => {
       await simple(Member).performLater()
@@ -88,7 +88,7 @@ describe('Batch.enqueue', () => {
     expect(await world.sql('SELECT count(*) FROM good_jobs')).toEqual(before)
   })
 
-  test('without members it completes at once and fires success and finish [GJ-068]', async () => {
+  test('a batch without members completes at once and fires success and finish [GJ-068]', async () => {
     const batch = await Batch.enqueue({ onSuccess: Told, onFinish: Told, onDiscard: Told })
     await untilSettled(world, batch.id)
     expect(
@@ -101,7 +101,7 @@ describe('Batch.enqueue', () => {
     expect(batch).toMatchObject({ isSucceeded: true, isFinished: true })
   })
 
-  test('in a transaction of the caller it exists when that commits', async () => {
+  test("a batch created in the caller's transaction exists once that transaction commits", async () => {
     const client = await world.pool.connect()
     await client.query('BEGIN')
     const batch = new Batch({ description: 'rolled back' })
@@ -117,7 +117,7 @@ describe('Batch.enqueue', () => {
   })
 })
 
-test('add saves the batch, enqueue starts to wait', async () => {
+test('add saves the batch without waiting for its jobs; enqueue starts to wait for them', async () => {
   const batch = new Batch({ onSuccess: Told })
   const [job] = await batch.add(new (simple(Member))(1))
   await performed(job?.jobId ?? '')
@@ -129,7 +129,7 @@ test('add saves the batch, enqueue starts to wait', async () => {
   expect(batch).toMatchObject({ isEnqueued: true, isSucceeded: true })
 })
 
-test('jobs that are enqueued already join', async () => {
+test('jobs that are already enqueued can join a batch', async () => {
   const job = await new (simple(Member))('later').enqueue({ wait: 3600 })
   const batch = new Batch()
   await batch.enqueue(job as Job)
@@ -144,7 +144,7 @@ test('a job that joins a batch while it runs is waited for', async () => {
   await expect.poll(async () => (await batch.reload()).isSucceeded).toBe(true)
 })
 
-test('what a member enqueues does not join its batch [GJ-070]', async () => {
+test('a job enqueued by a member does not join the batch [GJ-070]', async () => {
   const batch = await Batch.enqueue({}, () => simple(Parent).performLater())
   await untilSettled(world, batch.id)
   expect(await membersOf(batch)).toBe(1)
@@ -204,21 +204,21 @@ describe('properties', () => {
   })
 })
 
-test('a batch needs the GoodJob adapter, and says so', () => {
+test('enqueuing a batch with another queue adapter throws an error that names the GoodJob adapter', () => {
   const before = Job.queueAdapter
   Job.queueAdapter = new TestAdapter()
   expect(() => new Batch()).toThrow(ConfigurationError)
   Job.queueAdapter = before
 })
 
-describe('what can be wrong with a batch concerns only that batch', () => {
+describe('a broken batch affects no other batch', () => {
   const healthy = async (): Promise<void> => {
     const batch = await Batch.enqueue({ onSuccess: Told }, () => simple(Member).performLater())
     await untilSettled(world, batch.id)
     expect((await batch.reload()).isSucceeded).toBe(true)
   }
 
-  test('properties that cannot be read: its callback fails by name', async () => {
+  test('a batch with properties that cannot be deserialized ends, and reading them throws an error that names the unknown type', async () => {
     const batch = await new Batch({ onSuccess: Told }).save()
     await world.sql(
       `UPDATE good_job_batches SET serialized_properties = '{"a": {"_aj_serialized": "Gone"}}' WHERE id = $1`,
@@ -231,7 +231,7 @@ describe('what can be wrong with a batch concerns only that batch', () => {
     await healthy()
   })
 
-  test('a batch deleted under its members: they end well', async () => {
+  test('members whose batch was deleted still succeed', async () => {
     const batch = await Batch.enqueue({ onSuccess: Told }, () => simple(Member).performLater('gone'))
     const other = await Batch.enqueue({ onSuccess: Told }, async () => {
       await simple(Member).performLater()
@@ -244,7 +244,7 @@ describe('what can be wrong with a batch concerns only that batch', () => {
     await healthy()
   })
 
-  test('a callback that is discarded and retried fires nothing else, and the batch waits for it [GJ-072]', async () => {
+  test('a callback that is discarded and retried fires no further callback, and the batch waits for it [GJ-072]', async () => {
     const batch = await Batch.enqueue({ onSuccess: Failing, onFinish: Told }, () => simple(Member).performLater())
     await untilSettled(world, batch.id)
     await batch.reload()
@@ -261,7 +261,7 @@ describe('what can be wrong with a batch concerns only that batch', () => {
     expect((await batch.reload()).isFinished).toBe(true)
   })
 
-  test('members that are not preserved: success still comes, and a broken one is never forgotten', async () => {
+  test('with members that are not preserved on_success still fires, and a deleted failed member still prevents it', async () => {
     await capsule.shutdown()
     await using _deleting = await world.start({ jobs: [Member, Told, Failing], preserveJobRecords: false })
     const good = await Batch.enqueue({ onSuccess: Told }, () => simple(Member).performLater())
@@ -273,7 +273,7 @@ describe('what can be wrong with a batch concerns only that batch', () => {
     expect(await bad.recover()).toMatchObject({ outcome: 'unproven' })
   })
 
-  test('a row with nothing in it is shown and checked', async () => {
+  test('a batch row with only its id and timestamps can be shown and checked', async () => {
     const [row] = await world.sql<{ id: string }>(
       'INSERT INTO good_job_batches (id, created_at, updated_at) VALUES (gen_random_uuid(), now(), now()) RETURNING id',
     )
@@ -283,7 +283,7 @@ describe('what can be wrong with a batch concerns only that batch', () => {
     expect(batch.properties).toEqual({})
   })
 
-  test('members in several queues are waited for together', async () => {
+  test('a batch waits for members in several queues', async () => {
     await using _worker = await world.start({ jobs: [Member, Told], queues: 'a;b;default' })
     const batch = await Batch.enqueue({ onSuccess: Told, callbackQueueName: 'b', callbackPriority: 3 }, async () => {
       for (const queue of ['a', 'b']) await new (simple(Member))().enqueue({ queue })

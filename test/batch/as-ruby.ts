@@ -7,7 +7,7 @@ let aheadMs = 0
 /** The time of Ruby's clock; two calls may be equal. */
 const now = (): string => new Date(Date.now() + aheadMs).toISOString()
 
-/** What `work` does as Ruby it does on a host whose clock is so many seconds ahead. */
+/** Runs `work`; what it does as Ruby happens on a host whose clock is `aheadSeconds` ahead. */
 export const onHost = async <T>(aheadSeconds: number, work: () => Promise<T>): Promise<T> => {
   aheadMs = aheadSeconds * 1000
   try {
@@ -18,7 +18,7 @@ export const onHost = async <T>(aheadSeconds: number, work: () => Promise<T>): P
 }
 
 /**
- * The dashboard's retry button and its mass action: the row, then the message. The batch is not looked at. With `isForRuby` the
+ * The dashboard's retry button and its mass action: the row, then the message. The batch is not checked. With `isForRuby` the
  * job starts too late for a worker of this process, so that `rubyPerform` can have it.
  */
 export const rubyRetry = async ({ sql }: World, jobId: string, { isForRuby = false } = {}): Promise<void> => {

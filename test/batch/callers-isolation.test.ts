@@ -27,7 +27,7 @@ describe.each(['READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'])(
     const reopen = (id: string) => world.sql('UPDATE good_jobs SET finished_at = NULL WHERE id = $1', [id])
     const sweep = () => sweepOf(world)
 
-    test('no callback is invented for a member that waits again since it began', async () => {
+    test('no callback is enqueued for a member that was retried after the transaction began', async () => {
       const scene = await Scene.enqueue(world, { only: { startsIn: 3600 } })
       await finish(scene.id('only'))
       const transaction = await begin()
@@ -39,7 +39,7 @@ describe.each(['READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'])(
       expect(await scene.seen()).toMatchObject({ isEnded: false, callbacks: [] })
     })
 
-    test('a batch whose last member ended since it began completes, at the latest with the next sweep', async () => {
+    test('a batch whose last member ended after the transaction began completes, at the latest in the next sweep', async () => {
       const scene = await Scene.enqueue(world, { only: { startsIn: 3600 } })
       const left = record('batch_check_left')
       const transaction = await begin()
@@ -54,7 +54,7 @@ describe.each(['READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'])(
       expect(await scene.seen()).toMatchObject({ isEnded: true, callbacks: ['success', 'finish'] })
     })
 
-    test('batches that it makes itself are checked at once, those beside them as its level allows', async () => {
+    test('batches created in the transaction are checked at once, other batches as the isolation level allows', async () => {
       const old = await Scene.enqueue(world, { only: { startsIn: 3600 } })
       await finish(old.id('only'))
       const left = record('batch_check_left')

@@ -51,7 +51,7 @@ const crash = async (when: 'before' | 'after', statement: RegExp): Promise<void>
   proxy.onCrash(() => child.kill('SIGKILL'))
   const [, signal] = await once(child, 'exit')
   expect(signal).toBe('SIGKILL')
-  // Five minutes later nobody has heard of the process.
+  // Five minutes later the heartbeat of the process has expired.
   await world.sql(`UPDATE good_job_processes SET updated_at = updated_at - interval '10 minutes'`)
 }
 

@@ -24,58 +24,58 @@ interface Case {
 const CASES: readonly Case[] = [
   { name: 'members are open', given: { has_open_member: true }, with: [null, null, null], without: [null, null] },
   {
-    name: 'the last member ended well [GJ-065]',
+    name: 'the last member succeeded [GJ-065]',
     with: [null, NOW, null, 'success', 'finish'],
     without: [null, NOW, 'success', 'finish'],
   },
   {
-    name: 'the first member broke while others are open [GJ-066]',
+    name: 'the first member failed for good while others are unfinished [GJ-066]',
     given: { has_open_member: true },
     brokenAt: BROKEN,
     with: [BROKEN, null, null, 'discard'],
     without: [BROKEN, null, 'discard'],
   },
   {
-    name: 'a second member broke while others are open',
+    name: 'a second member failed for good while others are unfinished',
     given: { has_open_member: true, discarded_at: D },
     brokenAt: BROKEN,
     with: [D, null, null],
     without: [D, null],
   },
   {
-    name: 'the last member broke',
+    name: 'the last member failed for good',
     given: { broken_at: BROKEN },
     brokenAt: BROKEN,
     with: [BROKEN, NOW, null, 'discard', 'finish'],
     without: [BROKEN, NOW, 'discard', 'finish'],
   },
   {
-    name: 'the last member broke and was deleted in the same write',
+    name: 'the last member failed for good and was deleted in the same write',
     brokenAt: BROKEN,
     with: [BROKEN, NOW, null, 'discard', 'finish'],
     without: [BROKEN, NOW, 'discard', 'finish'],
   },
   {
-    name: 'the last member ended well, another is discarded and nobody noticed (row g)',
+    name: 'the last member succeeded; another was discarded without a check of the batch (row g)',
     given: { broken_at: BROKEN },
     with: [BROKEN, NOW, null, 'discard', 'finish'],
     without: [BROKEN, NOW, 'discard', 'finish'],
   },
   {
-    name: 'the last member ended well in a discarded batch',
+    name: 'the last member succeeded in a discarded batch',
     given: { discarded_at: D, broken_at: BROKEN },
     with: [D, NOW, null, 'finish'],
     without: [D, NOW, 'finish'],
   },
   {
-    name: 'the only discarded member was retried and is good (row 0)',
+    name: 'the only discarded member was retried and succeeded (row 0)',
     given: { discarded_at: D, jobs_finished_at: J, finished_at: F },
     proof: { kind: 'proven' },
     with: [null, NOW, null, 'success'],
     without: [null, NOW, 'success'],
   },
   {
-    name: 'the same, and finish is to be fired again',
+    name: 'the only discarded member was retried and succeeded, and on_finish is to fire again',
     given: { discarded_at: D, jobs_finished_at: J, finished_at: F },
     proof: { kind: 'proven' },
     refireFinish: true,
@@ -90,28 +90,28 @@ const CASES: readonly Case[] = [
     without: [null, NOW, 'success', 'finish'],
   },
   {
-    name: 'the same, and finish is fired once although it would be fired again',
+    name: 'other members of a discarded batch ended later, and on_finish fires once although it is allowed to fire again',
     given: { discarded_at: D },
     proof: { kind: 'proven' },
     refireFinish: true,
     with: [null, NOW, null, 'success', 'finish'],
   },
   {
-    name: 'success was fired too early by another process (row k)',
+    name: 'another process fired on_success too early (row k)',
     given: { discarded_at: D, jobs_finished_at: J, finished_at: F },
     proof: { kind: 'already_succeeded' },
     with: [null, J, F],
     without: [null, F],
   },
   {
-    name: 'nothing is proven',
+    name: 'the recovery of the batch is not proven',
     given: { discarded_at: D, jobs_finished_at: J, finished_at: F },
     proof: { kind: 'unproven', reason: 'gone' },
     with: [D, J, F],
     without: [D, F],
   },
   {
-    name: 'nothing is proven and the members end only now',
+    name: 'the recovery of the batch is not proven and the members end only now',
     given: { discarded_at: D },
     proof: { kind: 'unproven', reason: 'gone' },
     with: [D, NOW, null, 'finish'],
@@ -123,17 +123,17 @@ const CASES: readonly Case[] = [
     with: [null, J, NOW],
   },
   {
-    name: 'a callback is open',
+    name: 'a callback is unfinished',
     given: { jobs_finished_at: J, has_open_callback: true },
     with: [null, J, null],
   },
   {
-    name: 'a callback ended while a retried member is open',
+    name: 'a callback ended while a retried member is unfinished',
     given: { discarded_at: D, jobs_finished_at: J, has_open_member: true },
     with: [D, J, null],
   },
   {
-    name: 'the batch was never enqueued and a member broke',
+    name: 'the batch was never enqueued and a member failed for good',
     given: { enqueued_at: null },
     brokenAt: BROKEN,
     with: [BROKEN, null, null, 'discard'],
@@ -191,7 +191,7 @@ describe('a check without it', () => {
   }
 })
 
-test('the reason for refusing is told, and only then', () => {
+test('a decision carries a reason only when it refuses the recovery', () => {
   const discarded = { discarded_at: D, jobs_finished_at: J, finished_at: F }
   const decide = (proof: Proof) =>
     decideBatch({
@@ -206,12 +206,12 @@ test('the reason for refusing is told, and only then', () => {
   expect(decide({ kind: 'proven' }).unproven).toBeUndefined()
 })
 
-test('a blank class name is no callback', () => {
+test('a blank class name counts as no callback', () => {
   expect(callbackClass(state({ on_success: '  ' }), 'success')).toBeUndefined()
   expect(callbackClass(state({ on_success: 'Done' }), 'success')).toBe('Done')
 })
 
-test('a proof is asked for only when a discarded batch has nothing open or broken', () => {
+test('a proof is requested only when a discarded batch has no unfinished and no failed member', () => {
   expect(needsProof(state({ discarded_at: D }))).toBe(true)
   expect(needsProof(state())).toBe(false)
   expect(needsProof(state({ discarded_at: D, has_open_member: true }))).toBe(false)

@@ -71,11 +71,11 @@ const breaking = (rule: (input: DecisionInput, decision: BatchDecision) => boole
     .slice(0, 1)
 
 describe('every input of a check', () => {
-  test('is decided, and there are many of them', () => {
+  test('leads to a decision, and there are more than two thousand inputs', () => {
     expect(everyInput().length).toBeGreaterThan(2_000)
   })
 
-  test('success is never fired while a member is open or broken, or while this flush breaks one', () => {
+  test('on_success never fires while a member is unfinished or failed, or while this flush fails one', () => {
     const wrong = breaking(
       ({ state, brokenAt }, { callbacks }) =>
         !callbacks.includes('success') ||
@@ -84,7 +84,7 @@ describe('every input of a check', () => {
     expect(wrong).toEqual([])
   })
 
-  test('success is never fired for a discarded batch without a proof', () => {
+  test('on_success never fires for a discarded batch without a proof', () => {
     const wrong = breaking(
       ({ state, proof }, { callbacks }) =>
         !callbacks.includes('success') ||
@@ -94,7 +94,7 @@ describe('every input of a check', () => {
     expect(wrong).toEqual([])
   })
 
-  test('success goes together with a batch that is not discarded any more', () => {
+  test('on_success fires only if the batch is no longer discarded afterwards', () => {
     expect(breaking((_, { callbacks, discardedAt }) => !callbacks.includes('success') || discardedAt === null)).toEqual(
       [],
     )
@@ -118,14 +118,14 @@ describe('every input of a check', () => {
     expect(wrong).toEqual([])
   })
 
-  test('a batch never completes or finishes while a member is open', () => {
+  test('a batch never completes or finishes while a member is unfinished', () => {
     const wrong = breaking(
       ({ state }, { steps }) => !state.has_open_member || !(steps.includes('complete') || steps.includes('finish')),
     )
     expect(wrong).toEqual([])
   })
 
-  test('on_finish is fired by completion alone, and by recovery where the option asks for it', () => {
+  test('on_finish fires on completion, and on recovery only if the option asks for it', () => {
     const wrong = breaking(
       ({ refireFinish }, { callbacks, steps }) =>
         !callbacks.includes('finish') || steps.includes('complete') || (refireFinish && steps.includes('recover')),
@@ -140,14 +140,14 @@ describe('every input of a check', () => {
   test('a second check of the result fires nothing', () => {
     const wrong = breaking((input, decision) => {
       const next = after(input, decision)
-      // A proof is only asked for where it is needed, and the success of this very check is found by it.
+      // A proof is only requested where it is needed, and it finds the success callback that this very check enqueued.
       const proof = needsProof(next.state) && input.proof?.kind === 'unproven' ? input.proof : undefined
       return decideBatch({ ...next, proof }).callbacks.length === 0
     })
     expect(wrong).toEqual([])
   })
 
-  test('a batch in which nothing is open or broken is complete and good after a check with a proof', () => {
+  test('a batch without unfinished or failed members is complete and not discarded after a check with a proof', () => {
     const wrong = breaking(({ state, brokenAt, proof, hasJobsFinishedAt }, decision) => {
       const isQuiet = !state.has_open_member && state.broken_at === null && brokenAt === undefined
       const isProven = state.discarded_at === null || (proof !== undefined && proof.kind !== 'unproven')
@@ -162,7 +162,7 @@ describe('every input of a check', () => {
     expect(breaking((input, { jobsFinishedAt }) => input.hasJobsFinishedAt || jobsFinishedAt === null)).toEqual([])
   })
 
-  test('the batch is finished only when no callback is open [GJ-069]', () => {
+  test('the batch is finished only when no callback is unfinished [GJ-069]', () => {
     const wrong = breaking(
       ({ hasJobsFinishedAt, state }, { steps, callbacks }) =>
         !hasJobsFinishedAt || !steps.includes('finish') || (!state.has_open_callback && callbacks.length === 0),

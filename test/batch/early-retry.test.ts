@@ -9,7 +9,7 @@ const BROKEN = 'RuntimeError: no'
 
 /**
  * Ruby writes the outcome of a member first and stamps the batch in a second transaction, so that a retry in between starts before
- * the batch is discarded. No worker runs here: all is written as Ruby writes it, and then somebody looks.
+ * the batch is discarded.No worker runs here: the tests write every row as Ruby writes it, and then check the batch.
  */
 for (const hasJobsFinishedAt of [true, false]) {
   describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at`, () => {
@@ -26,7 +26,7 @@ for (const hasJobsFinishedAt of [true, false]) {
     const retry = (scene: Scene, name: string) => rubyRetry(world, scene.id(name), { isForRuby: true })
     const stamp = (scene: Scene) => rubyBookkeeping(world, scene.batch.id, { isDiscarded: true, hasJobsFinishedAt })
     const destroy = (scene: Scene, name: string) => world.sql('DELETE FROM good_jobs WHERE id = $1', [scene.id(name)])
-    /** The time of the last attempt of a member, moved; negative seconds are earlier. */
+    /** Moves the times of a member's last attempt; negative seconds move them into the past. */
     const moveLast = (scene: Scene, name: string, seconds: number) =>
       world.sql(
         `UPDATE good_job_executions SET created_at = created_at + make_interval(secs => $2), finished_at = finished_at + make_interval(secs => $2)
@@ -55,7 +55,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(callbacks).not.toContain('success')
     }
 
-    test('the member that broke the batch succeeds in an attempt from before the stamp: the batch comes back', async () => {
+    test('the member that discarded the batch succeeds in an attempt that began before discarded_at: the batch recovers', async () => {
       const scene = await enqueue('bad', 'good')
       await perform(scene, 'bad', BROKEN)
       await retry(scene, 'bad')
@@ -69,7 +69,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await recover(scene)).toMatchObject({ outcome: 'nothing' })
     })
 
-    test('on_success came before the late stamp: the batch comes back without a second one', async () => {
+    test('on_success was enqueued before the late discarded_at: the batch recovers without a second on_success', async () => {
       const scene = await enqueue('bad')
       await perform(scene, 'bad', BROKEN)
       await retry(scene, 'bad')
@@ -83,7 +83,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(callbacks.toSorted()).toEqual(['discard', 'finish', 'success'])
     })
 
-    test('two workers ran the member at the same time, and both attempts broke: it comes back', async () => {
+    test('two workers ran the member at the same time, and both attempts failed: its batch recovers after the retry', async () => {
       const scene = await enqueue('bad')
       await perform(scene, 'bad', BROKEN)
       await perform(scene, 'bad', BROKEN)
@@ -101,7 +101,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await recover(scene)).toMatchObject({ outcome: 'recovered', callbacks: [{ event: 'success' }] })
     })
 
-    test('another member succeeded then, and the one that broke is gone: refused', async () => {
+    test('another member succeeded at that time, and the failed member was deleted: recovery is refused', async () => {
       const scene = await enqueue('bad', 'good')
       await perform(scene, 'bad', BROKEN)
       await perform(scene, 'good')
@@ -110,7 +110,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       await isRefused(scene, /no member succeeded/)
     })
 
-    test('a member broke and was mended longer ago, and the one that broke the batch is gone: refused', async () => {
+    test('a member failed and recovered long before, and the member that discarded the batch was deleted: recovery is refused', async () => {
       const scene = await enqueue('first', 'bad')
       await perform(scene, 'first', BROKEN)
       await moveLast(scene, 'first', -6)
@@ -122,7 +122,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       await isRefused(scene, /no member succeeded/)
     })
 
-    test('a member broke the batch and was mended before it was retried and broken by one that is gone: refused', async () => {
+    test('a member discarded the batch and recovered, then a deleted member discarded the batch again after a retry: recovery is refused', async () => {
       const scene = await enqueue('first', 'bad')
       await perform(scene, 'first', BROKEN)
       await stamp(scene)
@@ -142,7 +142,7 @@ for (const hasJobsFinishedAt of [true, false]) {
     ] as const
     for (const [what, errorEvent] of UNBROKEN) {
       for (const when of ['before', 'after'] as const) {
-        test(`a member ${what}, and succeeded ${when} one that is gone broke the batch: refused`, async () => {
+        test(`a member ${what}, and succeeded ${when} a deleted member discarded the batch: recovery is refused`, async () => {
           const scene = await enqueue('other', 'bad')
           await perform(scene, 'other', BROKEN)
           await waitsAgain(scene, 'other', errorEvent)
@@ -157,10 +157,10 @@ for (const hasJobsFinishedAt of [true, false]) {
       }
     }
 
-    test('the attempt that succeeded began before the one that broke the batch had ended: refused', async () => {
+    test('the successful attempt began before the attempt that discarded the batch had ended: recovery is refused', async () => {
       const scene = await enqueue('bad', 'good')
       await perform(scene, 'bad', BROKEN)
-      // Two workers ran it at the same time: nobody has retried it, so both attempts have one count.
+      // Two workers ran the job at the same time. It was not retried, so both attempts have the same count.
       await world.sql('UPDATE good_jobs SET finished_at = NULL, performed_at = NULL WHERE id = $1', [scene.id('bad')])
       await perform(scene, 'bad')
       await moveLast(scene, 'bad', -1)
@@ -169,7 +169,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       await isRefused(scene, /no member succeeded/)
     })
 
-    test('a member was discarded by hand without an attempt and is gone, the others succeeded before: refused', async () => {
+    test('a member was discarded manually without an attempt and deleted, the others succeeded before: recovery is refused', async () => {
       const scene = await enqueue('good', 'later')
       await perform(scene, 'good')
       await world.adapter.discardJob(scene.id('later'))
@@ -177,14 +177,14 @@ for (const hasJobsFinishedAt of [true, false]) {
       await isRefused(scene, /no member succeeded/)
     })
 
-    test('a member discarded by hand in Ruby is gone, another broke and was mended before: refused', async () => {
+    test('a member discarded manually in Ruby was deleted, another failed and recovered before: recovery is refused', async () => {
       const scene = await enqueue('bad', 'later')
       await perform(scene, 'bad', BROKEN)
       await moveLast(scene, 'bad', -6)
       await retry(scene, 'bad')
       await perform(scene, 'bad')
       await rubyDiscard(world, scene.id('later'))
-      // Nobody had stamped the batch: the check that ends it takes the time of the discard by hand.
+      // The batch had no discarded_at: the check that completes it takes the time of the manual discard.
       expect(await recover(scene)).toMatchObject({ outcome: 'completed' })
       await destroy(scene, 'later')
       await isRefused(scene, /no member succeeded/)

@@ -24,7 +24,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       return reports.seen.map(({ batchId }) => batchId)
     }
 
-    test('the sweep reports it once beside a member discarded by hand, if the batch ended since', async () => {
+    test('a sweep reports a false success once if a member was discarded manually and the batch ended since', async () => {
       const scene = await Scene.enqueue(world, { good: { startsIn: 3600 }, bad: { startsIn: 3600 } })
       const fine = await Scene.enqueue(world, { good: { startsIn: 3600 } })
       await rubyDiscard(world, scene.id('bad'))
@@ -47,7 +47,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await sweep(told, earlier)).toEqual([])
     })
 
-    test('a worker reports at its start what Ruby fired before', async () => {
+    test('a worker reports at its start a false success that Ruby fired before', async () => {
       const scene = await Scene.enqueue(world, { good: { startsIn: 3600 }, bad: { startsIn: 3600 } })
       await rubyDiscard(world, scene.id('bad'))
       await rubyPerform(world, scene.id('good'))
@@ -57,12 +57,12 @@ for (const hasJobsFinishedAt of [true, false]) {
       await reported
     })
 
-    test('the sweep reports it once while a member is still broken, and does not fire it again when none is', async () => {
+    test('a sweep reports a false success once while a member is still failed, and does not fire on_success again after the recovery', async () => {
       const scene = await Scene.enqueue(world, { good: { startsIn: 3600 }, bad: { startsIn: 3600 } })
       const plain = await Scene.enqueue(world, { only: { startsIn: 3600 } })
       await rubyPerform(world, plain.id('only'), 'RuntimeError: no')
       await rubyBookkeeping(world, plain.batch.id, { isDiscarded: true, hasJobsFinishedAt })
-      // Both members have written their outcome before either looks at the batch.
+      // Both members have written their outcome before either checks the batch.
       await rubyPerform(world, scene.id('good'))
       await rubyPerform(world, scene.id('bad'), 'RuntimeError: no')
       await rubyBookkeeping(world, scene.batch.id, { hasJobsFinishedAt })

@@ -16,14 +16,14 @@ afterAll(() => world.close())
 
 const sweep = () => sweepOf(world)
 
-/** A batch whose last member ended in a process that died before it looked at the batch. */
+/** A batch whose last member ended in a process that died before it checked the batch. */
 const hungBatch = async (): Promise<Scene> => {
   const scene = await Scene.enqueue(world, { only: { startsIn: 3600 } }, { onFinish: 'FarAwayJob' })
   await rubyPerform(world, scene.id('only'))
   return scene
 }
 
-test('a batch that somebody else holds does not keep the sweep from the others', async () => {
+test('a batch locked by another session does not keep the sweep from the other batches', async () => {
   const [held, free] = [await hungBatch(), await hungBatch()]
   const holder = await world.database.connect()
   await holder.query('BEGIN')
@@ -37,7 +37,7 @@ test('a batch that somebody else holds does not keep the sweep from the others',
   expect((await held.seen()).isEnded).toBe(true)
 })
 
-test('a batch that Postgres refuses to change is told by name, and the others are healed', async () => {
+test('a batch that Postgres refuses to change is reported by its id, and the sweep completes the others', async () => {
   const [refused, healthy] = [await hungBatch(), await hungBatch()]
   await world.sql(
     `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this batch'; END $$`,
@@ -55,7 +55,7 @@ test('a batch that Postgres refuses to change is told by name, and the others ar
   expect((await refused.seen()).isEnded).toBe(true)
 })
 
-test('a job that is enqueued after the block has ended is not lost', async () => {
+test('a job enqueued after its batch block has ended is not lost', async () => {
   let goOn: () => void = () => {}
   const blockEnded = new Promise<void>((resolve) => {
     goOn = resolve
@@ -71,7 +71,7 @@ test('a job that is enqueued after the block has ended is not lost', async () =>
   expect(rows).toEqual([{ batch_id: batch.id }])
 })
 
-test('an outcome that is written a second time, its answer was lost, does not break its batch again', async () => {
+test('an outcome that is written twice because its answer was lost does not discard its batch again', async () => {
   const scene = await Scene.enqueue(world, { bad: ['ok'] })
   const db = await world.database.connect()
   const facts = await world.adapter.database.facts()
@@ -95,11 +95,11 @@ test('an outcome that is written a second time, its answer was lost, does not br
   expect(await scene.settled()).toEqual(healed)
 })
 
-test('an id that is no uuid is a batch that does not exist', async () => {
+test('a batch id that is no UUID counts as a batch that does not exist', async () => {
   await expect(Batch.find('nonsense')).rejects.toThrow(/there is no batch nonsense/)
 })
 
-test('a callback class that cannot say its queue does not fail the member that ends its batch', async () => {
+test('a callback class whose queueAs throws does not fail the member that ends the batch', async () => {
   class PickyCallback extends CallbackJob {
     static override queueAs = (job: { arguments: readonly unknown[] }) => (job.arguments[0] as { id: string }).id
   }
@@ -109,7 +109,7 @@ test('a callback class that cannot say its queue does not fail the member that e
   expect(await world.job(scene.id('good'))).toMatchObject({ error: null })
 })
 
-test('a callback of an empty batch goes to the queue of its class, also without a worker in this process', async () => {
+test('the callback of an empty batch goes to the queue of its class, also without a worker in this process', async () => {
   class QueuedCallback extends CallbackJob {
     static override queueAs = 'callbacks'
     static override priority = 7

@@ -19,7 +19,7 @@ const discarded = (batch: Batch, params: Row | string, more: Row = {}): Promise<
   })
 }
 
-test('one member whose hash holds no integers keeps none of the others from a retry, and is retried as in Ruby', async () => {
+test('a member whose hash lacks valid integers does not keep the others from a retry, and is retried as in Ruby', async () => {
   const batch = await new Batch().save()
   const cases: readonly (readonly [params: Row | string, priority: number, executions: unknown, more?: Row])[] = [
     [{ priority: 'high' }, 0, 1],

@@ -53,7 +53,7 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
     return world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches')
   })
 
-  /** Nothing that a level of isolation refuses is seen by anybody. */
+  /** Records the errors that a refused statement would cause; returns a function that stops and returns those it saw. */
   const recordTroubles = () => {
     const names: EventName[] = ['claim_failed', 'outcome_write_failed', 'worker_error', 'process_heartbeat_failed']
     const records = names.map((name) => record(name))
@@ -64,7 +64,7 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
       })
   }
 
-  /** Holds the lock of a batch from another session until `release`, which waits until one of ours stands behind it. */
+  /** Holds the lock of a batch from another session until `release`, which waits until one of our sessions waits for it. */
   const holdLock = async (
     batchId: string,
   ): Promise<{ client: Client; release: (before?: () => Promise<unknown>) => Promise<void> }> => {
@@ -81,10 +81,10 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
     }
   }
 
-  const untilSomebodyWaits = (): Promise<void> =>
+  const untilOneWaits = (): Promise<void> =>
     until(
       async () => (await world.sql(`SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`)).length > 0,
-      'somebody waits for the lock',
+      'a session waits for the lock',
     )
 
   test(`${PAIRS} batches whose last members end at once in two workers all end, each callback once`, async () => {
@@ -119,7 +119,7 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
     expect(troubles()).toEqual([])
   })
 
-  test('an outcome that waits for the lock of its batch sees the member that came meanwhile', async () => {
+  test('an outcome that waits for the lock of its batch sees a member added meanwhile', async () => {
     const gate = new Gate()
     const scene = await Scene.enqueue(world, { only: [{ gate, ends: 'ok' }] })
     await using _worker = await world.start({ jobs: [MemberJob, CallbackJob] })
@@ -129,26 +129,26 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
     await world.adapter.enqueue(late)
     await lock.client.query('UPDATE good_jobs SET batch_id = $1 WHERE id = $2', [scene.batch.id, late.jobId])
     gate.open()
-    await untilSomebodyWaits()
+    await untilOneWaits()
     await lock.release()
     await scene.ended('only')
     expect(await scene.seen()).toMatchObject({ isEnded: false, callbacks: [] })
   })
 
-  test('an action that waits for the lock of a batch sees the member that came meanwhile', async () => {
+  test('an action that waits for the lock of a batch sees a member added meanwhile', async () => {
     const scene = await Scene.enqueue(world, { only: { startsIn: 3600 } })
     const late = scene.member('late').set({ wait: 3600 })
     await world.adapter.enqueue(late)
     const lock = await holdLock(scene.batch.id)
     await lock.client.query('UPDATE good_jobs SET batch_id = $1 WHERE id = $2', [scene.batch.id, late.jobId])
     const discarded = world.adapter.discardJob(scene.id('only'))
-    await untilSomebodyWaits()
+    await untilOneWaits()
     await lock.release()
     await discarded
     expect(await scene.seen()).toMatchObject({ isDiscarded: true, isEnded: false, callbacks: ['discard'] })
   })
 
-  test('a recovery by hand that waits for the lock of a batch sees the member that came meanwhile', async () => {
+  test('a manual recovery that waits for the lock of a batch sees a member added meanwhile', async () => {
     const scene = await Scene.enqueue(world, { only: { startsIn: 3600 } })
     const late = scene.member('late').set({ wait: 3600 })
     await world.adapter.enqueue(late)
@@ -156,13 +156,13 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
     const lock = await holdLock(scene.batch.id)
     await lock.client.query('UPDATE good_jobs SET batch_id = $1 WHERE id = $2', [scene.batch.id, late.jobId])
     const recovery = scene.batch.recover()
-    await untilSomebodyWaits()
+    await untilOneWaits()
     await lock.release()
     expect(await recovery).toMatchObject({ outcome: 'nothing', reason: 'members have not ended yet' })
     expect(await scene.seen()).toMatchObject({ isEnded: false, callbacks: [] })
   })
 
-  test('a retry of a batch that waits for its lock takes the member that broke meanwhile', async () => {
+  test('a retry that waits for the lock of its batch includes a member that failed meanwhile', async () => {
     const scene = await Scene.enqueue(world, { only: { startsIn: 3600 } })
     const lock = await holdLock(scene.batch.id)
     await lock.client.query(
@@ -170,12 +170,12 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
       [scene.id('only')],
     )
     const retry = scene.batch.retry({ force: true })
-    await untilSomebodyWaits()
+    await untilOneWaits()
     await lock.release()
     expect(await retry).toMatchObject({ retriedJobIds: [scene.id('only')] })
   })
 
-  test('a batch that is armed while its lock is held waits for the member that came meanwhile', async () => {
+  test('a batch enqueued while another session holds its lock waits for a member added meanwhile', async () => {
     const scene = await Scene.enqueue(world, { only: { startsIn: 3600 } })
     await world.sql(`UPDATE good_jobs SET finished_at = now() AT TIME ZONE 'UTC' WHERE id = $1`, [scene.id('only')])
     const late = scene.member('late').set({ wait: 3600 })
@@ -183,7 +183,7 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
     const lock = await holdLock(scene.batch.id)
     await lock.client.query('UPDATE good_jobs SET batch_id = $1 WHERE id = $2', [scene.batch.id, late.jobId])
     const armed = scene.batch.enqueue([])
-    await untilSomebodyWaits()
+    await untilOneWaits()
     await lock.release()
     await armed
     expect(await scene.seen()).toMatchObject({ isEnded: false, callbacks: [] })
@@ -205,7 +205,7 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
     expect(await tryLockSweep(other)).toBe(true)
     await row.query('COMMIT')
     await row.end()
-    await untilSomebodyWaits()
+    await untilOneWaits()
     const late = await Scene.enqueue(world, { only: { startsIn: 3600 } })
     await finish(late)
     await world.sql(`UPDATE good_job_batches SET created_at = created_at - interval '1 minute' WHERE id = $1`, [
@@ -218,7 +218,7 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
       expect(await one.seen()).toMatchObject({ isEnded: true, callbacks: ['success', 'finish'] })
   })
 
-  test('a search for what keeps outcomes waiting is not refused for a batch that changes in the middle of it', async () => {
+  test('the query that finds which outcomes wait succeeds although a batch changes during it', async () => {
     const scene = await Scene.enqueue(world, { only: [] })
     const client = await world.database.connect()
     const { rows, now } = await claimAll(world, client, ['MemberJob'])

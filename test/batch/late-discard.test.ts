@@ -6,7 +6,7 @@ import { CallbackJob, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.
 
 // compat/batch-late-stamp.test.ts has the same from a real Ruby process that is held up.
 for (const hasJobsFinishedAt of [true, false]) {
-  describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at, a batch that came back and that Ruby then discards for its old failure`, () => {
+  describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at, a recovered batch that Ruby then discards for its old failure`, () => {
     let world: World
     beforeAll(async () => {
       world = await openBatchWorld({ hasJobsFinishedAt })
@@ -28,7 +28,7 @@ for (const hasJobsFinishedAt of [true, false]) {
     const sweep = () => sweepOf(world, { endedSince: new Date(0).toISOString() })
     const status = async (scene: Scene) => (await Batch.find(scene.batch.id, world.adapter)).status()
 
-    test('comes back without a callback, and nobody calls its success false', async () => {
+    test('recovers again without a callback, and its success is not reported as false', async () => {
       const scene = await discardedLate()
       expect((await status(scene)).recovery).toMatchObject({ state: 'recoverable' })
       const [accused, recovered] = [record('batch_false_success'), record('batch_recovered')]
@@ -42,7 +42,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect({ ...seen, callbacks: seen.callbacks.toSorted() }).toMatchObject({ isDiscarded: false, callbacks })
     })
 
-    test('stays as it is when a member ended after the success callback: another may have broken it and be gone', async () => {
+    test('stays as it is when a member ended after the success callback: a deleted member may have discarded it', async () => {
       const scene = await discardedLate()
       await world.sql(
         `UPDATE good_jobs SET finished_at = (SELECT max(created_at) + interval '1 second' FROM good_jobs WHERE batch_callback_id = $2) WHERE id = $1`,

@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-test('members of several pages are told in one message with their whole count [GJ-019]', async () => {
+test('members inserted in several pages are announced in one NOTIFY message with their total count [GJ-019]', async () => {
   const waitUntil = new Date('2036-01-31T12:00:00Z')
   const jobs = Array.from({ length: 2_500 }, () => new MemberJob('paged').set({ queue: 'pages', waitUntil }))
   const seen = await messagesDuring(world.database, () => new Batch({}, world.adapter).enqueue(jobs))

@@ -47,10 +47,10 @@ const anySteps = fc.array(
 
 type Member = 'open' | 'good' | 'broken'
 
-/** What was promised of a batch, said without the steps of a check. */
+/** What a batch promises, stated without the steps of a check. */
 class Promised {
   readonly members = new Map<string, Member>()
-  /** Callbacks since the batch was armed; discards are told once for each time that the batch turns bad. */
+  /** Callbacks since the batch was last enqueued or retried; on_discard fires once each time that the batch becomes discarded. */
   successes = 0
   finishes = 0
   discards = 0
@@ -73,7 +73,7 @@ class Promised {
     this.look()
   }
 
-  /** Everything ended: finish is told once, success once when all is good. */
+  /** All members ended: on_finish fires once, and on_success once if no member failed. */
   look(): void {
     const states = [...this.members.values()]
     if (states.includes('open')) return
@@ -99,7 +99,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       ),
     )
 
-    test('whatever happens to a batch, it tells what it owes, once, and never too early', async () => {
+    test('whatever happens to a batch, each callback fires exactly when the model expects it, once and never too early', async () => {
       await fc.assert(
         fc.asyncProperty(anySteps, async (steps) => {
           const play = await Play.begin(world)
@@ -108,7 +108,7 @@ for (const hasJobsFinishedAt of [true, false]) {
         }),
         { numRuns: 60 },
       )
-      // Sixty plays of many jobs each: seconds on a free machine, a minute on a busy one.
+      // Sixty random histories of many jobs each: seconds on a free machine, a minute on a busy one.
     }, 180_000)
   })
 }
@@ -117,7 +117,7 @@ for (const hasJobsFinishedAt of [true, false]) {
 class Play {
   readonly #scene: Scene
   readonly #promised = new Promised()
-  /** Callbacks of armings that are over. */
+  /** Callbacks from before the last retry of the batch. */
   readonly #before = { success: 0, finish: 0 }
   #stages = 0
   #ids: Record<string, string>
@@ -143,7 +143,7 @@ class Play {
     await this.#compare()
   }
 
-  /** Brings every member to a good end: then all is owed. */
+  /** Lets every member succeed: then all callbacks are owed. */
   async end(): Promise<void> {
     for (const name of this.#promised.members.keys()) {
       if (this.#promised.members.get(name) === 'broken') await this.take({ kind: 'retry', member: 0 })
@@ -167,7 +167,7 @@ class Play {
         await world.adapter.forceDiscardJob(id)
         return this.#promised.break(name)
       case 'rubyDiscard':
-        // Nobody looks at the batch until something else does; here the sweep.
+        // The batch stays unchecked until some later check; here the sweep.
         await rubyDiscard(world, id)
         await this.#sweep()
         return this.#breakUnseen(name)
@@ -181,7 +181,7 @@ class Play {
     }
   }
 
-  /** A discard that nobody saw is noticed when all has ended. */
+  /** A discard without a check is noticed when all members have ended. */
   #breakUnseen(name: string): void {
     const { members } = this.#promised
     members.set(name, 'broken')
@@ -202,7 +202,7 @@ class Play {
     this.#promised.look()
   }
 
-  /** A retry takes the queue from the parameters: one that nobody serves keeps the member open. */
+  /** A retry takes the queue from the parameters: a queue without a worker keeps the member unfinished. */
   async #park(name: string): Promise<void> {
     await this.#scene.world.sql(
       `UPDATE good_jobs SET serialized_params = jsonb_set(serialized_params, '{queue_name}', '"parked"') WHERE id = $1`,

@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-test('thirty outcomes of three batches are one transaction: one lock, one look at the batches, one change of them', async () => {
+test('thirty outcomes of three batches take one transaction: one lock statement, one query of the batches, one update', async () => {
   const names = Array.from({ length: 10 }, (_, index) => `member ${index}`)
   const members = Object.fromEntries(names.map((name) => [name, ['ok'] as const]))
   const scenes = [

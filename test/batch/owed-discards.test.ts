@@ -21,18 +21,18 @@ for (const hasJobsFinishedAt of [true, false]) {
 
     /** Runs `work` while no callback can be inserted, until the check of a batch has been refused. */
     const refused = async (work: () => Promise<unknown>): Promise<void> => {
-      const told = next('batch_check_refused')
+      const refused = next('batch_check_refused')
       await world.sql(REFUSE)
       try {
         await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob] })
         await work()
-        await told
+        await refused
       } finally {
         await world.sql(ALLOW)
       }
     }
 
-    test('a discard that was refused is made up for while the batch runs, once', async () => {
+    test('an on_discard that Postgres refused is enqueued later, once, while the batch still runs', async () => {
       let scene: Scene | undefined
       await refused(async () => {
         scene = await Scene.enqueue(world, { bad: ['fail'], waits: { startsIn: 3600 } })
@@ -47,7 +47,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene?.seen()).toMatchObject({ isDiscarded: true, isEnded: false, callbacks: ['discard'] })
     })
 
-    test('a discard that was refused after the end of the batch is made up for, once', async () => {
+    test('an on_discard that Postgres refused at the end of the batch is enqueued later, once', async () => {
       const scene = await Scene.enqueue(world, { good: [] })
       {
         await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob] })
@@ -60,7 +60,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.seen()).toMatchObject({ isDiscarded: true, callbacks: ['success', 'finish', 'discard'] })
     })
 
-    test('a batch with a broken member is left to whoever is about to discard it until it has been quiet', async () => {
+    test('a sweep leaves a batch with a failed member alone until the batch has been quiet, as another process may be about to discard it', async () => {
       const scene = await Scene.enqueue(world, { bad: { startsIn: 3600 }, waits: { startsIn: 3600 } })
       await rubyPerform(world, scene.id('bad'), 'RuntimeError: no')
       const minutesAgo = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString()
@@ -73,7 +73,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.seen()).toMatchObject({ isDiscarded: true, callbacks: ['discard'] })
     })
 
-    test('a batch whose discard was taken back by a retry keeps it back while its members are retried', async () => {
+    test('a batch whose discard was cleared by a retry stays undiscarded while its members are retried', async () => {
       const scene = await Scene.enqueue(world, { bad: { startsIn: 3600 }, waits: { startsIn: 3600 } })
       await rubyPerform(world, scene.id('bad'), 'RuntimeError: no')
       await rubyBookkeeping(world, scene.batch.id, { isDiscarded: true, hasJobsFinishedAt })
@@ -82,7 +82,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.seen()).toMatchObject({ isDiscarded: false, callbacks: ['discard'] })
     })
 
-    test('a batch that Ruby ended in success beside a broken member is not discarded afterwards', async () => {
+    test('a batch that Ruby completed as succeeded despite a failed member is not discarded afterwards', async () => {
       const scene = await Scene.enqueue(world, { good: { startsIn: 3600 }, bad: { startsIn: 3600 } })
       await rubyPerform(world, scene.id('bad'), 'RuntimeError: no')
       await rubyPerform(world, scene.id('good'))
@@ -95,7 +95,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       })
     })
 
-    test('what a person discarded in Ruby counts when the batch ends, and not before', async () => {
+    test('a member discarded manually in Ruby counts when the batch ends, and not before', async () => {
       const scene = await Scene.enqueue(world, { bad: { startsIn: 3600 }, waits: { startsIn: 3600 } })
       await rubyDiscard(world, scene.id('bad'))
       expect(await sweep()).toMatchObject({ healed: 0 })
@@ -104,7 +104,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.seen()).toMatchObject({ isDiscarded: true, callbacks: ['discard', 'finish'] })
     })
 
-    test('what changed between the look and the lock is seen under the lock', async () => {
+    test('a change between the first query and the lock is seen under the lock', async () => {
       const scene = await Scene.enqueue(world, { bad: { startsIn: 3600 }, waits: { startsIn: 3600 } })
       await rubyPerform(world, scene.id('bad'), 'RuntimeError: no')
       const facts = await world.adapter.database.facts()

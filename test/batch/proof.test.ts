@@ -46,14 +46,14 @@ for (const hasJobsFinishedAt of [true, false]) {
         [randomUUID(), { hostname: 'ruby', pid: 7, ...state }, options.age ?? 0, options.lockType ?? null],
       )
 
-    test('nothing is missing: the batch recovers, and a second call has nothing to do', async () => {
+    test('a batch with a complete proof recovers, and a second call changes nothing', async () => {
       const scene = await retriedInRuby('bad')
       expect(await recover(scene)).toMatchObject({ outcome: 'recovered', callbacks: [{ event: 'success' }] })
       expect(await recover(scene)).toMatchObject({ outcome: 'nothing', callbacks: [] })
       expect(await scene.settled()).toMatchObject({ isDiscarded: false, callbacks: ['discard', 'finish', 'success'] })
     })
 
-    test('a dry run says what would happen and writes nothing', async () => {
+    test('a dry run returns what would happen and writes nothing', async () => {
       const scene = await retriedInRuby('bad')
       const recovered = record('batch_recovered')
       expect(await recover(scene, { dryRun: true })).toMatchObject({ outcome: 'recovered' })
@@ -71,7 +71,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect((await unsure.status()).recovery).toMatchObject({ state: 'unproven', reason: result.reason })
     }
 
-    test('the job that discarded the batch is gone: refused', async () => {
+    test('the job that discarded the batch was deleted: recovery is refused', async () => {
       const scene = await retriedInRuby('first', 'second')
       const [row] = await world.sql<{ id: string }>(
         `SELECT active_job_id AS id FROM good_job_executions JOIN good_job_batches ON good_job_batches.id = $1
@@ -87,14 +87,14 @@ for (const hasJobsFinishedAt of [true, false]) {
       await refused(scene, /the job whose attempt discarded the batch is gone/)
     })
 
-    test('no member has succeeded since: refused', async () => {
+    test('no member has succeeded since: recovery is refused', async () => {
       const scene = await Scene.enqueue(world, { good: [], bad: ['fail'] })
       await scene.settled()
       await world.sql('DELETE FROM good_jobs WHERE id = $1', [scene.id('bad')])
       await refused(scene, /no member succeeded/)
     })
 
-    test('a success that began before the batch was discarded is none: refused', async () => {
+    test('the only success began before the batch was discarded: recovery is refused', async () => {
       const scene = await Scene.enqueue(world, { bad: ['fail'] })
       await scene.settled()
       await rubyRetry(world, scene.id('bad'), { isForRuby: true })
@@ -110,7 +110,7 @@ for (const hasJobsFinishedAt of [true, false]) {
 
     for (const preserve of [false, 'false', 'on_unhandled_error', null] as const) {
       const isAllowed = preserve === null
-      test(`a live process with preserve_job_records ${JSON.stringify(preserve)} is ${isAllowed ? 'no hindrance' : 'named'}`, async () => {
+      test(`a live process with preserve_job_records ${JSON.stringify(preserve)} ${isAllowed ? 'does not prevent the recovery' : 'prevents the recovery and is named'}`, async () => {
         await liveProcess({ preserve_job_records: preserve })
         const scene = await retriedInRuby('bad')
         if (!isAllowed) return refused(scene, /process ruby:7 \([0-9a-f-]+\) deletes finished jobs/)
@@ -119,26 +119,26 @@ for (const hasJobsFinishedAt of [true, false]) {
       })
     }
 
-    test('a process that has not been heard of for five minutes does not delete', async () => {
+    test('a process without a heartbeat for five minutes does not count as one that deletes jobs', async () => {
       await liveProcess({ preserve_job_records: false }, { age: 301 })
       const scene = await retriedInRuby('bad')
       expect(await recover(scene)).toMatchObject({ outcome: 'recovered' })
       await scene.settled()
     })
 
-    test('a process row whose advisory lock is gone does not delete', async () => {
+    test('a process row without its advisory lock does not count as a process that deletes jobs', async () => {
       await liveProcess({ preserve_job_records: false }, { lockType: 0 })
       const scene = await retriedInRuby('bad')
       expect(await recover(scene)).toMatchObject({ outcome: 'recovered' })
       await scene.settled()
     })
 
-    test('this process deletes finished jobs: refused', async () => {
+    test('this process deletes finished jobs: recovery is refused', async () => {
       const adapter = new Adapter({ database: world.adapter.database, preserveJobRecords: false })
       await refused(await retriedInRuby('bad'), /this process deletes finished jobs/, { adapter })
     })
 
-    test('the batch is older than the cleanup: refused, unless the cleanup keeps discarded jobs', async () => {
+    test('the batch is older than the cleanup interval: recovery is refused, unless the cleanup keeps discarded jobs', async () => {
       const scene = await retriedInRuby('bad')
       await world.sql(`UPDATE good_job_batches SET created_at = created_at - interval '15 days' WHERE id = $1`, [
         scene.batch.id,
@@ -158,7 +158,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.settled()).toMatchObject({ isDiscarded: false, callbacks: ['discard', 'finish', 'success'] })
     })
 
-    test('force never makes a batch with a broken or open member good', async () => {
+    test('force never recovers a batch with a failed or unfinished member', async () => {
       const scene = await Scene.enqueue(world, { bad: ['fail'] })
       await scene.settled()
       expect(await recover(scene, { force: true })).toMatchObject({
@@ -173,9 +173,9 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.settled()).toMatchObject({ isDiscarded: true, callbacks: ['discard', 'finish'] })
     })
 
-    test('a success that Ruby fired too early is told and not fired again', async () => {
+    test('an on_success that Ruby fired too early is reported and not fired again', async () => {
       const scene = await Scene.enqueue(world, { good: { startsIn: 3600 }, bad: { startsIn: 3600 } })
-      // Both have written their outcome before either looks at the batch.
+      // Both have written their outcome before either checks the batch.
       await rubyPerform(world, scene.id('good'))
       await rubyPerform(world, scene.id('bad'), 'RuntimeError: no')
       await rubyBookkeeping(world, scene.batch.id, { hasJobsFinishedAt })
@@ -192,7 +192,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(recovered.seen).toMatchObject([{ batchId: scene.batch.id, isFalseSuccess: true }])
     })
 
-    test('a callback that was retried by hand still counts as the success of its arming', async () => {
+    test('an on_success callback that was retried manually still counts as fired', async () => {
       const scene = await retriedInRuby('bad')
       await recover(scene)
       await scene.settled()

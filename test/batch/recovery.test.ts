@@ -43,7 +43,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['discard', 'finish', 'success'] })
     })
 
-    test('row 0 where finish is to be fired again', async () => {
+    test('row 0 with on_finish allowed to fire again: the recovery fires it a second time', async () => {
       const scene = await Scene.enqueue(world, { bad: ['fail'] })
       await scene.settled()
       await capsule.shutdown()
@@ -94,7 +94,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(seen.callbacks).toEqual(['discard', 'success', 'finish'])
     })
 
-    test('row c: several discarded jobs are retried one by one: the last one brings the batch back', async () => {
+    test('row c: several discarded jobs are retried one by one: the last success recovers the batch', async () => {
       const scene = await Scene.enqueue(world, { a: ['fail'], b: ['fail'], c: ['fail'], good: [] })
       await scene.settled()
       for (const name of ['b', 'a']) {
@@ -129,7 +129,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['discard', 'finish', 'success'] })
     })
 
-    test('row f: the same while another discarded job is left', async () => {
+    test('row f: a batch retry after one discarded row was deleted, while another discarded job is left', async () => {
       const scene = await Scene.enqueue(world, { first: ['fail'], late: { startsIn: 3600 } })
       await scene.settled()
       await world.sql(`UPDATE good_job_batches SET discarded_at = discarded_at - interval '1 minute' WHERE id = $1`, [
@@ -162,7 +162,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.settled()).toMatchObject(GOOD)
     })
 
-    test('a batch whose job was discarded by hand can be retried while that job waits again, and after it failed', async () => {
+    test('a batch whose job was discarded manually can be retried while that job waits again, and after it failed', async () => {
       const scene = await Scene.enqueue(world, { late: { startsIn: 3600 }, bad: ['fail'] })
       await world.adapter.discardJob(scene.id('late'))
       await scene.settled()
@@ -173,7 +173,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.settled()).toMatchObject(GOOD)
     })
 
-    test('row g: one of several is discarded by hand and the others succeed: the batch completes as discarded', async () => {
+    test('row g: one of several is discarded manually and the others succeed: the batch completes as discarded', async () => {
       const gate = new Gate()
       const scene = await Scene.enqueue(world, { slow: [{ gate, ends: 'ok' }], late: { startsIn: 3600 } })
       await world.adapter.discardJob(scene.id('late'))
@@ -185,7 +185,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['discard', 'finish', 'success'] })
     })
 
-    test('row g: a member that was interrupted, then retried, is discarded by hand while it waits for that retry', async () => {
+    test('row g: a member that was interrupted and then retried is discarded manually while it waits for that retry', async () => {
       const gate = new Gate()
       const scene = await Scene.enqueue(world, { slow: [{ gate, ends: 'ok' }], late: { startsIn: 3600 } })
       const id = scene.id('late')
@@ -211,7 +211,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['discard', 'finish', 'success'] })
     })
 
-    test('row g where the dashboard discarded: the last good member completes the batch as discarded', async () => {
+    test('row g with a discard from the dashboard: the last successful member completes the batch as discarded', async () => {
       const gate = new Gate()
       const scene = await Scene.enqueue(world, { slow: [{ gate, ends: 'ok' }], late: { startsIn: 3600 } })
       await rubyDiscard(world, scene.id('late'))
@@ -221,7 +221,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.settled()).toEqual({ ...GOOD, callbacks: ['discard', 'finish', 'success'] })
     })
 
-    test('row k: the discarded member and the last good one end at the same moment: never success', async () => {
+    test('row k: the discarded member and the last successful one end at the same moment: on_success never fires', async () => {
       for (let round = 0; round < 20; round++) {
         const [a, b] = [new Gate(), new Gate()]
         const scene = await Scene.enqueue(world, { good: [{ gate: a, ends: 'ok' }], bad: [{ gate: b, ends: 'fail' }] })
@@ -236,7 +236,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       ['the dashboard', (scene: Scene) => rubyDiscard(world, scene.id('slow'), 'Force discarded through dashboard')],
       ['the batch', (scene: Scene) => scene.batch.discard()],
     ] as const) {
-      test(`row l: ${who} force-discards a running member whose body then succeeds: the discard stands`, async () => {
+      test(`row l: ${who} force-discards a running member whose perform then succeeds: the discard stands`, async () => {
         const gate = new Gate()
         const scene = await Scene.enqueue(world, { slow: [{ gate, ends: 'ok' }], good: [] })
         await gate.entered
@@ -250,7 +250,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       })
     }
 
-    test('row m: a callback adds the next stage after a discard: a broken member is never success', async () => {
+    test('row m: a callback adds the next stage after a discard: on_success never fires while a member is failed', async () => {
       const scene = await Scene.enqueue(world, { bad: ['fail'] })
       await scene.settled()
       await scene.batch.enqueue(scene.member('second', 'ok'))
@@ -263,7 +263,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(healed.callbacks).toEqual(['discard', 'finish', 'finish', 'success'])
     })
 
-    test('a stage that recovers right after the success of the one before fires its own success', async () => {
+    test('a stage that recovers right after the success of the previous stage fires its own on_success', async () => {
       const scene = await Scene.enqueue(world, { first: [] })
       expect((await scene.settled()).callbacks).toEqual(['success', 'finish'])
       const second = scene.member('second', 'fail')
@@ -275,7 +275,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(seen.callbacks.toSorted()).toEqual(['discard', 'finish', 'finish', 'success', 'success'])
     })
 
-    test('row i: a callback class that nobody here knows is enqueued by its name [GJ-067]', async () => {
+    test('row i: a callback class that is not registered in this process is enqueued by its name [GJ-067]', async () => {
       const scene = await Scene.enqueue(world, { good: [] }, { ...ALL_CALLBACKS, onSuccess: 'Billing::ReceiptJob' })
       await scene.ended('good')
       const [row] = await world.sql('SELECT * FROM good_jobs WHERE batch_callback_id = $1 AND job_class = $2', [
@@ -289,7 +289,7 @@ for (const hasJobsFinishedAt of [true, false]) {
   })
 }
 
-/** Resolves when the body of this job has ended and its outcome was dropped. */
+/** Resolves when `perform` of this job has ended and its outcome was dropped. */
 const capsuleIsIdle = async (capsule: Capsule, jobId: string): Promise<void> => {
   while (capsule.activeJobIds.includes(jobId)) await new Promise((resolve) => setImmediate(resolve))
 }

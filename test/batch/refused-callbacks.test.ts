@@ -79,10 +79,10 @@ const TROUBLES: readonly (readonly [string, string, string])[] = [
 ]
 
 test.each(TROUBLES)(
-  'outcomes stand where %s refuses the callbacks of their batch, which the sweep makes once',
+  'outcomes are kept while %s refuses the callbacks of their batch; a later sweep enqueues the callbacks once',
   async (_what, refuse, allow) => {
     const { MemberJob, ran } = member()
-    const told = next('batch_check_refused')
+    const refused = next('batch_check_refused')
     await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob], databaseUrl: roleUrl })
     await world.sql(refuse)
     try {
@@ -90,7 +90,7 @@ test.each(TROUBLES)(
       const done = performed(...members.map(({ jobId }) => jobId))
       const batch = await Batch.enqueue(CALLBACKS, members)
       await done
-      expect((await told)[0]).toMatchObject({
+      expect((await refused)[0]).toMatchObject({
         batchId: batch.id,
         callbacks: ['on_success CallbackJob', 'on_finish CallbackJob'],
         error: expect.any(Error),
@@ -112,13 +112,13 @@ test.each(TROUBLES)(
   },
 )
 
-/** A table that the trigger of somebody's needs is away: every outcome that is refused for it waits until it is back. */
+/** A user's trigger misses its table: every outcome refused for this reason waits until the table is back. */
 const PASSING = `
   CREATE FUNCTION no_callbacks() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'away' USING ERRCODE = '42P01'; END $$;
   CREATE TRIGGER no_callbacks BEFORE INSERT ON good_jobs FOR EACH ROW WHEN (NEW.batch_callback_id IS NOT NULL) EXECUTE FUNCTION no_callbacks()`
 const PASSED = 'DROP FUNCTION no_callbacks CASCADE'
 
-/** A class whose bodies wait for `open`. */
+/** A class whose jobs wait in `perform` for `open`. */
 const gated = (name: string) => {
   let open = () => {}
   const opened = new Promise<void>((resolve) => {
@@ -159,7 +159,7 @@ const runBesideRefusal = async (made: JobConstructor, open: () => void): Promise
   }
 }
 
-test('many members of a batch whose check has to wait keep no outcome of other jobs waiting', async () => {
+test('many members of a batch whose check has to wait do not delay the outcomes of other jobs', async () => {
   const { GateJob, open, entered } = gated('GateJob')
   const { MemberJob } = member()
   await using _capsule = await world.start({ jobs: [GateJob, MemberJob, CallbackJob], threads: 20 })
@@ -171,7 +171,7 @@ test('many members of a batch whose check has to wait keep no outcome of other j
   expect(await callbacksOf(batch)).toEqual(['finish', 'success'])
 })
 
-test('a job that joined, while it ran, a batch whose check has to wait keeps no other outcome waiting', async () => {
+test('a running job that joins a batch whose check has to wait does not delay other outcomes', async () => {
   const { GateJob, open, entered } = gated('GateJob')
   const { MemberJob } = member()
   await using _capsule = await world.start({ jobs: [GateJob, MemberJob, CallbackJob], threads: 5 })
@@ -184,22 +184,22 @@ test('a job that joined, while it ran, a batch whose check has to wait keeps no 
   expect(await callbacksOf(batch)).toEqual(['finish', 'success'])
 })
 
-test('a callback queue that no message can name keeps no member running', async () => {
+test('members end although the queue name of their callback is too long for a NOTIFY message', async () => {
   const { MemberJob, ran } = member()
-  const told = next('batch_check_refused')
+  const refused = next('batch_check_refused')
   await using _capsule = await world.start({ jobs: [MemberJob] })
   const job = make(MemberJob)
   const done = performed(job.jobId)
   const batch = await Batch.enqueue({ ...CALLBACKS, callbackQueueName: 'q'.repeat(8_000) }, job)
   await done
-  expect((await told)[0]).toMatchObject({ batchId: batch.id, error: { code: '22023' } })
+  expect((await refused)[0]).toMatchObject({ batchId: batch.id, error: { code: '22023' } })
   expect(ran).toHaveLength(1)
 })
 
-test('batches beside the one whose callbacks are refused end as they should', async () => {
+test('other batches complete while the callbacks of one batch are refused', async () => {
   const { MemberJob } = member()
   const [, , refuse, allow] = ['', '', ...(TROUBLES[1]?.slice(1) ?? [])]
-  const told = next('batch_check_refused')
+  const refused = next('batch_check_refused')
   await world.sql((refuse ?? '').replace('NEW.batch_callback_id IS NOT NULL', `NEW.queue_name = 'refused'`))
   try {
     const batches = await Batch.enqueueAll([
@@ -210,7 +210,7 @@ test('batches beside the one whose callbacks are refused end as they should', as
     const done = next('batch_completed', 2)
     await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob] })
     await done
-    expect((await told)[0]).toMatchObject({ batchId: batches[1]?.id })
+    expect((await refused)[0]).toMatchObject({ batchId: batches[1]?.id })
     const fine = [batches[0], batches[2]] as Batch[]
     for (const batch of fine) expect(await callbacksOf(batch)).toEqual(['finish', 'success'])
   } finally {
@@ -218,7 +218,7 @@ test('batches beside the one whose callbacks are refused end as they should', as
   }
 })
 
-test('a broken member keeps its row while its batch cannot be told of it: the batch never ends in success', async () => {
+test('a failed member keeps its row while its batch cannot be discarded, so the batch never succeeds', async () => {
   const { MemberJob } = member(() => {
     throw new Error('broken')
   })
@@ -245,7 +245,7 @@ test('a broken member keeps its row while its batch cannot be told of it: the ba
   }
 })
 
-test('a check that fails for a reason that passes holds its own batch up, and no other', async () => {
+test('a check that fails for a temporary reason delays its own batch and no other', async () => {
   const { MemberJob, ran } = member()
   await world.sql(
     (TROUBLES[1]?.[1] ?? '')

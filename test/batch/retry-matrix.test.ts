@@ -34,7 +34,7 @@ const CASES: readonly Case[] = (Object.keys(RETRIES) as (keyof typeof RETRIES)[]
   ),
 )
 
-/** A retry of the batch arms it anew, so that its discards and finishes are told again; one of a job does not. */
+/** After a retry of the batch its on_discard and on_finish may fire again; after a retry of a single job they do not. */
 const expectedCallbacks = ({ retrier, situation, failsAgain }: Case): string[] => {
   const armings = retrier === 'the batch' ? (failsAgain ? 3 : 2) : 1
   const discards = retrier === 'the batch' ? armings - 1 : 1

@@ -7,7 +7,7 @@ import { Job } from '../../src/job/base.ts'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'
 import { openWorld, until, type World } from '../support/harness.ts'
 
-/** A door in a job body: the test knows when somebody waits there, and opens it. */
+/** A gate inside `perform`: the test awaits a job's arrival there, and opens it. */
 export class Gate {
   readonly entered: Promise<void>
   readonly #opened: Promise<void>
@@ -34,7 +34,7 @@ export type Run = 'ok' | 'fail' | { readonly gate: Gate; readonly ends: 'ok' | '
 
 const courses = new Map<string, Run[]>()
 
-/** A member that does what its course says; without one it succeeds. */
+/** A member that behaves as its course says; without a course it succeeds. */
 export class MemberJob extends Job<[name: string]> {
   async perform(name: string): Promise<void> {
     const run = courses.get(name)?.shift() ?? 'ok'
@@ -61,7 +61,7 @@ export const openBatchWorld = async ({ hasJobsFinishedAt = true } = {}): Promise
   return world
 }
 
-/** What a batch looks like to a person. */
+/** The state of a batch as a person describes it. */
 export interface Seen {
   readonly isDiscarded: boolean
   /** Whether every member has ended: jobs_finished_at, or finished_at where that column is missing. */
@@ -137,7 +137,7 @@ export class Scene {
     await this.#unlocked([this.id(name)])
   }
 
-  /** A worker lets go of a job a moment after its outcome is committed; until then nobody else may act on it. */
+  /** A worker lets go of a job a moment after its outcome is committed; until then no other session may act on it. */
   async #unlocked(ids: readonly string[]): Promise<void> {
     const keys = ids.map(jobLockKey)
     const isFree = async () => (await this.world.sql(SELECT_LOCKS, [keys])).length === 0
@@ -175,7 +175,7 @@ const COUNT_OPEN = `
   WHERE (batch_id = $1 OR batch_callback_id = $1) AND finished_at IS NULL AND id <> ALL ($2::uuid[])
     AND scheduled_at <= clock_timestamp() AT TIME ZONE 'UTC' + interval '1 minute'`
 
-/** Resolves when `holds` does; looks at the start and after each attempt that ended in this process. */
+/** Resolves when `holds` returns true; checks at once and after each attempt that ended in this process. */
 const untilAttempts = async (holds: () => Promise<boolean>): Promise<void> => {
   for (;;) {
     let stop = () => {}

@@ -12,7 +12,7 @@ afterAll(inTurn(() => world.close()))
 const WAITS = { startsIn: 3600 }
 const recover = async (scene: Scene) => (await Batch.find(scene.batch.id, world.adapter)).recover()
 
-/** A member fails on a Ruby host whose clock is so much ahead, which then stamps the batch. */
+/** A member fails on a Ruby host whose clock is `ahead` seconds ahead, and that host then discards the batch. */
 const failsInRuby = (scene: Scene, name: string, aheadSeconds: number) =>
   onHost(aheadSeconds, async () => {
     await rubyPerform(world, scene.id(name), 'RuntimeError: no')
@@ -23,7 +23,7 @@ const succeedsInRuby = (scene: Scene, name: string, aheadSeconds: number) =>
 const isDeleted = (scene: Scene, name: string) => world.sql('DELETE FROM good_jobs WHERE id = $1', [scene.id(name)])
 
 describe.each([-30, 30])('beside a host whose clock is %i seconds ahead', (ahead) => {
-  test('a member that fails on one host and succeeds on the other brings its batch back', async () => {
+  test('a member that fails on one host and succeeds on the other recovers its batch', async () => {
     let scene: Scene
     {
       await using _first = await world.start({ jobs: [MemberJob, CallbackJob] })
@@ -42,7 +42,7 @@ describe.each([-30, 30])('beside a host whose clock is %i seconds ahead', (ahead
     ['fails', ahead, 0],
     ['succeeds', 0, ahead],
   ])(
-    'a member that %s there, and else on another host of Ruby, brings its batch back',
+    'a member that %s there, and otherwise ran on another Ruby host, recovers its batch',
     async (_what, fails, succeeds) => {
       const scene = await Scene.enqueue(world, { bad: WAITS })
       await failsInRuby(scene, 'bad', fails)
@@ -53,7 +53,7 @@ describe.each([-30, 30])('beside a host whose clock is %i seconds ahead', (ahead
     },
   )
 
-  test('the success of another member there proves nothing for one that is gone', async () => {
+  test('the success of another member on that host proves nothing for a deleted member', async () => {
     const scene = await Scene.enqueue(world, { good: WAITS, bad: WAITS })
     await succeedsInRuby(scene, 'good', ahead)
     await failsInRuby(scene, 'bad', 0)
@@ -61,19 +61,19 @@ describe.each([-30, 30])('beside a host whose clock is %i seconds ahead', (ahead
     expect(await recover(scene)).toMatchObject({ outcome: 'unproven' })
   })
 
-  test('nor does a member that discarded the batch once before', async () => {
+  test('a member that discarded the batch once before proves nothing for a deleted member', async () => {
     const scene = await Scene.enqueue(world, { first: WAITS, second: WAITS })
     await failsInRuby(scene, 'first', 0)
     await rubyRetry(world, scene.id('first'), { isForRuby: true })
     await succeedsInRuby(scene, 'first', ahead)
-    // It is good again while the other has not run: only members that are there count.
+    // The batch is not discarded any more while the other has not run: only existing members count.
     await world.sql('UPDATE good_job_batches SET discarded_at = NULL WHERE id = $1', [scene.batch.id])
     await failsInRuby(scene, 'second', 0)
     await isDeleted(scene, 'second')
     expect(await recover(scene)).toMatchObject({ outcome: 'unproven' })
   })
 
-  test('nor does a member that an unhandled error made run again', async () => {
+  test('a member that ran again after an unhandled error proves nothing for a deleted member', async () => {
     const scene = await Scene.enqueue(world, { again: WAITS, good: WAITS, bad: WAITS })
     await rubyPerform(world, scene.id('again'), 'RuntimeError: once more')
     await world.sql('UPDATE good_jobs SET finished_at = NULL, performed_at = NULL WHERE id = $1', [scene.id('again')])
@@ -85,7 +85,7 @@ describe.each([-30, 30])('beside a host whose clock is %i seconds ahead', (ahead
     expect(await recover(scene)).toMatchObject({ outcome: 'unproven' })
   })
 
-  test('a success that Ruby fired too early is not fired again', async () => {
+  test('an on_success that Ruby fired too early is not fired again', async () => {
     const scene = await Scene.enqueue(world, { good: WAITS, bad: WAITS })
     await world.sql('UPDATE good_job_batches SET enqueued_at = enqueued_at + make_interval(secs => $2) WHERE id = $1', [
       scene.batch.id,
@@ -100,8 +100,8 @@ describe.each([-30, 30])('beside a host whose clock is %i seconds ahead', (ahead
     expect(await recover(scene)).toMatchObject({ outcome: 'recovered', callbacks: [] })
   })
 
-  // Nothing but the times tells which of several discards by hand a batch was discarded by: the safe answer of two is given.
-  test('a discard by hand that is retried at once is proven unless the success seems to be older', async () => {
+  // Only the times show which of several manual discards discarded the batch. In doubt the recovery is refused.
+  test('the recovery after a manual discard and an immediate retry is proven unless the success seems older than the discard', async () => {
     const scene = await Scene.enqueue(world, { gone: WAITS })
     await rubyDiscard(world, scene.id('gone'))
     expect(await recover(scene)).toMatchObject({ outcome: 'completed' })

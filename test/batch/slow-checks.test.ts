@@ -24,7 +24,7 @@ describe('in a sweep', () => {
     return scene
   }
 
-  /** While `work` runs, no check of this batch comes to an end. */
+  /** While `work` runs, no check of this batch can end. */
   const whileSlow = async (scene: Scene, work: () => Promise<void>): Promise<void> => {
     await world.sql(
       'CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(30); RETURN NEW; END $$',
@@ -39,13 +39,13 @@ describe('in a sweep', () => {
     }
   }
 
-  test('a batch whose check takes too long is told by name, put off, and keeps no other from being healed', async () => {
+  test('a batch whose check takes too long is reported by its id and postponed; the sweep completes the others', async () => {
     const [healthy, slow] = [await hung(), await hung()]
     const errors = record('worker_error')
     await whileSlow(slow, async () => {
       const options = { slow: new SlowChecks(), checkTimeoutMs: 200 }
       expect(await sweep(options)).toMatchObject({ checked: 2, healed: 1, isDone: true })
-      // Put off: the next sweep is for the others.
+      // Postponed: the next sweep skips it.
       expect(await sweep(options)).toMatchObject({ healed: 0, isDone: true })
     })
     errors.stop()
@@ -55,7 +55,7 @@ describe('in a sweep', () => {
     expect(await slow.seen()).toMatchObject({ isEnded: true, callbacks: ['success', 'finish'] })
   })
 
-  test('Postgres gives a check up before the pool gives its connection up', async () => {
+  test('Postgres cancels a slow check before the pool abandons its connection', async () => {
     const [healthy, slow] = [await hung(), await hung()]
     const { host, port, database, user, password } = new pg.Client({ connectionString: world.database.url })
     const pool = new pg.Pool({ host, port, database, user, password, query_timeout: 2_000 } as pg.PoolConfig)
@@ -70,7 +70,7 @@ describe('in a sweep', () => {
   })
 })
 
-describe('put off', () => {
+describe('the list of postponed batches', () => {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['performance'] })
   })
@@ -80,7 +80,7 @@ describe('put off', () => {
 
   const MINUTE_MS = 60_000
 
-  test('a slow batch is put off for a pause that doubles up to an hour, until it ends well', () => {
+  test('postpones a slow batch for a pause that doubles up to one hour, until a check succeeds', () => {
     const slow = new SlowChecks()
     const pauses: number[] = []
     for (let time = 0; time < 7; time += 1) {
@@ -97,7 +97,7 @@ describe('put off', () => {
     expect(slow.isPutOff('b')).toBe(false)
   })
 
-  test('no more than ten thousand are remembered', () => {
+  test('holds at most ten thousand batches', () => {
     const slow = new SlowChecks()
     for (let number = 0; number <= 10_000; number += 1) slow.putOff(String(number))
     expect(slow.isPutOff('0')).toBe(false)

@@ -39,7 +39,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       return scene
     }
 
-    test('success that is owed is fired once', async () => {
+    test('an owed on_success is fired once', async () => {
       const scene = await owedSuccess()
       const healed = record('batch_healed')
       expect(await sweep()).toEqual({ checked: 1, healed: 1, unproven: 0, isDone: true })
@@ -50,14 +50,14 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect((await scene.seen()).callbacks).toEqual(['discard', 'finish', 'success'])
     })
 
-    test('a batch that hangs is completed once', async () => {
+    test('a stuck batch is completed once', async () => {
       const scene = await hung()
       expect(await sweep()).toMatchObject({ healed: 1 })
       expect(await scene.seen()).toMatchObject({ isDiscarded: false, isEnded: true, callbacks: ['success', 'finish'] })
       expect(await sweep()).toMatchObject({ healed: 0 })
     })
 
-    test('a batch that hangs with a broken member is completed as discarded', async () => {
+    test('a stuck batch with a failed member is completed as discarded', async () => {
       const scene = await hung('RuntimeError: boom')
       expect(await sweep()).toMatchObject({ healed: 1 })
       expect(await scene.seen()).toMatchObject({ isDiscarded: true, isEnded: true, callbacks: ['discard', 'finish'] })
@@ -78,7 +78,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       { batch: 10, members: 1 },
       { batch: 1, members: 10 },
     ])(
-      'a batch that is quiet for $batch minutes, its members for $members, is left to whoever is about to check it',
+      'a batch unchanged for $batch minutes, its members for $members, is left to the process that may be about to check it',
       async (minutes) => {
         const scene = await hung()
         await quietFor(scene, minutes)
@@ -92,7 +92,7 @@ for (const hasJobsFinishedAt of [true, false]) {
 
     // Without the column a batch is finished with its jobs.
     if (hasJobsFinishedAt)
-      test('a batch whose callbacks have ended is finished when it has been quiet', async () => {
+      test('a batch whose callbacks have ended is finished once it has been unchanged for a while', async () => {
         const scene = await hung()
         await world.sql(`UPDATE good_job_batches SET jobs_finished_at = now() AT TIME ZONE 'UTC'`)
         await quietFor(scene, { batch: 1, members: 10 })
@@ -109,7 +109,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect((await scene.seen()).isDiscarded).toBe(true)
     })
 
-    test('a batch that cannot be proven is counted and named, and stays as it is', async () => {
+    test('a batch without a proof of recovery is counted, reported by its id, and left unchanged', async () => {
       const scene = await owedSuccess()
       await world.sql(
         `INSERT INTO good_job_processes (id, created_at, updated_at, state)
@@ -132,7 +132,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await scene.seen()).toMatchObject({ isDiscarded: true, callbacks: ['discard', 'finish'] })
     })
 
-    test('batches that run, and batches that are well, are not touched', async () => {
+    test('running batches and correctly finished batches are not changed', async () => {
       await Scene.enqueue(world, { waits: { startsIn: 3600 } })
       const well = await Scene.enqueue(world, { good: [] })
       await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob] })
@@ -142,7 +142,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       expect(await world.sql('SELECT * FROM good_job_batches ORDER BY id')).toEqual(before)
     })
 
-    test('a batch whose row somebody has locked is told by name, and keeps no other from being healed', async () => {
+    test('a batch whose row another session has locked is reported by its id; the sweep completes the others', async () => {
       const [locked, free] = [await hung(), await hung()]
       const other = await world.pool.connect()
       await other.query('BEGIN')
@@ -214,7 +214,7 @@ describe('over many batches', () => {
     graceMs: -1_000,
   })
 
-  test('the oldest page is reached', async () => {
+  test('a sweep reaches the oldest page', async () => {
     const [oldest] = await world.sql<{ id: string }>('SELECT id FROM good_job_batches ORDER BY created_at LIMIT 1')
     await world.sql(
       'UPDATE good_job_batches SET jobs_finished_at = NULL, finished_at = NULL, on_finish = $2 WHERE id = $1',
@@ -226,7 +226,7 @@ describe('over many batches', () => {
     expect(await sweepBatches(options())).toMatchObject({ checked: 1, healed: 1 })
   })
 
-  test('no lock outlasts a page, and of two sweeps that meet between pages each gets on', async () => {
+  test('no lock is held longer than one page, and two sweeps that meet between pages both continue', async () => {
     const [young] = await world.sql<{ id: string }>('SELECT id FROM good_job_batches ORDER BY created_at DESC LIMIT 1')
     const [old] = await world.sql<{ id: string }>('SELECT id FROM good_job_batches ORDER BY created_at LIMIT 1')
     await world.sql(

@@ -28,7 +28,7 @@ export const ACTION_MUTANTS: readonly Mutant[] = [
     file: 'src/maintenance/job-actions.ts',
     text: 'return { brokenAt: now }',
     replacement: 'return {}',
-    tests: { 'test/batch/recovery.test.ts': ['row g: one of several is discarded by hand'] },
+    tests: { 'test/batch/recovery.test.ts': ['row g: one of several is discarded manually and the others succeed'] },
   },
   {
     name: 'only finished jobs are deleted',

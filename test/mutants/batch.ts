@@ -7,7 +7,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     file: 'src/batch/completion/proof.ts',
     text: 'if (!history.has_success_since && !isLate)',
     replacement: 'if (false)',
-    tests: { 'test/batch/proof.test.ts': ['no member has succeeded since: refused'] },
+    tests: { 'test/batch/proof.test.ts': ['no member has succeeded since: recovery is refused'] },
   },
   {
     name: 'success needs the attempt that broke the batch, and a later success of its job',
@@ -42,7 +42,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     file: 'src/batch/completion/proof.ts',
     text: 'if (policy.deletesFinishedJobs)',
     replacement: 'if (false)',
-    tests: { 'test/batch/proof.test.ts': ['this process deletes finished jobs: refused'] },
+    tests: { 'test/batch/proof.test.ts': ['this process deletes finished jobs: recovery is refused'] },
   },
   {
     name: 'nothing is proven while another process deletes finished jobs',
@@ -56,28 +56,28 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     file: 'src/batch/completion/proof.ts',
     text: 'if (age !== undefined && ',
     replacement: 'if (age !== undefined && false && ',
-    tests: { 'test/batch/proof.test.ts': ['the batch is older than the cleanup: refused'] },
+    tests: { 'test/batch/proof.test.ts': ['the batch is older than the cleanup interval: recovery is refused'] },
   },
   {
     name: 'success that Ruby fired too early is not fired again',
     file: 'src/batch/completion/decision.ts',
     text: "if (draft.jobsFinishedAt === null || proof.kind !== 'proven') return",
     replacement: 'if (draft.jobsFinishedAt === null) return',
-    tests: { 'test/batch/proof.test.ts': ['a success that Ruby fired too early is told and not fired again'] },
+    tests: { 'test/batch/proof.test.ts': ['an on_success that Ruby fired too early is reported and not fired again'] },
   },
   {
     name: 'a batch is complete only without open members',
     file: 'src/batch/completion/decision.ts',
     text: 'draft.jobsFinishedAt !== null || state.has_open_member) return',
     replacement: 'draft.jobsFinishedAt !== null) return',
-    tests: { 'test/batch/decision.test.ts': ['a batch never completes or finishes while a member is open'] },
+    tests: { 'test/batch/decision.test.ts': ['a batch never completes or finishes while a member is unfinished'] },
   },
   {
     name: 'a batch with a broken member is discarded, not successful',
     file: 'src/batch/completion/decision.ts',
     text: 'if (state.broken_at !== null && draft.discardedAt === null) {',
     replacement: 'if (false as boolean) {',
-    tests: { 'test/batch/decision.test.ts': ['success is never fired while a member is open or broken'] },
+    tests: { 'test/batch/decision.test.ts': ['on_success never fires while a member is unfinished or failed, or'] },
   },
   {
     name: 'a batch recovers only without open and broken members',
@@ -91,14 +91,14 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     file: 'src/batch/completion/decision.ts',
     text: 'draft.finishedAt !== null || hasCallback) return',
     replacement: 'draft.finishedAt !== null) return',
-    tests: { 'test/batch/decision.test.ts': ['the batch is finished only when no callback is open'] },
+    tests: { 'test/batch/decision.test.ts': ['the batch is finished only when no callback is unfinished'] },
   },
   {
     name: 'a batch is not finished while a retried member runs',
     file: 'src/batch/completion/decision.ts',
     text: '  if (state.has_open_member) return\n  draft.finishedAt = now',
     replacement: '  draft.finishedAt = now',
-    tests: { 'test/batch/decision.test.ts': ['a batch never completes or finishes while a member is open'] },
+    tests: { 'test/batch/decision.test.ts': ['a batch never completes or finishes while a member is unfinished'] },
   },
   {
     name: 'a batch is checked under its lock',
@@ -112,14 +112,14 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     file: 'src/batch/actions.ts',
     text: 'if (dryRun) throw new Undo(result)',
     replacement: 'if (dryRun) return result',
-    tests: { 'test/batch/proof.test.ts': ['a dry run says what would happen and writes nothing'] },
+    tests: { 'test/batch/proof.test.ts': ['a dry run returns what would happen and writes nothing'] },
   },
   {
     name: 'a batch retry is refused when the row that broke the batch is gone',
     file: 'src/batch/actions.ts',
     text: 'if (!force) await refuseMissing(db, facts, state)',
     replacement: '',
-    tests: { 'test/batch/recovery.test.ts': ['row f: the same while another discarded job is left'] },
+    tests: { 'test/batch/recovery.test.ts': ['row f: a batch retry after one discarded row was deleted, while'] },
   },
   {
     name: 'a batch retry is refused while a member is locked',
@@ -137,14 +137,14 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     file: 'src/batch/completion/sweep.ts',
     text: "return batch.is_quiet ? 'hung' : undefined",
     replacement: "return 'hung'",
-    tests: { 'test/batch/sweep.test.ts': ['a batch that is quiet for 10 minutes, its members for 1,'] },
+    tests: { 'test/batch/sweep.test.ts': ['a batch unchanged for 10 minutes, its members for 1, is left to the'] },
   },
   {
     name: 'the sweep leaves a batch alone that another session holds',
     file: 'src/batch/completion/sweep.ts',
     text: 'if (!(await tryLockBatch(db, batchLockKey(batch.id), checkTimeoutMs(options)))) return NONE_CHECKED',
     replacement: '',
-    tests: { 'test/batch/guarantees.test.ts': ['a batch that somebody else holds does not keep the sweep'] },
+    tests: { 'test/batch/guarantees.test.ts': ['a batch locked by another session does not keep the sweep from the'] },
   },
   {
     name: 'one process sweeps at a time',
@@ -165,14 +165,14 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/batch/check.ts',
     text: '${jobsFinished} IS NULL AND batch.updated_at < $4::${facts.timestampType})',
     replacement: '${jobsFinished} IS NULL)',
-    tests: { 'test/batch/sweep.test.ts': ['a batch that is quiet for 1 minutes, its members for 10'] },
+    tests: { 'test/batch/sweep.test.ts': ['a batch unchanged for 1 minutes, its members for 10, is left to the'] },
   },
   {
     name: 'the sweep leaves a batch alone whose callbacks ended a moment ago',
     file: 'src/sql/batch/check.ts',
     text: 'batch.finished_at IS NULL AND batch.updated_at < $4::${facts.timestampType})',
     replacement: 'batch.finished_at IS NULL)',
-    tests: { 'test/batch/sweep.test.ts': ['a batch whose callbacks have ended is finished when it has been quiet'] },
+    tests: { 'test/batch/sweep.test.ts': ['a batch whose callbacks have ended is finished once it has been'] },
   },
   {
     name: 'a check of the sweep that takes too long is given up by Postgres',
@@ -181,8 +181,8 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     replacement: "set_config('application_name', least(",
     tests: {
       'test/batch/slow-checks.test.ts': [
-        'a batch whose check takes too long is told by name, put off, and keeps no other from being healed',
-        'Postgres gives a check up before the pool gives its connection up',
+        'a batch whose check takes too long is reported by its id and',
+        'Postgres cancels a slow check before the pool abandons its',
       ],
     },
   },
@@ -191,7 +191,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     file: 'src/batch/completion/sweep.ts',
     text: 'return patienceMs > 0 ?',
     replacement: 'return patienceMs < 0 ?',
-    tests: { 'test/batch/slow-checks.test.ts': ['Postgres gives a check up before the pool gives its connection up'] },
+    tests: { 'test/batch/slow-checks.test.ts': ['Postgres cancels a slow check before the pool abandons its'] },
   },
   {
     name: 'a cancelled check does not end the sweep',
@@ -199,9 +199,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     text: 'if (isCancelled(error)) slow.putOff(batch.id)\n    else if (endsSession',
     replacement: 'if (isCancelled(error)) slow.putOff(batch.id)\n    if (endsSession',
     tests: {
-      'test/batch/slow-checks.test.ts': [
-        'a batch whose check takes too long is told by name, put off, and keeps no other from being healed',
-      ],
+      'test/batch/slow-checks.test.ts': ['a batch whose check takes too long is reported by its id and'],
     },
   },
   {
@@ -210,9 +208,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     text: "if (slow.isPutOff(batch.id)) return 'failed'",
     replacement: '',
     tests: {
-      'test/batch/slow-checks.test.ts': [
-        'a batch whose check takes too long is told by name, put off, and keeps no other from being healed',
-      ],
+      'test/batch/slow-checks.test.ts': ['a batch whose check takes too long is reported by its id and'],
     },
   },
   {
@@ -221,7 +217,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     text: 'WHERE broken.id = $1::uuid AND batch.id = $2::uuid AND broken.finished_at IS NOT NULL AND broken.error IS NOT NULL\n  AND ${isOwed(',
     replacement: 'WHERE broken.id = $1::uuid AND batch.id = $2::uuid OR NOT ${isOwed(',
     tests: {
-      'test/batch/owed-discards.test.ts': ['what changed between the look and the lock is seen under the lock'],
+      'test/batch/owed-discards.test.ts': ['a change between the first query and the lock is seen under the'],
     },
   },
   {
@@ -230,9 +226,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     text: 'AND finished_at < $2::${facts.timestampType}\n',
     replacement: '\n',
     tests: {
-      'test/batch/owed-discards.test.ts': [
-        'a batch with a broken member is left to whoever is about to discard it until it has been quiet',
-      ],
+      'test/batch/owed-discards.test.ts': ['a sweep leaves a batch with a failed member alone until the'],
     },
   },
   {
@@ -241,9 +235,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     text: 'IS NULL THEN broken.finished_at >= batch.updated_at',
     replacement: 'IS NULL THEN true',
     tests: {
-      'test/batch/owed-discards.test.ts': [
-        'a batch whose discard was taken back by a retry keeps it back while its members are retried',
-      ],
+      'test/batch/owed-discards.test.ts': ['a batch whose discard was cleared by a retry stays undiscarded'],
     },
   },
   {
@@ -252,9 +244,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     text: 'ELSE broken.finished_at > ${jobsFinishedAt} END',
     replacement: 'ELSE true END',
     tests: {
-      'test/batch/owed-discards.test.ts': [
-        'a batch that Ruby ended in success beside a broken member is not discarded afterwards',
-      ],
+      'test/batch/owed-discards.test.ts': ['a batch that Ruby completed as succeeded despite a failed member'],
     },
   },
   {
@@ -263,9 +253,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     text: "AND error NOT LIKE 'GoodJob::Job::DiscardJobError: %'",
     replacement: '',
     tests: {
-      'test/batch/owed-discards.test.ts': [
-        'what a person discarded in Ruby counts when the batch ends, and not before',
-      ],
+      'test/batch/owed-discards.test.ts': ['a member discarded manually in Ruby counts when the batch ends'],
       'test/batch/model.test.ts': [],
     },
   },

@@ -200,13 +200,13 @@ export const FLEET_MUTANTS: readonly Mutant[] = [
     file: 'src/batch/completion/decision.ts',
     text: "proof.kind !== 'proven'",
     replacement: "proof.kind === 'already_succeeded'",
-    tests: { [LATE]: ['comes back without a callback'] },
+    tests: { [LATE]: ['recovers again without a callback, and its success is not reported as false'] },
   },
   {
     name: 'a success before a late discard is not called false',
     file: 'src/batch/completion/sweep.ts',
     text: "one?.proof?.kind !== 'discarded_late' && tellFalseSuccess()",
     replacement: 'one !== undefined && tellFalseSuccess()',
-    tests: { [LATE]: ['comes back without a callback'] },
+    tests: { [LATE]: ['recovers again without a callback, and its success is not reported as false'] },
   },
 ]

@@ -9,12 +9,12 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
     replacement: "'BEGIN'",
     tests: {
       'test/batch/isolation-levels.test.ts': [
-        'an action that waits for the lock of a batch sees the member that came meanwhile',
-        'a recovery by hand that waits for the lock of a batch sees the member that came meanwhile',
-        'a retry of a batch that waits for its lock takes the member that broke meanwhile',
-        'a batch that is armed while its lock is held waits for the member that came meanwhile',
+        'an action that waits for the lock of a batch sees a member',
+        'a manual recovery that waits for the lock of a batch sees a',
+        'a retry that waits for the lock of its batch includes a',
+        'a batch enqueued while another session holds its lock waits',
         'a sweep waits while another process reads a page, and then sees what was committed meanwhile',
-        'a search for what keeps outcomes waiting is not refused for a batch that changes in the middle of it',
+        'the query that finds which outcomes wait succeeds although a',
       ],
       'test/sql/read-committed.test.ts': [
         'a transaction of ours sees what is committed meanwhile; another one is known by its level',
@@ -57,7 +57,7 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
     text: '|| (await seesCommits(db))',
     replacement: '|| Boolean(seesCommits)',
     tests: {
-      'test/batch/callers-isolation.test.ts': ['no callback is invented for a member that waits again since it began'],
+      'test/batch/callers-isolation.test.ts': ['no callback is enqueued for a member that was retried after'],
     },
   },
 ]

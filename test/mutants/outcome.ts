@@ -257,7 +257,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     text: 'if (passing.has(batchId)) this.#written.settlement.delete(form)',
     replacement: 'if (passing.has(batchId)) throw passing.get(batchId)?.error',
     tests: {
-      'test/batch/refused-callbacks.test.ts': ['a job that joined, while it ran, a batch whose check has to wait'],
+      'test/batch/refused-callbacks.test.ts': ['a running job that joins a batch whose check has to wait'],
     },
   },
 ]
