@@ -1,63 +1,45 @@
-import { Pool } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sqlState } from '../src/errors.ts'
-import { Job } from '../src/job/base.ts'
-import { Adapter } from '../src/maintenance/adapter.ts'
-import { Capsule } from '../src/worker/capsule.ts'
-import { inTurn } from '../test/support/clean-up.ts'
-import { enqueue, Gate, jobClass, next, performed, until } from '../test/support/harness.ts'
+import { enqueue, Gate, jobClass, next, openWorld, performed, until, type World } from '../test/support/harness.ts'
 import { type OwnServer, startOwnServer } from '../test/support/own-server.ts'
 import { PgBouncer } from './support/pgbouncer.ts'
 import { describeWithPgBouncer } from './support/with-pgbouncer.ts'
 
 describeWithPgBouncer('a server that crashes behind PgBouncer', () => {
   let server: OwnServer
-  let adapter: Adapter
-  let pool: Pool
+  let world: World
   beforeAll(async () => {
     server = await startOwnServer()
-    adapter = new Adapter({ databaseUrl: server.url })
-    Job.queueAdapter = adapter
-    pool = new Pool({ connectionString: server.url })
-    pool.on('error', () => undefined)
+    world = await openWorld(server.database)
   })
-  afterAll(
-    inTurn(
-      () => pool.end(),
-      () => adapter.close(),
-      () => server[Symbol.asyncDispose](),
-    ),
-  )
+  afterAll(() => world.close())
 
   // In transaction mode the session of the outcomes has the direct URL, as the lanes have.
   test('costs no outcome that is being written (pool_mode=session)', async () => {
-    await using pooler = await PgBouncer.start(server.url, { mode: 'session', size: 20, waitSeconds: 1 })
+    await using pooler = await PgBouncer.start(world.url, { mode: 'session', size: 20, waitSeconds: 1 })
     const gate = new Gate()
     const GateJob = jobClass('GateJob', (job) => gate.pass(job))
-    const capsule = new Capsule({ jobs: [GateJob], databaseUrl: pooler.url, batchSweepInterval: 0 })
-    await capsule.start()
+    const capsule = await world.start({ jobs: [GateJob], databaseUrl: pooler.url })
     const id = await enqueue(GateJob)
     const job = await gate.entered
     // The write of the outcome waits for the row, and meets the stop of the server.
-    const holder = await pool.connect()
-    holder.on('error', () => undefined)
+    const holder = await world.database.connect()
     await holder.query('BEGIN')
     await holder.query('SELECT FROM good_jobs WHERE id = $1 FOR UPDATE', [id])
     const failed = next('outcome_write_failed')
     gate.open()
     const isWaiting = async () =>
-      (await pool.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%good_jobs%'`))
-        .rowCount === 1
+      (await world.sql(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%good_jobs%'`))
+        .length === 1
     await until(isWaiting, 'the outcome waits for its row')
     await server.stopServer('immediate')
     const [told] = await failed
-    holder.release(true)
     expect(sqlState(told?.error)).toBe('08P01')
     expect(String(told?.error)).toMatch(/server conn crashed/)
     const done = performed(id)
     await server.startServer()
     await done
-    const { rows } = await pool.query('SELECT executions_count, error, locked_by_id FROM good_jobs WHERE id = $1', [id])
+    const rows = await world.sql('SELECT executions_count, error, locked_by_id FROM good_jobs WHERE id = $1', [id])
     expect(rows).toEqual([{ executions_count: 1, error: null, locked_by_id: null }])
     expect(job.signal.aborted).toBe(false)
     await capsule.shutdown()

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { checkOptionsOf } from '../../src/batch/context.ts'
 import type { CompletedAttempt } from '../../src/perform/outcome/outcome.ts'
 import { type ClaimedRow, claim } from '../../src/sql/claim/claim.ts'
 import type { Queryable } from '../../src/sql/connection/queryable.ts'
@@ -22,6 +23,15 @@ export const claimAll = async (world: World, db: Queryable, jobClasses: readonly
   })
   return { rows, now, processId }
 }
+
+/** What the worker of such a claim writes outcomes with; it sends no messages. */
+export const writeContext = async ({ adapter }: World, processId: string) => ({
+  facts: await adapter.database.facts(),
+  processId,
+  keepsCreatedAt: false,
+  notifies: false,
+  check: checkOptionsOf(adapter),
+})
 
 /** How an attempt of such a claim ended: well, or for good with an error. */
 export const attemptOf = (

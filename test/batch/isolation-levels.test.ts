@@ -10,7 +10,16 @@ import type { Queryable } from '../../src/sql/connection/queryable.ts'
 import { type DefaultSetting, setDefault } from '../support/defaults.ts'
 import { record, until, type World } from '../support/harness.ts'
 import { attemptOf, claimAll } from './attempts.ts'
-import { ALL_CALLBACKS, CallbackJob, Gate, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'
+import {
+  ALL_CALLBACKS,
+  CallbackJob,
+  callbacksByDescription,
+  Gate,
+  MemberJob,
+  openBatchWorld,
+  Scene,
+  sweepOf,
+} from './scene.ts'
 
 const PAIRS = 60
 
@@ -102,17 +111,7 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
       const open = 'SELECT FROM good_job_batches WHERE finished_at IS NULL'
       await until(async () => (await world.sql(open)).length === 0, 'every batch has ended')
     }
-    const callbacks = await world.sql(
-      `SELECT description, events, count(*)::integer AS batches
-       FROM (
-         SELECT description,
-           (SELECT string_agg(serialized_params #>> '{arguments,1,event,value}', ' ' ORDER BY serialized_params #>> '{arguments,1,event,value}')
-            FROM good_jobs WHERE batch_callback_id = good_job_batches.id) AS events
-         FROM good_job_batches
-       ) AS batch
-       GROUP BY 1, 2 ORDER BY 1`,
-    )
-    expect(callbacks).toEqual([
+    expect(await callbacksByDescription(world)).toEqual([
       { description: 'broken', events: 'discard finish', batches: PAIRS / 3 },
       { description: 'good', events: 'finish success', batches: (2 * PAIRS) / 3 },
     ])

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
 import { Job } from '../../src/job/base.ts'
 import type { World } from '../support/harness.ts'
-import { ALL_CALLBACKS, CallbackJob, openBatchWorld } from './scene.ts'
+import { ALL_CALLBACKS, CallbackJob, callbacksByDescription, openBatchWorld } from './scene.ts'
 
 const ROUNDS = 1_000
 const WORKERS = 8
@@ -41,17 +41,7 @@ test(`${WORKERS} workers end the members of ${ROUNDS} batches at the same instan
     .poll(async () => (await world.sql<{ open: number }>(open))[0]?.open, { timeout: 80_000, interval: 250 })
     .toBe(0)
   await Promise.all(workers.map((worker) => worker.shutdown()))
-  const callbacks = await world.sql(
-    `SELECT description, events, count(*)::integer AS batches
-     FROM (
-       SELECT description, discarded_at IS NOT NULL AS is_discarded,
-         (SELECT string_agg(serialized_params #>> '{arguments,1,event,value}', ' ' ORDER BY serialized_params #>> '{arguments,1,event,value}')
-          FROM good_jobs WHERE batch_callback_id = good_job_batches.id) AS events
-       FROM good_job_batches
-     ) AS batch
-     GROUP BY 1, 2 ORDER BY 1`,
-  )
-  expect(callbacks).toEqual([
+  expect(await callbacksByDescription(world)).toEqual([
     { description: 'broken', events: 'discard finish', batches: ROUNDS / 2 },
     { description: 'good', events: 'finish success', batches: ROUNDS / 2 },
   ])

@@ -193,6 +193,19 @@ const untilAttempts = async (holds: () => Promise<boolean>): Promise<void> => {
   }
 }
 
+/** How many batches of each description came to which callbacks. */
+export const callbacksByDescription = (world: World) => world.sql(COUNT_BY_CALLBACKS)
+
+const COUNT_BY_CALLBACKS = `
+  SELECT description, events, count(*)::integer AS batches
+  FROM (
+    SELECT description,
+      (SELECT string_agg(serialized_params #>> '{arguments,1,event,value}', ' ' ORDER BY serialized_params #>> '{arguments,1,event,value}')
+       FROM good_jobs WHERE batch_callback_id = good_job_batches.id) AS events
+    FROM good_job_batches
+  ) AS batch
+  GROUP BY 1, 2 ORDER BY 1`
+
 /** A sweep of everything, also of what ended just now. */
 export const sweepOf = (world: World, options: Partial<SweepOptions> = {}): Promise<SweepResult> =>
   sweepBatches({

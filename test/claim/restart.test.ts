@@ -1,29 +1,10 @@
-import { Pool } from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Job } from '../../src/job/base.ts'
-import { Adapter } from '../../src/maintenance/adapter.ts'
-import { Capsule } from '../../src/worker/capsule.ts'
-import { inTurn } from '../support/clean-up.ts'
-import { enqueue, Gate, jobClass, next, performed, until } from '../support/harness.ts'
-import { type OwnServer, type StopMode, startOwnServer } from '../support/own-server.ts'
+import { afterAll, expect, test } from 'vitest'
+import { enqueue, Gate, jobClass, next, openWorld, performed, until } from '../support/harness.ts'
+import { type StopMode, startOwnServer } from '../support/own-server.ts'
 
-let server: OwnServer
-let adapter: Adapter
-let pool: Pool
-beforeAll(async () => {
-  server = await startOwnServer()
-  adapter = new Adapter({ databaseUrl: server.url })
-  Job.queueAdapter = adapter
-  pool = new Pool({ connectionString: server.url })
-  pool.on('error', () => undefined)
-})
-afterAll(
-  inTurn(
-    () => pool.end(),
-    () => adapter.close(),
-    () => server[Symbol.asyncDispose](),
-  ),
-)
+const server = await startOwnServer()
+const world = await openWorld(server.database)
+afterAll(() => world.close())
 
 const MODES: readonly StopMode[] = ['fast', 'immediate']
 const FLOOD = 300
@@ -42,18 +23,12 @@ test.each(MODES)(
       await new Promise((resolve) => setTimeout(resolve, 5))
       running.delete(job.jobId)
     })
-    const capsule = new Capsule({
-      jobs: [EndingJob, StayingJob, FloodJob],
-      databaseUrl: server.url,
-      threads: 10,
-      batchSweepInterval: 0,
-    })
-    await capsule.start()
+    const capsule = await world.start({ jobs: [EndingJob, StayingJob, FloodJob], threads: 10 })
     const ids = [await enqueue(EndingJob), await enqueue(StayingJob)]
     await ending.entered
     const staysRunning = await staying.entered
     const flowing = next('perform_job', 20)
-    await adapter.enqueueAll(Array.from({ length: FLOOD }, () => new FloodJob()))
+    await world.adapter.enqueueAll(Array.from({ length: FLOOD }, () => new FloodJob()))
     await flowing
     const [lost, refused] = [next('lane_lost'), next('outcome_write_failed')]
     await server.stopServer(mode)
@@ -68,17 +43,15 @@ test.each(MODES)(
     staying.open()
     await done
     const areFinished = async () =>
-      (await pool.query('SELECT FROM good_jobs WHERE finished_at IS NULL LIMIT 1')).rowCount === 0
+      (await world.sql('SELECT FROM good_jobs WHERE finished_at IS NULL LIMIT 1')).length === 0
     await until(areFinished, 'every job is finished')
-    const { rows } = await pool.query('SELECT executions_count, error FROM good_jobs WHERE id = ANY ($1)', [ids])
+    const rows = await world.sql('SELECT executions_count, error FROM good_jobs WHERE id = ANY ($1)', [ids])
     expect(rows).toEqual(ids.map(() => ({ executions_count: 1, error: null })))
-    expect(
-      (await pool.query('SELECT FROM good_jobs WHERE error IS NOT NULL OR locked_by_id IS NOT NULL')).rowCount,
-    ).toBe(0)
-    expect((await pool.query('SELECT FROM good_job_executions WHERE finished_at IS NULL')).rowCount).toBe(0)
+    expect(await world.sql('SELECT FROM good_jobs WHERE error IS NOT NULL OR locked_by_id IS NOT NULL')).toEqual([])
+    expect(await world.sql('SELECT FROM good_job_executions WHERE finished_at IS NULL')).toEqual([])
     expect(overlaps).toEqual([])
     await capsule.shutdown()
-    expect((await pool.query('SELECT FROM good_job_processes')).rowCount).toBe(0)
-    await pool.query('TRUNCATE good_jobs, good_job_executions')
+    expect(await world.sql('SELECT FROM good_job_processes')).toEqual([])
+    await world.sql('TRUNCATE good_jobs, good_job_executions')
   },
 )

@@ -7,17 +7,14 @@ import type { Job } from '../../src/job/base.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
 import { FaultyNetwork } from '../support/faults.ts'
-import { jobClass, openWorld, record } from '../support/harness.ts'
+import { openWorld, record } from '../support/harness.ts'
+import { batchRows, MemberJob, make } from './members.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
 beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_batches'))
 
-const MemberJob = jobClass('MemberJob', () => {})
-const make = (): Job => new (MemberJob as unknown as new () => Job)()
-const members = (batch: Batch) =>
-  world.sql<{ id: string }>('SELECT id FROM good_jobs WHERE batch_id = $1 ORDER BY created_at, id', [batch.id])
-const callbacks = () => world.sql('SELECT id FROM good_jobs WHERE batch_callback_id IS NOT NULL')
+const { members, callbacks } = batchRows(world)
 
 /** Runs `body` in a transaction of the caller's, which ends as told. */
 const inTransaction = async (end: 'COMMIT' | 'ROLLBACK', body: (client: Client) => Promise<unknown>): Promise<void> => {

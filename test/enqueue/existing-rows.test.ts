@@ -3,17 +3,14 @@ import { Batch } from '../../src/batch/batch.ts'
 import { ConfigurationError, EnqueueError, RecordMissingError } from '../../src/errors.ts'
 import type { Job } from '../../src/job/base.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
-import { jobClass, openWorld } from '../support/harness.ts'
+import { openWorld } from '../support/harness.ts'
+import { batchRows, MemberJob, make } from './members.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
 beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_batches'))
 
-const MemberJob = jobClass('MemberJob', () => {})
-const make = (): Job => new (MemberJob as unknown as new () => Job)()
-const members = (batch: Batch) =>
-  world.sql<{ id: string }>('SELECT id FROM good_jobs WHERE batch_id = $1 ORDER BY created_at, id', [batch.id])
-const callbacks = () => world.sql('SELECT id FROM good_jobs WHERE batch_callback_id IS NOT NULL')
+const { members, callbacks } = batchRows(world)
 
 describe('jobs that have rows already', () => {
   test('become members in Batch.enqueueAll, as in batch.add, and are waited for', async () => {

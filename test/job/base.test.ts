@@ -2,28 +2,18 @@ import { describe, expect, test } from 'vitest'
 import { ConfigurationError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
 import { jobToData } from '../../src/job/serialization.ts'
-import { NOW, RecordingAdapter } from './fixtures.ts'
-
-/** A class of its own per test, on an adapter of its own. */
-const declareJob = () => {
-  class MailJob extends Job {
-    async perform(_to: string, _options?: { copies: number }) {}
-  }
-  const adapter = new RecordingAdapter()
-  MailJob.queueAdapter = adapter
-  return { MailJob, adapter }
-}
+import { declareMailJob, NOW } from './fixtures.ts'
 
 const dataOf = (job: Job) => jobToData(job, { now: NOW, railsVersion: '7.2' })
 
 describe('a new job', () => {
   test('starts with no executions, no counters and no provider id [AJ-005]', () => {
-    const { MailJob } = declareJob()
+    const { MailJob } = declareMailJob()
     expect(dataOf(new MailJob('a'))).toMatchObject({ executions: 0, exceptionExecutions: {}, providerJobId: null })
   })
 
   test('has a lower-case UUID that stays the same [AJ-006]', () => {
-    const { MailJob } = declareJob()
+    const { MailJob } = declareMailJob()
     const job = new MailJob('a')
     expect(job.jobId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
     expect(dataOf(job).jobId).toBe(job.jobId)
@@ -36,7 +26,7 @@ describe('a new job', () => {
       perform() {}
     }
     class DerivedJob extends BaseJob {}
-    const { MailJob } = declareJob()
+    const { MailJob } = declareMailJob()
     expect([new MailJob('a').jobClass, MailJob.jobClass]).toEqual(['MailJob', 'MailJob'])
     expect([new BaseJob().jobClass, BaseJob.jobClass]).toEqual(['Media::BaseJob', 'Media::BaseJob'])
     expect(new DerivedJob().jobClass).toBe('DerivedJob')
@@ -53,7 +43,7 @@ describe('a new job', () => {
   })
 
   test('has the locale and zone of its class [AJ-086]', () => {
-    const { MailJob } = declareJob()
+    const { MailJob } = declareMailJob()
     MailJob.defaultLocale = 'pt-BR'
     MailJob.defaultTimezone = 'Tokyo'
     expect(dataOf(new MailJob('a'))).toMatchObject({ locale: 'pt-BR', timezone: 'Tokyo' })
@@ -61,7 +51,7 @@ describe('a new job', () => {
   })
 
   test('made inside a job has the locale and zone of that [AJ-086]', async () => {
-    const { MailJob } = declareJob()
+    const { MailJob } = declareMailJob()
     let inner: Job | undefined
     class OuterJob extends Job {
       async perform() {
@@ -102,7 +92,7 @@ describe('queue and priority', () => {
   })
 
   test('are the default queue and none when nothing is said', () => {
-    const { MailJob } = declareJob()
+    const { MailJob } = declareMailJob()
     expect(dataOf(new MailJob('a'))).toMatchObject({ queueName: 'default', priority: null })
   })
 
@@ -140,7 +130,7 @@ describe('queue and priority', () => {
   })
 
   test('a priority is an integer of 32 bits; a numeric string is read [AJ-012]', () => {
-    const { MailJob } = declareJob()
+    const { MailJob } = declareMailJob()
     expect(new MailJob('a').set({ priority: '7' as never }).priority).toBe(7)
     expect(new MailJob('a').set({ priority: -2.9 }).priority).toBe(-2)
     for (const priority of [2 ** 31, Number.NaN, 'high' as never]) {
@@ -163,7 +153,7 @@ describe('queue and priority', () => {
 
 describe('the schedule', () => {
   test('wait: 0 is a time, and a fraction is kept to the millisecond [AJ-012]', () => {
-    const { MailJob } = declareJob()
+    const { MailJob } = declareMailJob()
     const before = Date.now()
     const now = new MailJob('a').set({ wait: 0 }).scheduledAt?.getTime() ?? 0
     const later = new MailJob('a').set({ wait: 1.5 }).scheduledAt?.getTime() ?? 0
@@ -173,7 +163,7 @@ describe('the schedule', () => {
   })
 
   test('waitUntil wins over wait [AJ-013]', () => {
-    const { MailJob } = declareJob()
+    const { MailJob } = declareMailJob()
     expect(new MailJob('a').set({ wait: 60, waitUntil: NOW }).scheduledAt).toEqual(NOW)
   })
 
@@ -186,7 +176,7 @@ describe('the schedule', () => {
     [{ waitUntill: NOW } as never, 'did you mean waitUntil?'],
     [{ delay: 5 } as never, 'known are wait, waitUntil'],
   ])('%j is refused', async (options, text) => {
-    const { MailJob, adapter } = declareJob()
+    const { MailJob, adapter } = declareMailJob()
     await expect(MailJob.set(options).performLater('a')).rejects.toThrow(ConfigurationError)
     await expect(MailJob.set(options).performLater('a')).rejects.toThrow(text)
     expect(adapter.jobs).toEqual([])

@@ -6,28 +6,18 @@ import { Job } from '../../src/job/base.ts'
 import { throwAbort } from '../../src/job/callbacks.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
 import { jobToData } from '../../src/job/serialization.ts'
-import { eventNamesDuring, eventsDuring, NOW, RecordingAdapter } from './fixtures.ts'
-
-/** A class of its own per test, on an adapter of its own. */
-const declareJob = () => {
-  class MailJob extends Job {
-    async perform(_to: string, _options?: { copies: number }) {}
-  }
-  const adapter = new RecordingAdapter()
-  MailJob.queueAdapter = adapter
-  return { MailJob, adapter }
-}
+import { declareMailJob, eventNamesDuring, eventsDuring, NOW, RecordingAdapter } from './fixtures.ts'
 
 describe('performLater', () => {
   test('gives the job to the adapter of its class and answers it', async () => {
-    const { MailJob, adapter } = declareJob()
+    const { MailJob, adapter } = declareMailJob()
     const job = await MailJob.performLater('a', { copies: 2 })
     expect(job).toMatchObject({ arguments: ['a', { copies: 2 }], successfullyEnqueued: true, enqueueError: null })
     expect(adapter.jobs).toEqual([job])
   })
 
   test('emits enqueue, or enqueue_at with a schedule, after the callbacks', async () => {
-    const { MailJob } = declareJob()
+    const { MailJob } = declareMailJob()
     MailJob.afterEnqueue(() => events.emit('enqueue_retry', { jobId: 'mark', jobClass: '', queueName: null }))
     expect(await eventNamesDuring(() => MailJob.performLater('a'))).toEqual(['enqueue_retry', 'enqueue'])
     const seen = await eventsDuring(() => MailJob.set({ waitUntil: NOW }).performLater('a'))
@@ -36,7 +26,7 @@ describe('performLater', () => {
   })
 
   test('hands the transaction on', async () => {
-    const { MailJob, adapter } = declareJob()
+    const { MailJob, adapter } = declareMailJob()
     const transaction = { query: async () => ({ rows: [], rowCount: 0 }) }
     await MailJob.set({ transaction }).performLater('a')
     await MailJob.performLater('a')
@@ -44,7 +34,7 @@ describe('performLater', () => {
   })
 
   test('answers false when a before aborts, and the adapter sees nothing', async () => {
-    const { MailJob, adapter } = declareJob()
+    const { MailJob, adapter } = declareMailJob()
     MailJob.beforeEnqueue(() => throwAbort())
     const seen = await eventsDuring(async () => expect(await MailJob.performLater('a')).toBe(false))
     expect(seen).toMatchObject([{ name: 'enqueue', payload: { aborted: true } }])
@@ -52,7 +42,7 @@ describe('performLater', () => {
   })
 
   test('answers false for an EnqueueError, keeps it, and runs afters [AJ-071]', async () => {
-    const { MailJob, adapter } = declareJob()
+    const { MailJob, adapter } = declareMailJob()
     const refusal = new EnqueueError('full')
     adapter.refuse = () => {
       throw refusal
@@ -69,7 +59,7 @@ describe('performLater', () => {
   })
 
   test('rejects with every other error of the adapter [AJ-071]', async () => {
-    const { MailJob, adapter } = declareJob()
+    const { MailJob, adapter } = declareMailJob()
     adapter.refuse = (job) => void jobToData(job, { now: NOW, railsVersion: '7.2' })
     const seen = await eventsDuring(() =>
       expect(MailJob.performLater(new Set() as never)).rejects.toThrow(SerializationError),
@@ -78,7 +68,7 @@ describe('performLater', () => {
   })
 
   test('enqueues the job that a chain of set built', async () => {
-    const { MailJob, adapter } = declareJob()
+    const { MailJob, adapter } = declareMailJob()
     const job = MailJob.set({ queue: 'low' }).build('a')
     await job.enqueue({ priority: 3 })
     expect(adapter.jobs).toEqual([job])
@@ -88,8 +78,8 @@ describe('performLater', () => {
 
 describe('performAllLater', () => {
   test('runs no callbacks and gives each adapter its jobs at once, with one event each [AJ-072]', async () => {
-    const one = declareJob()
-    const two = declareJob()
+    const one = declareMailJob()
+    const two = declareMailJob()
     one.MailJob.beforeEnqueue(() => throwAbort())
     const jobs = [new one.MailJob('a'), new two.MailJob('b'), new one.MailJob('c')] as const
     const seen: EventMap['enqueue_all'][] = []
@@ -108,7 +98,7 @@ describe('performAllLater', () => {
   })
 
   test('hands the transaction on and forgets earlier refusals [AJ-072]', async () => {
-    const { MailJob, adapter } = declareJob()
+    const { MailJob, adapter } = declareMailJob()
     const job = new MailJob('a')
     job.enqueueError = new EnqueueError('full')
     const transaction = { query: async () => ({ rows: [], rowCount: 0 }) }

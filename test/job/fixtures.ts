@@ -1,6 +1,7 @@
 import { type EventMap, type EventName, events } from '../../src/events.ts'
 import type { QueueAdapter } from '../../src/job/adapters/queue-adapter.ts'
-import type { Job } from '../../src/job/base.ts'
+import { Job } from '../../src/job/base.ts'
+import type { RetryOnOptions } from '../../src/job/exceptions/exceptions.ts'
 import { silentLogger } from '../../src/job/logger.ts'
 import { jobToText } from '../../src/job/serialization.ts'
 import {
@@ -130,3 +131,38 @@ export const eventsDuring = async (body: () => unknown): Promise<SeenEvent[]> =>
 /** The names of the job events while `body` runs. */
 export const eventNamesDuring = async (body: () => unknown): Promise<string[]> =>
   (await eventsDuring(body)).map(({ name }) => name)
+
+/** A class for one test, whose `perform` is `body`. */
+export const declareTestedJob = (body: (job: Job, ...args: unknown[]) => unknown) => {
+  class TestedJob extends Job {
+    async perform(...args: unknown[]) {
+      return body(this, ...args)
+    }
+  }
+  return TestedJob
+}
+
+/** A class for one test that throws what `failure` makes, with one retryOn. */
+export const declareFailingJob = (
+  errors: Parameters<typeof Job.retryOn>[0],
+  options: RetryOnOptions,
+  failure: () => unknown,
+) => {
+  class FailingJob extends Job {
+    perform() {
+      throw failure()
+    }
+  }
+  FailingJob.retryOn(errors, options)
+  return FailingJob
+}
+
+/** A class for one test, on an adapter of its own. */
+export const declareMailJob = () => {
+  class MailJob extends Job {
+    async perform(_to: string, _options?: { copies: number }) {}
+  }
+  const adapter = new RecordingAdapter()
+  MailJob.queueAdapter = adapter
+  return { MailJob, adapter }
+}

@@ -3,41 +3,30 @@ import { describe, expect, test } from 'vitest'
 import { ConfigurationError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
 import type { RetryOnOptions } from '../../src/job/exceptions/exceptions.ts'
-import { NOW, perform, performAll, storedParams } from './fixtures.ts'
+import { declareFailingJob, NOW, perform, performAll, storedParams } from './fixtures.ts'
 
 class NetworkError extends Error {}
 class TimeoutError extends NetworkError {}
 class QuotaError extends Error {}
-
-/** A class that throws what `failure` makes, with one retryOn. */
-const declareJob = (errors: Parameters<typeof Job.retryOn>[0], options: RetryOnOptions, failure: () => unknown) => {
-  class FailingJob extends Job {
-    perform() {
-      throw failure()
-    }
-  }
-  FailingJob.retryOn(errors, options)
-  return FailingJob
-}
 
 const waitOf = (result: { reenqueue: { scheduledAt: Date | null } | null }): number =>
   ((result.reenqueue?.scheduledAt?.getTime() ?? Number.NaN) - NOW.getTime()) / 1000
 
 describe('retryOn counts', () => {
   test('under the text of the declared list, not the class of the error [AJ-056]', async () => {
-    const FailingJob = declareJob([NetworkError, QuotaError], {}, () => new TimeoutError('slow'))
+    const FailingJob = declareFailingJob([NetworkError, QuotaError], {}, () => new TimeoutError('slow'))
     const result = await perform(new FailingJob())
     expect(storedParams(result).exception_executions).toEqual({ '[NetworkError, QuotaError]': 1 })
   })
 
   test('under quoted names when the declaration has strings, as Ruby does [AJ-056]', async () => {
-    const FailingJob = declareJob(['NetworkError', QuotaError], {}, () => new TimeoutError('slow'))
+    const FailingJob = declareFailingJob(['NetworkError', QuotaError], {}, () => new TimeoutError('slow'))
     const result = await perform(new FailingJob())
     expect(storedParams(result).exception_executions).toEqual({ '["NetworkError", QuotaError]': 1 })
   })
 
   test('under the key of the declaration when it has one [AJ-056]', async () => {
-    const FailingJob = declareJob(NetworkError, { key: '["Net::OpenTimeout"]' }, () => new TimeoutError('slow'))
+    const FailingJob = declareFailingJob(NetworkError, { key: '["Net::OpenTimeout"]' }, () => new TimeoutError('slow'))
     const result = await perform(new FailingJob())
     expect(storedParams(result).exception_executions).toEqual({ '["Net::OpenTimeout"]': 1 })
   })
@@ -46,7 +35,7 @@ describe('retryOn counts', () => {
     class GatewayError extends Error {
       static rubyName = 'Billing::GatewayError'
     }
-    const FailingJob = declareJob([Error, GatewayError, RangeError], {}, () => new Error('any'))
+    const FailingJob = declareFailingJob([Error, GatewayError, RangeError], {}, () => new Error('any'))
     const result = await perform(new FailingJob())
     expect(storedParams(result).exception_executions).toEqual({
       '[StandardError, Billing::GatewayError, RangeError]': 1,
@@ -73,7 +62,7 @@ describe('retryOn counts', () => {
   })
 
   test('on from what Ruby counted, so that one failure there and two here stop at three [AJ-056, AJ-057]', async () => {
-    const FailingJob = declareJob(NetworkError, { attempts: 3 }, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, { attempts: 3 }, () => new NetworkError('no'))
     const job = new FailingJob()
     job.executions = 1
     job.exceptionExecutions = { '[NetworkError]': 1 }
@@ -82,7 +71,7 @@ describe('retryOn counts', () => {
   })
 
   test('keys of others are kept as they are [AJ-082]', async () => {
-    const FailingJob = declareJob(NetworkError, {}, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, {}, () => new NetworkError('no'))
     const job = new FailingJob()
     const foreign = { "Interrupted at 'import', cursor '42' (stopping)": 1, '[EA]': 7, boom: 2 }
     job.exceptionExecutions = { ...foreign }
@@ -91,7 +80,7 @@ describe('retryOn counts', () => {
   })
 
   test('all runs when the hash has no counters, which then stay null [AJ-059]', async () => {
-    const FailingJob = declareJob(NetworkError, { attempts: 3 }, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, { attempts: 3 }, () => new NetworkError('no'))
     const job = new FailingJob()
     job.exceptionExecutions = null
     job.executions = 1
@@ -125,7 +114,7 @@ describe('retryOn counts', () => {
 
 describe('retryOn attempts', () => {
   test.each([1, 2, 5])('attempts: %i gives that many runs [AJ-057]', async (attempts) => {
-    const FailingJob = declareJob(NetworkError, { attempts }, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, { attempts }, () => new NetworkError('no'))
     const results = await performAll(new FailingJob())
     expect(results).toHaveLength(attempts)
     expect(results.at(-1)).toMatchObject({
@@ -137,12 +126,12 @@ describe('retryOn attempts', () => {
   })
 
   test('five runs are the default [AJ-057]', async () => {
-    const FailingJob = declareJob(NetworkError, {}, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, {}, () => new NetworkError('no'))
     expect(await performAll(new FailingJob())).toHaveLength(5)
   })
 
   test.each(['unlimited', Number.POSITIVE_INFINITY] as const)('%s never stops [AJ-057]', async (attempts) => {
-    const FailingJob = declareJob(NetworkError, { attempts }, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, { attempts }, () => new NetworkError('no'))
     const job = new FailingJob()
     job.executions = 1_000_000
     job.exceptionExecutions = { '[NetworkError]': 1_000_000 }
@@ -152,14 +141,14 @@ describe('retryOn attempts', () => {
 
 describe('retryOn waits', () => {
   test('three seconds by default, stretched by less than 15 % [AJ-061]', async () => {
-    const FailingJob = declareJob(NetworkError, {}, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, {}, () => new NetworkError('no'))
     const wait = waitOf(await perform(new FailingJob()))
     expect(wait).toBeGreaterThanOrEqual(3)
     expect(wait).toBeLessThan(3.45)
   })
 
   test('3, 18, 83, 258 and 627 seconds when polynomially longer without jitter [AJ-060]', async () => {
-    const FailingJob = declareJob(
+    const FailingJob = declareFailingJob(
       NetworkError,
       { wait: 'polynomially_longer', jitter: null, attempts: 6 },
       () => new NetworkError('no'),
@@ -174,7 +163,7 @@ describe('retryOn waits', () => {
     await fc.assert(
       fc.asyncProperty(count, jitter, fc.integer({ min: 0, max: 10_000 }), async (n, j, seconds) => {
         const wait = async (given: RetryOnOptions['wait']) => {
-          const FailingJob = declareJob(
+          const FailingJob = declareFailingJob(
             NetworkError,
             { wait: given, jitter: j, attempts: 'unlimited' },
             () => new NetworkError(),
@@ -202,19 +191,19 @@ describe('retryOn waits', () => {
       seen.push([executions, error.message])
       return 7
     }
-    const FailingJob = declareJob(NetworkError, { wait }, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, { wait }, () => new NetworkError('no'))
     expect((await performAll(new FailingJob())).slice(0, -1).map(waitOf)).toEqual([7, 7, 7, 7])
     expect(seen).toEqual([1, 2, 3, 4].map((count) => [count, 'no']))
   })
 
   test('the class decides about jitter that a declaration leaves open [AJ-061]', async () => {
-    const FailingJob = declareJob(NetworkError, { wait: 100 }, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, { wait: 100 }, () => new NetworkError('no'))
     FailingJob.retryJitter = 0
     expect(waitOf(await perform(new FailingJob()))).toBe(100)
   })
 
   test('zero is a schedule for now, not for none [AJ-012]', async () => {
-    const FailingJob = declareJob(NetworkError, { wait: 0 }, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, { wait: 0 }, () => new NetworkError('no'))
     expect(await perform(new FailingJob())).toMatchObject({ reenqueue: { scheduledAt: NOW } })
   })
 })
@@ -227,7 +216,7 @@ describe('retryOn refuses', () => {
     [{ wait: 'later' as never }, 'wait must be'],
     [{ atempts: 3 } as never, 'did you mean attempts?'],
   ] satisfies [RetryOnOptions, string][])('%j when the class loads', (options, text) => {
-    expect(() => declareJob(NetworkError, options, () => new Error())).toThrow(ConfigurationError)
-    expect(() => declareJob(NetworkError, options, () => new Error())).toThrow(text)
+    expect(() => declareFailingJob(NetworkError, options, () => new Error())).toThrow(ConfigurationError)
+    expect(() => declareFailingJob(NetworkError, options, () => new Error())).toThrow(text)
   })
 })

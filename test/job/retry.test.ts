@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { Job } from '../../src/job/base.ts'
 import { throwAbort } from '../../src/job/callbacks.ts'
-import type { RetryOnOptions } from '../../src/job/exceptions/exceptions.ts'
 import { type Logger, silentLogger } from '../../src/job/logger.ts'
 import { execute } from '../../src/perform/attempt/execution.ts'
 import {
   attemptOf,
   context,
+  declareFailingJob,
   eventNamesDuring,
   eventsDuring,
   NOW,
@@ -17,20 +17,9 @@ import {
 
 class NetworkError extends Error {}
 
-/** A class that throws what `failure` makes, with one retryOn. */
-const declareJob = (errors: Parameters<typeof Job.retryOn>[0], options: RetryOnOptions, failure: () => unknown) => {
-  class FailingJob extends Job {
-    perform() {
-      throw failure()
-    }
-  }
-  FailingJob.retryOn(errors, options)
-  return FailingJob
-}
-
 describe('a retry', () => {
   test('goes to the queue and priority of its declaration, in hash and row, not in memory [AJ-011, AJ-062]', async () => {
-    const FailingJob = declareJob(NetworkError, { queue: 'slow', priority: 0 }, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, { queue: 'slow', priority: 0 }, () => new NetworkError('no'))
     FailingJob.queueNamePrefix = 'pre'
     const result = await perform(new FailingJob().set({ queue: 'fast', priority: 7 }))
     expect(result.reenqueue).toMatchObject({ queueName: 'pre_slow', priority: 0 })
@@ -40,7 +29,7 @@ describe('a retry', () => {
 
   test('emits perform_start, enqueue_at, enqueue_retry, perform, and no error on perform [AJ-088]', async () => {
     const error = new NetworkError('no')
-    const FailingJob = declareJob(NetworkError, { wait: 10, jitter: 0 }, () => error)
+    const FailingJob = declareFailingJob(NetworkError, { wait: 10, jitter: 0 }, () => error)
     const seen = await eventsDuring(() => perform(new FailingJob()))
     expect(seen.map(({ name }) => name)).toEqual(['perform_start', 'enqueue_at', 'enqueue_retry', 'perform'])
     expect(seen[2]?.payload).toMatchObject({ error, waitSeconds: 10 })
@@ -48,7 +37,7 @@ describe('a retry', () => {
   })
 
   test('report tells of scheduled retries only, not of the end [AJ-070]', async () => {
-    const FailingJob = declareJob(NetworkError, { report: true, attempts: 3 }, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, { report: true, attempts: 3 }, () => new NetworkError('no'))
     const seen = await eventsDuring(() => performAll(new FailingJob()))
     const reports = seen.filter(({ name }) => name === 'error_report')
     expect(reports).toHaveLength(2)
@@ -63,7 +52,7 @@ describe('a retry', () => {
       warn: (...line: unknown[]) => void warnings.push(String(line.at(-1))),
       child: () => logger,
     }
-    const FailingJob = declareJob(NetworkError, {}, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, {}, () => new NetworkError('no'))
     FailingJob.beforeEnqueue(() => throwAbort())
     FailingJob.afterDiscard((_job, error) => discarded.push(error.message))
     const result = await perform(new FailingJob(), {}, { logger })
@@ -73,7 +62,7 @@ describe('a retry', () => {
   })
 
   test('keeps the time the job was scheduled for when it has no wait of its own [AJ-069]', async () => {
-    const FailingJob = declareJob(NetworkError, { wait: () => null }, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, { wait: () => null }, () => new NetworkError('no'))
     const then = new Date('2024-02-28T00:00:00.500Z')
     const result = await perform(new FailingJob().set({ waitUntil: then }))
     expect(result.reenqueue?.scheduledAt?.getTime()).toBe(then.getTime())
@@ -81,7 +70,7 @@ describe('a retry', () => {
   })
 
   test('clears that time when its class says so [AJ-069]', async () => {
-    const FailingJob = declareJob(NetworkError, { wait: () => undefined }, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, { wait: () => undefined }, () => new NetworkError('no'))
     FailingJob.retryKeepsSchedule = false
     const result = await perform(new FailingJob().set({ waitUntil: new Date(0) }))
     expect(result.reenqueue?.scheduledAt).toBeNull()
@@ -89,7 +78,7 @@ describe('a retry', () => {
   })
 
   test('keeps the nanoseconds of a time that Ruby stored [AJ-069]', async () => {
-    const FailingJob = declareJob(NetworkError, { wait: () => null }, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, { wait: () => null }, () => new NetworkError('no'))
     const attempt = attemptOf(new FailingJob().set({ waitUntil: NOW }))
     const serializedParams = attempt.serializedParams.replaceAll('.123000000Z', '.123456789Z')
     const result = await execute({ ...attempt, serializedParams }, context())
@@ -97,7 +86,7 @@ describe('a retry', () => {
   })
 
   test('has a fresh enqueued_at and the same job_id [AJ-006, AJ-009]', async () => {
-    const FailingJob = declareJob(NetworkError, {}, () => new NetworkError('no'))
+    const FailingJob = declareFailingJob(NetworkError, {}, () => new NetworkError('no'))
     const job = new FailingJob()
     const later = new Date(NOW.getTime() + 60_000)
     const result = await perform(job, {}, { clock: { ...context().clock, now: () => later } })

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { DeserializationError, RecordNotFoundError } from '../../src/errors.ts'
-import { Job } from '../../src/job/base.ts'
+import type { Job } from '../../src/job/base.ts'
 import { silentLogger } from '../../src/job/logger.ts'
 import { execute } from '../../src/perform/attempt/execution.ts'
 import {
   attemptOf,
   context,
+  declareTestedJob,
   eventNamesDuring,
   eventsDuring,
   perform,
@@ -14,16 +15,6 @@ import {
 } from '../job/fixtures.ts'
 
 class NetworkError extends Error {}
-
-/** A class whose `perform` is `body`. */
-const declareJob = (body: (job: Job, ...args: unknown[]) => unknown) => {
-  class TestedJob extends Job {
-    async perform(...args: unknown[]) {
-      return body(this, ...args)
-    }
-  }
-  return TestedJob
-}
 
 describe('arguments', () => {
   const unreadable = '"arguments":[{"_aj_serialized":"Unknown::Serializer","value":1.0},9007199254740993]'
@@ -34,7 +25,7 @@ describe('arguments', () => {
 
   test('that cannot be read go to the handlers, past callbacks and body, and back as they came [AJ-045, AJ-046]', async () => {
     const log: string[] = []
-    const TestedJob = declareJob(() => log.push('perform'))
+    const TestedJob = declareTestedJob(() => log.push('perform'))
     TestedJob.beforePerform(() => log.push('before'))
     TestedJob.retryOn(DeserializationError, { wait: 1 })
     const seen = await eventNamesDuring(async () => {
@@ -48,7 +39,7 @@ describe('arguments', () => {
   })
 
   test('that cannot be read fail the job when nobody handles that [AJ-046]', async () => {
-    const TestedJob = declareJob(() => {})
+    const TestedJob = declareTestedJob(() => {})
     const result = await execute(attemptWith(new TestedJob(), unreadable), context())
     expect(result).toMatchObject({ outcome: 'unhandled', errorEvent: 1 })
     expect(result.error?.text).toMatch(
@@ -58,7 +49,7 @@ describe('arguments', () => {
 
   test('are found records where they were GlobalIDs, and GlobalIDs again in a retry', async () => {
     const seen: unknown[] = []
-    const TestedJob = declareJob((_job, ...args) => {
+    const TestedJob = declareTestedJob((_job, ...args) => {
       seen.push(...args)
       throw new NetworkError('no')
     })
@@ -71,7 +62,7 @@ describe('arguments', () => {
   })
 
   test('whose record is gone are a DeserializationError, and go back as they came [AJ-046]', async () => {
-    const TestedJob = declareJob(() => {})
+    const TestedJob = declareTestedJob(() => {})
     TestedJob.retryOn(DeserializationError)
     const text = '"arguments":[{"_aj_globalid":"gid://shop/Person/1"}]'
     for (const error of [new Error('connection lost'), new RecordNotFoundError('Person 1')]) {
@@ -83,14 +74,14 @@ describe('arguments', () => {
 
   test('that are keywords come last, and nothing comes for keywords without a key', async () => {
     const seen: unknown[] = []
-    const TestedJob = declareJob((_job, ...args) => seen.push(args))
+    const TestedJob = declareTestedJob((_job, ...args) => seen.push(args))
     await execute(attemptWith(new TestedJob(), '"arguments":[1,{"b":2,"_aj_ruby2_keywords":["b"]}]'), context())
     await execute(attemptWith(new TestedJob(), '"arguments":[1,{"_aj_ruby2_keywords":[]}]'), context())
     expect(seen).toEqual([[1, { b: 2 }], [1]])
   })
 
   test('that a body made impossible to write fail the retry with its own error', async () => {
-    const TestedJob = declareJob((job) => {
+    const TestedJob = declareTestedJob((job) => {
       job.arguments.push(new Set())
       throw new NetworkError('no')
     })
@@ -104,7 +95,7 @@ describe('arguments', () => {
 describe('what a running job sees', () => {
   test('is its run, from 1, and the id of its row [AJ-016, AJ-045]', async () => {
     const seen: unknown[] = []
-    const TestedJob = declareJob(({ executions, providerJobId, jobId }) =>
+    const TestedJob = declareTestedJob(({ executions, providerJobId, jobId }) =>
       seen.push({ executions, providerJobId, jobId }),
     )
     const job = new TestedJob()
@@ -114,7 +105,9 @@ describe('what a running job sees', () => {
 
   test('is what only the row knows: labels, concurrency key, batch', async () => {
     const seen: unknown[] = []
-    const TestedJob = declareJob(({ labels, concurrencyKey, batch }) => seen.push({ labels, concurrencyKey, batch }))
+    const TestedJob = declareTestedJob(({ labels, concurrencyKey, batch }) =>
+      seen.push({ labels, concurrencyKey, batch }),
+    )
     TestedJob.labels = ['of the class']
     const batch = { id: 'b' }
     await perform(new TestedJob(), { labels: ['of the row'], concurrencyKey: 'key', batch })
@@ -134,8 +127,8 @@ describe('what a running job sees', () => {
         return silentLogger
       },
     }
-    const quiet = declareJob(() => {})
-    const TestedJob = declareJob((job) => {
+    const quiet = declareTestedJob(() => {})
+    const TestedJob = declareTestedJob((job) => {
       job.logger.info('one')
       job.logger.info('two')
     })
@@ -149,7 +142,7 @@ describe('what a running job sees', () => {
   test('is a signal that follows that of the worker, and leaves no listener on it', async () => {
     const reasons: unknown[] = []
     const worker = new AbortController()
-    const TestedJob = declareJob(async ({ signal }) => {
+    const TestedJob = declareTestedJob(async ({ signal }) => {
       expect(signal.aborted).toBe(false)
       worker.abort('stop now')
       reasons.push(signal.reason)
@@ -160,12 +153,12 @@ describe('what a running job sees', () => {
   })
 
   const declareAndRead = (reasons: unknown[]) => {
-    const TestedJob = declareJob(({ signal }) => reasons.push(signal.reason))
+    const TestedJob = declareTestedJob(({ signal }) => reasons.push(signal.reason))
     return new TestedJob()
   }
 
   test('is in its events together with the process that runs it', async () => {
-    const TestedJob = declareJob(() => {})
+    const TestedJob = declareTestedJob(() => {})
     const job = new TestedJob('secret')
     const seen = await eventsDuring(() => perform(job, {}, { processId: 'p' }))
     expect(seen.map(({ name, payload }) => ({ name, ...payload }))).toEqual([
@@ -191,7 +184,7 @@ describe('what a running job sees', () => {
 
   test('is its own locale and zone, which a retry keeps [AJ-086, AJ-087]', async () => {
     const seen: unknown[] = []
-    const TestedJob = declareJob(({ locale, timezone, ianaTimeZone }) => {
+    const TestedJob = declareTestedJob(({ locale, timezone, ianaTimeZone }) => {
       seen.push({ locale, timezone, ianaTimeZone })
       throw new NetworkError('no')
     })

@@ -1,8 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Job } from '../../src/job/base.ts'
 import { attemptOfCurrentContext, failCurrentAttempt } from '../../src/perform/attempt/execution.ts'
-import { perform } from '../job/fixtures.ts'
+import { declareTestedJob, perform } from '../job/fixtures.ts'
 
 class LostError extends Error {}
 
@@ -24,36 +23,26 @@ afterAll(() => {
   for (const listener of others) process.on('unhandledRejection', listener)
 })
 
-/** A class whose `perform` is `body`. */
-const declareJob = (body: (job: Job) => unknown) => {
-  class TestedJob extends Job {
-    async perform() {
-      await body(this)
-    }
-  }
-  return TestedJob
-}
-
 /** A promise that nobody awaits. */
 const lose = (error: Error) => void Promise.reject(error)
 
 describe('a rejection that nobody handles', () => {
   test('fails the attempt whose code caused it, also when the body ends at once', async () => {
-    const TestedJob = declareJob(() => lose(new LostError('floating')))
+    const TestedJob = declareTestedJob(() => lose(new LostError('floating')))
     const job = new TestedJob()
     expect(await perform(job)).toMatchObject({ outcome: 'unhandled', error: { text: 'LostError: floating' } })
     expect(attributed.at(-1)).toBe(job.jobId)
   })
 
   test('goes to retryOn like an error of the body', async () => {
-    const TestedJob = declareJob(() => lose(new LostError('floating')))
+    const TestedJob = declareTestedJob(() => lose(new LostError('floating')))
     TestedJob.retryOn(LostError)
     expect(await perform(new TestedJob())).toMatchObject({ outcome: 'retried', errorEvent: 3 })
   })
 
   test('aborts the signal of its attempt and waits for the body, whose own error comes second', async () => {
     const log: unknown[] = []
-    const TestedJob = declareJob(async ({ signal }) => {
+    const TestedJob = declareTestedJob(async ({ signal }) => {
       const aborted = once(signal, 'abort')
       lose(new LostError('floating'))
       await aborted
@@ -69,11 +58,11 @@ describe('a rejection that nobody handles', () => {
 
   test('leaves the attempts beside it alone', async () => {
     const gate = new EventEmitter()
-    const SlowJob = declareJob(async ({ signal }) => {
+    const SlowJob = declareTestedJob(async ({ signal }) => {
       await once(gate, 'open')
       expect(signal.aborted).toBe(false)
     })
-    const LosingJob = declareJob(async () => {
+    const LosingJob = declareTestedJob(async () => {
       await null
       lose(new LostError('floating'))
     })
@@ -85,8 +74,8 @@ describe('a rejection that nobody handles', () => {
   })
 
   test('in a performNow inside a job is the failure of the attempt around it', async () => {
-    const InnerJob = declareJob(() => lose(new LostError('inner')))
-    const OuterJob = declareJob(() => InnerJob.performNow())
+    const InnerJob = declareTestedJob(() => lose(new LostError('inner')))
+    const OuterJob = declareTestedJob(() => InnerJob.performNow())
     const outer = new OuterJob()
     expect(await perform(outer)).toMatchObject({ outcome: 'unhandled', error: { text: 'LostError: inner' } })
     expect(attributed.at(-1)).toBe(outer.jobId)
@@ -95,7 +84,7 @@ describe('a rejection that nobody handles', () => {
   test('after the attempt has ended changes nothing and says so', async () => {
     const gate = new EventEmitter()
     let late: Promise<boolean> | undefined
-    const TestedJob = declareJob(() => {
+    const TestedJob = declareTestedJob(() => {
       late = once(gate, 'open').then(() => failCurrentAttempt(new LostError('late')))
     })
     const result = await perform(new TestedJob())

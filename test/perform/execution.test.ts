@@ -3,19 +3,9 @@ import { describe, expect, test } from 'vitest'
 import { InvalidJobDataError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
 import { type ExecutionResult, execute } from '../../src/perform/attempt/execution.ts'
-import { attemptOf, context, eventNamesDuring, NOW, perform, storedParams } from '../job/fixtures.ts'
+import { attemptOf, context, declareTestedJob, eventNamesDuring, NOW, perform, storedParams } from '../job/fixtures.ts'
 
 class NetworkError extends Error {}
-
-/** A class whose `perform` is `body`. */
-const declareJob = (body: (job: Job, ...args: unknown[]) => unknown) => {
-  class TestedJob extends Job {
-    async perform(...args: unknown[]) {
-      return body(this, ...args)
-    }
-  }
-  return TestedJob
-}
 
 const fail = (error: unknown) => () => {
   throw error
@@ -26,7 +16,7 @@ const SUCCEEDED = { outcome: 'succeeded', error: null, errorEvent: null, isUnhan
 describe('the outcome of an attempt', () => {
   test('is a success whatever the body answers, also an error, false or null [AJ-049]', async () => {
     for (const value of [undefined, 7, false, null, new NetworkError('only a value')]) {
-      const TestedJob = declareJob(() => value)
+      const TestedJob = declareTestedJob(() => value)
       TestedJob.retryOn(NetworkError)
       expect(await perform(new TestedJob())).toMatchObject(SUCCEEDED)
     }
@@ -34,7 +24,7 @@ describe('the outcome of an attempt', () => {
 
   test('is event 3 for retryOn, whose re-enqueue holds the counts [GJ-048]', async () => {
     const error = new NetworkError('no')
-    const TestedJob = declareJob(fail(error))
+    const TestedJob = declareTestedJob(fail(error))
     TestedJob.retryOn(NetworkError, { wait: 10, jitter: null })
     const result = await perform(new TestedJob().set({ queue: 'node', priority: 2 }))
     expect(result).toMatchObject({
@@ -57,7 +47,7 @@ describe('the outcome of an attempt', () => {
 
   test('is event 3 for a retryJob with an error, though the body ends well', async () => {
     const error = new NetworkError('seen')
-    const TestedJob = declareJob((job) => job.retryJob({ error, wait: 1 }))
+    const TestedJob = declareTestedJob((job) => job.retryJob({ error, wait: 1 }))
     expect(await perform(new TestedJob())).toMatchObject({
       outcome: 'retried',
       errorEvent: 3,
@@ -67,14 +57,14 @@ describe('the outcome of an attempt', () => {
   })
 
   test('is a retry without an error for a retryJob without one', async () => {
-    const TestedJob = declareJob((job) => job.retryJob({ queue: 'low' }))
+    const TestedJob = declareTestedJob((job) => job.retryJob({ queue: 'low' }))
     const result = await perform(new TestedJob())
     expect(result).toMatchObject({ outcome: 'retried', error: null, errorEvent: null })
     expect(result.reenqueue).toMatchObject({ queueName: 'low', scheduledAt: null })
   })
 
   test('is event 5 for discardOn [GJ-050]', async () => {
-    const TestedJob = declareJob(fail(new NetworkError('gone')))
+    const TestedJob = declareTestedJob(fail(new NetworkError('gone')))
     TestedJob.discardOn(NetworkError)
     expect(await perform(new TestedJob())).toMatchObject({
       outcome: 'discarded',
@@ -85,7 +75,7 @@ describe('the outcome of an attempt', () => {
   })
 
   test('is event 4 for used up attempts, unhandled only without a block [GJ-049]', async () => {
-    const TestedJob = declareJob(fail(new NetworkError('no')))
+    const TestedJob = declareTestedJob(fail(new NetworkError('no')))
     class BlockJob extends TestedJob {}
     TestedJob.retryOn(NetworkError, { attempts: 1 })
     BlockJob.retryOn(NetworkError, { attempts: 1 }, () => {})
@@ -94,7 +84,7 @@ describe('the outcome of an attempt', () => {
   })
 
   test('is event 2 for rescueFrom, also when its handler enqueues the job again without an error', async () => {
-    const TestedJob = declareJob(fail(new NetworkError('no')))
+    const TestedJob = declareTestedJob(fail(new NetworkError('no')))
     TestedJob.rescueFrom(NetworkError, () => {})
     expect(await perform(new TestedJob())).toMatchObject({
       outcome: 'handled',
@@ -108,14 +98,14 @@ describe('the outcome of an attempt', () => {
   })
 
   test('is event 3 for a rescueFrom whose handler retries with the error', async () => {
-    const TestedJob = declareJob(fail(new NetworkError('no')))
+    const TestedJob = declareTestedJob(fail(new NetworkError('no')))
     TestedJob.rescueFrom(NetworkError, (job, error) => job.retryJob({ error }))
     expect(await perform(new TestedJob())).toMatchObject({ outcome: 'retried', errorEvent: 3 })
   })
 
   test('is event 5 when the job was retried with the error that discards it', async () => {
     const error = new NetworkError('no')
-    const TestedJob = declareJob(async (job) => {
+    const TestedJob = declareTestedJob(async (job) => {
       await job.retryJob({ error })
       throw error
     })
@@ -124,7 +114,7 @@ describe('the outcome of an attempt', () => {
   })
 
   test('is event 1 for an error that nobody handles, whatever was enqueued before it [GJ-051]', async () => {
-    const TestedJob = declareJob(async (job) => {
+    const TestedJob = declareTestedJob(async (job) => {
       await job.retryJob()
       throw new NetworkError('after all')
     })
@@ -138,7 +128,7 @@ describe('the outcome of an attempt', () => {
 
   test('is event 0 for a class that wants to know of interruptions and does not handle them', async () => {
     let isPerformed = false
-    const TestedJob = declareJob(() => {
+    const TestedJob = declareTestedJob(() => {
       isPerformed = true
     })
     TestedJob.interruptErrors = true
@@ -155,7 +145,7 @@ describe('the outcome of an attempt', () => {
   })
 
   test('of an interrupted attempt may be a retry, and is an ordinary run by default', async () => {
-    const TestedJob = declareJob(() => {})
+    const TestedJob = declareTestedJob(() => {})
     expect(await perform(new TestedJob(), { interruptedAt: NOW })).toMatchObject(SUCCEEDED)
     class WatchfulJob extends TestedJob {
       static override interruptErrors = true
@@ -180,7 +170,7 @@ describe('a row that cannot be made into a job', () => {
     ['a list of counters', '{"job_class":"TestedJob","exception_executions":[]}'],
     ['an unreadable time', '{"job_class":"TestedJob","enqueued_at":"yesterday"}'],
   ])('as it has %s is the failure of that row: no event, no handler [AJ-014]', async (_what, serializedParams) => {
-    const TestedJob = declareJob(() => {})
+    const TestedJob = declareTestedJob(() => {})
     TestedJob.retryOn(Error)
     const seen = await eventNamesDuring(async () => {
       const result = await execute({ ...attemptOf(new TestedJob()), serializedParams }, context())
@@ -191,7 +181,7 @@ describe('a row that cannot be made into a job', () => {
   })
 
   test('as it nests too deeply is the failure of that row', async () => {
-    const TestedJob = declareJob(() => {})
+    const TestedJob = declareTestedJob(() => {})
     TestedJob.retryOn(Error)
     const serializedParams = `{"job_class":"TestedJob","arguments":${'['.repeat(100_000)}${']'.repeat(100_000)}}`
     const result = await execute({ ...attemptOf(new TestedJob()), serializedParams }, context())
@@ -199,7 +189,7 @@ describe('a row that cannot be made into a job', () => {
   })
 
   test('says so with the error class of GoodJob', async () => {
-    const TestedJob = declareJob(() => {})
+    const TestedJob = declareTestedJob(() => {})
     const result = await execute({ ...attemptOf(new TestedJob()), serializedParams: '[]' }, context())
     expect(result).toMatchObject({ job: null, cause: expect.any(InvalidJobDataError) })
     expect(result.error?.text).toMatch(/^GoodJob::Job::InvalidJobDataError: /)
@@ -240,7 +230,7 @@ test('an attempt ends with a value, whatever the row holds and the body throws',
   )
   await fc.assert(
     fc.asyncProperty(text, fc.anything({ withNullPrototype: true }), async (serializedParams, thrown) => {
-      const TestedJob = declareJob(fail(thrown))
+      const TestedJob = declareTestedJob(fail(thrown))
       TestedJob.continuable = true
       TestedJob.retryOn(Error)
       const attempt = { ...attemptOf(new TestedJob()), serializedParams }
@@ -255,7 +245,7 @@ test('an attempt ends with a value, whatever the row holds and the body throws',
 
 describe('a re-enqueue', () => {
   test('is the last one when there are several', async () => {
-    const TestedJob = declareJob(async (job) => {
+    const TestedJob = declareTestedJob(async (job) => {
       await job.retryJob({ queue: 'first' })
       await job.enqueue({ queue: 'last', priority: 0 })
     })
@@ -264,7 +254,7 @@ describe('a re-enqueue', () => {
 
   test('runs the enqueue callbacks and events, and asks no adapter', async () => {
     const log: string[] = []
-    const TestedJob = declareJob((job) => job.enqueue())
+    const TestedJob = declareTestedJob((job) => job.enqueue())
     TestedJob.afterEnqueue((job) => log.push(`enqueued ${job.successfullyEnqueued}`))
     TestedJob.queueAdapter = {
       name: 'None',
@@ -277,7 +267,7 @@ describe('a re-enqueue', () => {
   })
 
   test('has labels only when they changed to some, and the notify of job or class', async () => {
-    const TestedJob = declareJob((job, labels) => job.retryJob({ labels: labels as string[] }))
+    const TestedJob = declareTestedJob((job, labels) => job.retryJob({ labels: labels as string[] }))
     const labelsAfter = async (labels: string[] | null) =>
       (await perform(new TestedJob(labels), { labels: ['a'] })).reenqueue?.labels
     expect([
@@ -292,7 +282,7 @@ describe('a re-enqueue', () => {
   })
 
   test('after the attempt has ended is refused', async () => {
-    const TestedJob = declareJob(() => {})
+    const TestedJob = declareTestedJob(() => {})
     const { job } = await perform(new TestedJob())
     await expect(job?.enqueue()).rejects.toThrow('after its attempt had ended')
   })

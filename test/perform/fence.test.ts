@@ -1,10 +1,9 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
-import { checkOptionsOf } from '../../src/batch/context.ts'
 import type { Job, JobConstructor } from '../../src/job/base.ts'
 import type { CompletedAttempt, OutcomeWrite } from '../../src/perform/outcome/outcome.ts'
 import { writeOutcomes } from '../../src/perform/outcome/transaction.ts'
-import { attemptOf, claimAll } from '../batch/attempts.ts'
+import { attemptOf, claimAll, writeContext } from '../batch/attempts.ts'
 import { FaultyNetwork } from '../support/faults.ts'
 import { enqueue, Gate, jobClass, next, openWorld, performed } from '../support/harness.ts'
 import { noLocks } from '../support/sessions.ts'
@@ -36,14 +35,7 @@ test.each<OutcomeWrite>(['finish', 'delete', 'rerun', 'reenqueue'])(
       write,
       columns: { ...attempt.columns, serializedParams: '{}', queueName: 'elsewhere' },
     }))
-    const context = {
-      facts: await world.adapter.database.facts(),
-      processId,
-      keepsCreatedAt: false,
-      notifies: false,
-      check: checkOptionsOf(world.adapter),
-    }
-    const settlement = await writeOutcomes(client, attempts, context)
+    const settlement = await writeOutcomes(client, attempts, await writeContext(world, processId))
     await client.end()
     expect([...settlement.values()]).toEqual(['lost'])
     expect(await world.job(id)).toMatchObject({

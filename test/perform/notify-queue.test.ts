@@ -1,45 +1,27 @@
-import { Client, Pool } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
-import { Job } from '../../src/job/base.ts'
-import { Adapter } from '../../src/maintenance/adapter.ts'
-import { Capsule } from '../../src/worker/capsule.ts'
-import { inTurn } from '../support/clean-up.ts'
-import { jobClass, next, until } from '../support/harness.ts'
-import { type OwnServer, startOwnServer } from '../support/own-server.ts'
+import { jobClass, next, openWorld, until } from '../support/harness.ts'
+import { startOwnServer } from '../support/own-server.ts'
 
-let server: OwnServer
-let adapter: Adapter
-let pool: Pool
+const server = await startOwnServer()
+const world = await openWorld(server.database)
+afterAll(() => world.close())
 beforeAll(async () => {
-  server = await startOwnServer()
-  pool = new Pool({ connectionString: server.url })
-  pool.on('error', () => undefined)
   // The smallest queue, from Postgres 17 on: half a megabyte of messages.
-  await pool.query('ALTER SYSTEM SET max_notify_queue_pages = 64')
+  await world.sql('ALTER SYSTEM SET max_notify_queue_pages = 64')
   await server.stopServer('fast')
   await server.startServer()
-  adapter = new Adapter({ databaseUrl: server.url })
-  Job.queueAdapter = adapter
 })
-afterAll(
-  inTurn(
-    () => pool.end(),
-    () => adapter.close(),
-    () => server[Symbol.asyncDispose](),
-  ),
-)
 
 /** A session that listens and does not end its transaction keeps all messages of the server; answers what ends it. */
 const fillQueue = async () => {
-  const listener = new Client({ connectionString: server.url })
-  await listener.connect()
+  const listener = await world.database.connect()
   await listener.query('LISTEN good_job')
   await listener.query('BEGIN')
   await listener.query('SELECT 1')
   for (;;) {
-    const [error] = await pool
-      .query(`SELECT pg_notify('other', repeat('x', 7000) || n) FROM generate_series(1, 20) AS n`)
+    const [error] = await world
+      .sql(`SELECT pg_notify('other', repeat('x', 7000) || n) FROM generate_series(1, 20) AS n`)
       .then(
         () => [],
         (reason) => [reason],
@@ -51,7 +33,7 @@ const fillQueue = async () => {
   }
   // The rest takes no message of ours either.
   while (
-    await pool.query(`SELECT pg_notify('other', 'x')`).then(
+    await world.sql(`SELECT pg_notify('other', 'x')`).then(
       () => true,
       () => false,
     )
@@ -60,7 +42,7 @@ const fillQueue = async () => {
 }
 
 const column = async (sql: string): Promise<unknown[]> =>
-  (await pool.query({ text: sql, rowMode: 'array' })).rows.map(([value]) => value)
+  (await world.pool.query({ text: sql, rowMode: 'array' })).rows.map(([value]) => value)
 
 test('a full NOTIFY queue ends no job: retries and callbacks are written without their messages', async () => {
   let isFull = false
@@ -79,13 +61,7 @@ test('a full NOTIFY queue ends no job: retries and callbacks are written without
   const empty = await fillQueue()
   isFull = true
   const ended = next('perform_job', 7)
-  const capsule = new Capsule({
-    jobs: [RetryJob, EchoJob, CallbackJob],
-    databaseUrl: server.url,
-    batchSweepInterval: 0,
-    pollInterval: 0.1,
-  })
-  await capsule.start()
+  const capsule = await world.start({ jobs: [RetryJob, EchoJob, CallbackJob], pollInterval: 0.1 })
   try {
     const outcomes = (await ended).map(({ outcome }) => outcome).toSorted()
     expect(outcomes).toEqual(['retried', 'retried', 'succeeded', 'succeeded', 'succeeded', 'succeeded', 'succeeded'])

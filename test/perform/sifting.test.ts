@@ -1,10 +1,9 @@
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { checkOptionsOf } from '../../src/batch/context.ts'
 import type { Job, JobConstructor } from '../../src/job/base.ts'
 import type { CompletedAttempt } from '../../src/perform/outcome/outcome.ts'
 import { siftOutcomes } from '../../src/perform/outcome/sift.ts'
 import type { Queryable } from '../../src/sql/connection/queryable.ts'
-import { attemptOf, claimAll } from '../batch/attempts.ts'
+import { attemptOf, claimAll, writeContext } from '../batch/attempts.ts'
 import { inTurn } from '../support/clean-up.ts'
 import { jobClass, openWorld } from '../support/harness.ts'
 
@@ -71,13 +70,7 @@ const attemptsOf = async (count: { fine?: number; guilty?: number; stubborn?: nu
     const columns = { ...attempt.columns, serializedParams: '{}', jobClass: 'GuiltyJob', queueName: 'forbidden' }
     return { ...attempt, outcome: 'retried', write: 'reenqueue', columns }
   })
-  const context = {
-    facts: await world.adapter.database.facts(),
-    processId,
-    keepsCreatedAt: false,
-    notifies: false,
-    check: checkOptionsOf(world.adapter),
-  }
+  const context = await writeContext(world, processId)
   return { attempts, sift: (db: Queryable, left: readonly CompletedAttempt[]) => siftOutcomes(db, left, context) }
 }
 

@@ -6,7 +6,7 @@ import { Completer } from '../../src/perform/outcome/completer.ts'
 import type { CompletedAttempt, SettledAs } from '../../src/perform/outcome/outcome.ts'
 import { siftOutcomes } from '../../src/perform/outcome/sift.ts'
 import type { Queryable } from '../../src/sql/connection/queryable.ts'
-import { attemptOf, claimAll } from '../batch/attempts.ts'
+import { attemptOf, claimAll, writeContext } from '../batch/attempts.ts'
 import { refuseUpdates } from '../support/faults.ts'
 import { jobClass, openWorld, until } from '../support/harness.ts'
 
@@ -112,8 +112,7 @@ const started = async (count: number) => {
       return client.query(statement)
     },
   }
-  const facts = await world.adapter.database.facts()
-  const context = { facts, processId, keepsCreatedAt: false, notifies: false, check: checkOptionsOf(world.adapter) }
+  const context = await writeContext(world, processId)
   return {
     sift: (some: readonly CompletedAttempt[] = attempts) => siftOutcomes(db, some, context),
     counts,

@@ -1,12 +1,13 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { Session } from '../../src/sql/connection/session.ts'
 import { startOwnServer } from '../support/own-server.ts'
 
 const KEY = '4711'
 
 test('a session does not go on while the server process before holds its locks, and ends that as soon as it can', async () => {
-  await using server = await startOwnServer()
-  const config = { connectionString: server.url, application_name: 'GoodJob::Lane' }
+  const { database } = await startOwnServer()
+  onTestFinished(() => database.drop())
+  const config = { connectionString: database.url, application_name: 'GoodJob::Lane' }
   const session = new Session({ config, settings: {} })
   await session.connect()
   const { rows } = await session.query<{ pid: number }>({

@@ -56,9 +56,9 @@ const UTC_TYPES: pg.CustomTypesConfig = {
       : pg.types.getTypeParser(oid, format as 'text'),
 } as pg.CustomTypesConfig
 
-/** A database of one test file, and `Job.queueAdapter` set to it. */
-export const openWorld = async (): Promise<World> => {
-  const database = await createDatabase()
+/** A database of one test file, unless another one is given, and `Job.queueAdapter` set to it. */
+export const openWorld = async (given?: TestDatabase): Promise<World> => {
+  const database = given ?? (await createDatabase())
   const { url } = database
   const pool = database.pool({ max: 4, types: UTC_TYPES })
   const adapter = new Adapter({ databaseUrl: url })

@@ -5,16 +5,16 @@ import { dirname, join } from 'node:path'
 import { Client } from 'pg'
 import { findEmbeddedPostgres, runnablePostgres, serverUser } from '../../src/demo/postgres-binaries.ts'
 import { startServer } from '../../src/demo/postgres-server.ts'
+import { type TestDatabase, testDatabase } from './postgres.ts'
 
 export type StopMode = 'fast' | 'immediate'
 
 /** A Postgres of one test file, to be stopped and started. */
 export interface OwnServer {
-  /** A database with GoodJob's tables. */
-  readonly url: string
+  /** It has GoodJob's tables; `drop()` stops the server for good. */
+  readonly database: TestDatabase
   stopServer(mode: StopMode): Promise<void>
   startServer(): Promise<void>
-  [Symbol.asyncDispose](): Promise<void>
 }
 
 /** Starts the embedded Postgres, with commits that survive a crash of the server. */
@@ -42,9 +42,8 @@ export const startOwnServer = async (): Promise<OwnServer> => {
     if (code !== 0) throw new Error(`pg_ctl ${args.join(' ')} ended with ${code}`)
   }
   return {
-    url: server.url,
+    database: testDatabase(server.url, () => server.stop()),
     stopServer: (mode) => control('stop', '-m', mode),
     startServer: () => control('start', '-l', join(directory, 'log')),
-    [Symbol.asyncDispose]: () => server.stop(),
   }
 }

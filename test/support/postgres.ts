@@ -27,6 +27,17 @@ export const createDatabase = async (options: { template?: 'goodjob' | 'empty' }
     prefix: 'good_job_test',
     ...(isEmpty ? {} : { template: inject('goodJobTemplate') }),
   })
+  return testDatabase(url, async () => {
+    try {
+      await assertNoLeaks(url)
+    } finally {
+      await dropDatabase(serverUrl(), databaseName(url))
+    }
+  })
+}
+
+/** The database of this URL; `remove` is the last step of its `drop()`. */
+export const testDatabase = (url: string, remove: () => Promise<void>): TestDatabase => {
   const open: (Pool | Client)[] = []
   return {
     url,
@@ -46,11 +57,7 @@ export const createDatabase = async (options: { template?: 'goodjob' | 'empty' }
     },
     drop: async () => {
       await Promise.all(open.map((each) => (each instanceof Pool && each.ended ? undefined : each.end())))
-      try {
-        await assertNoLeaks(url)
-      } finally {
-        await dropDatabase(serverUrl(), databaseName(url))
-      }
+      await remove()
     },
   }
 }
