@@ -84,7 +84,7 @@ const fill = async (jobs: Scenario['jobs']) => {
   )
 }
 
-/** What may be claimed, in order, as plainly as it can be said. */
+/** The claimable jobs in order, as the simplest possible query. */
 const reference = (selector: QueueSelector, classes: readonly string[], sort: Sort): Promise<JobRow[]> => {
   const queues = selector.kind === 'all' ? [] : selector.queues
   const isOrdered = selector.kind === 'include' && selector.isOrdered
@@ -150,7 +150,7 @@ const withLanes = async (run: (lanes: Record<Sort, Lane>) => Promise<void>): Pro
   await database.close()
 }
 
-test('a lane claims exactly what a plain query finds, in its order, from any position on [GJ-037, GJ-038, GJ-039]', async () => {
+test('a lane claims exactly the jobs that a plain query finds, in the same order, from any position on [GJ-037, GJ-038, GJ-039]', async () => {
   await withLanes(async (lanes) => {
     await fc.assert(
       fc.asyncProperty(scenario, async ({ jobs, queues, classes, limits, sort, begin }) => {
@@ -179,7 +179,7 @@ test('a lane claims exactly what a plain query finds, in its order, from any pos
   })
 })
 
-test('a lane claims exactly what became due after a time, or ever, and sorts before a position, in that order', async () => {
+test('a lane claims exactly the jobs that became due after a given time, or at any time, and sort before a position, in that order', async () => {
   const scene = fc.record({ scenario, after: fc.option(fc.integer({ min: -1, max: 20 }), { nil: undefined }) })
   await withLanes(async (lanes) => {
     await fc.assert(
@@ -217,7 +217,7 @@ test('a lane claims exactly what became due after a time, or ever, and sorts bef
   })
 })
 
-test('limits above queueSelectLimit make few prepared statements', async () => {
+test('claim limits above queueSelectLimit lead to few prepared statements', async () => {
   const session = await world.database.connect()
   const facts = await world.adapter.database.facts()
   for (let limit = 1; limit <= 33; limit++) {

@@ -18,14 +18,14 @@ const FROM_POSITION = { kind: 'position', from: at('t2'), newlyDue: undefined }
 const BEFORE_POSITION = { kind: 'newlyDue', from: undefined, newlyDue: { before: at('t2') } }
 const ALL_DUE = { kind: 'allDue', from: undefined, newlyDue: { withinMs: undefined, before: undefined } }
 
-describe('a query at the head', () => {
-  test('is repeated in any case after ten times its duration', () => {
+describe('the query at the head', () => {
+  test('is always repeated after ten times its duration', () => {
     const cursor = moved(20)
     expect(cursor.begin(2, 1_199)).toMatchObject(FROM_POSITION)
     expect(cursor.begin(2, 1_200)).toMatchObject(HEAD)
   })
 
-  test('that is expensive is not repeated for every wake-up, and never put off for more than five seconds', () => {
+  test('is not repeated for every wake-up while it is expensive, but after five seconds at the latest', () => {
     const cursor = moved(800)
     cursor.wake()
     expect(cursor.begin(2, 1_001)).toMatchObject(BEFORE_POSITION)
@@ -56,7 +56,7 @@ describe('a query at the head', () => {
     expect(wokenAfter(13)).toMatchObject({ kind: 'newlyDue' })
   })
 
-  test('that is expensive may name its queues; its duration says nothing about the next one without names', () => {
+  test('may name its queues while it is expensive; its duration says nothing about the next query without names', () => {
     const cheap = moved(2)
     expect(cheap.wantsExpensiveHead(1_100)).toBe(false)
     const cursor = moved(300)
@@ -69,14 +69,14 @@ describe('a query at the head', () => {
     expect(cursor.wantsExpensiveHead(4_011)).toBe(true)
   })
 
-  test('finds jobs without a priority: the next claim begins there again', () => {
+  test('is repeated by the next claim if it found jobs without a priority', () => {
     const cursor = new ClaimCursor('created_at')
     cursor.end(cursor.begin(1, 0), [row('t1', null)], 900)
     expect(cursor.begin(2, 901)).toMatchObject(HEAD)
   })
 })
 
-test('a wake-up sends the next claim to the head, also a wake-up that comes while a claim is under way', () => {
+test('is sent by the next claim after a wake-up, also if the wake-up came during a claim', () => {
   const cursor = moved(2)
   cursor.wake()
   const first = cursor.begin(2, 1_001)
@@ -92,7 +92,7 @@ test('a wake-up sends the next claim to the head, also a wake-up that comes whil
 describe('a wake-up while the head is expensive', () => {
   const dueWithin = (withinMs: number) => ({ kind: 'newlyDue', newlyDue: { withinMs, before: at('t2') } })
 
-  test('asks for jobs before the position that became due since the query at the head was sent, then goes on', () => {
+  test('queries jobs before the position that became due since the query at the head was sent, then continues from the position', () => {
     const cursor = moved(800)
     cursor.wake()
     const query = cursor.begin(2, 1_500)
@@ -102,18 +102,18 @@ describe('a wake-up while the head is expensive', () => {
     expect(cursor.begin(2, 1_503)).toMatchObject(FROM_POSITION)
   })
 
-  test('asks again while that returns as many jobs as were asked for, in turn with claims from the position', () => {
+  test('repeats that query while it returns the full number of jobs, in turn with claims from the position', () => {
     const cursor = moved(800)
     cursor.wake()
     expect(cursor.end(cursor.begin(1, 1_500), [row('t0')], 1_502)).toBe(0)
     const next = cursor.begin(1, 1_502)
     expect(next).toMatchObject(FROM_POSITION)
     expect(cursor.end(next, [row('t2')], 1_504)).toBe(0)
-    // The full answer may have left some: still since 200 ms.
+    // A query that returned the full number may have left some jobs: still since 200 ms.
     expect(cursor.begin(1, 1_504)).toMatchObject(dueWithin(1_304))
   })
 
-  test('that finds nothing in 60 ms is followed by the next query for newly due jobs after 600 ms', () => {
+  test('leads to a query for newly due jobs; if that finds nothing in 60 ms, the next follows after 600 ms', () => {
     const cursor = moved(800)
     cursor.wake()
     cursor.end(cursor.begin(2, 1_500), [], 1_560)
@@ -135,7 +135,7 @@ describe('a wake-up while the head is expensive', () => {
     expect(cursor.begin(2, 1_504)).toMatchObject(dueWithin(4))
   })
 
-  test('asks for newly due jobs everywhere when no job was found yet, and rests until the head is due', () => {
+  test('queries newly due jobs everywhere if no job was found yet, and rests until the next query at the head', () => {
     const cursor = new ClaimCursor('created_at')
     expect(cursor.end(cursor.begin(2, 0), [], 300)).toBeUndefined()
     cursor.wake()
@@ -147,7 +147,7 @@ describe('a wake-up while the head is expensive', () => {
   })
 })
 
-describe('a pool that is never idle asks for jobs before its position', () => {
+describe('a pool that is never idle queries jobs before its position', () => {
   const [t0, t1, t2, t3] = [0, 1, 2, 3].map((second) => `2026-11-29 00:00:0${second}`) as [
     string,
     string,
@@ -173,7 +173,7 @@ describe('a pool that is never idle asks for jobs before its position', () => {
     expect(nextAt(cursor, 1_192)).toMatchObject(HEAD)
   })
 
-  test('where a more urgent job is before, and a less urgent one is not, whatever their age', () => {
+  test('where a more urgent job counts as before and a less urgent one does not, whatever their age', () => {
     const cursor = new ClaimCursor('created_at')
     cursor.end(cursor.begin(1, 1_000), [row(t1)], 1_001)
     cursor.end(cursor.begin(1, 1_100), [row(t2, -1)], 1_101)
@@ -182,7 +182,7 @@ describe('a pool that is never idle asks for jobs before its position', () => {
     expect(nextAt(cursor, 1_202)).toMatchObject({ kind: 'position', from: { ...at(t0), priority: 1 } })
   })
 
-  test('by queries for newly due jobs while the head is expensive', () => {
+  test('with queries for newly due jobs while the head is expensive', () => {
     const cursor = moved(50)
     const due = nextAt(cursor, 1_001, 2)
     expect(due.kind).toBe('newlyDue')
@@ -199,7 +199,7 @@ describe('a pool that is never idle asks for jobs before its position', () => {
 })
 
 describe('a pool that runs out of jobs behind its position', () => {
-  test('asks at the head before it rests, while that is cheap', () => {
+  test('queries the head before it rests, while the head is cheap', () => {
     const cursor = moved(2)
     expect(cursor.end(cursor.begin(2, 1_001), [row('t3')], 1_002)).toBe(0)
     const head = cursor.begin(2, 1_003)
@@ -214,7 +214,7 @@ describe('a pool that runs out of jobs behind its position', () => {
     return cursor
   }
 
-  test('asks from then on for jobs that became due since the expensive query at the head, wherever they are', () => {
+  test('queries from then on all jobs that became due since the expensive query at the head, wherever they are', () => {
     const cursor = drained()
     const query = cursor.begin(2, 1_700)
     expect(query).toMatchObject({ kind: 'newlyDue', newlyDue: { withinMs: 1_000, before: undefined } })
@@ -222,7 +222,7 @@ describe('a pool that runs out of jobs behind its position', () => {
     expect(cursor.begin(2, 1_800)).toMatchObject({ kind: 'newlyDue', newlyDue: { withinMs: 100, before: undefined } })
   })
 
-  test('asks for all due jobs instead of the head, again after ten times the duration', () => {
+  test('queries all due jobs instead of the head, and again after ten times the duration', () => {
     const cursor = drained()
     const query = cursor.begin(2, 4_000)
     expect(query).toMatchObject(ALL_DUE)
@@ -231,7 +231,7 @@ describe('a pool that runs out of jobs behind its position', () => {
     expect(cursor.begin(2, 4_033)).toMatchObject(ALL_DUE)
   })
 
-  test('asks at the head again when as many jobs are due as were asked for', () => {
+  test('queries the head again when the full number of jobs is due', () => {
     const cursor = drained()
     expect(cursor.end(cursor.begin(2, 4_000), [row('t0'), row('t1')], 4_003)).toBe(0)
     expect(cursor.begin(2, 4_004)).toMatchObject(HEAD)

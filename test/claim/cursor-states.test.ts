@@ -10,7 +10,7 @@ const CHEAP_MS = 1
 const EXPENSIVE_MS = 300
 
 type State = 'head' | 'position' | 'end' | 'drained'
-/** A cursor in each state, at 1,000 ms, after its last query at the head took `tookMs`. Nothing is wanted of it but what a short answer wants. */
+/** A cursor in each state at 1,000 ms; the last query at the head took `tookMs`. No wake-up is pending; a short answer wants the head. */
 const cursorAt = (state: State, tookMs: number): ClaimCursor => {
   const cursor = new ClaimCursor('created_at')
   const rows = {
@@ -30,7 +30,7 @@ const EVERYWHERE = { kind: 'newlyDue', from: undefined, newlyDue: { before: unde
 const ALL_DUE = { kind: 'allDue', from: undefined, newlyDue: { withinMs: undefined, before: undefined } }
 
 describe('the next query', () => {
-  /** Times at which the cursor of `cursorAt` is asked: the pause of the expensive query ends at 4,000 ms, of the cheap one at 1,010 ms. */
+  /** Times at which `cursorAt` begins a query: the pause of the expensive query ends at 4,000 ms, of the cheap one at 1,010 ms. */
   const events = {
     'of a pool that was not woken': (cursor: ClaimCursor) => cursor.begin(2, 1_001),
     'after a wake-up': (cursor: ClaimCursor) => {
@@ -53,7 +53,7 @@ describe('the next query', () => {
     ['position', 'expensive', 'of a pool that was not woken', FROM_POSITION],
     ['position', 'expensive', 'after a wake-up', BEFORE_POSITION],
     ['position', 'expensive', 'after the pause of the last query at the head', HEAD],
-    // A short answer at the head is itself a reason to ask again: its snapshot is older than the answer.
+    // After a short answer at the head the head is queried again: its snapshot is older than the answer.
     ['end', 'cheap', 'of a pool that was not woken', HEAD],
     ['end', 'cheap', 'after a wake-up', HEAD],
     ['end', 'cheap', 'after the pause of the last query at the head', HEAD],
@@ -71,19 +71,19 @@ describe('the next query', () => {
     expect(events[event](cursor)).toMatchObject(query)
   })
 
-  test('at the end, or drained, expensive head, is the same for a pool that asks for nothing', () => {
+  test('at the end, or drained, with an expensive head, is the same for a pool without a wake-up', () => {
     for (const [state, query] of [
       ['end', FROM_POSITION],
       ['drained', EVERYWHERE],
     ] as const) {
       const cursor = cursorAt(state, EXPENSIVE_MS)
-      // It takes the wish of the short answer with it.
+      // This query also fulfils the request of the short answer.
       cursor.begin(2, 1_001)
       expect(cursor.begin(2, 1_002)).toMatchObject(query)
     }
   })
 
-  test('is none when no slot is free, and that changes nothing', () => {
+  test('does not exist while no slot is free, and the cursor keeps its state', () => {
     const cursor = cursorAt('position', CHEAP_MS)
     cursor.wake()
     const query = cursor.begin(0, 1_001)
@@ -95,7 +95,7 @@ describe('the next query', () => {
 
 describe('the state after an answer', () => {
   const SENT_MS = 1_000 - EXPENSIVE_MS
-  /** Queries of each kind, made by the same cursor before it enters the state in which their answer meets it. */
+  /** Queries of each kind, begun by the cursor before it enters the state in which the answer arrives. */
   const queries = {
     head: (cursor: ClaimCursor, limit: number) => {
       cursor.end(cursor.begin(2, SENT_MS), [row('t1'), row('t2', null)], 1_000)
@@ -114,7 +114,7 @@ describe('the state after an answer', () => {
       return cursor.begin(limit, 4_000)
     },
   }
-  /** What the claim of another lane does meanwhile. */
+  /** The claim of another lane meanwhile. */
   const enter = (cursor: ClaimCursor, state: State, cost: 'cheap' | 'expensive') => {
     const rows = { head: [row('t1'), row('t2', null)], position: [row('t1'), row('t2')], end: [row('t2')], drained: [] }
     const query: ClaimQuery = {
@@ -123,10 +123,10 @@ describe('the state after an answer', () => {
     }
     cursor.end(query, rows[state], 9_000)
   }
-  /** The state, as far as queries tell: what comes next without a wish, and when the head is wanted. */
+  /** The state as the queries show it: the next query without a request, and the time of the next query at the head. */
   const stateOf = (cursor: ClaimCursor): State => {
     const isHeadNext = cursor.wantsExpensiveHead(9_305)
-    // It takes the wish of the answer with it, if there is one.
+    // This query also fulfils the request of the answer, if any.
     cursor.begin(1, 9_305)
     const { kind } = cursor.begin(1, 9_305)
     if (kind === 'head' && isHeadNext) return 'head'
@@ -157,7 +157,7 @@ describe('the state after an answer', () => {
     }
   })
 
-  test('to a query from the position that is short, while the head is cheap, is the one before; the head is next', () => {
+  test('to a short query from the position, while the head is cheap, is unchanged; the head is queried next', () => {
     for (const state of ['head', 'position', 'end', 'drained'] as const) {
       const cursor = new ClaimCursor('created_at')
       const query = queries.position(cursor, 2)
@@ -169,7 +169,7 @@ describe('the state after an answer', () => {
     }
   })
 
-  test('at the head whose last job has no position is the head when full, and drained when short', () => {
+  test('to a query at the head whose last job has no position is "head" if full, and "drained" if short', () => {
     const full = cursorAt('head', EXPENSIVE_MS)
     expect(full.wantsExpensiveHead(1_001)).toBe(true)
     expect(full.begin(2, 1_001)).toMatchObject(HEAD)

@@ -29,14 +29,14 @@ describe('a query at the head is cheap', () => {
     expect(afterHeadQuery(cost, 25, 2).isCheap).toBe(false)
   })
 
-  test('again as soon as one is', () => {
+  test('again as soon as one query takes little time', () => {
     const expensive = afterHeadQuery(INITIAL_COST, 800, 2)
     expect(expensive.isCheap).toBe(false)
     expect(afterHeadQuery(expensive, 1, 2).isCheap).toBe(true)
   })
 })
 
-test('the duration of claims from the position is an average in which the last one weighs a fifth', () => {
+test('the duration of claims from the position is a moving average in which the last claim has a weight of 0.2', () => {
   const first = afterPositionQuery(INITIAL_COST, 30, 10)
   expect(first.positionMsPerJob).toBe(3)
   expect(afterPositionQuery(first, 80, 10).positionMsPerJob).toBeCloseTo(0.8 * 3 + 0.2 * 8)

@@ -6,7 +6,7 @@ const world = await openWorld()
 afterAll(() => world.close())
 beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
 
-/** Jobs of a class that nobody here runs, in front of everything, among them dead rows of jobs that have ended. */
+/** Jobs of a class that no worker here runs, at the head of the queue, among dead rows of finished jobs. */
 const fillHead = async (jobs: number) => {
   await world.sql('ALTER TABLE good_jobs SET (autovacuum_enabled = false)')
   await world.sql(
@@ -22,7 +22,7 @@ const fillHead = async (jobs: number) => {
 
 const order: string[] = []
 
-/** Each query seems to take as long as this between two readings. */
+/** The clock advances by this between two readings, so each query seems to take that long. */
 const clockOf = (readingMs: number) => {
   let ms = 0
   return { ...systemClock, monotonic: () => (ms += readingMs) }
@@ -40,9 +40,9 @@ test.each([
     const EchoJob = jobClass('EchoJob', async (job) => {
       order.push(job.jobId)
       if (order.length !== 3) return
-      const told = next('notifier_notified')
+      const notified = next('notifier_notified')
       urgent.push(await enqueue(EchoJob, { priority: -20 }))
-      await told
+      await notified
     })
     await fillHead(2000)
     const ids: string[] = []
@@ -55,7 +55,7 @@ test.each([
   },
 )
 
-test('a job that nobody announces, behind the position of a busy pool, is found before the pool rests', async () => {
+test('a job enqueued without NOTIFY, before the position of a busy pool, is found before the pool rests', async () => {
   order.length = 0
   const hidden: string[] = []
   const EchoJob = jobClass('EchoJob', async (job) => {
@@ -71,7 +71,7 @@ test('a job that nobody announces, behind the position of a busy pool, is found 
   expect(order.toSorted()).toEqual([...ids, ...hidden].toSorted())
 })
 
-test('a job that waits again, released by somebody or rescheduled, is found at the next wake', async () => {
+test('a job that was released by another session or rescheduled is found at the next wake-up', async () => {
   order.length = 0
   const EchoJob = jobClass('EchoJob', (job) => {
     order.push(job.jobId)

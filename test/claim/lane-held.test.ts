@@ -31,7 +31,7 @@ const loseSession = async () => {
 const release = (id: string) =>
   world.sql('UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL WHERE id = $1', [id])
 
-test('of a claim whose answer was lost only what no attempt knows is given back', async () => {
+test('of a claim whose answer was lost only jobs without an attempt are released', async () => {
   const [known, unknown] = [await world.insert(), await world.insert()]
   await using opened = await openLane()
   const { ids, now } = await takeJobs(opened)
@@ -42,7 +42,7 @@ test('of a claim whose answer was lost only what no attempt knows is given back'
   expect(await world.job(unknown)).toMatchObject({ locked_by_id: null, locked_at: null })
 })
 
-test('the end of an attempt leaves the lock of a newer one of the same job alone', async () => {
+test('the end of an attempt keeps the lock of a newer attempt of the same job', async () => {
   const id = await world.insert()
   await using opened = await openLane()
   const { now: first } = await takeJobs(opened)
@@ -57,7 +57,7 @@ test('the end of an attempt leaves the lock of a newer one of the same job alone
   await noLocks(world)
 })
 
-test('a lock that is taken back for an attempt that has ended meanwhile is given up', async () => {
+test('a lock that a new session took for an attempt that has ended meanwhile is released', async () => {
   const id = await world.insert()
   await using opened = await openLane()
   const { now } = await takeJobs(opened)
@@ -76,7 +76,7 @@ test('a lock that is taken back for an attempt that has ended meanwhile is given
   expect(await advisoryLocks(world)).toEqual([])
 })
 
-test('a claim in doubt that is told while others are given back is given back, too', async () => {
+test('an uncertain claim reported while other uncertain claims are being released is released, too', async () => {
   await world.insert()
   await using opened = await openLane()
   const first = await takeJobs(opened)
@@ -85,7 +85,7 @@ test('a claim in doubt that is told while others are given back is given back, t
   opened.lane.disown(first.ids, first.now)
   const rival = await world.database.connect()
   await rival.query('BEGIN')
-  // Rows can be read and not written: the lane takes its locks back and waits with the claims in doubt.
+  // Rows can be read but not written: the lane takes its locks back and keeps the uncertain claims.
   await rival.query('LOCK TABLE good_jobs IN EXCLUSIVE MODE')
   const restored = next('lane_restored')
   await terminate(world, 'GoodJob::Lane')
@@ -100,7 +100,7 @@ test('a claim in doubt that is told while others are given back is given back, t
   ])
 })
 
-test('a claim in doubt is not forgotten by a recovery that fails', async () => {
+test('an uncertain claim is still released after a recovery that failed', async () => {
   await world.insert()
   await using opened = await openLane()
   const { ids, now } = await takeJobs(opened)
@@ -119,7 +119,7 @@ test('a claim in doubt is not forgotten by a recovery that fails', async () => {
 
 test('a release that Postgres cancels is tried again, and costs no lock of a running job', async () => {
   const [staying, ending] = [await world.insert(), await world.insert()]
-  // Found before the function of Postgres by this path; the first call of it is cancelled.
+  // This search_path finds our function before that of Postgres; its first call is cancelled.
   await world.sql(`
     CREATE SEQUENCE calls;
     CREATE FUNCTION public.pg_advisory_unlock(key bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
@@ -142,14 +142,14 @@ test('a release that Postgres cancels is tried again, and costs no lock of a run
   await world.sql('DROP FUNCTION public.pg_advisory_unlock(bigint); DROP SEQUENCE calls')
 })
 
-test('a job that somebody took while its round could not be written is known as lost, the others are started', async () => {
+test('a job that another worker took while its round could not be written is reported as lost; the others are started', async () => {
   const [taken, ours] = [await world.insert(), await world.insert()]
   const owner = randomUUID()
   await using opened = await openRoundLane()
   const rival = await world.database.connect()
   await rival.query('BEGIN')
   const round = await opened.lane.openRound(request)
-  // In line behind the open transaction of the round, before the statement that would start the jobs.
+  // This session waits behind the open transaction of the round, ahead of the statement that would start the jobs.
   const locking = rival.query('LOCK TABLE good_jobs IN EXCLUSIVE MODE').then(async () => {
     await rival.query('UPDATE good_jobs SET locked_by_id = $2 WHERE id = $1', [taken, owner])
     await rival.query('COMMIT')
@@ -168,7 +168,7 @@ test('a job that somebody took while its round could not be written is known as 
   expect(await advisoryLocks(world)).toEqual([jobLockKey(ours)])
 })
 
-test('a round that nobody closes is given up by its session, and the next one is opened', async () => {
+test('a round that is never closed is abandoned by its session, and the next round is opened', async () => {
   const id = await world.insert()
   await using opened = await openRoundLane()
   const round = await opened.lane.openRound(request)
@@ -189,7 +189,7 @@ const FAILURES = [
   {
     when: 'before',
     fail: 'ALTER TABLE good_jobs RENAME COLUMN cron_key TO cron_key_away',
-    mend: 'ALTER TABLE good_jobs RENAME COLUMN cron_key_away TO cron_key',
+    fix: 'ALTER TABLE good_jobs RENAME COLUMN cron_key_away TO cron_key',
     othersLocks: [],
   },
   {
@@ -200,27 +200,27 @@ const FAILURES = [
         RAISE 'not now' USING ERRCODE = 'query_canceled';
       END $$;
       CREATE TRIGGER refuse BEFORE UPDATE ON good_jobs FOR EACH ROW EXECUTE FUNCTION refuse()`,
-    mend: 'DROP TRIGGER refuse ON good_jobs; DROP FUNCTION refuse',
-    // A lock that is none of ours stays.
+    fix: 'DROP TRIGGER refuse ON good_jobs; DROP FUNCTION refuse',
+    // A lock of another process stays.
     othersLocks: [LOCK_OF_A_TRIGGER],
   },
 ]
 
 test.each(FAILURES.map((failure) => [failure.when, failure] as const))(
-  'a claim that fails %s its releases leaves the locks of running jobs, no other, and no doubt',
-  async (_when, { fail, mend, othersLocks }) => {
+  'a claim that fails %s its releases keeps the locks of running jobs, no other locks, and no uncertain claims',
+  async (_when, { fail, fix, othersLocks }) => {
     await using opened = await openLane()
     const [staying, ending] = [await world.insert(), await world.insert()]
     const { now } = await takeJobs(opened)
     await world.insert()
     await world.sql(fail)
     const [doubts, losses] = [record('lane_lock_missing'), record('lane_lost')]
-    // The claim is before the release of its own in line, and carries the key.
+    // The claim is queued ahead of the separate release and carries the key.
     const released = opened.lane.release({ id: ending, lockedAt: now })
     await expect(opened.lane.claim(request)).rejects.toThrow(/not now|cron_key/)
     await released
     expect((await advisoryLocks(world)).sort()).toEqual([jobLockKey(staying), ...othersLocks].sort())
-    await world.sql(mend)
+    await world.sql(fix)
     expect((await takeJobs(opened)).ids).toHaveLength(1)
     expect(doubts.seen).toEqual([])
     expect(losses.seen).toEqual([])
@@ -230,7 +230,7 @@ test.each(FAILURES.map((failure) => [failure.when, failure] as const))(
 )
 
 test.each([0, 5])(
-  'a claim that finds a lock missing has the others taken back, deferred by %i',
+  'a claim that finds a lock missing makes the lane retake the others, starts deferred by %i ms',
   async (deferStartMs) => {
     await using opened = await (deferStartMs === 0 ? openLane() : openRoundLane(deferStartMs))
     const { lane } = opened

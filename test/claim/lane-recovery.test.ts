@@ -11,11 +11,11 @@ afterAll(() => world.close())
 const EchoJob = jobClass('EchoJob', () => undefined)
 const ofLane = ({ part }: { readonly part: string }): boolean => part === 'lane'
 
-/** 100, 200, 400, and then; a timer may be a millisecond early. */
+/** The first pauses: 100, 200, 400 ms; a timer may be a millisecond early. */
 const FOURTH_PAUSE_MS = 799
 const lastGap = (times: readonly number[]): number => (times.at(-1) ?? 0) - (times.at(-2) ?? 0)
 
-test('a lane that connects but cannot take its locks back waits longer each time, says so, and keeps its jobs', async () => {
+test('a lane that connects but cannot take its locks back waits longer each time, emits each failure, and keeps its jobs', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using network = await FaultyNetwork.start(world.url)
@@ -24,7 +24,7 @@ test('a lane that connects but cannot take its locks back waits longer each time
   const job = await gate.entered
   const losses = record('lane_lost')
   const opened = network.opened('GoodJob::Lane')
-  // As while somebody restores a table.
+  // As while a DBA restores a table.
   await world.sql('ALTER TABLE good_jobs RENAME TO other_jobs')
   const times: number[] = []
   const retries = next('connection_retry', 5, (retry) => ofLane(retry) && times.push(performance.now()) > 0)
@@ -44,7 +44,7 @@ test('a lane that connects but cannot take its locks back waits longer each time
   expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
 })
 
-test('a lane whose sessions end as soon as they have their locks back waits longer each time, too', async () => {
+test('a lane whose sessions end right after they took their locks back waits longer each time, too', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using network = await FaultyNetwork.start(world.url)
@@ -52,7 +52,7 @@ test('a lane whose sessions end as soon as they have their locks back waits long
   const id = await enqueue(GateJob)
   await gate.entered
   const times: number[] = []
-  // Nothing before the first; none of them has answered a claim.
+  // No pause before the first one; none of the sessions answered a claim.
   for (let round = 1; round <= 5; round++) {
     const restored = next('lane_restored')
     network.cut('GoodJob::Lane')
@@ -65,7 +65,7 @@ test('a lane whose sessions end as soon as they have their locks back waits long
   await done
 })
 
-test('after an outage that nobody announced, no connection of the pool that died in it is waited for', async () => {
+test('after a silent outage no dead connection of the pool is waited for', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using network = await FaultyNetwork.start(world.url)
@@ -74,7 +74,7 @@ test('after an outage that nobody announced, no connection of the pool that died
   const capsule = await world.start({
     jobs: [GateJob, EchoJob],
     databaseUrl: network.url,
-    // Its sessions are found out soon; a statement of the pool waits for a minute.
+    // The worker detects the loss of its sessions soon; a statement of the pool waits for a minute.
     directDatabaseUrl: direct.href,
     pollInterval: 0.2,
   })
@@ -84,7 +84,7 @@ test('after an outage that nobody announced, no connection of the pool that died
   const restored = next('lane_restored')
   network.freeze()
   expect((await restored)[0]).toMatchObject({ keptLocks: 1, lostLocks: 0 })
-  // One claim, and then what comes after it: the look ahead, and the claim of a second job.
+  // One claim and what follows it: the query for the next scheduled times, and the claim of a second job.
   for (const _turn of [1, 2]) await performed(await enqueue(EchoJob))
   const done = performed(id)
   gate.open()
@@ -93,7 +93,7 @@ test('after an outage that nobody announced, no connection of the pool that died
   await capsule.shutdown()
 })
 
-test('after an outage that nobody announced, a statement of the pool gets a connection that lives', async () => {
+test('after a silent outage a statement of the pool gets a live connection', async () => {
   await using wire = await Wire.start(world.url)
   const capsule = await world.start({
     jobs: [EchoJob],
@@ -133,7 +133,7 @@ test('a lane takes its locks back while the pool has no connection to lend', asy
   await done
 })
 
-test('an outage that begins while a pool looks ahead keeps nothing up when it is over', async () => {
+test('an outage that begins while a pool fetches scheduled times delays nothing once it is over', async () => {
   await using wire = await Wire.start(world.url)
   const capsule = await world.start({
     jobs: [EchoJob],
@@ -141,7 +141,7 @@ test('an outage that begins while a pool looks ahead keeps nothing up when it is
     directDatabaseUrl: wire.url({ query_timeout: '2000' }),
     pollInterval: 0.5,
   })
-  // Nobody answers the pool's questions from here on, and then nobody answers the lane either.
+  // From here on the pool gets no answers, and later the lane gets none either.
   wire.hold('toClient', { names: /Capsule/, newOnes: false })
   const restored = next('lane_restored')
   const first = performed(await enqueue(EchoJob))

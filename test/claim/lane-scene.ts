@@ -6,13 +6,13 @@ import { createClock } from '../../src/time.ts'
 
 const clock = createClock()
 
-/** A lane that a test asks by itself, what it said of lost claims, and the request of its claims. */
+/** A lane without a pool: the test claims and releases; `lost` are the claims that the lane reported as lost. */
 export const openLaneOn = async (database: Database) => {
   const { options, ...rest } = laneOptions(database)
   return opened({ lane: new Lane(options), ...rest })
 }
 
-/** The same, of a lane that holds rounds. */
+/** The same for a lane that holds rounds. */
 export const openRoundLaneOn = async (database: Database, deferStartMs: number) => {
   const { options, ...rest } = laneOptions(database)
   return opened({ lane: new RoundLane({ ...options, deferStartMs }), ...rest })

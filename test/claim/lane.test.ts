@@ -12,7 +12,7 @@ beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
 
 const EchoJob = jobClass('EchoJob', () => {})
 
-test('a lane that is terminated takes back the locks of its running jobs, whose results are written [GJ-042]', async () => {
+test('a lane whose session is terminated takes the locks of its running jobs back, and their outcomes are written [GJ-042]', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using _capsule = await world.start({ jobs: [GateJob, EchoJob] })
@@ -32,11 +32,11 @@ test('a lane that is terminated takes back the locks of its running jobs, whose 
   await performed(await enqueue(EchoJob))
 })
 
-test('a job that somebody else took while the lane was away is told to stop, and its result is dropped [GJ-042]', async () => {
+test('a job that another worker took while the lane was disconnected gets its signal aborted, and its result is dropped [GJ-042]', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using proxy = await FaultyNetwork.start(world.url)
-  // No body gets old enough for the watch of attempts, which may otherwise tell before the lane is back.
+  // No attempt gets old enough for the attempt watch, which could otherwise abort it before the lane is back.
   const clock = { ...systemClock, monotonic: () => 0 }
   const capsule = await world.start({ jobs: [GateJob], databaseUrl: proxy.url, clock })
   const id = await enqueue(GateJob)
@@ -47,14 +47,14 @@ test('a job that somebody else took while the lane was away is told to stop, and
   await isLost
   const ruby = await RubyWorker.connect(world, 'advisory')
   await until(async () => (await advisoryLocks(world)).length === 0, 'the server noticed the cut')
-  const bodies: string[] = []
+  const performedIds: string[] = []
   const running = new Gate()
   const other = ruby.runAll(async (claimed) => {
-    bodies.push(claimed)
+    performedIds.push(claimed)
     await running.pass(job)
   })
   await running.entered
-  expect(bodies).toEqual([id])
+  expect(performedIds).toEqual([id])
   expect(ruby.interrupted).toEqual([id])
   const restored = next('lane_restored')
   await proxy.accept()
@@ -71,7 +71,7 @@ test('a job that somebody else took while the lane was away is told to stop, and
   await capsule.shutdown()
 })
 
-test('a claim whose answer was lost is given back, so that the job runs [GJ-042]', async () => {
+test('a claim whose answer was lost is released, so the job runs [GJ-042]', async () => {
   await using proxy = await FaultyNetwork.start(world.url)
   await using _capsule = await world.start({ jobs: [EchoJob], databaseUrl: proxy.url, pollInterval: -1 })
   const lost = proxy.loseAnswer('GoodJob::Lane', /claim_|WITH released/, /EchoJob/)
@@ -84,7 +84,7 @@ test('a claim whose answer was lost is given back, so that the job runs [GJ-042]
   expect(executions.map(({ error_event }) => error_event)).toEqual([0, null])
 })
 
-test('while Postgres is away running bodies go on; their outcomes are kept and written, and new work is found', async () => {
+test('while Postgres is unreachable running jobs continue; their outcomes are kept and written later, and new jobs are found', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using proxy = await FaultyNetwork.start(world.url)
@@ -130,7 +130,7 @@ test('a hundred jobs survive a terminated backend every few milliseconds: each s
 })
 
 describe('a schema that breaks under a running worker', () => {
-  test('is told, does not cost a lock, and is forgotten when it is mended [GJ-040]', async () => {
+  test('is reported, costs no lock, and the worker continues once the schema is repaired [GJ-040]', async () => {
     const gate = new Gate()
     const GateJob = jobClass('GateJob', (job) => gate.pass(job))
     const failures = record('claim_failed')
@@ -152,7 +152,7 @@ describe('a schema that breaks under a running worker', () => {
 })
 
 describe('a silent partition', () => {
-  test('ends by itself: the lane connects anew and takes its locks from the connection that nobody answers on [GJ-042]', async () => {
+  test('is detected: the lane reconnects and takes its locks over from the silent connection [GJ-042]', async () => {
     const gate = new Gate()
     const GateJob = jobClass('GateJob', (job) => gate.pass(job))
     await using proxy = await FaultyNetwork.start(world.url)

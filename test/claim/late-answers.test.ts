@@ -14,7 +14,7 @@ beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
 
 const EchoJob = jobClass('EchoJob', () => {})
 
-test('a round without an answer costs the session that it was written on, and not the next one', async () => {
+test('a round without an answer ends the session that wrote it, and not the next session', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using wire = await Wire.start(world.url)
@@ -27,7 +27,7 @@ test('a round without an answer costs the session that it was written on, and no
   const muted = wire.mute('GoodJob::Lane', /COMMIT/)
   gate.open()
   await muted
-  // The server has written the round; the proof of life that gets no answer ends the session.
+  // The server has written the round; the liveness check without an answer ends the session.
   await restored
   expect((await settled)[0]).toMatchObject({ jobId: id })
   expect(losses.seen).toHaveLength(1)
@@ -35,12 +35,12 @@ test('a round without an answer costs the session that it was written on, and no
   expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1, locked_by_id: null })
 })
 
-test('a start without an answer is given back by the recovery, so that the job runs', async () => {
+test('a start without an answer is released by the recovery, so the job runs', async () => {
   await using wire = await Wire.start(world.url)
   await using _capsule = await world.start({ jobs: [EchoJob], databaseUrl: wire.url(), deferStart: 60_000 })
   const restored = next('lane_restored')
   const muted = wire.mute('GoodJob::Lane', /start_locked/)
-  // Others must see at once that it runs: its start is written before its body begins.
+  // Other processes must see at once that the job runs: its start is written before `perform` begins.
   const id = await world.insert({ labels: ['red'] })
   await sendMessage(world.pool, '{}')
   await muted
@@ -50,7 +50,7 @@ test('a start without an answer is given back by the recovery, so that the job r
   await noLocks(world)
 })
 
-/** A lane by way of a wire, and the database that it belongs to. */
+/** A lane connected through a proxy, and its database. */
 const openLane = (databaseUrl: string, deferStartMs: number) => {
   const database = new Database({ databaseUrl })
   const nothing = () => {}
@@ -69,7 +69,7 @@ const openLane = (databaseUrl: string, deferStartMs: number) => {
 }
 
 test.each([0, 5])(
-  'a server that says nothing after the greeting is waited for as long as for any answer, deferred by %i',
+  'a server that is silent after the handshake gets the usual timeout, starts deferred by %i ms',
   async (deferStartMs) => {
     await using wire = await Wire.start(world.url)
     await using opened = openLane(wire.url({ query_timeout: '1000' }), deferStartMs)

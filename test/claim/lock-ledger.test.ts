@@ -34,7 +34,7 @@ test('the lock of an ended attempt is releasable, once', () => {
   expect(ledger.takeReleasable()).toEqual([])
 })
 
-test('the end of an attempt leaves the lock of a newer claim of the same job alone', () => {
+test('the end of an attempt keeps the lock of a newer claim of the same job', () => {
   const ledger = holding(A)
   ledger.hold([A], SECOND)
   ledger.release({ id: A, lockedAt: FIRST }, true)
@@ -42,7 +42,7 @@ test('the end of an attempt leaves the lock of a newer claim of the same job alo
   expect(ledger.takeReleasable()).toEqual([])
 })
 
-test('an attempt that ends while the session is away leaves no key for the next session', () => {
+test('an attempt that ends between two sessions leaves no key for the next session to release', () => {
   const ledger = holding(A)
   ledger.release({ id: A, lockedAt: FIRST }, false)
   // The next session claims the job anew: a key would release that lock.
@@ -50,7 +50,7 @@ test('an attempt that ends while the session is away leaves no key for the next 
   expect(ledger.takeReleasable()).toEqual([])
 })
 
-test('a new session has nothing to release', () => {
+test('a new session starts without releasable keys', () => {
   const ledger = holding(A, B)
   ledger.release({ id: A, lockedAt: FIRST }, true)
   ledger.noteStrays()
@@ -71,7 +71,7 @@ test('jobs whose lock a new session cannot take back are lost, those that ended 
   expect(ledger.takeReleasable()).toEqual(keysOf(B))
 })
 
-test('an attempt that ended while its lock could not be taken back is no loss', () => {
+test('an attempt that ended while its lock could not be taken back is not reported as lost', () => {
   const ledger = holding(A)
   const claims = ledger.heldClaims
   ledger.release({ id: A, lockedAt: FIRST }, false)
@@ -79,19 +79,19 @@ test('an attempt that ended while its lock could not be taken back is no loss', 
   expect(ledger.hasReleasable).toBe(false)
 })
 
-test('jobs that other workers took are dropped with their locks, those that were held', () => {
+test('jobs that other workers took are removed, together with the locks still held for them', () => {
   const ledger = holding(A, B)
   expect(ledger.drop([B, C])).toEqual([B])
   expect(ledger.heldIds).toEqual([A])
   expect(ledger.takeReleasable()).toEqual(keysOf(B))
 })
 
-test('a claim without an answer is uncertain until its stamp is taken, and again when that was in vain', () => {
+test('a claim without an answer is uncertain until its stamp is taken for release, and again if the release fails', () => {
   const ledger = holding(A)
   ledger.doubt(FIRST, [A])
   ledger.doubt(SECOND)
   expect(ledger.heldCount).toBe(0)
-  // Nobody knows whether there is a lock to release.
+  // Whether a lock exists is unknown.
   expect(ledger.hasReleasable).toBe(false)
   const taken = ledger.takeUncertain()
   expect(taken).toEqual([FIRST, SECOND])
@@ -100,7 +100,7 @@ test('a claim without an answer is uncertain until its stamp is taken, and again
   expect(ledger.takeUncertain()).toEqual([FIRST, SECOND])
 })
 
-test('a claim that becomes uncertain after the others were taken waits for the next time', () => {
+test('a claim that becomes uncertain after the others were taken stays for the next release', () => {
   const ledger = new LockLedger()
   ledger.doubt(FIRST)
   const taken = ledger.takeUncertain()
@@ -109,7 +109,7 @@ test('a claim that becomes uncertain after the others were taken waits for the n
   expect(ledger.takeUncertain()).toEqual([SECOND])
 })
 
-test('stray locks are possible from a failed statement until everything that is not held was released', () => {
+test('stray locks are possible from a failed statement until all locks that are not held were released', () => {
   const ledger = holding(A)
   expect(ledger.mayHoldStrays).toBe(false)
   ledger.noteStrays()

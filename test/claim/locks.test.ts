@@ -21,7 +21,7 @@ test.each([
   expect(advisoryKey(name)).toBe(key)
 })
 
-test('a running job has its advisory lock, its owner and the process row; afterwards nothing is held [GJ-028, GJ-029, GJ-040]', async () => {
+test('a running job has its advisory lock, its locked_by_id and the process row; afterwards no lock is held [GJ-028, GJ-029, GJ-040]', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using capsule = await world.start({ jobs: [GateJob] })
@@ -54,7 +54,7 @@ test('after a thousand jobs no lock is left, not even a second one of the same j
   await noLocks(world)
 })
 
-test('a job whose advisory lock another session holds is not started, and the next one is [GJ-033, GJ-035]', async () => {
+test('a job whose advisory lock another session holds is skipped, and the next job starts [GJ-033, GJ-035]', async () => {
   const held = await world.insert({ priority: -1 })
   const free = await world.insert()
   const session = await world.database.connect()
@@ -68,7 +68,7 @@ test('a job whose advisory lock another session holds is not started, and the ne
   await done
 })
 
-test('a job with an owner is not started, although nobody holds its advisory lock [GJ-034]', async () => {
+test('a job with a locked_by_id is not started, although no session holds its advisory lock [GJ-034]', async () => {
   const owner = randomUUID()
   await world.sql(
     `INSERT INTO good_job_processes (id, state, created_at, updated_at) VALUES ($1, '{}', now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')`,
@@ -82,7 +82,7 @@ test('a job with an owner is not started, although nobody holds its advisory loc
   await world.sql('DELETE FROM good_job_processes WHERE id = $1', [owner])
 })
 
-test('a row that another transaction has locked costs nobody a wait [GJ-035]', async () => {
+test('a row locked by another transaction is skipped without a wait [GJ-035]', async () => {
   const held = await world.insert({ priority: -1 })
   const free = await world.insert()
   const session = await world.database.connect()
@@ -97,7 +97,7 @@ test('a row that another transaction has locked costs nobody a wait [GJ-035]', a
   await done
 })
 
-test('a running job whose owner was cleared is not started a second time by its own process [GJ-041]', async () => {
+test('a running job whose locked_by_id was cleared is not started a second time by its own process [GJ-041]', async () => {
   const gate = new Gate()
   let runs = 0
   const GateJob = jobClass('GateJob', async (job) => {
@@ -124,7 +124,7 @@ test('a running job whose owner was cleared is not started a second time by its 
 
 describe('beside a Ruby worker', () => {
   test.each(['advisory', 'skiplocked', 'hybrid'] as const)(
-    'a hundred jobs, a worker here and a Ruby one (%s): each body runs once [GJ-030, GJ-031, GJ-032]',
+    'a hundred jobs shared with a Ruby worker (%s) each run once [GJ-030, GJ-031, GJ-032]',
     async (strategy) => {
       const runs = new Map<string, number>()
       const count = (id: string) => runs.set(id, (runs.get(id) ?? 0) + 1)
@@ -153,7 +153,7 @@ describe('beside a Ruby worker', () => {
   )
 
   test.each(['advisory', 'hybrid'] as const)(
-    'one of %s locks does not take a job that runs here, even without an owner',
+    'a Ruby worker with %s locks does not take a job that runs here, even without a locked_by_id',
     async (strategy) => {
       const gate = new Gate()
       const GateJob = jobClass('GateJob', (job) => gate.pass(job))

@@ -9,7 +9,7 @@ const world = await openWorld()
 afterAll(() => world.close())
 beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
 
-/** From now on the session that starts a job of this class does `what` on the way. */
+/** From now on a trigger runs `what` in each session that starts a job of this class. */
 const atStartOf = async (name: string, what: string): Promise<AsyncDisposable> => {
   await world.sql(`
     CREATE FUNCTION at_start() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${what}; RETURN NEW; END $$;
@@ -22,11 +22,11 @@ const atStartOf = async (name: string, what: string): Promise<AsyncDisposable> =
   }
 }
 
-// As a pooler does that resets the sessions of others.
+// As a pooler does that resets its sessions.
 const TAKE_ALL_LOCKS = 'PERFORM pg_advisory_unlock_all()'
 const WAYS = [{ deferStart: 0 }, { deferStart: 5 }]
 
-test.each(WAYS)('a lane whose locks were taken away says so and takes them back, with %o', async (ways) => {
+test.each(WAYS)('a lane whose locks another program released reports that and retakes them, with %o', async (ways) => {
   const [gate, thiefGate] = [new Gate(), new Gate()]
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   const ThiefJob = jobClass('ThiefJob', (job) => thiefGate.pass(job))
@@ -52,11 +52,11 @@ test.each(WAYS)('a lane whose locks were taken away says so and takes them back,
   expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
 })
 
-test('a job that somebody took while its lock was missing is told to stop', async () => {
+test('a job that another worker took while its lock was missing gets its signal aborted', async () => {
   const [gate, thiefGate, elsewhere] = [new Gate(), new Gate(), new Gate()]
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   const ThiefJob = jobClass('ThiefJob', (job) => thiefGate.pass(job))
-  // No body gets old enough for the watch of attempts, which may otherwise tell first.
+  // No attempt gets old enough for the attempt watch, which could otherwise abort it first.
   const clock = { ...systemClock, monotonic: () => 0 }
   await using _capsule = await world.start({ jobs: [GateJob, ThiefJob], threads: 2, pollInterval: -1, clock })
   const id = await enqueue(GateJob)
@@ -82,7 +82,7 @@ test('a job that somebody took while its lock was missing is told to stop', asyn
   await other
 })
 
-test('a worker that shuts down looks at its locks, too', async () => {
+test('a worker that shuts down checks its locks, too', async () => {
   const [gate, thiefGate] = [new Gate(), new Gate()]
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   const ThiefJob = jobClass('ThiefJob', (job) => thiefGate.pass(job))

@@ -4,7 +4,7 @@ import { findWaitingQueues } from '../../src/sql/claim/waiting-queues.ts'
 import { systemClock } from '../../src/time.ts'
 import { ago, enqueue, jobClass, next, openWorld } from '../support/harness.ts'
 
-// Counted, not replaced.
+// The calls are counted; the function stays the real one.
 vi.mock('../../src/sql/claim/waiting-queues.ts', { spy: true })
 
 const world = await openWorld()
@@ -17,7 +17,7 @@ const FILL = `
     CASE WHEN state = 'owned' THEN gen_random_uuid() END
   FROM jsonb_to_recordset($1::jsonb) AS job(queue text, state text)`
 
-test('the queues with unfinished jobs are found whatever their names; none when some have no queue', async () => {
+test('the queues with unfinished jobs are found whatever their names; no queue is named if some job has none', async () => {
   const name = fc.option(fc.constantFrom('', 'a', 'A', 'b', 'b,c', 'é', '*', '-x', ' '), { nil: null, freq: 20 })
   const job = fc.record({ queue: name, state: fc.constantFrom('waiting', 'waiting', 'finished', 'owned') })
   await fc.assert(
@@ -32,7 +32,7 @@ test('the queues with unfinished jobs are found whatever their names; none when 
   )
 })
 
-test('more than thirty queues are not named', async () => {
+test('a query names at most thirty queues', async () => {
   const jobs = Array.from({ length: 31 }, (_, index) => ({ queue: `queue ${index}`, state: 'waiting' }))
   await world.sql(FILL, [JSON.stringify(jobs)])
   expect(await findWaitingQueues(world.adapter.database.pool)).toBeUndefined()
@@ -40,7 +40,7 @@ test('more than thirty queues are not named', async () => {
   expect(await findWaitingQueues(world.adapter.database.pool)).toHaveLength(30)
 })
 
-/** Each look seems to take a while. */
+/** Each query seems to take 50 ms. */
 const slowClock = () => {
   let ms = 0
   return { ...systemClock, monotonic: () => (ms += 50) }
@@ -50,7 +50,7 @@ test.each<[string, string, () => Promise<void>]>([
   ['excluded', '-noise', async () => {}],
   ['paused', '*', () => world.adapter.pause({ queue: 'noise' })],
 ])(
-  'behind a queue that is %s jobs start in the order of all others, also those of a queue that is new',
+  'jobs behind a queue that is %s start in the usual order, also jobs of a new queue',
   async (_what, queues, prepare) => {
     await prepare()
     const order: string[] = []

@@ -9,7 +9,7 @@ beforeEach(() => world.sql('DELETE FROM good_jobs'))
 const order: string[] = []
 const EchoJob = jobClass('EchoJob', (job) => order.push(job.jobId))
 
-/** Runs what is in the table, one at a time; answers the names of the jobs in the order in which they ran. */
+/** Runs all jobs in the table, one at a time; returns their names in the order in which they ran. */
 const runAll = async (names: Record<string, string>, options: Partial<CapsuleOptions> = {}): Promise<string[]> => {
   order.length = 0
   const done = performed(...Object.values(names))
@@ -19,7 +19,7 @@ const runAll = async (names: Record<string, string>, options: Partial<CapsuleOpt
   return order.map((id) => nameOf.get(id) ?? id)
 }
 
-test('jobs run by priority, none last, then by creation [GJ-037]', async () => {
+test('jobs run by priority, those without a priority last, then by creation [GJ-037]', async () => {
   const names = {
     none: await world.insert({ priority: null, created_at: ago(90) }),
     late: await world.insert({ priority: 0, created_at: ago(10) }),
@@ -30,7 +30,7 @@ test('jobs run by priority, none last, then by creation [GJ-037]', async () => {
   expect(await runAll(names)).toEqual(['first', 'early', 'late', 'last', 'none'])
 })
 
-test('with the scheduled_at order, jobs of one priority run by schedule and id [GJ-037]', async () => {
+test('with the scheduled_at order, jobs of one priority run by scheduled_at and id [GJ-037]', async () => {
   const at = ago(30)
   const names = {
     created: await world.insert({ scheduled_at: ago(5), created_at: ago(90) }),
@@ -67,7 +67,7 @@ test('+b,a runs every b before any a, whatever their priority [GJ-038]', async (
   expect(await runAll(names, { queues: '+b,a' })).toEqual(['b1', 'b2', 'a1', 'a2'])
 })
 
-test('b,a without the sign mixes the queues by priority [GJ-038]', async () => {
+test('b,a without the plus sign mixes the queues by priority [GJ-038]', async () => {
   const names = {
     a1: await world.insert({ queue_name: 'a', priority: -5 }),
     b1: await world.insert({ queue_name: 'b', priority: -9 }),
@@ -85,7 +85,7 @@ test.each<[string, string[]]>([
   ['+b,*', ['a', 'b', 'none']],
   ['-', ['a', 'b', 'none']],
 ])(
-  'a pool of %j takes the jobs of its queues only; a job without queue belongs to no named one [GJ-043]',
+  'a pool with the queue string %j takes the jobs of its queues only; a job without a queue matches no named queue [GJ-043]',
   async (queues, expected) => {
     const names = {
       a: await world.insert({ queue_name: 'a' }),
@@ -99,7 +99,7 @@ test.each<[string, string[]]>([
   },
 )
 
-test.each(['+', ','])('a pool of %j takes nothing', async (queues) => {
+test.each(['+', ','])('a pool with the queue string %j takes no job', async (queues) => {
   const names = { a: await world.insert({ queue_name: 'a' }), empty: await world.insert({ queue_name: '' }) }
   expect((await runAll(names, { queues: `${queues};*` })).sort()).toEqual(['a', 'empty'])
   await using capsule = await world.start({ jobs: [EchoJob], queues })
@@ -135,7 +135,7 @@ test('pools of one worker run side by side, each with its own number of threads'
   expect(most).toEqual({ a: 2, b: 1 })
 })
 
-test('jobs in the future, and jobs without a time, are not claimed [GJ-039]', async () => {
+test('jobs scheduled in the future and jobs without a scheduled_at are not claimed [GJ-039]', async () => {
   const future = await world.insert({ scheduled_at: ago(-3600) })
   const never = await world.insert({ scheduled_at: null })
   const due = await world.insert()
@@ -159,7 +159,7 @@ test('jobs of other classes are neither claimed, failed nor discarded, however m
   expect(touched).toEqual({ n: 0 })
 })
 
-test('queueSelectLimit smaller than the threads does not starve them', async () => {
+test('a queueSelectLimit smaller than the number of threads does not starve the threads', async () => {
   const ids: Record<string, string> = {}
   for (let index = 0; index < 10; index++) ids[index] = await world.insert()
   expect(await runAll(ids, { queueSelectLimit: 1, threads: 4 })).toHaveLength(10)

@@ -9,9 +9,9 @@ import { type Direction, Wire } from '../support/wire.ts'
 const world = await openWorld()
 afterAll(() => world.close())
 
-/** PARTITION_SECONDS=60 by hand: longer than every timeout as it is by default. */
+/** Set PARTITION_SECONDS=60 manually for a partition longer than every default timeout. */
 const LONG_SECONDS = Number(process.env.PARTITION_SECONDS ?? 4)
-/** The timeouts of statements, for tests of what comes after them; those of a worker without this are 10 to 60 s. */
+/** Short statement timeouts, for tests of what follows them; a worker's default timeouts are 10 to 60 s. */
 const IMPATIENT: Record<string, string> = process.env.PARTITION_SECONDS === undefined ? { query_timeout: '1000' } : {}
 const SHORT_SECONDS = 5
 const TIMEOUT_MS = (LONG_SECONDS + 60) * 1000
@@ -19,7 +19,7 @@ const TIMEOUT_MS = (LONG_SECONDS + 60) * 1000
 const DIRECTIONS: readonly Direction[] = ['toServer', 'toClient', 'both']
 const pause = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000))
 
-/** A worker behind a wire with a job that runs; the tests of a file share the database, so each has a queue. */
+/** A worker behind a proxy with a running job; the tests of this file share the database, so each has its own queue. */
 const scene = async (queue: string, parameters: Record<string, string> = {}) => {
   const wire = await Wire.start(world.url)
   const [gate, otherGate] = [new Gate(), new Gate()]
@@ -44,31 +44,34 @@ const ofCapsule =
     payload.processId === processId
 
 describe.concurrent('a network that forwards nothing', () => {
-  test.each(DIRECTIONS)('%s for five seconds costs no lock, no attempt and no second one', async (direction) => {
-    const { wire, gate, capsule, id, job, echo, other } = await scene(`short ${direction}`)
-    const losses = record('lane_lost')
-    wire.hold(direction)
-    const waiting = [await echo(), await echo()]
-    await pause(SHORT_SECONDS / 2)
-    gate.open()
-    await pause(SHORT_SECONDS / 2)
-    expect(await advisoryLocks(world)).toContain(jobLockKey(id))
-    expect((await world.job(id)).finished_at === null).toBe(direction !== 'toClient')
-    const done = performed(id, ...waiting)
-    wire.release()
-    await done
-    losses.stop()
-    expect(losses.seen.filter(ofCapsule(capsule))).toEqual([])
-    expect(job.signal.aborted).toBe(false)
-    for (const each of [id, ...waiting])
-      expect(await world.job(each)).toMatchObject({ error: null, executions_count: 1, locked_by_id: null })
-    other.gate.open()
-    await capsule.shutdown()
-    await wire[Symbol.asyncDispose]()
-  })
+  test.each(DIRECTIONS)(
+    '%s for five seconds costs no lock and no attempt, and starts no second attempt',
+    async (direction) => {
+      const { wire, gate, capsule, id, job, echo, other } = await scene(`short ${direction}`)
+      const losses = record('lane_lost')
+      wire.hold(direction)
+      const waiting = [await echo(), await echo()]
+      await pause(SHORT_SECONDS / 2)
+      gate.open()
+      await pause(SHORT_SECONDS / 2)
+      expect(await advisoryLocks(world)).toContain(jobLockKey(id))
+      expect((await world.job(id)).finished_at === null).toBe(direction !== 'toClient')
+      const done = performed(id, ...waiting)
+      wire.release()
+      await done
+      losses.stop()
+      expect(losses.seen.filter(ofCapsule(capsule))).toEqual([])
+      expect(job.signal.aborted).toBe(false)
+      for (const each of [id, ...waiting])
+        expect(await world.job(each)).toMatchObject({ error: null, executions_count: 1, locked_by_id: null })
+      other.gate.open()
+      await capsule.shutdown()
+      await wire[Symbol.asyncDispose]()
+    },
+  )
 
   test.each(DIRECTIONS)(
-    '%s until every statement has timed out costs the lane, but no lock of a running job, and its outcome is written [GJ-042]',
+    '%s until every statement has timed out ends the lane session, but running jobs keep their locks and outcomes [GJ-042]',
     async (direction) => {
       const { wire, gate, capsule, id, echo, other } = await scene(`long ${direction}`, IMPATIENT)
       const [lost, restored] = [next('lane_lost', 1, ofCapsule(capsule)), next('lane_restored', 1, ofCapsule(capsule))]
@@ -78,7 +81,7 @@ describe.concurrent('a network that forwards nothing', () => {
       await lost
       gate.open()
       await pause(LONG_SECONDS)
-      // The server keeps a session that it hears nothing from, with its locks: nobody takes the job.
+      // The server keeps a silent session and its locks: no other worker takes the job.
       expect(await advisoryLocks(world)).toEqual(expect.arrayContaining([jobLockKey(id), jobLockKey(other.id)]))
       expect(await ruby.claim()).toBeUndefined()
       const done = performed(...waiting, other.id)
@@ -99,7 +102,7 @@ describe.concurrent('a network that forwards nothing', () => {
   )
 
   test.each(DIRECTIONS)(
-    '%s on connections that stay so for ever is left behind by new ones, which keep locks and outcomes [GJ-042]',
+    '%s on the old connections for ever makes the worker open new ones, which keep locks and outcomes [GJ-042]',
     async (direction) => {
       const { wire, gate, capsule, id, job, echo, other } = await scene(`ever ${direction}`, IMPATIENT)
       const restored = next('lane_restored', 1, ofCapsule(capsule))

@@ -76,19 +76,19 @@ describe('a queue string', () => {
   })
 
   test.each(['a:0', 'a:x', 'a:-1', 'a:1.5', 'a;;b', ';a', ':3', ';', '|', '||', 'a|;b', ' ; '])(
-    '%j is refused with the part that cannot work [GJ-043, GJ-093]',
+    '%j throws an error that quotes the invalid part [GJ-043, GJ-093]',
     (text) => {
       expect(() => parseQueueString(text, 5)).toThrow(QueueStringError)
     },
   )
 
-  test('a refusal names the value and the pool', () => {
+  test('the error for an invalid part names the value and the pool', () => {
     expect(() => parseQueueString('low;high:x', 5)).toThrow(
       'expected a whole number of at least 1 after ":", got "x" in "high:x"',
     )
   })
 
-  test('the name of a pool is its selector as written', () => {
+  test('the name of a pool is its part of the queue string as written', () => {
     expect(parseQueueString('+a, b:2;*', 5).map(({ name }) => name)).toEqual(['+a, b', '*'])
   })
 })

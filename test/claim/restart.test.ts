@@ -10,7 +10,7 @@ const MODES: readonly StopMode[] = ['fast', 'immediate']
 const FLOOD = 300
 
 test.each(MODES)(
-  'a server that is stopped (%s) under a flood and started again costs no running job its lock, no job, no second attempt [GJ-042]',
+  'a server that is stopped (%s) under load and started again costs no lock of a running job, no job, and no second attempt [GJ-042]',
   async (mode) => {
     const [ending, staying] = [new Gate(), new Gate()]
     const EndingJob = jobClass('EndingJob', (job) => ending.pass(job))

@@ -22,7 +22,7 @@ afterAll(
 )
 
 const clock = createClock()
-/** Advisory lock that every reading of a row waits for. */
+/** The advisory lock that each read of a row waits for. */
 const GATE = 4711
 
 // A policy on the rows holds the claim up between its snapshot and its first row; no statement of ours is changed for that.
@@ -66,7 +66,7 @@ const SHAPES: Readonly<Record<string, Partial<CandidateOptions> & { readonly que
 }
 
 test.each(Object.entries(SHAPES))(
-  'what changed after the snapshot of a claim is not started: %s [GJ-036]',
+  'a job that changed after the snapshot of the claim is not started: %s [GJ-036]',
   async (_shape, { queues, ...options }) => {
     const insert = (name: string) => world.insert({ queue_name: 'a', error: name, created_at: ago(100) })
     const left = [await insert('left alone'), await insert('left alone')]
@@ -86,7 +86,7 @@ test.each(Object.entries(SHAPES))(
       releaseKeys: [],
       ...options,
     })
-    // It has its snapshot, in which all of them wait.
+    // The claim has its snapshot, in which all jobs wait.
     await until(isLaneWaiting, 'the claim has begun')
     for (const [name, change] of Object.entries(CHANGES)) {
       const { rowCount } = await rival.query(`UPDATE good_jobs SET ${change} WHERE error = $1`, [name])

@@ -21,7 +21,7 @@ const terminate = async (name: string): Promise<void> => {
 }
 
 test.each(['GoodJob::Lane', 'GoodJob::Completer', 'GoodJob::Capsule', 'GoodJob::Notifier'])(
-  'the end of %s costs no running job its lock and no new one its start, by LISTEN alone [GJ-042]',
+  'the end of the session %s costs no lock of a running job, and new jobs start, with LISTEN alone [GJ-042]',
   async (name) => {
     const gate = new Gate()
     const GateJob = jobClass('GateJob', (job) => gate.pass(job))
@@ -44,7 +44,7 @@ test.each(['GoodJob::Lane', 'GoodJob::Completer', 'GoodJob::Capsule', 'GoodJob::
   },
 )
 
-test('a session that the server ended unnoticed: Ruby runs its job again, and the outcome of the first run is dropped [GJ-042]', async () => {
+test('after an unnoticed end of the session Ruby runs the job again, and the outcome of the first run is dropped [GJ-042]', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using wire = await Wire.start(world.url)
@@ -59,7 +59,7 @@ test('a session that the server ended unnoticed: Ruby runs its job again, and th
   const other = ruby.runAll((claimed) => running.pass({ jobId: claimed } as never))
   expect((await running.entered).jobId).toBe(id)
   expect(ruby.interrupted).toEqual([id])
-  // Both bodies run. This one ends first, and nobody has told the worker yet.
+  // Both attempts run. This one ends first, and the worker does not know of the loss yet.
   expect(losses.seen).toEqual([])
   const dropped = next('outcome_lost')
   gate.open()
@@ -70,15 +70,15 @@ test('a session that the server ended unnoticed: Ruby runs its job again, and th
   expect(await world.job(id)).toMatchObject({ error: null, executions_count: 2 })
   expect((await world.executions(id)).map(({ process_id }) => process_id)).toEqual([capsule.processId, ruby.processId])
   losses.stop()
-  // Without a limit it would wait for the claim that nobody answers.
+  // Without a limit the shutdown would wait for the claim that gets no answer.
   await capsule.shutdown({ timeout: 0 })
 })
 
-test('a session that the server ended unnoticed is found out within twenty seconds, and takes its locks again', async () => {
+test('the unnoticed end of a session is detected within twenty seconds, and the lane takes its locks back', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using wire = await Wire.start(world.url)
-  // One thread, which is busy: no claim finds it out.
+  // One thread, which is busy: no claim detects the loss.
   const capsule = await world.start({ jobs: [GateJob], databaseUrl: wire.url(), threads: 1, pollInterval: -1 })
   const id = await enqueue(GateJob)
   const job = await gate.entered
@@ -131,7 +131,7 @@ test.each(['statement', 'answer'] as const)(
   },
 )
 
-test('a claim that is cancelled half-way keeps no advisory lock of what it did not start [GJ-040]', async () => {
+test('a claim that is cancelled half-way keeps no advisory lock of jobs that it did not start [GJ-040]', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using capsule = await world.start({ jobs: [GateJob, EchoJob] })
@@ -169,7 +169,7 @@ test('a claim that is cancelled half-way keeps no advisory lock of what it did n
   await capsule.shutdown()
 })
 
-test('an answer that came while the event loop was blocked is not taken for silence', async () => {
+test('an answer that arrived while the event loop was blocked does not count as missing', async () => {
   const session = new Session({ config: { connectionString: world.url, query_timeout: 300 }, settings: {} })
   await session.connect()
   const answer = session.query({ text: 'SELECT 1 AS one' })
@@ -179,7 +179,7 @@ test('an answer that came while the event loop was blocked is not taken for sile
   await session.close()
 })
 
-test('the server ends sessions of a host that is gone after five minutes, unless a DBA has configured it', async () => {
+test('the server ends the sessions of a lost host after five minutes, unless a DBA has configured TCP keepalives', async () => {
   const config = { connectionString: world.url }
   const settingsOf = async (session: Session) => {
     await session.connect()
@@ -195,14 +195,14 @@ test('the server ends sessions of a host that is gone after five minutes, unless
   expect(await settingsOf(new Session({ config: configured, settings: {} }))).toEqual([count, 7, interval])
 })
 
-test('a lane that waits for a table lock gives the claim up, not its session with the locks of running jobs [GJ-042]', async () => {
+test('a lane that waits for a table lock cancels the claim and keeps its session with the locks of running jobs [GJ-042]', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   const losses = record('lane_lost')
   await using capsule = await world.start({ jobs: [GateJob, EchoJob], pollInterval: 60 })
   const running = await enqueue(GateJob)
   await gate.entered
-  // With the second one the pool has looked ahead: what it asks next is the claim.
+  // With the second job the pool has fetched the scheduled times: its next query is the claim.
   for (const _turn of [1, 2]) await performed(await enqueue(EchoJob))
   const id = await world.insert()
   const holder = await world.database.connect()

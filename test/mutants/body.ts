@@ -129,14 +129,14 @@ export const BODY_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/claim/candidates.ts',
     text: '2 ** Math.ceil(Math.log2(limit))',
     replacement: 'limit',
-    tests: { 'test/claim/candidates.test.ts': ['limits above queueSelectLimit make few prepared statements'] },
+    tests: { 'test/claim/candidates.test.ts': ['claim limits above queueSelectLimit lead to few prepared statements'] },
   },
   {
     name: 'a job that was taken while its round could not be written is lost',
     file: 'src/claim/lane.ts',
     text: '    if (lost.length > 0) this.#options.onClaimsLost(lost)',
     replacement: '',
-    tests: { 'test/claim/lane-held.test.ts': ['a job that somebody took while its round could not be written'] },
+    tests: { 'test/claim/lane-held.test.ts': ['a job that another worker took while its round could not be written'] },
   },
   {
     name: 'the end of a callback is checked, not written by its round',

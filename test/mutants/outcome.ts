@@ -84,7 +84,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     file: 'src/perform/job-performer.ts',
     text: 'const unlocked = lane.release({ id: row.id, lockedAt: attempt.claimedAt })',
     replacement: 'const unlocked = Promise.resolve()',
-    tests: { 'test/claim/locks.test.ts': ['a running job has its advisory lock, its owner and the process row'] },
+    tests: { 'test/claim/locks.test.ts': ['a running job has its advisory lock, its locked_by_id and the process'] },
   },
   {
     name: 'outcomes that wait for a lock are set apart',

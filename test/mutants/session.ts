@@ -30,7 +30,7 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     replacement: 'await ownBackend(client)',
     tests: {
       'test/claim/late-answers.test.ts': [
-        'a server that says nothing after the greeting is waited for as long as for any answer, deferred by 5',
+        'a server that is silent after the handshake gets the usual timeout, starts deferred by 5 ms',
       ],
     },
   },

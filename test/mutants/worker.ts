@@ -1,10 +1,9 @@
 import type { Mutant } from './mutant.ts'
 
 const RECOVERY = 'test/claim/lane-recovery.test.ts'
-const USELESS =
-  'a lane that connects but cannot take its locks back waits longer each time, says so, and keeps its jobs'
-const ENDING = 'a lane whose sessions end as soon as they have their locks back waits longer each time, too'
-const LOOKING = 'an outage that begins while a pool looks ahead keeps nothing up when it is over'
+const USELESS = 'a lane that connects but cannot take its locks back waits longer'
+const ENDING = 'a lane whose sessions end right after they took their locks back'
+const LOOKING = 'an outage that begins while a pool fetches scheduled times'
 const STARTS = 'test/worker/start-steps.test.ts'
 const HEARTBEAT = 'test/worker/heartbeat.test.ts'
 const PARTS = 'test/worker/parts.test.ts'
@@ -67,7 +66,7 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
     text: 'void database.dropDeadConnections()',
     replacement: '',
     tests: {
-      [RECOVERY]: ['after an outage that nobody announced, a statement of the pool gets a connection that lives'],
+      [RECOVERY]: ['after a silent outage a statement of the pool gets a live'],
     },
   },
   {
