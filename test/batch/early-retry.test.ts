@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
-import type { World } from '../support/harness.ts'
 import { rubyBookkeeping, rubyDiscard, rubyPerform, rubyRetry } from './as-ruby.ts'
-import { openBatchWorld, Scene } from './scene.ts'
+import { batchWorld, Scene } from './scene.ts'
 
 const LATER = { startsIn: 3600 } as const
 const BROKEN = 'RuntimeError: no'
@@ -13,17 +12,15 @@ const BROKEN = 'RuntimeError: no'
  */
 for (const hasJobsFinishedAt of [true, false]) {
   describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at`, () => {
-    let world: World
-
-    beforeAll(async () => {
-      world = await openBatchWorld({ hasJobsFinishedAt })
-    })
-    afterAll(() => world.close())
+    const world = batchWorld({ hasJobsFinishedAt })
 
     const enqueue = (...names: string[]) => Scene.enqueue(world, Object.fromEntries(names.map((name) => [name, LATER])))
     const perform = (scene: Scene, name: string, error: string | null = null) =>
       rubyPerform(world, scene.id(name), error)
-    const retry = (scene: Scene, name: string) => rubyRetry(world, scene.id(name), { isForRuby: true })
+    const retryAndSucceed = async (scene: Scene, name: string) => {
+      await rubyRetry(world, scene.id(name), { isForRuby: true })
+      await perform(scene, name)
+    }
     const stamp = (scene: Scene) => rubyBookkeeping(world, scene.batch.id, { isDiscarded: true, hasJobsFinishedAt })
     const destroy = (scene: Scene, name: string) => world.sql('DELETE FROM good_jobs WHERE id = $1', [scene.id(name)])
     /** Moves the times of a member's last attempt; negative seconds move them into the past. */
@@ -58,8 +55,7 @@ for (const hasJobsFinishedAt of [true, false]) {
     test('the member that discarded the batch succeeds in an attempt that began before discarded_at: the batch recovers', async () => {
       const scene = await enqueue('bad', 'good')
       await perform(scene, 'bad', BROKEN)
-      await retry(scene, 'bad')
-      await perform(scene, 'bad')
+      await retryAndSucceed(scene, 'bad')
       await stamp(scene)
       expect(await scene.seen()).toMatchObject({ isDiscarded: true, isEnded: false })
       await perform(scene, 'good')
@@ -72,8 +68,7 @@ for (const hasJobsFinishedAt of [true, false]) {
     test('on_success was enqueued before the late discarded_at: the batch recovers without a second on_success', async () => {
       const scene = await enqueue('bad')
       await perform(scene, 'bad', BROKEN)
-      await retry(scene, 'bad')
-      await perform(scene, 'bad')
+      await retryAndSucceed(scene, 'bad')
       await rubyBookkeeping(world, scene.batch.id, { hasJobsFinishedAt })
       await stamp(scene)
       expect(await scene.seen()).toMatchObject({ isDiscarded: true })
@@ -96,8 +91,7 @@ for (const hasJobsFinishedAt of [true, false]) {
          WHERE batch.id = $2 AND attempt.place = shift.place AND good_job_executions.id = attempt.id`,
         [scene.id('bad'), scene.batch.id],
       )
-      await retry(scene, 'bad')
-      await perform(scene, 'bad')
+      await retryAndSucceed(scene, 'bad')
       expect(await recover(scene)).toMatchObject({ outcome: 'recovered', callbacks: [{ event: 'success' }] })
     })
 
@@ -114,8 +108,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       const scene = await enqueue('first', 'bad')
       await perform(scene, 'first', BROKEN)
       await moveLast(scene, 'first', -6)
-      await retry(scene, 'first')
-      await perform(scene, 'first')
+      await retryAndSucceed(scene, 'first')
       await perform(scene, 'bad', BROKEN)
       await stamp(scene)
       await destroy(scene, 'bad')
@@ -127,8 +120,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       await perform(scene, 'first', BROKEN)
       await stamp(scene)
       await world.sql('UPDATE good_job_batches SET discarded_at = NULL WHERE id = $1', [scene.batch.id])
-      await retry(scene, 'first')
-      await perform(scene, 'first')
+      await retryAndSucceed(scene, 'first')
       await perform(scene, 'bad', BROKEN)
       await stamp(scene)
       await destroy(scene, 'bad')
@@ -181,8 +173,7 @@ for (const hasJobsFinishedAt of [true, false]) {
       const scene = await enqueue('bad', 'later')
       await perform(scene, 'bad', BROKEN)
       await moveLast(scene, 'bad', -6)
-      await retry(scene, 'bad')
-      await perform(scene, 'bad')
+      await retryAndSucceed(scene, 'bad')
       await rubyDiscard(world, scene.id('later'))
       // The batch had no discarded_at: the check that completes it takes the time of the manual discard.
       expect(await recover(scene)).toMatchObject({ outcome: 'completed' })

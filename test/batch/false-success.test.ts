@@ -1,17 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { ToldOnce } from '../../src/batch/completion/told-once.ts'
 import { checkOptionsOf } from '../../src/batch/context.ts'
-import { next, record, type World } from '../support/harness.ts'
+import { next, record } from '../support/harness.ts'
 import { rubyBookkeeping, rubyDiscard, rubyPerform, rubyRetry } from './as-ruby.ts'
-import { CallbackJob, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'
+import { batchWorld, CallbackJob, MemberJob, Scene, sweepOf } from './scene.ts'
 
 for (const hasJobsFinishedAt of [true, false]) {
   describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at`, () => {
-    let world: World
-    beforeAll(async () => {
-      world = await openBatchWorld({ hasJobsFinishedAt })
-    })
-    afterAll(() => world.close())
+    const world = batchWorld({ hasJobsFinishedAt })
     beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches'))
 
     const sweep = async (told: ToldOnce, endedSince?: string): Promise<string[]> => {

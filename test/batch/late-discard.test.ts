@@ -1,17 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
-import { record, type World } from '../support/harness.ts'
+import { record } from '../support/harness.ts'
 import { rubyBookkeeping } from './as-ruby.ts'
-import { CallbackJob, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'
+import { batchWorld, CallbackJob, MemberJob, Scene, sweepOf } from './scene.ts'
 
 // compat/batch-late-stamp.test.ts has the same from a real Ruby process that is held up.
 for (const hasJobsFinishedAt of [true, false]) {
   describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at, a recovered batch that Ruby then discards for its old failure`, () => {
-    let world: World
-    beforeAll(async () => {
-      world = await openBatchWorld({ hasJobsFinishedAt })
-    })
-    afterAll(() => world.close())
+    const world = batchWorld({ hasJobsFinishedAt })
     beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches'))
 
     const discardedLate = async (): Promise<Scene> => {

@@ -1,12 +1,10 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { sweepBatches } from '../../src/batch/completion/sweep.ts'
 import { checkOptionsOf } from '../../src/batch/context.ts'
-import type { Capsule } from '../../src/worker/capsule.ts'
-import { inTurn } from '../support/clean-up.ts'
 import type { World } from '../support/harness.ts'
 import { rubyDiscard, rubyRetry } from './as-ruby.ts'
-import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
+import { batchWorld, Scene } from './scene.ts'
 
 /** What a person or a worker can do to a batch; `member` picks one of those to which it applies. */
 interface Step {
@@ -86,18 +84,7 @@ class Promised {
 
 for (const hasJobsFinishedAt of [true, false]) {
   describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at`, () => {
-    let world: World
-    let capsule: Capsule
-    beforeAll(async () => {
-      world = await openBatchWorld({ hasJobsFinishedAt })
-      capsule = await world.start({ jobs: [MemberJob, CallbackJob], threads: 5, queues: '-parked' })
-    })
-    afterAll(
-      inTurn(
-        () => capsule.shutdown(),
-        () => world.close(),
-      ),
-    )
+    const world = batchWorld({ hasJobsFinishedAt, worker: { threads: 5, queues: '-parked' } })
 
     test('whatever happens to a batch, each callback fires exactly when the model expects it, once and never too early', async () => {
       await fc.assert(

@@ -1,20 +1,16 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import type { SweepOptions } from '../../src/batch/completion/sweep.ts'
 import { findBrokenAt, findOwedDiscards } from '../../src/sql/batch/owed-discards.ts'
-import { next, record, type World } from '../support/harness.ts'
+import { next, record } from '../support/harness.ts'
 import { rubyBookkeeping, rubyDiscard, rubyPerform, rubyRetry } from './as-ruby.ts'
-import { CallbackJob, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'
+import { batchWorld, CallbackJob, MemberJob, Scene, sweepOf } from './scene.ts'
 
 const REFUSE = 'ALTER TABLE good_jobs ADD CONSTRAINT no_callbacks CHECK (batch_callback_id IS NULL) NOT VALID'
 const ALLOW = 'ALTER TABLE good_jobs DROP CONSTRAINT no_callbacks'
 
 for (const hasJobsFinishedAt of [true, false]) {
   describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at`, () => {
-    let world: World
-    beforeAll(async () => {
-      world = await openBatchWorld({ hasJobsFinishedAt })
-    })
-    afterAll(() => world.close())
+    const world = batchWorld({ hasJobsFinishedAt })
     beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches'))
 
     const sweep = (options: Partial<SweepOptions> = {}) => sweepOf(world, options)

@@ -1,28 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
-import type { Capsule } from '../../src/worker/capsule.ts'
-import { inTurn } from '../support/clean-up.ts'
-import { record, type World } from '../support/harness.ts'
+import { record } from '../support/harness.ts'
 import { rubyBookkeeping, rubyPerform, rubyRetry } from './as-ruby.ts'
-import { CallbackJob, MemberJob, openBatchWorld, Scene } from './scene.ts'
+import { batchWorld, Scene } from './scene.ts'
 
 for (const hasJobsFinishedAt of [true, false]) {
   describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at`, () => {
-    let world: World
-    let capsule: Capsule
-
-    beforeAll(async () => {
-      world = await openBatchWorld({ hasJobsFinishedAt })
-      capsule = await world.start({ jobs: [MemberJob, CallbackJob], threads: 10 })
-    })
-    afterAll(
-      inTurn(
-        () => capsule.shutdown(),
-        () => world.close(),
-      ),
-    )
+    const world = batchWorld({ hasJobsFinishedAt, worker: { threads: 10 } })
     beforeEach(() => world.sql(`DELETE FROM good_job_processes WHERE state->>'hostname' = 'ruby'`))
 
     /** A discarded batch whose broken members Ruby has retried and performed, so that nothing but the proof is missing. */

@@ -1,9 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Capsule } from '../../src/worker/capsule.ts'
-import { inTurn } from '../support/clean-up.ts'
-import type { World } from '../support/harness.ts'
+import { describe, expect, test } from 'vitest'
 import { rubyRetry } from './as-ruby.ts'
-import { CallbackJob, Gate, MemberJob, openBatchWorld, type Run, Scene } from './scene.ts'
+import { batchWorld, CallbackJob, Gate, type Run, Scene } from './scene.ts'
 
 const RETRIES = {
   'the adapter': (scene: Scene, names: readonly string[]) =>
@@ -48,19 +45,7 @@ const expectedCallbacks = ({ retrier, situation, failsAgain }: Case): string[] =
 
 for (const hasJobsFinishedAt of [true, false]) {
   describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at`, () => {
-    let world: World
-    let capsule: Capsule
-
-    beforeAll(async () => {
-      world = await openBatchWorld({ hasJobsFinishedAt })
-      capsule = await world.start({ jobs: [MemberJob, CallbackJob], threads: 20 })
-    })
-    afterAll(
-      inTurn(
-        () => capsule.shutdown(),
-        () => world.close(),
-      ),
-    )
+    const world = batchWorld({ hasJobsFinishedAt, worker: { threads: 20 } })
 
     for (const one of CASES) {
       const { retrier, situation, broken, failsAgain } = one

@@ -5,6 +5,9 @@ import { checkOptionsOf } from '../../src/batch/context.ts'
 import { events } from '../../src/events.ts'
 import { Job } from '../../src/job/base.ts'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'
+import type { Capsule, CapsuleOptions } from '../../src/worker/capsule.ts'
+import { inTurn } from '../support/clean-up.ts'
+import { forTests } from '../support/for-tests.ts'
 import { openWorld, until, type World } from '../support/harness.ts'
 
 /** A gate inside `perform`: the test awaits a job's arrival there, and opens it. */
@@ -59,6 +62,28 @@ export const openBatchWorld = async ({ hasJobsFinishedAt = true } = {}): Promise
   const world = await openWorld()
   if (!hasJobsFinishedAt) await world.sql('ALTER TABLE good_job_batches DROP COLUMN jobs_finished_at')
   return world
+}
+
+/** Such a world for the tests of a `describe`; with `worker`, one that runs members and callbacks works in it. */
+export const batchWorld = ({ worker, ...options }: BatchWorldOptions): World => {
+  let capsule: Capsule | undefined
+  return forTests(
+    async () => {
+      const world = await openBatchWorld(options)
+      if (worker) capsule = await world.start({ jobs: [MemberJob, CallbackJob], ...worker })
+      return world
+    },
+    (world) =>
+      inTurn(
+        () => capsule?.shutdown(),
+        () => world.close(),
+      )(),
+  )
+}
+
+interface BatchWorldOptions {
+  readonly hasJobsFinishedAt: boolean
+  readonly worker?: Omit<CapsuleOptions, 'jobs'>
 }
 
 /** The state of a batch as a person describes it. */

@@ -9,15 +9,11 @@ import { tryLockSweep } from '../../src/sql/batch/sweep-lock.ts'
 import type { Queryable } from '../../src/sql/connection/queryable.ts'
 import { record, until, type World } from '../support/harness.ts'
 import { rubyPerform, rubyRetry } from './as-ruby.ts'
-import { CallbackJob, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'
+import { batchWorld, CallbackJob, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'
 
 for (const hasJobsFinishedAt of [true, false]) {
   describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at`, () => {
-    let world: World
-    beforeAll(async () => {
-      world = await openBatchWorld({ hasJobsFinishedAt })
-    })
-    afterAll(() => world.close())
+    const world = batchWorld({ hasJobsFinishedAt })
     beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches'))
 
     const sweep = (options: Partial<SweepOptions> = {}) => sweepOf(world, options)
