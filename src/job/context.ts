@@ -16,14 +16,14 @@ export interface EnqueueContext {
 interface Scope {
   readonly job: Job | undefined
   readonly enqueue: EnqueueContext
-  /** The running attempt. A `performNow` inside `perform()` belongs to the attempt around it. */
-  readonly attempt: JobRun | undefined
+  /** The run that a worker has started. A `performNow` inside `perform()` belongs to the run around it. */
+  readonly workerRun: JobRun | undefined
   /** The worker (good_job_processes.id) whose own code is running. */
   readonly processId?: string | undefined
 }
 
 const NOTHING: EnqueueContext = Object.freeze({})
-const OUTSIDE: Scope = { job: undefined, enqueue: NOTHING, attempt: undefined }
+const OUTSIDE: Scope = { job: undefined, enqueue: NOTHING, workerRun: undefined }
 
 const storage = new AsyncLocalStorage<Scope>()
 const currentScope = (): Scope => storage.getStore() ?? OUTSIDE
@@ -31,13 +31,13 @@ const currentScope = (): Scope => storage.getStore() ?? OUTSIDE
 /** The job whose code is running, also after an `await`; undefined outside of a job. */
 export const currentJob = (): Job | undefined => currentScope().job
 
-/** The `JobRun` of the attempt whose code is running. */
-export const currentAttemptRun = (): JobRun | undefined => currentScope().attempt
+/** The worker's run whose code is running. */
+export const currentWorkerRun = (): JobRun | undefined => currentScope().workerRun
 
-/** The worker (good_job_processes.id) whose attempt or own code is running. */
+/** The worker (good_job_processes.id) whose job or own code is running. */
 export const currentProcessId = (): string | undefined => {
-  const { attempt, processId } = currentScope()
-  return attempt?.processId ?? processId
+  const { workerRun, processId } = currentScope()
+  return workerRun?.processId ?? processId
 }
 
 /** Runs `body` as a worker's own work; it inherits nothing from the caller's context. */
@@ -52,6 +52,6 @@ export const withEnqueueContext = <T>(context: EnqueueContext, body: () => T): T
 /** Runs `body` as code of `job`, inside the caller's context. */
 export const withJob = <T>(job: Job, body: () => T): T => storage.run({ ...currentScope(), job }, body)
 
-/** Runs `body` as an attempt of `job`; the jobs that it enqueues belong to no batch and no cron entry. */
-export const withAttempt = <T>(job: Job, run: JobRun, body: () => T): T =>
-  storage.run({ job, enqueue: NOTHING, attempt: run }, body)
+/** Runs `body` as a worker's run of `job`; the jobs that it enqueues belong to no batch and no cron entry. */
+export const withWorkerRun = <T>(job: Job, workerRun: JobRun, body: () => T): T =>
+  storage.run({ job, enqueue: NOTHING, workerRun }, body)

@@ -12,8 +12,8 @@ import { findHandler } from './exceptions/matching.ts'
 import { jobEvent } from './job-event.ts'
 import { STATE } from './state.ts'
 
-/** How a run of a job ended. The tag keeps a user's value from being mistaken for an outcome. */
-export type PerformOutcome =
+/** How a run of a job ended. The tag keeps a user's value from being mistaken for another end. */
+export type RunEnd =
   | { readonly kind: 'performed'; readonly value: unknown }
   | { readonly kind: 'aborted' }
   /** A handler handled `error`: the job's error, or that of its causes that matched. */
@@ -25,68 +25,68 @@ export type PerformResult<T extends Job> = Awaited<ReturnType<T['perform']>> | f
 
 /** Runs a job inside its callbacks and handlers; rejects with an error that no handler handled. */
 export const performNow = async (job: Job): Promise<unknown> => {
-  const outcome = await withJob(job, () => performJob(job))
-  switch (outcome.kind) {
+  const end = await withJob(job, () => performJob(job))
+  switch (end.kind) {
     case 'performed':
-      return outcome.value
+      return end.value
     case 'aborted':
       return false
     case 'handled':
-      return outcome.error
+      return end.error
     case 'failed':
-      throw outcome.error instanceof ThrownValueError ? outcome.error.value : outcome.error
+      throw end.error instanceof ThrownValueError ? end.error.value : end.error
     default:
-      outcome satisfies never
+      end satisfies never
   }
 }
 
-/** Like `performNow`, but resolves with the outcome and never rejects. */
-export const performJob = async (job: Job): Promise<PerformOutcome> => {
+/** Like `performNow`, but resolves with the end of the run and never rejects. */
+export const performJob = async (job: Job): Promise<RunEnd> => {
   const { clock } = job[STATE].run
   const startedAt = clock.monotonic()
-  let outcome: PerformOutcome
+  let end: RunEnd
   try {
-    outcome = await runJob(job)
+    end = await runJob(job)
   } catch (thrown) {
-    outcome = await rescue(job, asError(thrown))
+    end = await rescue(job, asError(thrown))
   }
-  emitPerform(job, outcome, clock.monotonic() - startedAt)
-  return outcome
+  emitPerform(job, end, clock.monotonic() - startedAt)
+  return end
 }
 
-const emitPerform = (job: Job, outcome: PerformOutcome, durationMs: number): void => {
+const emitPerform = (job: Job, end: RunEnd, durationMs: number): void => {
   const event = { ...jobEvent(job), durationMs }
-  if (outcome.kind === 'failed') {
+  if (end.kind === 'failed') {
     const stopped = job[STATE].run.isStopped ? { isStopped: true } : {}
-    events.emit('perform', { ...event, error: outcome.error, ...stopped })
-  } else if (outcome.kind === 'aborted') events.emit('perform', { ...event, aborted: true })
+    events.emit('perform', { ...event, error: end.error, ...stopped })
+  } else if (end.kind === 'aborted') events.emit('perform', { ...event, aborted: true })
   else events.emit('perform', event)
 }
 
 // Active Job 8.1 execution.rb#perform_now: the run is counted before its arguments are read. These functions are async only if necessary,
 // because under AsyncLocalStorage each promise costs as much as the rest of a small job.
-const runJob = (job: Job): Promise<PerformOutcome> => {
+const runJob = (job: Job): Promise<RunEnd> => {
   job.executions += 1
   const reading = readArguments(job)
   return reading ? reading.then(() => runBody(job)) : runBody(job)
 }
 
-const runBody = (job: Job): Promise<PerformOutcome> => {
+const runBody = (job: Job): Promise<RunEnd> => {
   events.emit('perform_start', jobEvent(job))
   const { perform } = declarationsOf(job.constructor)
   return perform.length === 0 ? performBody(job) : performInCallbacks(job, perform)
 }
 
-const performInCallbacks = async (job: Job, callbacks: readonly JobCallback[]): Promise<PerformOutcome> => {
-  let outcome: PerformOutcome = { kind: 'performed', value: undefined }
+const performInCallbacks = async (job: Job, callbacks: readonly JobCallback[]): Promise<RunEnd> => {
+  let end: RunEnd = { kind: 'performed', value: undefined }
   const { isAborted } = await runCallbacks(job, callbacks, async () => {
-    outcome = await performBody(job)
+    end = await performBody(job)
   })
-  return isAborted ? { kind: 'aborted' } : outcome
+  return isAborted ? { kind: 'aborted' } : end
 }
 
 // An error of code that is not awaited takes precedence: the error of `perform()` is often the abort that it caused.
-const performBody = async (job: Job): Promise<PerformOutcome> => {
+const performBody = async (job: Job): Promise<RunEnd> => {
   const { run } = job[STATE]
   let value: unknown
   try {
@@ -123,7 +123,7 @@ const delivered = (args: readonly unknown[]): readonly unknown[] => {
   return isKeywords(last) && Object.keys(last as object).length === 0 ? args.slice(0, -1) : args
 }
 
-const rescue = async (job: Job, error: Error): Promise<PerformOutcome> => {
+const rescue = async (job: Job, error: Error): Promise<RunEnd> => {
   // The job runs again as interrupted, so handlers must not report a failure. In Ruby none runs either when the thread is killed.
   if (job[STATE].run.isStopped) return { kind: 'failed', error }
   try {

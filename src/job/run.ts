@@ -6,7 +6,7 @@ import type { BatchReference } from './batch-reference.ts'
 import { type Logger, silentLogger } from './logger.ts'
 import type { Pauses, StoppingReason } from './pauses.ts'
 
-/** The surroundings of one run of a job: provided by the worker for an attempt, DETACHED_RUN for `performNow`. */
+/** One run of a job, as its code sees it: a worker's `WorkerRun`, or `DETACHED_RUN` for `performNow`. */
 export interface JobRun {
   readonly signal: AbortSignal
   readonly logger: Logger
@@ -32,7 +32,7 @@ export interface JobRun {
   readonly lateFailures?: (() => Promise<void> | undefined) | undefined
 }
 
-/** The surroundings of a job that no worker runs. */
+/** The run of a job that no worker runs. */
 export const DETACHED_RUN: JobRun = {
   signal: new AbortController().signal,
   logger: silentLogger,

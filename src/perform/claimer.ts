@@ -5,7 +5,7 @@ import type { Configuration } from '../configuration.ts'
 import type { JobRegistry } from '../job/definition/registry.ts'
 import type { QueueSelector } from '../sql/claim/candidates.ts'
 import { type Clock, microsecondText } from '../time.ts'
-import type { RunningAttempt } from './attempt/running.ts'
+import type { Attempt } from './attempt/attempt.ts'
 import { monotonic, type StartPolicy } from './start-policy.ts'
 
 export interface ClaimerOptions {
@@ -16,7 +16,7 @@ export interface ClaimerOptions {
 }
 
 export interface Claim {
-  readonly attempts: readonly RunningAttempt[]
+  readonly attempts: readonly Attempt[]
   /** When to claim again without being woken, milliseconds; undefined: only after a wake-up. */
   readonly againInMs: number | undefined
 }

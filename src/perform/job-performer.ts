@@ -9,45 +9,35 @@ import { readString } from '../job/exceptions/error-reading.ts'
 import type { QueueSelector } from '../sql/claim/candidates.ts'
 import type { ClaimedRow } from '../sql/claim/claim.ts'
 import { type Clock, systemClock } from '../time.ts'
-import { WorkerAttemptContext, type WorkerContext } from './attempt/context.ts'
+import type { Attempt } from './attempt/attempt.ts'
 import { type ExecutionResult, execute, failureOf } from './attempt/execution.ts'
-import type { RunningAttempt } from './attempt/running.ts'
+import type { WorkerContext } from './attempt/run.ts'
 import { type Claim, Claimer } from './claimer.ts'
 import type { Completer } from './outcome/completer.ts'
-import {
-  type CompletedAttempt,
-  decideWrite,
-  type OutcomeWrite,
-  outcomeColumns,
-  type SettledAs,
-} from './outcome/outcome.ts'
+import { decideWrite, type Outcome, outcomeColumns, type SettledAs } from './outcome/outcome.ts'
 import type { StartPolicy } from './start-policy.ts'
 
-export interface JobPerformerOptions extends WorkerContext {
+export interface JobPerformerOptions {
+  readonly processId: string
+  readonly configuration: Configuration
+  readonly clock: Clock
   readonly registry: JobRegistry
   readonly completer: Completer
   readonly starts: StartPolicy
+  readonly worker: WorkerContext
   /** Tries until it succeeds or `signal` aborts. */
   readonly loadBatches: (ids: readonly string[], signal: AbortSignal) => Promise<ReadonlyMap<string, Batch>>
-  readonly onSettled: (settled: SettledAttempt) => void
+  /** Called when an outcome is committed or dropped. `unlocked` resolves when the job's advisory lock is free. */
+  readonly onSettled: (outcome: Outcome, as: SettledAs, unlocked: Promise<void>) => void
   /** Called before jobs run, because they may block the event loop. */
-  readonly guard: () => void
-}
-
-/** An attempt whose outcome is committed or dropped. */
-export interface SettledAttempt {
-  readonly as: SettledAs
-  readonly result: ExecutionResult
-  readonly write: OutcomeWrite
-  /** Resolves when the job's advisory lock is free. */
-  readonly unlocked: Promise<void>
+  readonly beforeJobs: readonly (() => void)[]
 }
 
 /** The life of a job in this process: claim, perform, complete. GoodJob: JobPerformer. */
 export class JobPerformer {
   readonly #options: JobPerformerOptions
   readonly #claimer: Claimer
-  readonly #attempts = new Map<string, RunningAttempt>()
+  readonly #attempts = new Map<string, Attempt>()
   readonly #aborting = new AbortController()
 
   constructor(options: JobPerformerOptions) {
@@ -56,7 +46,7 @@ export class JobPerformer {
   }
 
   /** Every attempt from claim to settled outcome, by job id. */
-  get attempts(): ReadonlyMap<string, RunningAttempt> {
+  get attempts(): ReadonlyMap<string, Attempt> {
     return this.#attempts
   }
 
@@ -71,8 +61,12 @@ export class JobPerformer {
       this.#attempts.set(attempt.row.id, attempt)
       if (this.#aborting.signal.aborted) attempt.abort(this.#aborting.signal.reason)
     }
-    if (claim.attempts.length > 0) this.#reporting('guard', this.#options.guard)
+    if (claim.attempts.length > 0) this.#reporting('guard', () => this.#prepare())
     return claim
+  }
+
+  #prepare(): void {
+    for (const step of this.#options.beforeJobs) step()
   }
 
   /** Resolves when every outcome handed in so far, and every outcome that follows meanwhile, is committed or dropped. */
@@ -82,7 +76,7 @@ export class JobPerformer {
   }
 
   /** Reads the batches of a claim together, so that `job.batch` is available when a job reads it. */
-  loadBatches(attempts: readonly RunningAttempt[]): Promise<ReadonlyMap<string, Batch>> {
+  loadBatches(attempts: readonly Attempt[]): Promise<ReadonlyMap<string, Batch>> {
     const ids = new Set(attempts.flatMap(({ row }) => row.batch_id ?? row.batch_callback_id ?? []))
     return ids.size === 0 ? Promise.resolve(NO_BATCHES) : this.#options.loadBatches([...ids], this.#aborting.signal)
   }
@@ -99,7 +93,7 @@ export class JobPerformer {
    * like the first one: it returns the result, or undefined. Resolves when the completer has the outcome. Never rejects: any error
    * around `perform()` of the job is a failure of this attempt alone.
    */
-  async perform(attempt: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
+  async perform(attempt: Attempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
     let result: ExecutionResult
     try {
       result = interruption(attempt) ?? (await this.#execute(attempt, batches))
@@ -107,9 +101,9 @@ export class JobPerformer {
       result = failureOf(error)
     }
     attempt.end()
-    const decision = this.#decide(attempt, result)
-    this.#complete(attempt, decision)
-    return decision.result
+    const outcome = this.#outcomeOf(attempt, result)
+    attempt.taker.complete(outcome)
+    return outcome.result
   }
 
   /** Drops the results of attempts whose lock is lost. */
@@ -119,7 +113,7 @@ export class JobPerformer {
     }
   }
 
-  #execute(attempt: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
+  #execute(attempt: Attempt, batches: ReadonlyMap<string, Batch>): Promise<ExecutionResult> {
     const { row } = attempt
     const jobClass = this.#options.registry.get(row.job_class)
     if (jobClass === undefined) throw new GoodJobError(`claimed a job of the unregistered class ${row.job_class}`)
@@ -133,29 +127,36 @@ export class JobPerformer {
         interruptedAt: row.interrupted_at === null ? null : new Date(row.interrupted_at),
         batch: batches.get(row.batch_id ?? row.batch_callback_id ?? '') ?? null,
       },
-      new WorkerAttemptContext(this.#options, attempt),
+      this.#options.worker,
+      attempt,
     )
   }
 
   /** Decides what is written. If the user's clock or callback throws here, the attempt fails. */
-  #decide(attempt: RunningAttempt, result: ExecutionResult): Decision {
-    const { configuration, clock } = this.#options
+  #outcomeOf(attempt: Attempt, result: ExecutionResult): Outcome {
     try {
-      return decide(attempt, result, configuration, clock)
+      return this.#decide(attempt, result, this.#options.clock)
     } catch (error) {
-      return decide(attempt, failureOf(error), configuration, systemClock)
+      return this.#decide(attempt, failureOf(error), systemClock)
     }
   }
 
-  #complete(attempt: RunningAttempt, decision: Decision): void {
-    attempt.outcomes.complete({
-      row: attempt.row,
-      outcome: decision.result.outcome,
-      write: decision.write,
-      columns: decision.columns,
+  #decide(attempt: Attempt, result: ExecutionResult, clock: Clock): Outcome {
+    const { configuration } = this.#options
+    const { row, claimedAt, startedMs } = attempt
+    const durationMs = clock.monotonic() - startedMs
+    const finishedAt = clock.timestamp()
+    const notifies = configuration.enableListenNotify
+    const outcome: Outcome = {
+      row,
+      result,
+      write: isDropped(attempt, result) ? 'release' : decideWrite(row, result, configuration),
+      durationMs,
+      columns: outcomeColumns(row, result, { claimedAt, finishedAt, durationMs, notifies }),
       isLost: () => attempt.state === 'lost',
-      settled: (as) => this.#reporting('settlement', () => this.#settle(attempt, as, decision)),
-    })
+      settled: (as) => this.#reporting('settlement', () => this.#settle(attempt, outcome, as)),
+    }
+    return outcome
   }
 
   /** An error here is not a job's fault, and must not keep other jobs from being run or written. */
@@ -167,8 +168,9 @@ export class JobPerformer {
     }
   }
 
-  #settle(attempt: RunningAttempt, as: SettledAs, { result, write, durationMs }: Decision): void {
+  #settle(attempt: Attempt, outcome: Outcome, as: SettledAs): void {
     const { row, lane } = attempt
+    const { result, durationMs } = outcome
     // A job whose lock was lost may run here again while its previous attempt still does.
     if (this.#attempts.get(row.id) === attempt) this.#attempts.delete(row.id)
     const unlocked = lane.release({ id: row.id, lockedAt: attempt.claimedAt })
@@ -182,9 +184,9 @@ export class JobPerformer {
         ...(error === undefined ? {} : { error }),
       })
     } else {
-      events.emit('outcome_lost', { ...job, outcome: result.outcome, ...whyLost(attempt, { as, result, write }) })
+      events.emit('outcome_lost', { ...job, outcome: result.outcome, ...whyLost(attempt, outcome, as) })
     }
-    this.#options.onSettled({ as, result, write, unlocked })
+    this.#options.onSettled(outcome, as, unlocked)
   }
 
   #jobEvent(row: ClaimedRow) {
@@ -200,34 +202,8 @@ export class JobPerformer {
 
 const NO_BATCHES: ReadonlyMap<string, Batch> = new Map()
 
-/** What is written for an attempt. */
-interface Decision extends Pick<CompletedAttempt, 'write' | 'columns'> {
-  readonly result: ExecutionResult
-  readonly durationMs: number
-}
-
-const decide = (
-  attempt: RunningAttempt,
-  result: ExecutionResult,
-  configuration: Configuration,
-  clock: Clock,
-): Decision => {
-  const { row, claimedAt, startedMs } = attempt
-  const durationMs = clock.monotonic() - startedMs
-  const finishedAt = clock.timestamp()
-  const write = isDropped(attempt, result) ? 'release' : decideWrite(row, result, configuration)
-  const notifies = configuration.enableListenNotify
-  return {
-    result,
-    write,
-    durationMs,
-    columns: outcomeColumns(row, result, { claimedAt, finishedAt, durationMs, notifies }),
-  }
-}
-
 /** The result of an attempt that was asked to stop before it began. */
-const interruption = ({ state }: RunningAttempt): ExecutionResult | undefined =>
-  state === 'running' ? undefined : NOT_BEGUN
+const interruption = ({ state }: Attempt): ExecutionResult | undefined => (state === 'running' ? undefined : NOT_BEGUN)
 
 /** Never written: the reason that stopped the attempt also drops this result. */
 const NOT_BEGUN: ExecutionResult = {
@@ -243,12 +219,13 @@ const NOT_BEGUN: ExecutionResult = {
  * A job that was asked to stop and threw did not fail: it runs again as interrupted, as after Ruby killed its thread. A change that
  * another session made to the job while it ran stands, even if that session has let the job wait again since.
  */
-const isDropped = ({ state }: RunningAttempt, result: ExecutionResult): boolean =>
+const isDropped = ({ state }: Attempt, result: ExecutionResult): boolean =>
   state === 'withdrawn' || (state === 'aborted' && result.error !== null)
 
 const whyLost = (
-  attempt: RunningAttempt,
-  { as, result, write }: { as: SettledAs; result: ExecutionResult; write: OutcomeWrite },
+  attempt: Attempt,
+  { result, write }: Outcome,
+  as: SettledAs,
 ): Pick<EventMap['outcome_lost'], 'reason' | 'isInterrupted' | 'error'> => {
   if (as === 'lost') return { reason: 'the job no longer belonged to this process' }
   if (write !== 'release' || attempt.state === 'withdrawn') {

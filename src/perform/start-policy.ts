@@ -2,7 +2,7 @@ import type { Lane } from '../claim/lane.ts'
 import type { ClaimRequest } from '../claim/lane-options.ts'
 import type { ClaimedRow } from '../sql/claim/claim.ts'
 import type { Clock } from '../time.ts'
-import { type AttemptOrigin, RunningAttempt } from './attempt/running.ts'
+import { type Attempt, attemptsOf } from './attempt/attempt.ts'
 import type { OutcomeTaker } from './outcome/outcome.ts'
 
 /** Decides when the start of a claimed job is written. */
@@ -17,7 +17,7 @@ export interface ClaimedJobs {
   /** The rows that the claim has found. */
   readonly rows: readonly ClaimedRow[]
   /** The attempts to perform, as soon as they may begin. */
-  readonly attempts: readonly RunningAttempt[] | Promise<readonly RunningAttempt[]>
+  readonly attempts: readonly Attempt[] | Promise<readonly Attempt[]>
 }
 
 export interface StartPolicyOptions {
@@ -38,16 +38,12 @@ export class EagerStarts implements StartPolicy {
     const { rows, now } = await lane.claim(request)
     return {
       rows,
-      attempts: attemptsOf(rows, { lane, claimedAt: now, outcomes: completer, startedMs: monotonic(clock) }),
+      attempts: attemptsOf(rows, { lane, claimedAt: now, taker: completer, startedMs: monotonic(clock) }),
     }
   }
 
   async drained(): Promise<void> {}
 }
-
-/** Returns the attempts of jobs that were claimed together. */
-export const attemptsOf = (rows: readonly ClaimedRow[], origin: AttemptOrigin): readonly RunningAttempt[] =>
-  rows.map((row) => new RunningAttempt(row, origin))
 
 /** Never throws: claimed rows must become attempts, even if the user's clock throws. */
 export const monotonic = (clock: Clock): number => {

@@ -67,24 +67,12 @@ const HORIZON_WITH_LISTEN_MS = 60_000
 /** Without polls, the worker searches this often for jobs that were not announced (rescheduled, or NOTIFY disabled). */
 const HORIZON_WITHOUT_POLL_MS = 3_600_000
 
-/** Steps that must be done before the first job begins, since a job may block the event loop. */
-class BeforeJobs {
-  readonly #steps: (() => void)[] = []
-
-  add(step: () => void): void {
-    this.#steps.push(step)
-  }
-
-  run(): void {
-    for (const step of this.#steps) step()
-  }
-}
-
 /** Builds and connects all parts; starts none. */
 export const buildParts = (options: PartsOptions): CapsuleParts => {
   const { database, configuration, durations, registry, adapter, processId } = options
   const check = checkOptionsOf(adapter, registry)
-  const [pools, beforeJobs] = [new Pools(), new BeforeJobs()]
+  const pools = new Pools()
+  const beforeJobs: (() => void)[] = []
   const completer = buildCompleter(options, check, pools)
   const maintenance = new Maintenance({ ...options, check })
   const { starts, newLane } = buildStarts(options, completer)
@@ -93,8 +81,10 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   for (const pool of options.pools) pools.register(buildScheduler(options, pool, lanes, performer))
   const watch = new AttemptWatch({ ...options, attempts: performer.attempts })
   const tracker = buildTracker(options, performer, pools)
-  beforeJobs.add(() => tracker.guard())
-  beforeJobs.add(() => watch.watch())
+  beforeJobs.push(
+    () => tracker.startHeartbeat(),
+    () => watch.watch(),
+  )
   const notifier = configuration.enableListenNotify ? buildNotifier(options, pools) : undefined
   const wake = guarded(processId, 'poller', () => pools.wake())
   const poller = new Poller(durations.pollMs, wake)
@@ -108,7 +98,7 @@ const buildCompleter = (options: PartsOptions, check: CheckOptions, pools: Pools
   const { database, processId, configuration } = options
   const keepsCreatedAt = configuration.dequeueQuerySort === 'scheduled_at'
   const notifies = configuration.enableListenNotify
-  return new Completer({ database, processId, keepsCreatedAt, notifies, check, onHeld: () => pools.resume() })
+  return new Completer({ database, processId, keepsCreatedAt, notifies, check, onSetApart: () => pools.resume() })
 }
 
 /** The policy for writing starts, and the kind of lane that it needs. */
@@ -167,9 +157,9 @@ const buildPerformer = (
     maintenance,
     pools,
   }: Pick<CapsuleParts, 'completer' | 'maintenance' | 'pools'> & Pick<Starts, 'starts'>,
-  beforeJobs: BeforeJobs,
+  beforeJobs: readonly (() => void)[],
 ): JobPerformer => {
-  const { adapter, configuration, durations, clock, processId, stopping, onActivity } = options
+  const { adapter, configuration, durations, clock, logger, processId, stopping, onActivity } = options
   const cleanup = new CleanupTracker({
     intervalJobs: configuration.cleanupIntervalJobs,
     intervalMs: durations.cleanupIntervalMs,
@@ -179,16 +169,22 @@ const buildPerformer = (
     ...options,
     completer,
     starts,
-    guard: () => beforeJobs.run(),
-    locate: (gid) => locateRecord(gid, adapter),
+    beforeJobs,
+    worker: {
+      processId,
+      clock,
+      logger,
+      railsVersion: configuration.railsVersion,
+      locate: (gid) => locateRecord(gid, adapter),
+      paused: configuration.enablePauses ? () => adapter.paused() : undefined,
+      isShuttingDown: () => stopping.aborted,
+    },
     loadBatches: (ids, signal) => loadBatchesUntil(ids, adapter, processId, signal),
-    isShuttingDown: () => stopping.aborted,
-    paused: () => adapter.paused(),
-    onSettled: (settled) => {
+    onSettled: (outcome, as, unlocked) => {
       onActivity()
-      pools.noteSettled(settled)
+      pools.noteSettled(outcome, as)
       // The lane that holds the lock may claim the job at once; other lanes find it locked until the lock is released.
-      if (configuration.lanes > 1) void settled.unlocked.then(() => pools.noteSettled(settled))
+      if (configuration.lanes > 1) void unlocked.then(() => pools.noteSettled(outcome, as))
       if (cleanup.increment()) maintenance.cleanUp()
     },
   })

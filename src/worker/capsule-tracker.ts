@@ -101,7 +101,7 @@ export class CapsuleTracker {
   }
 
   /** From now on a blocked event loop does not make other workers take this process for dead. Call this before the first job begins. */
-  guard(): void {
+  startHeartbeat(): void {
     this.#heartbeat?.start()
   }
 

@@ -1,5 +1,5 @@
 import { events } from '../events.ts'
-import type { SettledAttempt } from '../perform/job-performer.ts'
+import type { Outcome, SettledAs } from '../perform/outcome/outcome.ts'
 import type { Message } from './notifier.ts'
 import type { Scheduler } from './scheduler.ts'
 
@@ -38,7 +38,7 @@ export class Pools {
    * Another session may have rescheduled the job while this attempt held its lock: a claim woken for that found the job locked, so another
    * claim is needed.
    */
-  noteSettled({ as, result: { reenqueue }, write }: SettledAttempt): void {
+  noteSettled({ result: { reenqueue }, write }: Outcome, as: SettledAs): void {
     if (as !== 'written' || write === 'rerun') this.wake()
     else if (write !== 'reenqueue') this.resume()
     else this.notify({ queueName: reenqueue?.queueName, startsAtMs: reenqueue?.scheduledAt?.getTime() ?? 0 })

@@ -8,8 +8,8 @@ import type { EnqueueAdapter } from '../enqueue/adapter.ts'
 import { events } from '../events.ts'
 import type { JobRegistry } from '../job/definition/registry.ts'
 import type { Pauses } from '../job/pauses.ts'
+import type { Attempt } from '../perform/attempt/attempt.ts'
 import type { ExecutionResult } from '../perform/attempt/execution.ts'
-import type { RunningAttempt } from '../perform/attempt/running.ts'
 import type { JobPerformer } from '../perform/job-performer.ts'
 import type { CandidateOptions } from '../sql/claim/candidates.ts'
 import { findNextScheduledAt } from '../sql/claim/claim.ts'
@@ -190,7 +190,7 @@ export class Scheduler {
     return Math.max(0, Math.min(free, Math.ceil(this.pool.maxThreads / this.#wakes.size)))
   }
 
-  async #startAll(attempts: readonly RunningAttempt[]): Promise<void> {
+  async #startAll(attempts: readonly Attempt[]): Promise<void> {
     const { performer, clock } = this.#options
     let batches: ReadonlyMap<string, Batch> = new Map()
     try {
@@ -203,7 +203,7 @@ export class Scheduler {
     for (const attempt of attempts) void this.#run(attempt, batches)
   }
 
-  async #run(attempt: RunningAttempt, batches: ReadonlyMap<string, Batch>): Promise<void> {
+  async #run(attempt: Attempt, batches: ReadonlyMap<string, Batch>): Promise<void> {
     this.#running += 1
     try {
       this.#count(await this.#options.performer.perform(attempt, batches))

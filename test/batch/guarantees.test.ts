@@ -5,7 +5,7 @@ import { writeOutcomes } from '../../src/perform/outcome/transaction.ts'
 import { batchLockKey } from '../../src/sql/advisory-lock.ts'
 import { record, type World } from '../support/harness.ts'
 import { rubyPerform } from './as-ruby.ts'
-import { attemptOf, claimAll } from './attempts.ts'
+import { claimAll, outcomeOf } from './outcomes.ts'
 import { CallbackJob, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'
 
 let world: World
@@ -79,9 +79,9 @@ test('an outcome that is written twice because its answer was lost does not disc
   const [row] = rows
   if (row === undefined) throw new Error('nothing was claimed')
   expect(row.id).toBe(scene.id('bad'))
-  const attempt = attemptOf(row, now, world.adapter.clock.timestamp(), 'Error: no')
+  const outcome = outcomeOf(row, now, world.adapter.clock.timestamp(), 'Error: no')
   const context = { facts, processId, keepsCreatedAt: false, notifies: true, check: checkOptionsOf(world.adapter) }
-  expect((await writeOutcomes(db, [attempt], context)).get(attempt)).toBe('written')
+  expect((await writeOutcomes(db, [outcome], context)).get(outcome)).toBe('written')
   await db.end()
 
   await using _capsule = await world.start({ jobs: [MemberJob, CallbackJob] })
@@ -90,7 +90,7 @@ test('an outcome that is written twice because its answer was lost does not disc
   const healed = await scene.settled()
   expect(healed).toMatchObject({ isDiscarded: false, callbacks: ['discard', 'finish', 'success'] })
   const again = await world.database.connect()
-  expect((await writeOutcomes(again, [attempt], context)).get(attempt)).toBe('written')
+  expect((await writeOutcomes(again, [outcome], context)).get(outcome)).toBe('written')
   await again.end()
   expect(await scene.settled()).toEqual(healed)
 })

@@ -9,7 +9,7 @@ import { tryLockSweep } from '../../src/sql/batch/sweep-lock.ts'
 import type { Queryable } from '../../src/sql/connection/queryable.ts'
 import { type DefaultSetting, setDefault } from '../support/defaults.ts'
 import { record, until, type World } from '../support/harness.ts'
-import { attemptOf, claimAll } from './attempts.ts'
+import { claimAll, outcomeOf } from './outcomes.ts'
 import {
   ALL_CALLBACKS,
   CallbackJob,
@@ -231,11 +231,11 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
         return result as never
       },
     }
-    const attempts = rows.map((row) => attemptOf(row, now, now))
-    expect(attempts).toHaveLength(1)
-    expect([...(await findBlocked(db, attempts)).values()]).toEqual([])
+    const outcomes = rows.map((row) => outcomeOf(row, now, now))
+    expect(outcomes).toHaveLength(1)
+    expect([...(await findBlocked(db, outcomes)).values()]).toEqual([])
     const lock = await holdLock(scene.batch.id)
-    expect([...(await findBlocked(db, attempts)).values()]).toEqual([scene.batch.id])
+    expect([...(await findBlocked(db, outcomes)).values()]).toEqual([scene.batch.id])
     await lock.release()
     await client.end()
   })

@@ -3,7 +3,7 @@ import { checkOptionsOf } from '../../src/batch/context.ts'
 import { writeOutcomes } from '../../src/perform/outcome/transaction.ts'
 import type { Queryable } from '../../src/sql/connection/queryable.ts'
 import type { World } from '../support/harness.ts'
-import { attemptOf, claimAll } from './attempts.ts'
+import { claimAll, outcomeOf } from './outcomes.ts'
 import { openBatchWorld, Scene } from './scene.ts'
 
 let world: World
@@ -25,7 +25,7 @@ test('thirty outcomes of three batches take one transaction: one lock statement,
   expect(rows).toHaveLength(30)
   const finishedAt = world.adapter.clock.timestamp()
   const bad = scenes[1]?.id('member 3')
-  const attempts = rows.map((row) => attemptOf(row, now, finishedAt, row.id === bad ? 'Error: no' : null))
+  const outcomes = rows.map((row) => outcomeOf(row, now, finishedAt, row.id === bad ? 'Error: no' : null))
 
   const statements: string[] = []
   const spy: Queryable = {
@@ -36,7 +36,7 @@ test('thirty outcomes of three batches take one transaction: one lock statement,
   }
   const facts = await world.adapter.database.facts()
   const context = { facts, processId, keepsCreatedAt: false, notifies: true, check: checkOptionsOf(world.adapter) }
-  const settlement = await writeOutcomes(spy, attempts, context)
+  const settlement = await writeOutcomes(spy, outcomes, context)
   await client.end()
 
   expect(new Set(settlement.values())).toEqual(new Set(['written']))

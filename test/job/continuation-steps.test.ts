@@ -3,8 +3,7 @@ import { InvalidStepError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
 import type { Step } from '../../src/job/continuation/step.ts'
 import { jobFromText, jobToText } from '../../src/job/serialization.ts'
-import { execute } from '../../src/perform/attempt/execution.ts'
-import { context, eventsDuring, NOW, nextAttempt, perform, storedParams } from './fixtures.ts'
+import { eventsDuring, NOW, perform, run, storedAgain, storedParams } from './fixtures.ts'
 import { count, declareJob, progressOf, resumed, stopAfter } from './step-jobs.ts'
 
 describe('steps', () => {
@@ -33,9 +32,9 @@ describe('steps', () => {
     const seen = await eventsDuring(async () => {
       const first = await perform(new StepJob())
       expect(progressOf(first)).toEqual({ continuation: { completed: ['one'] }, resumptions: 0 })
-      const second = await execute(nextAttempt(first), context())
+      const second = await run(storedAgain(first))
       expect(progressOf(second)).toEqual({ continuation: { completed: ['one', 'two'] }, resumptions: 1 })
-      expect(await execute(nextAttempt(second), context())).toMatchObject({ outcome: 'succeeded' })
+      expect(await run(storedAgain(second))).toMatchObject({ outcome: 'succeeded' })
     })
     expect(log).toEqual(['one', 'two', 'three'])
     expect(seen.filter(({ name }) => name === 'interrupt').map(({ payload }) => payload)).toMatchObject([
@@ -89,13 +88,13 @@ describe('steps', () => {
     const StepJob = declareJob((job) => job.step('import', count(0, 10)))
     StepJob.maxResumptions = 1
     const first = await perform(new StepJob(), {}, stopAfter(0))
-    const second = await execute(nextAttempt(first), context(stopAfter(0)))
+    const second = await run(storedAgain(first), stopAfter(0))
     expect(second).toMatchObject({
       outcome: 'unhandled',
       error: { text: 'ActiveJob::Continuation::ResumeLimitError: Job was resumed a maximum of 1 times' },
     })
     StepJob.discardOn('ResumeLimitError')
-    expect(await execute(nextAttempt(first), context(stopAfter(0)))).toMatchObject({ outcome: 'discarded' })
+    expect(await run(storedAgain(first), stopAfter(0))).toMatchObject({ outcome: 'discarded' })
   })
 
   test('are enqueued again as the class says', async () => {
@@ -147,7 +146,7 @@ describe('the order of steps [AJ-081]', () => {
   test.each(cases)('%s is an InvalidStepError, never resumed', async (_what, text, progress, body) => {
     const StepJob = declareJob(body)
     const continuation = { completed: [], ...progress }
-    const result = await execute(resumed(new StepJob(), { continuation }), context())
+    const result = await run(resumed(new StepJob(), { continuation }))
     expect(result).toMatchObject({ outcome: 'unhandled', reenqueue: null, cause: expect.any(InvalidStepError) })
     expect(result.error?.text).toContain(text)
   })
@@ -165,13 +164,13 @@ describe('the order of steps [AJ-081]', () => {
 
   test('a completed step may have lost its method', async () => {
     const StepJob = declareJob((job) => job.step('gone'))
-    const result = await execute(resumed(new StepJob(), { continuation: { completed: ['gone'] } }), context())
+    const result = await run(resumed(new StepJob(), { continuation: { completed: ['gone'] } }))
     expect(result).toMatchObject({ outcome: 'succeeded' })
   })
 
   test('may have completed steps that are no longer reached', async () => {
     const StepJob = declareJob((job) => job.step('one', nothing))
-    const result = await execute(resumed(new StepJob(), { continuation: { completed: ['one', 'gone'] } }), context())
+    const result = await run(resumed(new StepJob(), { continuation: { completed: ['one', 'gone'] } }))
     expect(result).toMatchObject({ outcome: 'succeeded' })
   })
 })

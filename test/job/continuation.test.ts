@@ -2,9 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { SerializationError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
 import { jobToText } from '../../src/job/serialization.ts'
-import { execute } from '../../src/perform/attempt/execution.ts'
 import { vectors } from '../support/vectors.ts'
-import { attemptOf, context, eventsDuring, NOW, nextAttempt, perform, storedParams } from './fixtures.ts'
+import { eventsDuring, NOW, perform, run, storedAgain, storedJobOf, storedParams } from './fixtures.ts'
 import { count, declareJob, progressOf, resumed, stopAfter } from './step-jobs.ts'
 
 describe('the stored progress', () => {
@@ -32,7 +31,7 @@ describe('the stored progress', () => {
   test.each([{}, null, { completed: [] }])('%j is that of a job that has not begun [AJ-074]', async (continuation) => {
     const log: string[] = []
     const StepJob = declareJob((job) => job.step('one', () => log.push('one')))
-    const seen = await eventsDuring(() => execute(resumed(new StepJob(), { continuation }), context()))
+    const seen = await eventsDuring(() => run(resumed(new StepJob(), { continuation })))
     expect(log).toEqual(['one'])
     expect(seen.map(({ name }) => name)).not.toContain('resume')
   })
@@ -50,7 +49,7 @@ describe('the stored progress', () => {
         continuation: { completed: [], current: ['import', cursor] },
         resumptions: 0,
       })
-      const result = await execute(attempt, context(stopAfter(0)))
+      const result = await run(attempt, stopAfter(0))
       expect(progressOf(result)).toEqual({
         continuation: { completed: [], current: ['import', cursor] },
         resumptions: 1,
@@ -71,8 +70,8 @@ describe('the stored progress', () => {
           step.advance()
         })
       })
-      const attempt = { ...attemptOf(new StepJob()), serializedParams: json }
-      const result = await execute(attempt, context({ railsVersion, ...stopAfter(0) }))
+      const attempt = { ...storedJobOf(new StepJob()), serializedParams: json }
+      const result = await run(attempt, { railsVersion, ...stopAfter(0) })
       expect(cursors).toEqual([7])
       expect(storedParams(result)).toMatchObject({
         continuation: { completed: ['one'], current: ['two', 8] },
@@ -84,10 +83,10 @@ describe('the stored progress', () => {
 
   test('a Float cursor stays a Float and a big Integer an Integer [AJ-083]', async () => {
     const StepJob = declareJob((job) => job.step('import', (step) => step.checkpoint()))
-    const attempt = attemptOf(new StepJob())
+    const attempt = storedJobOf(new StepJob())
     const progress = '"continuation":{"completed":[],"current":["import",[7.0,9007199254740993]]}'
     const serializedParams = attempt.serializedParams.replace('"continuation":{"completed":[]}', progress)
-    const result = await execute({ ...attempt, serializedParams }, context(stopAfter(0)))
+    const result = await run({ ...attempt, serializedParams }, stopAfter(0))
     expect(result.reenqueue?.serializedParams).toContain(progress)
   })
 
@@ -127,7 +126,7 @@ describe('the stored progress', () => {
     const main = { railsVersion: 'main' } as const
     const first = await perform(new StepJob(), {}, { ...main, ...stopAfter(0) })
     expect(first.reenqueue?.serializedParams).toContain('ActiveJob::Serializers::TimeSerializer')
-    await execute(nextAttempt(first), context(main))
+    await run(storedAgain(first), main)
     expect(dates).toEqual([null, { at: expect.any(Date) }])
     expect(Number((dates[1] as { at: Date }).at)).toBe(NOW.getTime())
   })
@@ -184,7 +183,7 @@ describe('an interrupt', () => {
     })
     const always = { stoppingReason: () => 'stopping' as const }
     const first = await perform(new StepJob(), {}, always)
-    const second = await execute(nextAttempt(first), context(always))
+    const second = await run(storedAgain(first), always)
     expect(log).toEqual(['one', 'two'])
     expect(second).toMatchObject({ outcome: 'succeeded', reenqueue: null })
   })
@@ -210,7 +209,7 @@ describe('an interrupt', () => {
     })
     const first = await perform(new StepJob(), {}, stopAfter(1))
     const seen = await eventsDuring(async () => {
-      expect(await execute(nextAttempt(first), context())).toMatchObject({ outcome: 'succeeded' })
+      expect(await run(storedAgain(first))).toMatchObject({ outcome: 'succeeded' })
     })
     expect(log).toEqual(['one', 1, 8])
     expect(seen.map(({ name }) => name)).toEqual([

@@ -4,31 +4,40 @@ import { Job } from '../../src/job/base.ts'
 import type { RetryOnOptions } from '../../src/job/exceptions/exceptions.ts'
 import { silentLogger } from '../../src/job/logger.ts'
 import { jobToText } from '../../src/job/serialization.ts'
-import {
-  type Attempt,
-  type AttemptContext,
-  type ExecutionResult,
-  execute,
-} from '../../src/perform/attempt/execution.ts'
+import { type ExecutionResult, execute, type StoredJob } from '../../src/perform/attempt/execution.ts'
+import type { StopRequest, WorkerContext } from '../../src/perform/attempt/run.ts'
 import { systemClock } from '../../src/time.ts'
 
 /** The moment at which the clock of these tests stands still. */
 export const NOW = new Date('2024-02-29T12:34:56.123Z')
 
 /** A clock that stands still. */
-const stoppedClock = { ...systemClock, now: () => NOW, monotonic: () => 0 }
+export const stoppedClock = { ...systemClock, now: () => NOW, monotonic: () => 0 }
 
-/** What a worker gives to an attempt, with nothing special about it. */
-export const context = (overrides: Partial<AttemptContext> = {}): AttemptContext => ({
-  signal: new AbortController().signal,
-  logger: silentLogger,
-  clock: stoppedClock,
-  railsVersion: '7.2',
-  ...overrides,
-})
+export type Surroundings = Partial<WorkerContext & StopRequest>
 
-/** A first attempt of a job, as if its row had just been claimed. */
-export const attemptOf = (job: Job, overrides: Partial<Attempt> = {}): Attempt => ({
+/** Runs a stored job in a worker with nothing special about it, except for `overrides`. */
+export const run = (stored: StoredJob, overrides: Surroundings = {}): Promise<ExecutionResult> => {
+  const { signal = new AbortController().signal, stoppingReason = () => signal.aborted && 'stopping' } = overrides
+  const worker: WorkerContext = {
+    logger: silentLogger,
+    clock: stoppedClock,
+    railsVersion: '7.2',
+    isShuttingDown: () => false,
+    ...overrides,
+  }
+  const stop: StopRequest = {
+    signal,
+    stoppingReason,
+    get isStopped() {
+      return signal.aborted
+    },
+  }
+  return execute(stored, worker, stop)
+}
+
+/** A job before its first attempt, as its row would describe it. */
+export const storedJobOf = (job: Job, overrides: Partial<StoredJob> = {}): StoredJob => ({
   jobClass: job.jobConstructor,
   id: job.jobId,
   serializedParams: jobToText(job, { now: NOW, railsVersion: '7.2' }),
@@ -41,12 +50,12 @@ export const attemptOf = (job: Job, overrides: Partial<Attempt> = {}): Attempt =
 /** Runs a job as a worker would. */
 export const perform = (
   job: Job,
-  attempt: Partial<Attempt> = {},
-  overrides: Partial<AttemptContext> = {},
-): Promise<ExecutionResult> => execute(attemptOf(job, attempt), context(overrides))
+  stored: Partial<StoredJob> = {},
+  overrides: Surroundings = {},
+): Promise<ExecutionResult> => run(storedJobOf(job, stored), overrides)
 
-/** The attempt after one that enqueued its job again. Throws when it did not. */
-export const nextAttempt = (result: ExecutionResult): Attempt => {
+/** The job after an attempt that enqueued it again. Throws when it did not. */
+export const storedAgain = (result: ExecutionResult): StoredJob => {
   const { job, reenqueue } = result
   if (!job || !reenqueue) throw new Error(`the attempt ended for good: ${JSON.stringify(result.error)}`)
   const { serializedParams, labels } = reenqueue
@@ -61,10 +70,10 @@ export const storedParams = (result: ExecutionResult): Record<string, unknown> =
 }
 
 /** Runs a job again and again until it does not ask for more; answers all results. */
-export const performAll = async (job: Job, overrides: Partial<AttemptContext> = {}): Promise<ExecutionResult[]> => {
+export const performAll = async (job: Job, overrides: Surroundings = {}): Promise<ExecutionResult[]> => {
   const results = [await perform(job, {}, overrides)]
   for (let last = results.at(-1); last?.reenqueue; last = results.at(-1)) {
-    results.push(await execute(nextAttempt(last), context(overrides)))
+    results.push(await run(storedAgain(last), overrides))
   }
   return results
 }

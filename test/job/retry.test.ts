@@ -2,16 +2,16 @@ import { describe, expect, test } from 'vitest'
 import { Job } from '../../src/job/base.ts'
 import { throwAbort } from '../../src/job/callbacks.ts'
 import { type Logger, silentLogger } from '../../src/job/logger.ts'
-import { execute } from '../../src/perform/attempt/execution.ts'
 import {
-  attemptOf,
-  context,
   declareFailingJob,
   eventNamesDuring,
   eventsDuring,
   NOW,
   perform,
   performAll,
+  run,
+  stoppedClock,
+  storedJobOf,
   storedParams,
 } from './fixtures.ts'
 
@@ -79,9 +79,9 @@ describe('a retry', () => {
 
   test('keeps the nanoseconds of a time that Ruby stored [AJ-069]', async () => {
     const FailingJob = declareFailingJob(NetworkError, { wait: () => null }, () => new NetworkError('no'))
-    const attempt = attemptOf(new FailingJob().set({ waitUntil: NOW }))
+    const attempt = storedJobOf(new FailingJob().set({ waitUntil: NOW }))
     const serializedParams = attempt.serializedParams.replaceAll('.123000000Z', '.123456789Z')
-    const result = await execute({ ...attempt, serializedParams }, context())
+    const result = await run({ ...attempt, serializedParams })
     expect(storedParams(result).scheduled_at).toBe('2024-02-29T12:34:56.123456789Z')
   })
 
@@ -89,7 +89,7 @@ describe('a retry', () => {
     const FailingJob = declareFailingJob(NetworkError, {}, () => new NetworkError('no'))
     const job = new FailingJob()
     const later = new Date(NOW.getTime() + 60_000)
-    const result = await perform(job, {}, { clock: { ...context().clock, now: () => later } })
+    const result = await perform(job, {}, { clock: { ...stoppedClock, now: () => later } })
     expect(storedParams(result)).toMatchObject({ job_id: job.jobId, enqueued_at: '2024-02-29T12:35:56.123000000Z' })
   })
 })

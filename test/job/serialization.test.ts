@@ -2,13 +2,12 @@ import { describe, expect, test } from 'vitest'
 import { InvalidJobDataError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
 import { jobFromData, jobFromText, jobToData, jobToText } from '../../src/job/serialization.ts'
-import { execute } from '../../src/perform/attempt/execution.ts'
 import { kwargs, symbolKeys } from '../../src/serialize/arguments/arguments.ts'
 import { parseJobData, stringifyJobData } from '../../src/serialize/job-data.ts'
 import { RAILS_VERSIONS, type RailsVersion } from '../../src/serialize/rails-version.ts'
 import { sym } from '../../src/serialize/values/ruby-values.ts'
 import { vectors } from '../support/vectors.ts'
-import { attemptOf, context, NOW, perform, storedParams } from './fixtures.ts'
+import { NOW, perform, run, storedJobOf, storedParams } from './fixtures.ts'
 
 class NetworkError extends Error {}
 
@@ -137,8 +136,8 @@ describe('a job from its hash', () => {
   })
 
   test('keeps unknown keys, locale, zone and every number over a retry [AJ-004, AJ-086]', async () => {
-    const attempt = { ...attemptOf(new HelloJob([], {})), serializedParams: golden }
-    const result = await execute(attempt, context())
+    const attempt = { ...storedJobOf(new HelloJob([], {})), serializedParams: golden }
+    const result = await run(attempt)
     const text = result.reenqueue?.serializedParams ?? ''
     expect(text).toContain('"attributes":{"token":"abc","n":12.0,"_aj_symbol_keys":[]}')
     expect(text).toContain('"continuation":{"completed":["one"],"current":["two",7.0]},"resumptions":3')
@@ -148,8 +147,8 @@ describe('a job from its hash', () => {
   })
 
   test('mutated arguments are what a retry stores, keywords as keywords [AJ-047]', async () => {
-    const attempt = { ...attemptOf(new HelloJob([], {})), serializedParams: golden }
-    const result = await execute(attempt, context())
+    const attempt = { ...storedJobOf(new HelloJob([], {})), serializedParams: golden }
+    const result = await run(attempt)
     expect(storedParams(result).arguments).toEqual([
       [1, 9007199254740992, 4],
       { name: 'x', added: true, _aj_ruby2_keywords: expect.arrayContaining(['name']) },

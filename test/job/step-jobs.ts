@@ -1,7 +1,7 @@
 import { Job } from '../../src/job/base.ts'
 import type { Step } from '../../src/job/continuation/step.ts'
-import type { Attempt, ExecutionResult } from '../../src/perform/attempt/execution.ts'
-import { attemptOf, storedParams } from './fixtures.ts'
+import type { ExecutionResult, StoredJob } from '../../src/perform/attempt/execution.ts'
+import { storedJobOf, storedParams } from './fixtures.ts'
 
 /** A class of jobs with steps, whose body is `body`. */
 export const declareJob = (body: (job: Job) => unknown) => {
@@ -26,8 +26,8 @@ export const progressOf = (result: ExecutionResult) => {
 }
 
 /** An attempt of a job whose earlier runs left this behind. */
-export const resumed = (job: Job, keys: Record<string, unknown>): Attempt => {
-  const attempt = attemptOf(job)
+export const resumed = (job: Job, keys: Record<string, unknown>): StoredJob => {
+  const attempt = storedJobOf(job)
   return { ...attempt, serializedParams: JSON.stringify({ ...JSON.parse(attempt.serializedParams), ...keys }) }
 }
 

@@ -5,7 +5,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
   {
     name: 'what throws before a body is the failure of its attempt',
     file: 'src/perform/job-performer.ts',
-    text: 'return decide(attempt, failureOf(error), configuration, systemClock)',
+    text: 'return this.#decide(attempt, failureOf(error), systemClock)',
     replacement: 'throw error',
     tests: {
       'test/perform/around-the-body.test.ts': ['what throws between body and outcome is the failure of its job'],

@@ -66,8 +66,8 @@ export const NAMES_MUTANTS: readonly Mutant[] = [
   {
     name: 'a rejection that an ended job left behind is no rejection of the host',
     file: 'src/worker/watch/rejections.ts',
-    text: 'if (attempt === undefined) return false',
-    replacement: 'if ((true as boolean) || attempt === undefined) return false',
+    text: 'if (job === undefined) return false',
+    replacement: 'if ((true as boolean) || job === undefined) return false',
     tests: { 'test/worker/host.test.ts': ['is told, and leaves the host alone'] },
   },
   {

@@ -33,9 +33,9 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
   {
     name: 'batch locks come before the rows',
     file: 'src/perform/outcome/transaction.ts',
-    text: 'if (batchIds.size > 0) await lockTouchedBatches(db, batchIds)\n    const rows = await writeRows(db, attempts, context)',
+    text: 'if (batchIds.size > 0) await lockTouchedBatches(db, batchIds)\n    const rows = await writeRows(db, outcomes, context)',
     replacement:
-      'const rows = await writeRows(db, attempts, context)\n    if (batchIds.size > 0) await lockTouchedBatches(db, batchIds)',
+      'const rows = await writeRows(db, outcomes, context)\n    if (batchIds.size > 0) await lockTouchedBatches(db, batchIds)',
     tests: { 'test/perform/writer.test.ts': ['an outcome that waits for the lock of its batch has locked no row'] },
   },
   {
@@ -56,7 +56,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
   {
     name: 'a repeated outcome breaks its batch once',
     file: 'src/perform/outcome/transaction.ts',
-    text: "as === 'written' && !repeated.has(attempt) ? ",
+    text: "as === 'written' && !repeated.has(outcome) ? ",
     replacement: "as === 'written' ? ",
     tests: { 'test/perform/fence.test.ts': [] },
   },
@@ -96,7 +96,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
   {
     name: 'an outcome of a lost claim is dropped',
     file: 'src/perform/outcome/writer.ts',
-    text: 'if (!attempt.isLost()) return true',
+    text: 'if (!outcome.isLost()) return true',
     replacement: 'return true',
     tests: { 'test/perform/writer.test.ts': ['an outcome of a claim that was lost is dropped'] },
   },

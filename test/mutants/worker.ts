@@ -210,7 +210,7 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a worker tells what guards it that jobs are about to begin',
     file: 'src/worker/capsule-parts.ts',
-    text: '  beforeJobs.add(() => tracker.guard())\n',
+    text: '    () => tracker.startHeartbeat(),\n',
     replacement: '',
     tests: { [HEARTBEAT]: ['a worker starts the thread for its first job, while that runs, and ends it'] },
   },

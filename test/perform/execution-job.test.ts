@@ -2,15 +2,14 @@ import { describe, expect, test } from 'vitest'
 import { DeserializationError, RecordNotFoundError } from '../../src/errors.ts'
 import type { Job } from '../../src/job/base.ts'
 import { silentLogger } from '../../src/job/logger.ts'
-import { execute } from '../../src/perform/attempt/execution.ts'
 import {
-  attemptOf,
-  context,
   declareTestedJob,
   eventNamesDuring,
   eventsDuring,
   perform,
   performAll,
+  run,
+  storedJobOf,
   storedParams,
 } from '../job/fixtures.ts'
 
@@ -19,7 +18,7 @@ class NetworkError extends Error {}
 describe('arguments', () => {
   const unreadable = '"arguments":[{"_aj_serialized":"Unknown::Serializer","value":1.0},9007199254740993]'
   const attemptWith = (job: Job, argumentsText: string) => {
-    const attempt = attemptOf(job)
+    const attempt = storedJobOf(job)
     return { ...attempt, serializedParams: attempt.serializedParams.replace('"arguments":[]', argumentsText) }
   }
 
@@ -29,7 +28,7 @@ describe('arguments', () => {
     TestedJob.beforePerform(() => log.push('before'))
     TestedJob.retryOn(DeserializationError, { wait: 1 })
     const seen = await eventNamesDuring(async () => {
-      const result = await execute(attemptWith(new TestedJob(), unreadable), context())
+      const result = await run(attemptWith(new TestedJob(), unreadable))
       expect(result).toMatchObject({ outcome: 'retried', errorEvent: 3, job: { executions: 1 } })
       expect(result.reenqueue?.serializedParams).toContain(unreadable)
       expect(storedParams(result)).toMatchObject({ exception_executions: { '[ActiveJob::DeserializationError]': 1 } })
@@ -40,7 +39,7 @@ describe('arguments', () => {
 
   test('that cannot be read fail the job when nobody handles that [AJ-046]', async () => {
     const TestedJob = declareTestedJob(() => {})
-    const result = await execute(attemptWith(new TestedJob(), unreadable), context())
+    const result = await run(attemptWith(new TestedJob(), unreadable))
     expect(result).toMatchObject({ outcome: 'unhandled', errorEvent: 1 })
     expect(result.error?.text).toMatch(
       /^ActiveJob::DeserializationError: Error while trying to deserialize arguments: /,
@@ -56,7 +55,7 @@ describe('arguments', () => {
     TestedJob.retryOn(NetworkError)
     const text = '"arguments":[{"_aj_globalid":"gid://shop/Person/1"},[{"_aj_globalid":"gid://shop/Person/2"}]]'
     const locate = async (gid: { toString(): string }) => ({ found: gid.toString() })
-    const result = await execute(attemptWith(new TestedJob(), text), context({ locate }))
+    const result = await run(attemptWith(new TestedJob(), text), { locate })
     expect(seen).toEqual([{ found: 'gid://shop/Person/1' }, [{ found: 'gid://shop/Person/2' }]])
     expect(result.reenqueue?.serializedParams).toContain(text)
   })
@@ -66,7 +65,7 @@ describe('arguments', () => {
     TestedJob.retryOn(DeserializationError)
     const text = '"arguments":[{"_aj_globalid":"gid://shop/Person/1"}]'
     for (const error of [new Error('connection lost'), new RecordNotFoundError('Person 1')]) {
-      const result = await execute(attemptWith(new TestedJob(), text), context({ locate: () => Promise.reject(error) }))
+      const result = await run(attemptWith(new TestedJob(), text), { locate: () => Promise.reject(error) })
       expect(result).toMatchObject({ outcome: 'retried', cause: expect.any(DeserializationError) })
       expect(result.reenqueue?.serializedParams).toContain(text)
     }
@@ -75,8 +74,8 @@ describe('arguments', () => {
   test('that are keywords come last, and nothing comes for keywords without a key', async () => {
     const seen: unknown[] = []
     const TestedJob = declareTestedJob((_job, ...args) => seen.push(args))
-    await execute(attemptWith(new TestedJob(), '"arguments":[1,{"b":2,"_aj_ruby2_keywords":["b"]}]'), context())
-    await execute(attemptWith(new TestedJob(), '"arguments":[1,{"_aj_ruby2_keywords":[]}]'), context())
+    await run(attemptWith(new TestedJob(), '"arguments":[1,{"b":2,"_aj_ruby2_keywords":["b"]}]'))
+    await run(attemptWith(new TestedJob(), '"arguments":[1,{"_aj_ruby2_keywords":[]}]'))
     expect(seen).toEqual([[1, { b: 2 }], [1]])
   })
 

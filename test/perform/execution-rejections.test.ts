@@ -1,13 +1,13 @@
 import { EventEmitter, once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { attemptOfCurrentContext, failCurrentAttempt } from '../../src/perform/attempt/execution.ts'
+import { failCurrentAttempt, jobOfCurrentAttempt } from '../../src/perform/attempt/execution.ts'
 import { declareTestedJob, perform } from '../job/fixtures.ts'
 
 class LostError extends Error {}
 
 const attributed: (string | undefined)[] = []
 const onRejection = (error: unknown) => {
-  attributed.push(attemptOfCurrentContext()?.id)
+  attributed.push(jobOfCurrentAttempt()?.id)
   failCurrentAttempt(error)
 }
 
@@ -94,7 +94,7 @@ describe('a rejection that nobody handles', () => {
   })
 
   test('outside of any attempt belongs to none', () => {
-    expect(attemptOfCurrentContext()).toBeUndefined()
+    expect(jobOfCurrentAttempt()).toBeUndefined()
     expect(failCurrentAttempt(new LostError('outside'))).toBe(false)
   })
 })

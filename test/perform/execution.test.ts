@@ -2,8 +2,8 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { InvalidJobDataError } from '../../src/errors.ts'
 import { Job } from '../../src/job/base.ts'
-import { type ExecutionResult, execute } from '../../src/perform/attempt/execution.ts'
-import { attemptOf, context, declareTestedJob, eventNamesDuring, NOW, perform, storedParams } from '../job/fixtures.ts'
+import type { ExecutionResult } from '../../src/perform/attempt/execution.ts'
+import { declareTestedJob, eventNamesDuring, NOW, perform, run, storedJobOf, storedParams } from '../job/fixtures.ts'
 
 class NetworkError extends Error {}
 
@@ -173,7 +173,7 @@ describe('a row that cannot be made into a job', () => {
     const TestedJob = declareTestedJob(() => {})
     TestedJob.retryOn(Error)
     const seen = await eventNamesDuring(async () => {
-      const result = await execute({ ...attemptOf(new TestedJob()), serializedParams }, context())
+      const result = await run({ ...storedJobOf(new TestedJob()), serializedParams })
       expect(result).toMatchObject({ outcome: 'unhandled', errorEvent: 1, isUnhandled: true, reenqueue: null })
       expect(result.error?.text).toMatch(/^\w[\w:]+: /)
     })
@@ -184,13 +184,13 @@ describe('a row that cannot be made into a job', () => {
     const TestedJob = declareTestedJob(() => {})
     TestedJob.retryOn(Error)
     const serializedParams = `{"job_class":"TestedJob","arguments":${'['.repeat(100_000)}${']'.repeat(100_000)}}`
-    const result = await execute({ ...attemptOf(new TestedJob()), serializedParams }, context())
+    const result = await run({ ...storedJobOf(new TestedJob()), serializedParams })
     expect(result).toMatchObject({ outcome: 'unhandled', errorEvent: 1, reenqueue: null })
   })
 
   test('says so with the error class of GoodJob', async () => {
     const TestedJob = declareTestedJob(() => {})
-    const result = await execute({ ...attemptOf(new TestedJob()), serializedParams: '[]' }, context())
+    const result = await run({ ...storedJobOf(new TestedJob()), serializedParams: '[]' })
     expect(result).toMatchObject({ job: null, cause: expect.any(InvalidJobDataError) })
     expect(result.error?.text).toMatch(/^GoodJob::Job::InvalidJobDataError: /)
   })
@@ -233,8 +233,8 @@ test('an attempt ends with a value, whatever the row holds and the body throws',
       const TestedJob = declareTestedJob(fail(thrown))
       TestedJob.continuable = true
       TestedJob.retryOn(Error)
-      const attempt = { ...attemptOf(new TestedJob()), serializedParams }
-      const { outcome, error, reenqueue } = await execute(attempt, context())
+      const attempt = { ...storedJobOf(new TestedJob()), serializedParams }
+      const { outcome, error, reenqueue } = await run(attempt)
       expect(['retried', 'unhandled']).toContain(outcome)
       expect(error?.text).toMatch(/^[A-Z][\w:]*: /)
       expect(outcome === 'retried').toBe(reenqueue !== null)

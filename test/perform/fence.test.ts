@@ -1,9 +1,9 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
 import type { Job, JobConstructor } from '../../src/job/base.ts'
-import type { CompletedAttempt, OutcomeWrite } from '../../src/perform/outcome/outcome.ts'
+import type { Outcome, OutcomeWrite } from '../../src/perform/outcome/outcome.ts'
 import { writeOutcomes } from '../../src/perform/outcome/transaction.ts'
-import { attemptOf, claimAll, writeContext } from '../batch/attempts.ts'
+import { claimAll, outcomeOf, writeContext } from '../batch/outcomes.ts'
 import { FaultyNetwork } from '../support/faults.ts'
 import { enqueue, Gate, jobClass, next, openWorld, performed } from '../support/harness.ts'
 import { noLocks } from '../support/sessions.ts'
@@ -28,14 +28,14 @@ test.each<OutcomeWrite>(['finish', 'delete', 'rerun', 'reenqueue'])(
       [id],
     )
     const of = rows.map((row) =>
-      attemptOf(row, now, world.adapter.clock.timestamp(), 'StandardError: of the first claim'),
+      outcomeOf(row, now, world.adapter.clock.timestamp(), 'StandardError: of the first claim'),
     )
-    const attempts: CompletedAttempt[] = of.map((attempt) => ({
-      ...attempt,
+    const outcomes: Outcome[] = of.map((outcome) => ({
+      ...outcome,
       write,
-      columns: { ...attempt.columns, serializedParams: '{}', queueName: 'elsewhere' },
+      columns: { ...outcome.columns, serializedParams: '{}', queueName: 'elsewhere' },
     }))
-    const settlement = await writeOutcomes(client, attempts, await writeContext(world, processId))
+    const settlement = await writeOutcomes(client, outcomes, await writeContext(world, processId))
     await client.end()
     expect([...settlement.values()]).toEqual(['lost'])
     expect(await world.job(id)).toMatchObject({

@@ -6,7 +6,7 @@ import type { Job, JobConstructor } from '../../src/job/base.ts'
 import { JobRegistry } from '../../src/job/definition/registry.ts'
 import { Completer } from '../../src/perform/outcome/completer.ts'
 import { batchLockKey } from '../../src/sql/advisory-lock.ts'
-import { attemptOf, claimAll } from '../batch/attempts.ts'
+import { claimAll, outcomeOf } from '../batch/outcomes.ts'
 import { jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
 import { advisoryLocks } from '../support/sessions.ts'
 
@@ -204,7 +204,7 @@ const completerOf = (processId: string): Completer =>
     keepsCreatedAt: false,
     notifies: false,
     check: checkOptionsOf(world.adapter, new JobRegistry()),
-    onHeld: () => {},
+    onSetApart: () => {},
   })
 
 test('of outcomes that are written together the locked ones wait, the others are written, and none is forgotten', async () => {
@@ -212,16 +212,16 @@ test('of outcomes that are written together the locked ones wait, the others are
   const lane = await world.database.connect()
   const { rows, now, processId } = await claimAll(world, lane, ['EchoJob'])
   const completer = completerOf(processId)
-  const attempts = rows.map((row) => attemptOf(row, now, world.adapter.clock.timestamp()))
-  const lockedId = attempts[2]?.row.id ?? ''
+  const outcomes = rows.map((row) => outcomeOf(row, now, world.adapter.clock.timestamp()))
+  const lockedId = outcomes[2]?.row.id ?? ''
   const release = await openTransaction((client) =>
     client.query('SELECT FROM good_jobs WHERE id = $1 FOR UPDATE', [lockedId]),
   )
   const held = next('outcome_held')
   // The first is written alone, those that come meanwhile are written together.
-  for (const attempt of attempts) completer.complete(attempt)
+  for (const outcome of outcomes) completer.complete(outcome)
   expect(await held).toMatchObject([{ lockedId }])
-  for (const { row } of attempts)
+  for (const { row } of outcomes)
     if (row.id !== lockedId) await until(() => isFinished(row.id), 'the others are written')
   expect(await isFinished(lockedId)).toBe(false)
   await release()
@@ -237,20 +237,20 @@ test('an outcome that comes while the completer comes to rest is written, in whi
   const lane = await world.database.connect()
   const { rows, now, processId } = await claimAll(world, lane, ['EchoJob'])
   const completer = completerOf(processId)
-  const attempts = rows.map((row) => attemptOf(row, now, world.adapter.clock.timestamp()))
-  for (const [moment, attempt] of attempts.entries()) {
-    const following = attempts[moment + 1]
+  const outcomes = rows.map((row) => outcomeOf(row, now, world.adapter.clock.timestamp()))
+  for (const [moment, outcome] of outcomes.entries()) {
+    const following = outcomes[moment + 1]
     if (following === undefined) continue
     // One microtask later each time.
     const completeLater = async () => {
       for (let turn = 0; turn < moment; turn++) await undefined
       completer.complete(following)
     }
-    Object.assign(attempt, { settled: () => void completeLater() })
+    Object.assign(outcome, { settled: () => void completeLater() })
   }
-  const [first] = attempts
+  const [first] = outcomes
   if (first) completer.complete(first)
-  for (const { row } of attempts) await until(() => isFinished(row.id), `priority ${row.priority} is written`)
+  for (const { row } of outcomes) await until(() => isFinished(row.id), `priority ${row.priority} is written`)
   await completer.close()
   await lane.end()
 })
@@ -266,7 +266,7 @@ test('a completer around which something throws is told, forgets no outcome, and
     keepsCreatedAt: false,
     notifies: false,
     check: checkOptionsOf(adapter, new JobRegistry()),
-    onHeld: () => {
+    onSetApart: () => {
       throw new Error('nobody wants to hear that')
     },
   })
@@ -274,7 +274,7 @@ test('a completer around which something throws is told, forgets no outcome, and
     client.query('SELECT FROM good_jobs WHERE id = $1 FOR UPDATE', [ids[0]]),
   )
   const failed = next('worker_error')
-  const [first, second] = rows.map((row) => attemptOf(row, now, adapter.clock.timestamp()))
+  const [first, second] = rows.map((row) => outcomeOf(row, now, adapter.clock.timestamp()))
   if (first === undefined || second === undefined) throw new Error('two were claimed')
   completer.complete(first)
   expect(await failed).toMatchObject([{ part: 'completer', error: { message: 'nobody wants to hear that' } }])

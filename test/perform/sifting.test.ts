@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Job, JobConstructor } from '../../src/job/base.ts'
-import type { CompletedAttempt } from '../../src/perform/outcome/outcome.ts'
+import type { Outcome } from '../../src/perform/outcome/outcome.ts'
 import { siftOutcomes } from '../../src/perform/outcome/sift.ts'
 import type { Queryable } from '../../src/sql/connection/queryable.ts'
-import { attemptOf, claimAll, writeContext } from '../batch/attempts.ts'
+import { claimAll, outcomeOf, writeContext } from '../batch/outcomes.ts'
 import { inTurn } from '../support/clean-up.ts'
 import { jobClass, openWorld } from '../support/harness.ts'
 
@@ -55,23 +55,23 @@ const statementsTake = (ms: number) => {
 }
 
 /** Attempts of so many jobs of each class that have just ended; the fine ones first, the stubborn ones last. */
-const attemptsOf = async (count: { fine?: number; guilty?: number; stubborn?: number }) => {
+const outcomesOf = async (count: { fine?: number; guilty?: number; stubborn?: number }) => {
   const made = (name: JobConstructor, many = 0) => Array.from({ length: many }, () => make(name))
   const jobs = [...made(FineJob, count.fine), ...made(GuiltyJob, count.guilty), ...made(StubbornJob, count.stubborn)]
   await world.adapter.enqueueAll(jobs)
   const { rows, now, processId } = await claimAll(world, client, ['FineJob', 'GuiltyJob', 'StubbornJob'])
   const byId = new Map(rows.map((row) => [row.id, row]))
   const finishedAt = world.adapter.clock.timestamp()
-  const attempts = jobs.map((job): CompletedAttempt => {
+  const outcomes = jobs.map((job): Outcome => {
     const row = byId.get(job.jobId)
     if (row === undefined) throw new Error('not claimed')
-    const attempt = attemptOf(row, now, finishedAt)
-    if (!(job instanceof GuiltyJob)) return attempt
-    const columns = { ...attempt.columns, serializedParams: '{}', jobClass: 'GuiltyJob', queueName: 'forbidden' }
-    return { ...attempt, outcome: 'retried', write: 'reenqueue', columns }
+    const outcome = outcomeOf(row, now, finishedAt)
+    if (!(job instanceof GuiltyJob)) return outcome
+    const columns = { ...outcome.columns, serializedParams: '{}', jobClass: 'GuiltyJob', queueName: 'forbidden' }
+    return { ...outcome, result: { ...outcome.result, outcome: 'retried' }, write: 'reenqueue', columns }
   })
   const context = await writeContext(world, processId)
-  return { attempts, sift: (db: Queryable, left: readonly CompletedAttempt[]) => siftOutcomes(db, left, context) }
+  return { outcomes, sift: (db: Queryable, left: readonly Outcome[]) => siftOutcomes(db, left, context) }
 }
 
 const refuseStubborn = () =>
@@ -88,12 +88,12 @@ const ends = () =>
      FROM good_jobs GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`,
   )
 
-/** Sifts until each attempt is settled or a transaction settles none; answers how many settled some. */
+/** Sifts until each outcome is settled or a transaction settles none; answers how many settled some. */
 const siftAll = async (
-  { attempts, sift }: Awaited<ReturnType<typeof attemptsOf>>,
+  { outcomes, sift }: Awaited<ReturnType<typeof outcomesOf>>,
   clock: ReturnType<typeof statementsTake>,
 ): Promise<number> => {
-  let left: readonly CompletedAttempt[] = attempts
+  let left: readonly Outcome[] = outcomes
   for (let transactions = 0; ; transactions++) {
     clock.restart()
     const { settlement, refused, untried } = await sift(clock.db, left)
@@ -105,11 +105,11 @@ const siftAll = async (
 }
 
 test('the locks of 500 outcomes are held for five seconds, however many of them have to be proven guilty', async () => {
-  const scene = await attemptsOf({ fine: 1, guilty: 498, stubborn: 1 })
+  const scene = await outcomesOf({ fine: 1, guilty: 498, stubborn: 1 })
   await refuseStubborn()
   // All of them are refused by the time that is left when the first one is judged.
   const clock = statementsTake(3)
-  const { settlement, refused, untried } = await scene.sift(clock.db, scene.attempts)
+  const { settlement, refused, untried } = await scene.sift(clock.db, scene.outcomes)
   expect(settlement.size + refused.size + untried.length).toBe(500)
   expect(refused.size).toBeGreaterThan(100)
   // One outcome is judged by seven statements, and the last one began in time.
@@ -117,16 +117,16 @@ test('the locks of 500 outcomes are held for five seconds, however many of them 
 })
 
 test('a sifting leaves what it has no time to try', async () => {
-  const scene = await attemptsOf({ fine: 1, guilty: 39 })
+  const scene = await outcomesOf({ fine: 1, guilty: 39 })
   const clock = statementsTake(200)
-  const { settlement, untried } = await scene.sift(clock.db, scene.attempts)
+  const { settlement, untried } = await scene.sift(clock.db, scene.outcomes)
   expect(settlement.size).toBeGreaterThan(0)
   expect(untried.length).toBeGreaterThan(20)
   expect(clock.elapsedMs()).toBeLessThan(5_000 + 20 * 200)
 })
 
 test('of jobs that are refused one by one all end but the one whose row takes no outcome', async () => {
-  const scene = await attemptsOf({ guilty: 39, stubborn: 1 })
+  const scene = await outcomesOf({ guilty: 39, stubborn: 1 })
   await refuseStubborn()
   expect(await siftAll(scene, statementsTake(0))).toBeLessThan(8)
   expect(await ends()).toEqual([
@@ -136,7 +136,7 @@ test('of jobs that are refused one by one all end but the one whose row takes no
 })
 
 test('where each statement takes longer than all of them may, every transaction still settles something', async () => {
-  const scene = await attemptsOf({ fine: 2, guilty: 3, stubborn: 1 })
+  const scene = await outcomesOf({ fine: 2, guilty: 3, stubborn: 1 })
   await refuseStubborn()
   expect(await siftAll(scene, statementsTake(6_000))).toBeGreaterThan(1)
   expect(await ends()).toEqual([
@@ -147,7 +147,7 @@ test('where each statement takes longer than all of them may, every transaction 
 })
 
 test('jobs whose ends are refused only together end one by one', async () => {
-  const scene = await attemptsOf({ guilty: 5 })
+  const scene = await outcomesOf({ guilty: 5 })
   await world.sql(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN
         IF (SELECT count(*) FROM ended WHERE error IS NOT NULL) > 1 THEN RAISE EXCEPTION 'one at a time'; END IF;

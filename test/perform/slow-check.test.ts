@@ -3,10 +3,10 @@ import { Batch } from '../../src/batch/batch.ts'
 import { checkOptionsOf } from '../../src/batch/context.ts'
 import type { Job, JobConstructor } from '../../src/job/base.ts'
 import { Completer } from '../../src/perform/outcome/completer.ts'
-import type { CompletedAttempt, SettledAs } from '../../src/perform/outcome/outcome.ts'
+import type { Outcome, SettledAs } from '../../src/perform/outcome/outcome.ts'
 import { siftOutcomes } from '../../src/perform/outcome/sift.ts'
 import type { Queryable } from '../../src/sql/connection/queryable.ts'
-import { attemptOf, claimAll, writeContext } from '../batch/attempts.ts'
+import { claimAll, outcomeOf, writeContext } from '../batch/outcomes.ts'
 import { refuseUpdates } from '../support/faults.ts'
 import { jobClass, openWorld, until } from '../support/harness.ts'
 
@@ -37,15 +37,15 @@ const claimed = async (statementTimeoutMs: number) => {
     keepsCreatedAt: false,
     notifies: false,
     check: checkOptionsOf(world.adapter),
-    onHeld: () => {},
+    onSetApart: () => {},
     statementTimeoutMs,
   })
   const settled: string[] = []
   const complete = (id: string): void => {
     const row = rows.find((one) => one.id === id)
     if (row === undefined) throw new Error(`${id} was not claimed`)
-    const attempt = attemptOf(row, now, world.adapter.clock.timestamp())
-    completer.complete({ ...attempt, settled: (as: SettledAs) => void settled.push(`${id} ${as}`) })
+    const outcome = outcomeOf(row, now, world.adapter.clock.timestamp())
+    completer.complete({ ...outcome, settled: (as: SettledAs) => void settled.push(`${id} ${as}`) })
   }
   const close = async () => {
     await completer.close()
@@ -99,9 +99,9 @@ const started = async (count: number) => {
     [processId, count],
   )
   const rows = await world.sql<{ id: string }>('SELECT id FROM good_jobs')
-  const attempts = rows.map(({ id }) => {
-    const row = { id, batch_id: null, batch_callback_id: null, execution_id: id } as CompletedAttempt['row']
-    return attemptOf(row, '2026-01-01T00:00:00Z', '2026-01-01T00:00:01Z')
+  const outcomes = rows.map(({ id }) => {
+    const row = { id, batch_id: null, batch_callback_id: null, execution_id: id } as Outcome['row']
+    return outcomeOf(row, '2026-01-01T00:00:00Z', '2026-01-01T00:00:01Z')
   })
   const client = await world.database.connect()
   const counts = { transactions: 0, statements: 0 }
@@ -114,7 +114,7 @@ const started = async (count: number) => {
   }
   const context = await writeContext(world, processId)
   return {
-    sift: (some: readonly CompletedAttempt[] = attempts) => siftOutcomes(db, some, context),
+    sift: (some: readonly Outcome[] = outcomes) => siftOutcomes(db, some, context),
     counts,
     end: () => client.end(),
   }

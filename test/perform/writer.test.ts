@@ -6,7 +6,7 @@ import type { SettledAs } from '../../src/perform/outcome/outcome.ts'
 import { writeOutcomes } from '../../src/perform/outcome/transaction.ts'
 import { OutcomeWriter } from '../../src/perform/outcome/writer.ts'
 import { batchLockKey } from '../../src/sql/advisory-lock.ts'
-import { attemptOf, claimAll } from '../batch/attempts.ts'
+import { claimAll, outcomeOf } from '../batch/outcomes.ts'
 import { enqueue, jobClass, openWorld, until } from '../support/harness.ts'
 
 const world = await openWorld()
@@ -15,23 +15,23 @@ beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_ba
 
 const EchoJob = jobClass('EchoJob', () => {})
 
-/** The attempts of all jobs, as their worker has them when they have ended. */
+/** The outcomes of all jobs, as their worker has them when they have ended. */
 const endedAttempts = async () => {
   const client = await world.database.connect()
   const { rows, now, processId } = await claimAll(world, client, ['EchoJob'])
-  const attempts = rows.map((row) => attemptOf(row, now, world.adapter.clock.timestamp()))
+  const outcomes = rows.map((row) => outcomeOf(row, now, world.adapter.clock.timestamp()))
   const options = { processId, keepsCreatedAt: false, notifies: false, check: checkOptionsOf(world.adapter) }
-  return { client, attempts, options }
+  return { client, outcomes, options }
 }
 
 test('an outcome that waits for the lock of its batch has locked no row', async () => {
   const job = new (EchoJob as new () => Job)()
   const batch = await Batch.enqueue({}, job)
-  const { client, attempts, options } = await endedAttempts()
+  const { client, outcomes, options } = await endedAttempts()
   const holder = await world.database.connect()
   await holder.query('BEGIN')
   await holder.query('SELECT pg_advisory_xact_lock($1)', [batchLockKey(batch.id)])
-  const written = writeOutcomes(client, attempts, { ...options, facts: await world.adapter.database.facts() })
+  const written = writeOutcomes(client, outcomes, { ...options, facts: await world.adapter.database.facts() })
   const waits = `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`
   await until(async () => (await world.sql(waits)).length === 1, 'the outcome waits')
   // Whoever has the lock of the batch may want the row next: it must not be the other way round here.
@@ -44,16 +44,16 @@ test('an outcome that waits for the lock of its batch has locked no row', async 
 
 test('an outcome of a claim that was lost is dropped, although its row says that the claim holds', async () => {
   const [lost, kept] = [await enqueue(EchoJob), await enqueue(EchoJob)]
-  const { client, attempts, options } = await endedAttempts()
+  const { client, outcomes, options } = await endedAttempts()
   const settled = new Map<string, SettledAs>()
   const { database } = world.adapter
   const limits = { lockTimeoutMs: 200, statementTimeoutMs: 5_000, answerTimeoutMs: 10_000 }
   const writer = new OutcomeWriter({ ...options, database }, limits, new AbortController().signal)
   const unwritten = await writer.write(
-    attempts.map((attempt) => ({
-      ...attempt,
-      isLost: () => attempt.row.id === lost,
-      settled: (as) => void settled.set(attempt.row.id, as),
+    outcomes.map((outcome) => ({
+      ...outcome,
+      isLost: () => outcome.row.id === lost,
+      settled: (as) => void settled.set(outcome.row.id, as),
     })),
   )
   await writer.close()

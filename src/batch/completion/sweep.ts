@@ -75,7 +75,7 @@ interface Sweep extends SweepOptions {
   readonly quietSince: string
 }
 
-type Outcome = 'healed' | 'unproven' | 'healthy' | 'failed'
+type SweptAs = 'healed' | 'unproven' | 'healthy' | 'failed'
 
 const sweepPages = async (options: SweepOptions, db: Queryable, facts: Facts): Promise<SweepResult> => {
   const { check, windowMs, graceMs, endedSince = null, slow = new SlowChecks(), signal } = options
@@ -85,7 +85,7 @@ const sweepPages = async (options: SweepOptions, db: Queryable, facts: Facts): P
   const sweep: Sweep = { ...options, db, facts, slow, quietSince }
   let before = { createdAt: new Date(now + 86_400_000).toISOString(), id: LAST_ID }
   const result = { checked: 0, healed: 0, unproven: 0, isDone: true }
-  const count = (outcome: Outcome) => {
+  const count = (outcome: SweptAs) => {
     result.checked += 1
     if (outcome === 'healed') result.healed += 1
     if (outcome === 'unproven') result.unproven += 1
@@ -119,7 +119,7 @@ const readPage = (
     return findSuspectBatches(db, facts, page)
   })
 
-const sweepBatch = async (sweep: Sweep, batch: SweptBatch): Promise<Outcome> => {
+const sweepBatch = async (sweep: Sweep, batch: SweptBatch): Promise<SweptAs> => {
   const { check, facts } = sweep
   const tellFalseSuccess = () => {
     if (batch.has_false_success && check.told.isNew(`false_success ${batch.id} ${batch.enqueued_at}`)) {
@@ -139,7 +139,7 @@ const sweepBatch = async (sweep: Sweep, batch: SweptBatch): Promise<Outcome> => 
 }
 
 /** The discard was refused when the member broke, or the process died before writing it. */
-const sweepDiscard = (sweep: Sweep, batch: OwedDiscard): Promise<Outcome> =>
+const sweepDiscard = (sweep: Sweep, batch: OwedDiscard): Promise<SweptAs> =>
   heal(sweep, batch, 'owed_discard', {
     touched: async () => {
       const brokenAt = await findBrokenAt(sweep.db, sweep.facts, batch, sweep.quietSince)
@@ -156,7 +156,7 @@ const heal = async (
     readonly touched: () => Promise<TouchedBatch | undefined>
     readonly onChecked?: (one: CheckedBatch | undefined) => void
   },
-): Promise<Outcome> => {
+): Promise<SweptAs> => {
   if (slow.isPutOff(batch.id)) return 'failed'
   const { checked, refused } = await inTransaction(db, async (): Promise<ApartChecks> => {
     // The session that holds the lock checks the batch itself, or the next sweep does. The other batches do not wait for it.

@@ -1,21 +1,16 @@
 import { InterruptError } from '../../errors.ts'
 import type { Job, JobConstructor } from '../../job/base.ts'
 import type { BatchReference } from '../../job/batch-reference.ts'
-import { currentAttemptRun, withAttempt } from '../../job/context.ts'
+import { currentWorkerRun, withWorkerRun } from '../../job/context.ts'
 import { asError, backtraceOf, errorText } from '../../job/exceptions/error-names.ts'
-import type { Logger } from '../../job/logger.ts'
-import type { Pauses, StoppingReason } from '../../job/pauses.ts'
-import { type PerformOutcome, performJob } from '../../job/performing.ts'
+import { performJob, type RunEnd } from '../../job/performing.ts'
 import { jobFromData } from '../../job/serialization.ts'
 import { STATE } from '../../job/state.ts'
 import { parseJobData } from '../../serialize/job-data.ts'
-import type { RailsVersion } from '../../serialize/rails-version.ts'
-import type { GlobalID } from '../../serialize/values/global-id.ts'
-import type { Clock } from '../../time.ts'
-import { AttemptRun } from './run.ts'
+import { type StopRequest, type WorkerContext, WorkerRun } from './run.ts'
 
-/** A claimed job, as described by its row. */
-export interface Attempt {
+/** A claimed job, as its row describes it. */
+export interface StoredJob {
   readonly jobClass: JobConstructor
   readonly id: string
   /** The jsonb column as text: numbers must not pass through JSON.parse. */
@@ -25,21 +20,6 @@ export interface Attempt {
   /** Start of the previous attempt, if that attempt never recorded its end. */
   readonly interruptedAt: Date | null
   readonly batch?: BatchReference | null
-}
-
-/** What the worker passes to an attempt. */
-export interface AttemptContext {
-  readonly signal: AbortSignal
-  readonly logger: Logger
-  readonly clock: Clock
-  readonly processId?: string
-  readonly railsVersion: RailsVersion
-  /** Turns a GlobalID argument into its record; without it arguments stay GlobalIDs. */
-  readonly locate?: (gid: GlobalID) => Promise<unknown>
-  /** Why jobs should stop early, or false. @default 'stopping' once the signal has aborted */
-  readonly stoppingReason?: () => StoppingReason | false
-  /** Returns what is paused; absent if pauses are not honoured. */
-  readonly paused?: (() => Promise<Pauses>) | undefined
 }
 
 /** The row of a job that enqueued itself again. */
@@ -73,15 +53,19 @@ export interface ExecutionResult {
   readonly job: Job | null
 }
 
-/** Runs one attempt and returns how it ended; never rejects because of the job or its row. */
-export const execute = async (attempt: Attempt, context: AttemptContext): Promise<ExecutionResult> => {
-  let run: AttemptRun | undefined
+/** Runs a job once and returns how its attempt ended; never rejects because of the job or its row. */
+export const execute = async (
+  stored: StoredJob,
+  worker: WorkerContext,
+  stop: StopRequest,
+): Promise<ExecutionResult> => {
+  let run: WorkerRun | undefined
   try {
-    const job = buildJob(attempt)
-    run = new AttemptRun(attempt, context, job)
+    const job = buildJob(stored)
+    run = new WorkerRun(stored, job, worker, stop)
     job[STATE].run = run
-    const outcome = await withAttempt(job, run, () => performJob(job))
-    return resultOf(outcome, job, run)
+    const end = await withWorkerRun(job, run, () => performJob(job))
+    return resultOf(end, job, run)
   } catch (error) {
     return failureOf(error)
   } finally {
@@ -96,7 +80,7 @@ export const execute = async (attempt: Attempt, context: AttemptContext): Promis
 export const failureOf = (error: unknown): ExecutionResult =>
   failed('unhandled', 1, { error: asError(error), job: null })
 
-const buildJob = ({ jobClass, id, serializedParams, labels, concurrencyKey }: Attempt): Job => {
+const buildJob = ({ jobClass, id, serializedParams, labels, concurrencyKey }: StoredJob): Job => {
   const data = parseJobData(serializedParams)
   const job = jobFromData(jobClass, data)
   if (data.jobId === '') job.jobId = id
@@ -107,29 +91,29 @@ const buildJob = ({ jobClass, id, serializedParams, labels, concurrencyKey }: At
 }
 
 // GoodJob 4.23.1 job.rb#perform: the hook that fired with this very error decides.
-const resultOf = (outcome: PerformOutcome, job: Job, run: AttemptRun): ExecutionResult => {
+const resultOf = (end: RunEnd, job: Job, run: WorkerRun): ExecutionResult => {
   const { retriedError, discardedError, retryStoppedError } = job[STATE]
   const reenqueue = run.reenqueued
-  switch (outcome.kind) {
+  switch (end.kind) {
     case 'performed':
     case 'aborted':
       if (retriedError !== undefined) return handled('retried', 3, { error: asError(retriedError), job, reenqueue })
       return { outcome: reenqueue ? 'retried' : 'succeeded', ...NO_ERROR, reenqueue, job }
     case 'handled': {
-      const { error } = outcome
+      const { error } = end
       if (error === discardedError) return handled('discarded', 5, { error, job, reenqueue })
       if (error === retriedError) return handled('retried', 3, { error, job, reenqueue })
       if (error === retryStoppedError) return handled('retry_stopped', 4, { error, job, reenqueue })
       return handled('handled', 2, { error, job, reenqueue })
     }
     case 'failed': {
-      const { error } = outcome
+      const { error } = end
       if (error instanceof InterruptError) return failed('interrupted', 0, { error, job })
       if (error === retryStoppedError) return failed('retry_stopped', 4, { error, job })
       return failed('unhandled', 1, { error, job })
     }
     default:
-      return outcome satisfies never
+      return end satisfies never
   }
 }
 
@@ -141,7 +125,15 @@ const handled = (
   outcome: Ending['outcome'],
   errorEvent: Ending['errorEvent'],
   { error, job, reenqueue }: { error: Error; job: Job; reenqueue: Reenqueue | null },
-): ExecutionResult => ({ outcome, errorEvent, error: stored(error), isUnhandled: false, reenqueue, cause: error, job })
+): ExecutionResult => ({
+  outcome,
+  errorEvent,
+  error: storedError(error),
+  isUnhandled: false,
+  reenqueue,
+  cause: error,
+  job,
+})
 
 // An error that comes out of the job finishes it, even if the job had enqueued itself again before.
 const failed = (
@@ -151,26 +143,29 @@ const failed = (
 ): ExecutionResult => ({
   outcome,
   errorEvent,
-  error: stored(error),
+  error: storedError(error),
   isUnhandled: true,
   reenqueue: null,
   cause: error,
   job,
 })
 
-const stored = (error: Error): ExecutionResult['error'] => ({ text: errorText(error), backtrace: backtraceOf(error) })
+const storedError = (error: Error): ExecutionResult['error'] => ({
+  text: errorText(error),
+  backtrace: backtraceOf(error),
+})
 
-/** The attempt whose code is running, also in timers and promises that no code awaits. */
-export const attemptOfCurrentContext = (): Attempt | undefined => attemptRun()?.attempt
+/** The job of the attempt whose code is running, also in timers and promises that no code awaits. */
+export const jobOfCurrentAttempt = (): StoredJob | undefined => workerRun()?.stored
 
 /**
  * Fails the attempt whose code is running, for a process-wide 'unhandledRejection' handler. Its signal aborts, and when its
  * `perform()` has ended the error is passed to retryOn and the other handlers like one that was thrown. False if no attempt is
  * running.
  */
-export const failCurrentAttempt = (error: unknown): boolean => attemptRun()?.fail(error) ?? false
+export const failCurrentAttempt = (error: unknown): boolean => workerRun()?.fail(error) ?? false
 
-const attemptRun = (): AttemptRun | undefined => {
-  const run = currentAttemptRun()
-  return run instanceof AttemptRun ? run : undefined
+const workerRun = (): WorkerRun | undefined => {
+  const run = currentWorkerRun()
+  return run instanceof WorkerRun ? run : undefined
 }

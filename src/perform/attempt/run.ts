@@ -9,61 +9,76 @@ import { jobToText } from '../../job/serialization.ts'
 import type { RailsVersion } from '../../serialize/rails-version.ts'
 import type { GlobalID } from '../../serialize/values/global-id.ts'
 import type { Clock } from '../../time.ts'
-import type { Attempt, AttemptContext, Reenqueue } from './execution.ts'
+import type { Reenqueue, StoredJob } from './execution.ts'
 import { endOfTurn } from './turn.ts'
 
-/** The run of one attempt's job: it collects re-enqueues, and failures outside of the awaited code. */
-export class AttemptRun implements JobRun {
-  readonly attempt: Attempt
-  readonly #context: AttemptContext
+/** What a worker provides to all its runs. */
+export interface WorkerContext
+  extends Pick<JobRun, 'logger' | 'clock' | 'railsVersion' | 'processId' | 'locate' | 'paused'> {
+  readonly isShuttingDown: () => boolean
+}
+
+/** Whether and why one job is asked to stop. */
+export interface StopRequest {
+  readonly signal: AbortSignal
+  readonly isStopped: boolean
+  stoppingReason(): StoppingReason | false
+}
+
+/** A run that a worker has started. It collects the re-enqueue, and failures of code that the job does not await. */
+export class WorkerRun implements JobRun {
+  readonly stored: StoredJob
   readonly #job: Job
+  readonly #worker: WorkerContext
+  readonly #stop: StopRequest
   #reenqueue: Reenqueue | null = null
   #failure: Error | undefined
   #hasEnded = false
   #logger: Logger | undefined
   #aborting: AbortController | undefined
-  readonly #forwardAbort = () => this.#aborting?.abort(this.#context.signal.reason)
+  readonly #forwardAbort = () => this.#aborting?.abort(this.#stop.signal.reason)
 
-  constructor(attempt: Attempt, context: AttemptContext, job: Job) {
-    this.attempt = attempt
-    this.#context = context
+  constructor(stored: StoredJob, job: Job, worker: WorkerContext, stop: StopRequest) {
+    this.stored = stored
     this.#job = job
+    this.#worker = worker
+    this.#stop = stop
   }
 
   get clock(): Clock {
-    return this.#context.clock
+    return this.#worker.clock
   }
 
   get railsVersion(): RailsVersion {
-    return this.#context.railsVersion
+    return this.#worker.railsVersion
   }
 
   get processId(): string | undefined {
-    return this.#context.processId
+    return this.#worker.processId
   }
 
   get locate(): ((gid: GlobalID) => Promise<unknown>) | undefined {
-    return this.#context.locate
+    return this.#worker.locate
   }
 
   get batch(): BatchReference | null {
-    return this.attempt.batch ?? null
+    return this.stored.batch ?? null
   }
 
   get interruptedAt(): Date | null {
-    return this.attempt.interruptedAt
+    return this.stored.interruptedAt
   }
 
   get logger(): Logger {
     const { jobId, jobClass, queueName, executions } = this.#job
-    this.#logger ??= this.#context.logger.child({ jobId, jobClass, queueName, executions })
+    this.#logger ??= this.#worker.logger.child({ jobId, jobClass, queueName, executions })
     return this.#logger
   }
 
-  /** The worker's signal, which also aborts if this attempt fails while its `perform()` is still running. */
+  /** Aborts if the job is asked to stop, or fails while its `perform()` is still running. */
   get signal(): AbortSignal {
     if (!this.#aborting) {
-      const { signal } = this.#context
+      const { signal } = this.#stop
       this.#aborting = new AbortController()
       if (signal.aborted) this.#forwardAbort()
       else signal.addEventListener('abort', this.#forwardAbort, { once: true })
@@ -73,15 +88,17 @@ export class AttemptRun implements JobRun {
   }
 
   get isStopped(): boolean {
-    return this.#context.signal.aborted
+    return this.#stop.isStopped
   }
 
   get paused(): (() => Promise<Pauses>) | undefined {
-    return this.#context.paused
+    return this.#worker.paused
   }
 
-  stoppingReason = (): StoppingReason | false =>
-    this.#context.stoppingReason?.() ?? (this.#context.signal.aborted && 'stopping')
+  /** GoodJob 4.23.1 adapter.rb#stopping?: the shutdown comes first. */
+  stoppingReason(): StoppingReason | false {
+    return this.#worker.isShuttingDown() ? 'stopping' : this.#stop.stoppingReason()
+  }
 
   /** The last re-enqueue, which is written together with the outcome. */
   get reenqueued(): Reenqueue | null {
@@ -90,7 +107,7 @@ export class AttemptRun implements JobRun {
 
   reenqueue = (job: Job): void => {
     if (this.#hasEnded) throw new GoodJobError(`Job ${job.jobId} was enqueued again after its attempt had ended`)
-    const { railsVersion, clock } = this.#context
+    const { railsVersion, clock } = this.#worker
     const { scheduledAt } = job
     // An invalid date is an error of the job here: the hash of some Rails versions has no schedule that would refuse it.
     if (scheduledAt !== null && !isTime(scheduledAt)) {
@@ -108,7 +125,7 @@ export class AttemptRun implements JobRun {
     }
   }
 
-  /** Makes the attempt end with `error` as soon as its `perform()` has ended; false if it has ended already. */
+  /** Makes the run end with `error` as soon as its `perform()` has ended; false if the run has ended already. */
   fail(error: unknown): boolean {
     if (this.#hasEnded) return false
     this.#failure ??= asError(error)
@@ -121,18 +138,19 @@ export class AttemptRun implements JobRun {
   }
 
   // Without such a handler an unhandled rejection ends the process, so there is nothing to wait for.
-  lateFailures = (): Promise<void> | undefined =>
-    process.listenerCount('unhandledRejection') > 0 ? endOfTurn() : undefined
+  lateFailures(): Promise<void> | undefined {
+    return process.listenerCount('unhandledRejection') > 0 ? endOfTurn() : undefined
+  }
 
   end(): void {
     this.#hasEnded = true
-    if (this.#aborting) this.#context.signal.removeEventListener('abort', this.#forwardAbort)
+    if (this.#aborting) this.#stop.signal.removeEventListener('abort', this.#forwardAbort)
   }
 
   // GoodJob writes the labels of a retry only if the job has some; null leaves the column unchanged.
   #changedLabels(job: Job): readonly string[] | null {
     const { labels } = job
-    const before = this.attempt.labels ?? []
+    const before = this.stored.labels ?? []
     const isSame = labels.length === before.length && labels.every((label, index) => label === before[index])
     return isSame || labels.length === 0 ? null : labels
   }

@@ -4,14 +4,14 @@ import { guarded } from '../../guarded.ts'
 import type { Database } from '../../sql/database.ts'
 import { findWithdrawnClaims, type LostBy } from '../../sql/outcome/withdrawn.ts'
 import { type Clock, every } from '../../time.ts'
-import type { RunningAttempt } from './running.ts'
+import type { Attempt } from './attempt.ts'
 
 export interface AttemptWatchOptions {
   readonly database: Database
   readonly processId: string
   readonly clock: Clock
   /** Attempts of this process, by job id. */
-  readonly attempts: ReadonlyMap<string, RunningAttempt>
+  readonly attempts: ReadonlyMap<string, Attempt>
 }
 
 /** A force-discard reaches the running job within `INTERVAL_MS + MIN_AGE_MS`, less than two seconds. */
@@ -32,7 +32,7 @@ const WHAT: Readonly<Record<LostBy, string>> = {
 export class AttemptWatch {
   readonly #options: AttemptWatchOptions
   #timer: NodeJS.Timeout | undefined
-  #looking: Promise<void> | undefined
+  #checking: Promise<void> | undefined
   #isStopped = false
 
   constructor(options: AttemptWatchOptions) {
@@ -44,7 +44,7 @@ export class AttemptWatch {
     if (this.#isStopped || this.#timer !== undefined) return
     this.#timer = every(
       INTERVAL_MS,
-      guarded(this.#options.processId, 'attempt watch', () => this.#look()),
+      guarded(this.#options.processId, 'attempt watch', () => this.#check()),
     ).unref()
   }
 
@@ -58,26 +58,26 @@ export class AttemptWatch {
     this.#timer = undefined
   }
 
-  #look(): void {
+  #check(): void {
     if (this.#options.attempts.size === 0) this.#rest()
-    if (this.#looking) return
-    const running = this.#bodiesOfAge()
+    if (this.#checking) return
+    const running = this.#longRunning()
     if (running.length === 0) return
-    this.#looking = this.#tell(running)
+    this.#checking = this.#stopWithdrawn(running)
       // Postgres is unreachable: the writes report that, and the next query follows in a second.
       .catch(() => this.#options.database.forgetFacts())
       .finally(() => {
-        this.#looking = undefined
+        this.#checking = undefined
       })
   }
 
-  #bodiesOfAge(): RunningAttempt[] {
+  #longRunning(): Attempt[] {
     const { attempts, clock } = this.#options
     const startedBefore = clock.monotonic() - MIN_AGE_MS
     return [...attempts.values()].filter(isWatched).filter(({ startedMs }) => startedMs <= startedBefore)
   }
 
-  async #tell(running: readonly RunningAttempt[]): Promise<void> {
+  async #stopWithdrawn(running: readonly Attempt[]): Promise<void> {
     const { database, processId, attempts } = this.#options
     const byId = new Map(running.map((attempt) => [attempt.row.id, attempt]))
     const claims = running.map(({ row, claimedAt }) => ({ id: row.id, lockedAt: claimedAt }))
@@ -89,7 +89,7 @@ export class AttemptWatch {
     }
   }
 
-  #stop(attempt: RunningAttempt, lostBy: LostBy): void {
+  #stop(attempt: Attempt, lostBy: LostBy): void {
     const { id, job_class: jobClass, queue_name: queueName, executions_count: executions } = attempt.row
     const reason = new GoodJobError(`job ${id} ${WHAT[lostBy]}`)
     if (lostBy === 'released' && attempt.state === 'lost') return
@@ -101,5 +101,5 @@ export class AttemptWatch {
 }
 
 /** The row of a job in an open round has no lock columns, as if it had been released. */
-const isWatched = ({ state, hasEnded, outcomes }: RunningAttempt): boolean =>
-  !hasEnded && state !== 'withdrawn' && outcomes.hasStarted
+const isWatched = ({ state, hasEnded, taker }: Attempt): boolean =>
+  !hasEnded && state !== 'withdrawn' && taker.hasStarted

@@ -8,7 +8,7 @@ import {
   startLockedRows,
 } from '../../sql/deferred/statements.ts'
 import { after, type Clock } from '../../time.ts'
-import type { CompletedAttempt, OutcomeTaker } from '../outcome/outcome.ts'
+import type { Outcome, OutcomeTaker } from '../outcome/outcome.ts'
 
 /** 'open': jobs run · 'closing': the outcomes so far are being written · 'over': outcomes go to the completer. */
 type RoundState = 'open' | 'closing' | 'over'
@@ -24,8 +24,8 @@ export class DeferredRound implements OutcomeTaker {
   #state: RoundState = 'open'
   #running: number
   /** Outcomes that arrived while the round was open: those that it writes, and the others. */
-  #ended: CompletedAttempt[] = []
-  #others: CompletedAttempt[] = []
+  #ended: Outcome[] = []
+  #others: Outcome[] = []
   #endEarly: () => void = () => {}
 
   constructor(round: LockedRound, completer: OutcomeTaker, clock: Clock) {
@@ -39,14 +39,14 @@ export class DeferredRound implements OutcomeTaker {
     return this.#state === 'over'
   }
 
-  complete(attempt: CompletedAttempt): void {
+  complete(outcome: Outcome): void {
     if (this.#state === 'over') {
-      this.#completer.complete(attempt)
+      this.#completer.complete(outcome)
       return
     }
     this.#running -= 1
-    if (this.#state === 'open' && isWrittenAtOnce(attempt)) this.#ended.push(attempt)
-    else this.#others.push(attempt)
+    if (this.#state === 'open' && isWrittenAtOnce(outcome)) this.#ended.push(outcome)
+    else this.#others.push(outcome)
     if (this.#running === 0) this.#endEarly()
   }
 
@@ -88,22 +88,22 @@ export class DeferredRound implements OutcomeTaker {
   settle({ kind }: RoundClosed): void {
     this.#state = 'over'
     const rest = kind === 'written' ? this.#others : [...this.#ended, ...this.#others]
-    if (kind === 'written') for (const attempt of this.#ended) attempt.settled('written')
-    for (const attempt of rest) this.#completer.complete(attempt)
+    if (kind === 'written') for (const outcome of this.#ended) outcome.settled('written')
+    for (const outcome of rest) this.#completer.complete(outcome)
     this.#ended = []
     this.#others = []
   }
 
   #statements(): readonly Statement[] {
     const { facts, processId, rows } = this.#round
-    const ended = new Map(this.#ended.map((attempt) => [attempt.row.id, attempt]))
+    const ended = new Map(this.#ended.map((outcome) => [outcome.row.id, outcome]))
     const finished: LockedOutcome[] = []
     const deletedIds: string[] = []
     const unended: LockedRow[] = []
     for (const row of rows) {
-      const attempt = ended.get(row.id)
-      if (attempt === undefined) unended.push(row)
-      else if (attempt.write === 'finish') finished.push({ row, columns: attempt.columns })
+      const outcome = ended.get(row.id)
+      if (outcome === undefined) unended.push(row)
+      else if (outcome.write === 'finish') finished.push({ row, columns: outcome.columns })
       else deletedIds.push(row.id)
     }
     const statements: Statement[] = []
@@ -128,5 +128,5 @@ export const startOf = (rows: readonly LockedRow[], { facts, now, processId }: L
   startLockedRows(facts, rows, { now, processId })
 
 /** Batches are checked with the outcome, and retries notify the workers: both are the completer's work. */
-const isWrittenAtOnce = ({ row, write, isLost }: CompletedAttempt): boolean =>
+const isWrittenAtOnce = ({ row, write, isLost }: Outcome): boolean =>
   (write === 'finish' || write === 'delete') && row.batch_id === null && row.batch_callback_id === null && !isLost()

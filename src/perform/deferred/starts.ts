@@ -7,16 +7,9 @@ import type { JobRegistry } from '../../job/definition/registry.ts'
 import type { Statement } from '../../sql/connection/queryable.ts'
 import type { LockedRow } from '../../sql/deferred/statements.ts'
 import { backoffMs, sleep } from '../../time.ts'
-import type { RunningAttempt } from '../attempt/running.ts'
+import { type Attempt, attemptsOf } from '../attempt/attempt.ts'
 import type { OutcomeTaker } from '../outcome/outcome.ts'
-import {
-  attemptsOf,
-  type ClaimedJobs,
-  EagerStarts,
-  monotonic,
-  type StartPolicy,
-  type StartPolicyOptions,
-} from '../start-policy.ts'
+import { type ClaimedJobs, EagerStarts, monotonic, type StartPolicy, type StartPolicyOptions } from '../start-policy.ts'
 import { DeferralGate } from './gate.ts'
 import { DeferredRound, startOf } from './round.ts'
 
@@ -58,12 +51,12 @@ export class DeferredStarts implements StartPolicy {
     while (this.#rounds.size > 0) await Promise.allSettled(this.#rounds)
   }
 
-  async #begin(lane: RoundLane, gate: DeferralGate, round: OpenRound): Promise<readonly RunningAttempt[]> {
+  async #begin(lane: RoundLane, gate: DeferralGate, round: OpenRound): Promise<readonly Attempt[]> {
     try {
       if (round.rows.some((row) => this.#mustStartNow(row))) return await this.#startAll(lane, gate, round)
-      const outcomes = new DeferredRound(round, this.#options.completer, this.#options.clock)
-      const attempts = this.#attempts(lane, round, outcomes)
-      void this.#tracked(this.#closeWhenDue(gate, round, outcomes))
+      const deferred = new DeferredRound(round, this.#options.completer, this.#options.clock)
+      const attempts = this.#attempts(lane, round, deferred)
+      void this.#tracked(this.#closeWhenDue(gate, round, deferred))
       return attempts
     } catch (error) {
       // A round that is never closed would block every later claim of the lane.
@@ -73,7 +66,7 @@ export class DeferredStarts implements StartPolicy {
   }
 
   /** Starts a round's attempts in the database before they run. */
-  async #startAll(lane: RoundLane, gate: DeferralGate, round: OpenRound): Promise<readonly RunningAttempt[]> {
+  async #startAll(lane: RoundLane, gate: DeferralGate, round: OpenRound): Promise<readonly Attempt[]> {
     const closed = await this.#close(gate, round, [startOf(round.rows, round)])
     gate.record(0)
     if (closed.kind === 'unknown') {
@@ -86,19 +79,19 @@ export class DeferredStarts implements StartPolicy {
   }
 
   /** Never rejects: the attempts are already running, and their outcomes must not wait for a failed round. */
-  async #closeWhenDue(gate: DeferralGate, round: OpenRound, outcomes: DeferredRound): Promise<void> {
+  async #closeWhenDue(gate: DeferralGate, round: OpenRound, deferred: DeferredRound): Promise<void> {
     let closed: RoundClosed = { kind: 'unknown' }
     try {
-      const { statements, error } = await outcomes.due(this.#options.configuration.deferStart)
+      const { statements, error } = await deferred.due(this.#options.configuration.deferStart)
       if (error !== undefined) this.#report(error)
-      closed = await this.#close(gate, round, statements, outcomes)
+      closed = await this.#close(gate, round, statements, deferred)
     } catch (error) {
       round.abandon(error as Error)
       gate.roundClosed(false)
       this.#report(error)
     }
-    gate.record(outcomes.yield)
-    outcomes.settle(closed)
+    gate.record(deferred.yield)
+    deferred.settle(closed)
   }
 
   /** Closes the round; jobs that can be neither written nor started are started as soon as possible. */
@@ -106,9 +99,9 @@ export class DeferredStarts implements StartPolicy {
     gate: DeferralGate,
     round: OpenRound,
     statements: readonly Statement[],
-    outcomes?: DeferredRound,
+    deferred?: DeferredRound,
   ): Promise<Exclude<RoundClosed, { kind: 'unstarted' }>> {
-    for (let attempt = 1; ; attempt++) {
+    for (let tries = 1; ; tries++) {
       const closed = await round.close(statements)
       if (closed.kind !== 'unstarted') {
         if (closed.kind === 'started' && closed.error !== undefined) this.#report(closed.error)
@@ -116,8 +109,8 @@ export class DeferredStarts implements StartPolicy {
         return closed
       }
       gate.roundUnwritten()
-      this.#report(closed.error, attempt, outcomes?.pendingCount)
-      await sleep(backoffMs(attempt), round.sessionEnd)
+      this.#report(closed.error, tries, deferred?.pendingCount)
+      await sleep(backoffMs(tries), round.sessionEnd)
     }
   }
 
@@ -135,12 +128,8 @@ export class DeferredStarts implements StartPolicy {
     )
   }
 
-  #attempts(
-    lane: Lane,
-    { rows, now }: Pick<OpenRound, 'rows' | 'now'>,
-    outcomes: OutcomeTaker,
-  ): readonly RunningAttempt[] {
-    return attemptsOf(rows, { lane, claimedAt: now, outcomes, startedMs: monotonic(this.#options.clock) })
+  #attempts(lane: Lane, { rows, now }: Pick<OpenRound, 'rows' | 'now'>, taker: OutcomeTaker): readonly Attempt[] {
+    return attemptsOf(rows, { lane, claimedAt: now, taker, startedMs: monotonic(this.#options.clock) })
   }
 
   #gate(lane: Lane): DeferralGate {
@@ -158,8 +147,8 @@ export class DeferredStarts implements StartPolicy {
     return round
   }
 
-  #report(error: unknown, attempt = 1, jobs = 0): void {
-    events.emit('outcome_write_failed', { processId: this.#options.processId, jobs, error, attempt })
+  #report(error: unknown, tries = 1, jobs = 0): void {
+    events.emit('outcome_write_failed', { processId: this.#options.processId, jobs, error, attempt: tries })
   }
 }
 

@@ -1,6 +1,6 @@
 import { events } from '../../events.ts'
 import { sleep } from '../../time.ts'
-import type { CompletedAttempt } from './outcome.ts'
+import type { Outcome } from './outcome.ts'
 import { NOTHING_UNWRITTEN, type OutcomeWriter, type Unwritten } from './writer.ts'
 
 export interface ApartOutcomesOptions {
@@ -21,7 +21,7 @@ const FAILURE_PAUSE_MS = 1_000
 interface Group {
   /** All outcomes of this batch have the same problem; undefined: no batch. */
   readonly batchId: string | undefined
-  readonly attempts: CompletedAttempt[]
+  readonly outcomes: Outcome[]
 }
 
 /**
@@ -41,24 +41,24 @@ export class ApartOutcomes {
 
   get count(): number {
     return [...this.#groups, ...(this.#writing ? [this.#writing] : [])].reduce(
-      (sum, group) => sum + group.attempts.length,
+      (sum, group) => sum + group.outcomes.length,
       0,
     )
   }
 
   /** Takes an outcome if outcomes of its batch are here already. */
-  joins(attempt: CompletedAttempt): boolean {
-    const batchId = batchOf(attempt)
+  joins(outcome: Outcome): boolean {
+    const batchId = batchOf(outcome)
     if (batchId === undefined) return false
     const isHere = this.#writing?.batchId === batchId || this.#groups.some((group) => group.batchId === batchId)
-    if (isHere) this.#add(batchId, [attempt])
+    if (isHere) this.#add(batchId, [outcome])
     return isHere
   }
 
   /** Keeps outcomes; if their batch causes the problem, grouped by batch. */
-  keep(attempts: readonly CompletedAttempt[], { byBatch }: { readonly byBatch: boolean }): void {
-    if (attempts.length === 0) return
-    for (const attempt of attempts) this.#add(byBatch ? batchOf(attempt) : undefined, [attempt])
+  keep(outcomes: readonly Outcome[], { byBatch }: { readonly byBatch: boolean }): void {
+    if (outcomes.length === 0) return
+    for (const outcome of outcomes) this.#add(byBatch ? batchOf(outcome) : undefined, [outcome])
     this.#start()
   }
 
@@ -72,12 +72,12 @@ export class ApartOutcomes {
     await this.#writer?.close()
   }
 
-  #add(batchId: string | undefined, attempts: readonly CompletedAttempt[]): void {
+  #add(batchId: string | undefined, outcomes: readonly Outcome[]): void {
     const group = this.#groups.find((one) => one.batchId === batchId)
-    if (group !== undefined) group.attempts.push(...attempts)
+    if (group !== undefined) group.outcomes.push(...outcomes)
     // Checks of batches take long, so outcomes that need none go first.
-    else if (batchId === undefined) this.#groups.unshift({ batchId, attempts: [...attempts] })
-    else this.#groups.push({ batchId, attempts: [...attempts] })
+    else if (batchId === undefined) this.#groups.unshift({ batchId, outcomes: [...outcomes] })
+    else this.#groups.push({ batchId, outcomes: [...outcomes] })
   }
 
   #start(): void {
@@ -102,30 +102,30 @@ export class ApartOutcomes {
     const { maxWrite, keeps, passOn } = this.#options
     const group = this.#groups.shift()
     if (group === undefined) return
-    const rest = group.attempts.splice(maxWrite)
+    const rest = group.outcomes.splice(maxWrite)
     if (rest.length > 0) this.#add(group.batchId, rest)
     this.#writing = group
     // No outcome may be lost, whatever throws.
-    const unwritten = await writer.write(group.attempts).catch((error) => this.#keep(group.attempts, error))
+    const unwritten = await writer.write(group.outcomes).catch((error) => this.#keep(group.outcomes, error))
     this.#writing = undefined
     if (keeps === 'refused' && unwritten.refused.length > 0) this.#add(group.batchId, unwritten.refused)
     if (keeps === 'failed') this.#addHalves(group.batchId, unwritten.failed)
     passOn(unwritten)
   }
 
-  async #keep(attempts: readonly CompletedAttempt[], error: unknown): Promise<Unwritten> {
+  async #keep(outcomes: readonly Outcome[], error: unknown): Promise<Unwritten> {
     const { keeps, processId, stopped } = this.#options
     events.emit('worker_error', { processId, part: `${keeps} outcomes`, error })
     await sleep(FAILURE_PAUSE_MS, stopped)
-    return { ...NOTHING_UNWRITTEN, [keeps]: attempts }
+    return { ...NOTHING_UNWRITTEN, [keeps]: outcomes }
   }
 
-  #addHalves(batchId: string | undefined, failed: readonly CompletedAttempt[]): void {
+  #addHalves(batchId: string | undefined, failed: readonly Outcome[]): void {
     const middle = (failed.length + 1) >> 1
     for (const half of [failed.slice(0, middle), failed.slice(middle)]) {
-      if (half.length > 0) this.#groups.push({ batchId, attempts: [...half] })
+      if (half.length > 0) this.#groups.push({ batchId, outcomes: [...half] })
     }
   }
 }
 
-const batchOf = ({ row }: CompletedAttempt): string | undefined => row.batch_id ?? row.batch_callback_id ?? undefined
+const batchOf = ({ row }: Outcome): string | undefined => row.batch_id ?? row.batch_callback_id ?? undefined

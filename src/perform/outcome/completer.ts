@@ -2,10 +2,10 @@ import { events } from '../../events.ts'
 import { backoffMs, sleep } from '../../time.ts'
 import { ApartOutcomes } from './apart.ts'
 import { HeldOutcomes } from './held.ts'
-import type { CompletedAttempt } from './outcome.ts'
+import type { Outcome } from './outcome.ts'
 import { OutcomeWriter, type OutcomeWriterOptions, type Unwritten } from './writer.ts'
 
-/** Attempts in one flush, at most. It limits the size of a statement and the time for which batch locks are held. */
+/** Outcomes in one flush, at most. It limits the size of a statement and the time for which batch locks are held. */
 const MAX_FLUSH = 500
 
 /** How long all outcomes may wait for a lock of another session, milliseconds; longer than any worker needs the lock. */
@@ -33,7 +33,7 @@ export interface CompleterOptions extends OutcomeWriterOptions {
   /** @default 15 seconds */
   readonly statementTimeoutMs?: number
   /** Called when outcomes were set apart and no longer count as a reason to claim less. */
-  readonly onHeld: () => void
+  readonly onSetApart: () => void
 }
 
 /**
@@ -49,8 +49,8 @@ export class Completer {
   readonly #refused: ApartOutcomes
   readonly #failed: ApartOutcomes
   readonly #stopped = new AbortController()
-  #pending: CompletedAttempt[] = []
-  #flushing: readonly CompletedAttempt[] = []
+  #pending: Outcome[] = []
+  #flushing: readonly Outcome[] = []
   #loop: Promise<void> | undefined
 
   constructor(options: CompleterOptions) {
@@ -95,8 +95,8 @@ export class Completer {
     await this.#writer.connect()
   }
 
-  complete(attempt: CompletedAttempt): void {
-    this.#pending.push(attempt)
+  complete(outcome: Outcome): void {
+    this.#pending.push(outcome)
     this.#start()
   }
 
@@ -150,14 +150,14 @@ export class Completer {
 
   async #flush(): Promise<void> {
     const next = this.#pending.splice(0, MAX_FLUSH)
-    this.#flushing = next.filter((attempt) => !this.#held.joins(attempt) && !this.#failed.joins(attempt))
+    this.#flushing = next.filter((outcome) => !this.#held.joins(outcome) && !this.#failed.joins(outcome))
     const unwritten = await this.#writer.write(this.#flushing)
     // Nothing was written: the outcomes that have arrived since show whether the problem concerns all of them.
     if (!unwritten.isRefusedApart) this.#pending.push(...unwritten.refused)
     const isApart = this.#setApart(unwritten.isRefusedApart ? unwritten : { ...unwritten, refused: [] })
     const hasApart = isApart || this.#flushing.length < next.length
     this.#flushing = []
-    if (hasApart) this.#options.onHeld()
+    if (hasApart) this.#options.onSetApart()
   }
 
   #setApart({ blocked, refused, failed }: Omit<Unwritten, 'isRefusedApart'>): boolean {

@@ -3,21 +3,20 @@ import { events } from '../../events.ts'
 import { freePlaces } from '../../sql/concurrency/claims.ts'
 import type { Queryable } from '../../sql/connection/queryable.ts'
 import { inTransaction } from '../../sql/transaction/read-committed.ts'
-import type { CompletedAttempt } from './outcome.ts'
+import type { Outcome } from './outcome.ts'
 import type { OutcomeContext } from './transaction.ts'
 
 /**
- * Frees the places of attempts that Ruby's concurrency rules counted, after the commit of their outcomes. A lost connection is
- * thrown: the outcomes are tried again, found written, and passed here once more. Any other error must not keep outcomes back. It
+ * Frees the places of jobs that Ruby's concurrency rules counted, after the commit of their outcomes. A lost connection is thrown: the outcomes are tried again, found written, and passed here once more. Any other error must not keep outcomes back. It
  * is emitted, and a waiting job becomes due by its own retry, as in GoodJob 4.23.1 job.rb#release_concurrency_claims.
  */
 export const freePlacesOf = async (
   db: Queryable,
-  attempts: readonly CompletedAttempt[],
+  outcomes: readonly Outcome[],
   { facts, processId, notifies, check }: OutcomeContext,
 ): Promise<void> => {
-  if (attempts.length === 0 || !facts.hasConcurrencyClaims) return
-  const jobs = attempts.map(({ row }) => row)
+  if (outcomes.length === 0 || !facts.hasConcurrencyClaims) return
+  const jobs = outcomes.map(({ row }) => row)
   const promoter = { processId, notifies, now: check.clock.timestamp() }
   try {
     await inTransaction(db, () => freePlaces(db, facts, jobs, promoter))

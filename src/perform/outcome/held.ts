@@ -1,7 +1,7 @@
 import { events } from '../../events.ts'
 import { sleep } from '../../time.ts'
 import type { Blocker } from './blocked.ts'
-import type { CompletedAttempt } from './outcome.ts'
+import type { Outcome } from './outcome.ts'
 import { type BlockedOutcomes, NOTHING_UNWRITTEN, type OutcomeWriter, type Unwritten } from './writer.ts'
 
 export interface HeldOutcomesOptions {
@@ -25,7 +25,7 @@ const FAILURE_PAUSE_MS = 1_000
 export class HeldOutcomes {
   readonly #options: HeldOutcomesOptions
   /** In the order of waiting. An entry stays while its outcomes are being written, because other outcomes may join it. */
-  readonly #groups = new Map<Blocker, CompletedAttempt[]>()
+  readonly #groups = new Map<Blocker, Outcome[]>()
   #writing = 0
   #writer: OutcomeWriter | undefined
   #loop: Promise<void> | undefined
@@ -41,11 +41,11 @@ export class HeldOutcomes {
   }
 
   /** Takes an outcome if other outcomes wait for the lock of its batch already. */
-  joins(attempt: CompletedAttempt): boolean {
-    const { batch_id, batch_callback_id } = attempt.row
+  joins(outcome: Outcome): boolean {
+    const { batch_id, batch_callback_id } = outcome.row
     const blocker = [batch_id, batch_callback_id].find((id) => id !== null && this.#groups.has(id))
     if (blocker == null) return false
-    this.#groups.get(blocker)?.push(attempt)
+    this.#groups.get(blocker)?.push(outcome)
     return true
   }
 
@@ -75,12 +75,12 @@ export class HeldOutcomes {
 
   #add(blocked: BlockedOutcomes): void {
     const { processId } = this.#options
-    for (const [attempt, blocker] of blocked) {
+    for (const [outcome, blocker] of blocked) {
       const group = this.#groups.get(blocker)
-      if (group !== undefined) group.push(attempt)
+      if (group !== undefined) group.push(outcome)
       else {
-        this.#groups.set(blocker, [attempt])
-        events.emit('outcome_held', { processId, lockedId: blocker, jobId: attempt.row.id })
+        this.#groups.set(blocker, [outcome])
+        events.emit('outcome_held', { processId, lockedId: blocker, jobId: outcome.row.id })
       }
     }
   }
@@ -99,7 +99,7 @@ export class HeldOutcomes {
   async #turn(writer: OutcomeWriter): Promise<void> {
     const all = [...this.#groups.values()].flat()
     const blocked = await writer.findBlocked(all)
-    const free = all.filter((attempt) => !blocked?.has(attempt))
+    const free = all.filter((outcome) => !blocked?.has(outcome))
     const [first = []] = this.#groups.values()
     const chosen = (free.length > 0 ? free : first).slice(0, this.#options.maxWrite)
     const { touched, blockers } = this.#take(new Set(chosen))
@@ -123,18 +123,18 @@ export class HeldOutcomes {
   }
 
   /** Takes these outcomes out of their groups; returns the rest of those groups, and the group that each outcome was in. */
-  #take(chosen: ReadonlySet<CompletedAttempt>): {
-    touched: Map<Blocker, CompletedAttempt[]>
+  #take(chosen: ReadonlySet<Outcome>): {
+    touched: Map<Blocker, Outcome[]>
     blockers: BlockedOutcomes
   } {
-    const touched = new Map<Blocker, CompletedAttempt[]>()
-    const blockers = new Map<CompletedAttempt, Blocker>()
+    const touched = new Map<Blocker, Outcome[]>()
+    const blockers = new Map<Outcome, Blocker>()
     for (const [blocker, group] of this.#groups) {
-      if (!group.some((attempt) => chosen.has(attempt))) continue
-      const rest: CompletedAttempt[] = []
-      for (const attempt of group) {
-        if (chosen.has(attempt)) blockers.set(attempt, blocker)
-        else rest.push(attempt)
+      if (!group.some((outcome) => chosen.has(outcome))) continue
+      const rest: Outcome[] = []
+      for (const outcome of group) {
+        if (chosen.has(outcome)) blockers.set(outcome, blocker)
+        else rest.push(outcome)
       }
       this.#groups.set(blocker, rest)
       touched.set(blocker, rest)

@@ -13,10 +13,11 @@ export type OutcomeWrite = 'finish' | 'delete' | 'rerun' | 'reenqueue' | 'releas
  */
 export type SettledAs = 'written' | 'released' | 'lost'
 
-/** An attempt that has ended and waits to be written. */
-export interface CompletedAttempt {
+/** The outcome of an attempt, until it is committed or dropped. */
+export interface Outcome {
   readonly row: ClaimedRow
-  readonly outcome: ExecutionResult['outcome']
+  readonly result: ExecutionResult
+  readonly durationMs: number
   readonly write: OutcomeWrite
   /** Writes other than 'reenqueue' read only the columns of the outcome. */
   readonly columns: ReenqueueRow
@@ -30,7 +31,7 @@ export interface CompletedAttempt {
 export interface OutcomeTaker {
   /** Whether the rows of its attempts show that they were started. */
   readonly hasStarted: boolean
-  complete(attempt: CompletedAttempt): void
+  complete(outcome: Outcome): void
 }
 
 export interface OutcomeOptions {
@@ -90,27 +91,26 @@ const startOf = (reenqueue: Reenqueue | null): string | undefined =>
   reenqueue?.scheduledAt ? columnText(reenqueue.scheduledAt) : reenqueue?.createdAt
 
 /** The same outcome without its payload: Postgres refused the payload, so the job finishes with the refusal as its error. */
-export const refusedOutcome = (attempt: CompletedAttempt, error: unknown): CompletedAttempt => ({
-  ...attempt,
-  outcome: 'unhandled',
+export const refusedOutcome = (outcome: Outcome, error: unknown): Outcome => ({
+  ...outcome,
   write: 'finish',
   columns: {
-    ...attempt.columns,
-    error: `StandardError: the outcome of this attempt (${attempt.outcome}) could not be stored: ${error instanceof Error ? error.message : String(error)}`,
+    ...outcome.columns,
+    error: `StandardError: the outcome of this attempt (${outcome.result.outcome}) could not be stored: ${error instanceof Error ? error.message : String(error)}`,
     errorEvent: 1,
     backtrace: [],
   },
 })
 
 /** The same outcome with its row kept: a reference to the row may prevent its deletion. */
-export const keptOutcome = (attempt: CompletedAttempt): CompletedAttempt => ({ ...attempt, write: 'finish' })
+export const keptOutcome = (outcome: Outcome): Outcome => ({ ...outcome, write: 'finish' })
 
 /** The same outcome without a notification of the workers: they find the job at their next poll. */
-export const silentOutcome = (attempt: CompletedAttempt): CompletedAttempt => ({
-  ...attempt,
-  columns: { ...attempt.columns, isNotified: false },
+export const silentOutcome = (outcome: Outcome): Outcome => ({
+  ...outcome,
+  columns: { ...outcome.columns, isNotified: false },
 })
 
-/** When this attempt broke a member of its batch; undefined if it did not. */
-export const brokenAt = ({ write, columns }: CompletedAttempt): string | undefined =>
+/** When this outcome breaks a member of its batch; undefined if it does not. */
+export const brokenAt = ({ write, columns }: Outcome): string | undefined =>
   (write === 'finish' || write === 'delete') && columns.error !== null ? columns.finishedAt : undefined

@@ -1,7 +1,7 @@
 import { PROGRAM_LIMIT_EXCEEDED, sqlState } from '../../errors.ts'
 import type { Queryable } from '../../sql/connection/queryable.ts'
 import { inTransaction } from '../../sql/transaction/read-committed.ts'
-import type { CompletedAttempt } from './outcome.ts'
+import type { Outcome } from './outcome.ts'
 import { OutcomeSifting } from './sifting.ts'
 import { OnOtherTerms, type Sifted, type Terms } from './sifting-terms.ts'
 import type { OutcomeContext } from './transaction.ts'
@@ -13,12 +13,12 @@ import type { OutcomeContext } from './transaction.ts'
  */
 export const siftOutcomes = async (
   db: Queryable,
-  attempts: readonly CompletedAttempt[],
+  outcomes: readonly Outcome[],
   context: OutcomeContext,
 ): Promise<Sifted> => {
   let terms: Terms = { isSilent: false, keptBatches: new Set(), excluded: new Map() }
   for (;;) {
-    const sift = new OutcomeSifting(db, attempts, context, terms)
+    const sift = new OutcomeSifting(db, outcomes, context, terms)
     let isReady = false
     try {
       await inTransaction(db, async () => {

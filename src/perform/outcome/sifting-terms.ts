@@ -1,4 +1,4 @@
-import type { CompletedAttempt } from './outcome.ts'
+import type { Outcome } from './outcome.ts'
 import type { Settlement } from './transaction.ts'
 
 /** What a sifting considers because an earlier one has shown it. */
@@ -26,9 +26,9 @@ export interface Sifted {
   /** The committed outcomes. */
   readonly settlement: Settlement
   /** The refused outcomes, and why: nothing proves that the job is to blame. */
-  readonly refused: ReadonlyMap<CompletedAttempt, unknown>
+  readonly refused: ReadonlyMap<Outcome, unknown>
   /** Outcomes for which the time was not enough. */
-  readonly untried: readonly CompletedAttempt[]
+  readonly untried: readonly Outcome[]
 }
 
 export interface Reason {
@@ -36,4 +36,4 @@ export interface Reason {
 }
 
 /** A refused outcome and the error of its refusal. */
-export type Accused = readonly [form: CompletedAttempt, error: unknown]
+export type Accused = readonly [form: Outcome, error: unknown]

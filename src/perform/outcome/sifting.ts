@@ -13,14 +13,7 @@ import type { Queryable } from '../../sql/connection/queryable.ts'
 import { inTransaction } from '../../sql/transaction/read-committed.ts'
 import { inSavepoint, limitLockWaits, openSavepoint, rehearse, type Tried } from '../../sql/transaction/savepoint.ts'
 import { freePlacesOf } from './freed-places.ts'
-import {
-  brokenAt,
-  type CompletedAttempt,
-  keptOutcome,
-  refusedOutcome,
-  type SettledAs,
-  silentOutcome,
-} from './outcome.ts'
+import { brokenAt, keptOutcome, type Outcome, refusedOutcome, type SettledAs, silentOutcome } from './outcome.ts'
 import { type Accused, OnOtherTerms, type Reason, type Sifted, type Terms } from './sifting-terms.ts'
 import { batchesOf, type OutcomeContext, touchedBatches, type Written, writeRows } from './transaction.ts'
 
@@ -36,40 +29,40 @@ export class OutcomeSifting {
   readonly #db: Queryable
   readonly #context: OutcomeContext
   readonly #terms: Terms
-  /** The outcome that is written, and the attempt that it is a form of. */
-  readonly #forms: ReadonlyMap<CompletedAttempt, CompletedAttempt>
+  /** The form that is written, and the outcome that it is a form of. */
+  readonly #forms: ReadonlyMap<Outcome, Outcome>
   readonly #deadline = performance.now() + TIME_LIMIT_MS
   readonly #written = {
-    settlement: new Map<CompletedAttempt, SettledAs>(),
-    joined: new Map<CompletedAttempt, string>(),
-    repeated: new Set<CompletedAttempt>(),
-    freeing: [] as CompletedAttempt[],
+    settlement: new Map<Outcome, SettledAs>(),
+    joined: new Map<Outcome, string>(),
+    repeated: new Set<Outcome>(),
+    freeing: [] as Outcome[],
   }
-  readonly #refused = new Map<CompletedAttempt, unknown>()
-  readonly #blamed = new Map<CompletedAttempt, unknown>()
-  readonly #untried: CompletedAttempt[] = []
+  readonly #refused = new Map<Outcome, unknown>()
+  readonly #blamed = new Map<Outcome, unknown>()
+  readonly #untried: Outcome[] = []
   /** Whether all outcomes are accepted without their payload; determined at the first refusal. */
   #endsWithout: boolean | undefined
   #refusedInRow = 0
-  readonly #replaced = new Map<CompletedAttempt, CompletedAttempt>()
+  readonly #replaced = new Map<Outcome, Outcome>()
   #checks: ApartChecks = { checked: [], refused: [] }
 
-  constructor(db: Queryable, attempts: readonly CompletedAttempt[], context: OutcomeContext, terms: Terms) {
+  constructor(db: Queryable, outcomes: readonly Outcome[], context: OutcomeContext, terms: Terms) {
     this.#db = db
     this.#terms = terms
     const { isSilent, keptBatches } = terms
     const isNotified = context.check.isNotified && !isSilent
     this.#context = { ...context, check: { ...context.check, isNotified } }
-    const formOf = (attempt: CompletedAttempt): CompletedAttempt => {
-      const isKept = attempt.write === 'delete' && keptBatches.has(attempt.row.batch_id ?? '')
-      const form = isKept ? keptOutcome(attempt) : { ...attempt }
+    const formOf = (outcome: Outcome): Outcome => {
+      const isKept = outcome.write === 'delete' && keptBatches.has(outcome.row.batch_id ?? '')
+      const form = isKept ? keptOutcome(outcome) : { ...outcome }
       return isSilent ? silentOutcome(form) : form
     }
-    this.#forms = new Map(attempts.map((attempt) => [formOf(attempt), attempt]))
+    this.#forms = new Map(outcomes.map((outcome) => [formOf(outcome), outcome]))
   }
 
   get result(): Sifted {
-    const original = <T>(map: ReadonlyMap<CompletedAttempt, T>) =>
+    const original = <T>(map: ReadonlyMap<Outcome, T>) =>
       new Map([...map].map(([form, value]) => [this.#original(form), value] as const))
     return {
       settlement: original(this.#written.settlement),
@@ -91,12 +84,12 @@ export class OutcomeSifting {
     await this.#check(batchIds)
   }
 
-  #refuse(form: CompletedAttempt, reason: Reason | undefined): void {
+  #refuse(form: Outcome, reason: Reason | undefined): void {
     if (reason !== undefined) this.#refused.set(form, reason.error)
   }
 
   /** Returns why the outcome has to wait for its batch; undefined if it need not. */
-  #exclusion(form: CompletedAttempt): Reason | undefined {
+  #exclusion(form: Outcome): Reason | undefined {
     const { excluded } = this.#terms
     const batchId = batchesOf(form).find((id) => excluded.has(id))
     return batchId === undefined ? undefined : { error: excluded.get(batchId) }
@@ -108,8 +101,8 @@ export class OutcomeSifting {
     announceRefusedChecks(this.#checks.refused)
     const { processId } = this.#context
     for (const [form, error] of this.#blamed) {
-      const { outcome, row } = this.#original(form)
-      events.emit('outcome_refused', { processId, jobId: row.id, outcome, error })
+      const { result, row } = this.#original(form)
+      events.emit('outcome_refused', { processId, jobId: row.id, outcome: result.outcome, error })
     }
   }
 
@@ -147,7 +140,7 @@ export class OutcomeSifting {
   }
 
   /** Divides refused outcomes until each refusal concerns one outcome. */
-  async #write(forms: readonly CompletedAttempt[]): Promise<void> {
+  async #write(forms: readonly Outcome[]): Promise<void> {
     if (this.#isOver) {
       this.#untried.push(...forms)
       return
@@ -170,7 +163,7 @@ export class OutcomeSifting {
   }
 
   /** Halves find one refused outcome among many; single writes are cheaper if all are refused. */
-  #parts(forms: readonly CompletedAttempt[]): (readonly CompletedAttempt[])[] {
+  #parts(forms: readonly Outcome[]): (readonly Outcome[])[] {
     if (forms.length === 1 || this.#refusedInRow >= MAX_REFUSED) return forms.map((form) => [form])
     const middle = forms.length >> 1
     return [forms.slice(0, middle), forms.slice(middle)]
@@ -184,11 +177,11 @@ export class OutcomeSifting {
     return !this.#endsWithout || ![...this.#refused.values()].some(mayConcernRow)
   }
 
-  #try(forms: readonly CompletedAttempt[]): Promise<Tried<Written>> {
+  #try(forms: readonly Outcome[]): Promise<Tried<Written>> {
     return inSavepoint(this.#db, () => writeRows(this.#db, forms, this.#context))
   }
 
-  #rehearse(forms: readonly CompletedAttempt[]): Promise<boolean> {
+  #rehearse(forms: readonly Outcome[]): Promise<boolean> {
     return rehearse(this.#db, () => writeRows(this.#db, forms, this.#context))
   }
 
@@ -234,7 +227,7 @@ export class OutcomeSifting {
   }
 
   /** If not all outcomes are accepted without their payload, each is tested separately. */
-  async #isProven(form: CompletedAttempt, error: unknown): Promise<boolean> {
+  async #isProven(form: Outcome, error: unknown): Promise<boolean> {
     if (this.#endsWithout) return true
     if (!(await this.#rehearse([refusedOutcome(form, error)]))) return false
     const again = await this.#try([form])
@@ -245,13 +238,13 @@ export class OutcomeSifting {
   }
 
   /** A missing privilege refuses all outcomes of one kind of write, a policy only some of them. */
-  #canConcern({ write }: CompletedAttempt, error: unknown): boolean {
+  #canConcern({ write }: Outcome, error: unknown): boolean {
     if (sqlState(error) !== INSUFFICIENT_PRIVILEGE) return mayConcernRow(error)
     return [...this.#written.settlement.keys()].some((other) => other.write === write)
   }
 
   /** Writes other forms in place of refused ones. */
-  async #replace(forms: ReadonlyMap<CompletedAttempt, CompletedAttempt>): Promise<boolean> {
+  async #replace(forms: ReadonlyMap<Outcome, Outcome>): Promise<boolean> {
     const tried = await this.#try([...forms.keys()])
     if (tried.isRefused) return false
     for (const [by, form] of forms) {
@@ -262,7 +255,7 @@ export class OutcomeSifting {
     return true
   }
 
-  #original(form: CompletedAttempt): CompletedAttempt {
+  #original(form: Outcome): Outcome {
     const first = this.#replaced.get(form) ?? form
     return this.#forms.get(first) ?? first
   }
@@ -292,7 +285,7 @@ export class OutcomeSifting {
       throw new OnOtherTerms({ ...this.#terms, excluded })
     }
     const unchecked = new Set(refused.map(({ batchId }) => batchId))
-    const isLost = (form: CompletedAttempt) =>
+    const isLost = (form: Outcome) =>
       form.write === 'delete' && brokenAt(form) !== undefined && unchecked.has(form.row.batch_id ?? '')
     if (![...this.#written.settlement.keys()].some(isLost)) return
     throw new OnOtherTerms({ ...this.#terms, keptBatches: new Set([...this.#terms.keptBatches, ...unchecked]) })

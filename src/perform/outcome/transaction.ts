@@ -19,7 +19,7 @@ import {
 } from '../../sql/outcome/outcomes.ts'
 import { inTransaction } from '../../sql/transaction/read-committed.ts'
 import { freePlacesOf } from './freed-places.ts'
-import { brokenAt, type CompletedAttempt, type OutcomeWrite, type SettledAs } from './outcome.ts'
+import { brokenAt, type Outcome, type OutcomeWrite, type SettledAs } from './outcome.ts'
 
 export interface OutcomeContext {
   readonly facts: Facts
@@ -31,35 +31,35 @@ export interface OutcomeContext {
   readonly check: CheckOptions
 }
 
-/** What became of each attempt of a flush. */
-export type Settlement = ReadonlyMap<CompletedAttempt, SettledAs>
+/** What became of each outcome of a flush. */
+export type Settlement = ReadonlyMap<Outcome, SettledAs>
 
 export interface Written {
   readonly settlement: Settlement
-  /** Batches that attempts of this flush joined while they ran: their locks were not taken. */
-  readonly joined: ReadonlyMap<CompletedAttempt, string>
-  /** Attempts whose outcome, with its check, was committed before; only the result of that write had been lost. */
-  readonly repeated: ReadonlySet<CompletedAttempt>
-  /** Attempts whose end frees a place of a concurrency rule, as far as their write shows. */
-  readonly freeing: readonly CompletedAttempt[]
+  /** Batches that jobs of this flush joined while they ran: their locks were not taken. */
+  readonly joined: ReadonlyMap<Outcome, string>
+  /** Outcomes that, with their checks, were committed before; only the result of that write had been lost. */
+  readonly repeated: ReadonlySet<Outcome>
+  /** Outcomes that free a place of a concurrency rule, as far as their write shows. */
+  readonly freeing: readonly Outcome[]
 }
 
 /**
- * Writes the outcomes of many attempts. Outcomes of jobs outside any batch that need one kind of write need no explicit
+ * Writes many outcomes. Outcomes of jobs outside any batch that need one kind of write need no explicit
  * transaction: a single statement is one. Otherwise the batch locks come first, then the rows, then the check, all in one
  * transaction.
  */
 export const writeOutcomes = async (
   db: Queryable,
-  attempts: readonly CompletedAttempt[],
+  outcomes: readonly Outcome[],
   context: OutcomeContext,
 ): Promise<Settlement> => {
-  const batchIds = new Set(attempts.flatMap(batchesOf))
-  const kinds = new Set(attempts.map(({ write }) => write))
+  const batchIds = new Set(outcomes.flatMap(batchesOf))
+  const kinds = new Set(outcomes.map(({ write }) => write))
   const isOneStatement = batchIds.size === 0 && kinds.size === 1
   const written = isOneStatement
-    ? await writeRows(db, attempts, context)
-    : await writeWithChecks(db, attempts, batchIds, context)
+    ? await writeRows(db, outcomes, context)
+    : await writeWithChecks(db, outcomes, batchIds, context)
   if (written.joined.size > 0) await checkJoined(db, written, context)
   await freePlacesOf(db, written.freeing, context)
   return written.settlement
@@ -67,14 +67,14 @@ export const writeOutcomes = async (
 
 const writeWithChecks = async (
   db: Queryable,
-  attempts: readonly CompletedAttempt[],
+  outcomes: readonly Outcome[],
   batchIds: ReadonlySet<string>,
   context: OutcomeContext,
 ): Promise<Written> => {
   let checked: CheckedBatch[] = []
   const written = await inTransaction(db, async () => {
     if (batchIds.size > 0) await lockTouchedBatches(db, batchIds)
-    const rows = await writeRows(db, attempts, context)
+    const rows = await writeRows(db, outcomes, context)
     const touched = touchedBatches(rows, batchIds, ({ row }) => row.batch_id)
     if (batchIds.size > 0) checked = await checkBatches(db, context.facts, touched, context.check)
     return rows
@@ -89,7 +89,7 @@ const writeWithChecks = async (
  */
 const checkJoined = async (db: Queryable, written: Written, context: OutcomeContext): Promise<void> => {
   const batchIds = new Set(written.joined.values())
-  const touched = touchedBatches(written, batchIds, (attempt) => written.joined.get(attempt) ?? null)
+  const touched = touchedBatches(written, batchIds, (outcome) => written.joined.get(outcome) ?? null)
   const checked = await inTransaction(db, async () => {
     await lockTouchedBatches(db, batchIds)
     return checkBatches(db, context.facts, touched, context.check)
@@ -97,19 +97,19 @@ const checkJoined = async (db: Queryable, written: Written, context: OutcomeCont
   announceChecks(checked, context.check)
 }
 
-export const batchesOf = ({ row }: CompletedAttempt): string[] =>
+export const batchesOf = ({ row }: Outcome): string[] =>
   [row.batch_id, row.batch_callback_id].filter((id) => id !== null)
 
 /** A callback job that breaks is not a broken member. A repeated outcome is left out: its member may have recovered since. */
 export const touchedBatches = (
   { settlement, repeated }: Written,
   batchIds: ReadonlySet<string>,
-  memberOf: (attempt: CompletedAttempt) => string | null,
+  memberOf: (outcome: Outcome) => string | null,
 ): TouchedBatch[] => {
   const broken = new Map<string, string>()
-  for (const [attempt, as] of settlement) {
-    const at = as === 'written' && !repeated.has(attempt) ? brokenAt(attempt) : undefined
-    const batchId = memberOf(attempt)
+  for (const [outcome, as] of settlement) {
+    const at = as === 'written' && !repeated.has(outcome) ? brokenAt(outcome) : undefined
+    const batchId = memberOf(outcome)
     if (at === undefined || batchId === null) continue
     const earlier = broken.get(batchId)
     if (earlier === undefined || at < earlier) broken.set(batchId, at)
@@ -117,52 +117,52 @@ export const touchedBatches = (
   return [...batchIds].map((id) => ({ id, brokenAt: broken.get(id) }))
 }
 
-/** Writes the rows of these attempts. Call it with the locks of their batches held. */
+/** Writes the rows of these outcomes. Call it with the locks of their batches held. */
 export const writeRows = async (
   db: Queryable,
-  attempts: readonly CompletedAttempt[],
+  outcomes: readonly Outcome[],
   context: OutcomeContext,
 ): Promise<Written> => {
   const written = new Map<string, WrittenRow>()
   for (const kind of ['finish', 'delete', 'rerun', 'reenqueue'] as const) {
-    const ofKind = attempts.filter(({ write }) => write === kind)
+    const ofKind = outcomes.filter(({ write }) => write === kind)
     if (ofKind.length === 0) continue
     for (const row of await writeKind(db, kind, ofKind, context)) written.set(row.id, row)
   }
-  const unwritten = attempts.filter(({ row }) => !written.has(row.id))
+  const unwritten = outcomes.filter(({ row }) => !written.has(row.id))
   const rest = unwritten.length > 0 ? await settleUnwritten(db, unwritten, context) : NONE_UNWRITTEN
-  const joined = new Map<CompletedAttempt, string>()
-  for (const attempt of attempts) {
-    const batchId = (written.get(attempt.row.id) ?? rest.get(attempt))?.batch_id ?? null
-    if (batchId !== null && batchId !== attempt.row.batch_id) joined.set(attempt, batchId)
+  const joined = new Map<Outcome, string>()
+  for (const outcome of outcomes) {
+    const batchId = (written.get(outcome.row.id) ?? rest.get(outcome))?.batch_id ?? null
+    if (batchId !== null && batchId !== outcome.row.batch_id) joined.set(outcome, batchId)
   }
   const settlement = new Map(
-    attempts.map(
-      (attempt) => [attempt, written.has(attempt.row.id) ? 'written' : (rest.get(attempt)?.as ?? 'lost')] as const,
+    outcomes.map(
+      (outcome) => [outcome, written.has(outcome.row.id) ? 'written' : (rest.get(outcome)?.as ?? 'lost')] as const,
     ),
   )
-  const repeated = new Set(unwritten.filter((attempt) => rest.get(attempt)?.as === 'written'))
-  const freeing = attempts.filter(
-    (attempt) => written.get(attempt.row.id)?.frees_place ?? (rest.get(attempt)?.as ?? 'lost') !== 'lost',
+  const repeated = new Set(unwritten.filter((outcome) => rest.get(outcome)?.as === 'written'))
+  const freeing = outcomes.filter(
+    (outcome) => written.get(outcome.row.id)?.frees_place ?? (rest.get(outcome)?.as ?? 'lost') !== 'lost',
   )
   return { settlement, joined, repeated, freeing }
 }
 
-interface Unwritten {
+interface Settled {
   readonly as: SettledAs
   readonly batch_id: string | null
 }
 
-const NONE_UNWRITTEN: ReadonlyMap<CompletedAttempt, Unwritten> = new Map()
+const NONE_UNWRITTEN: ReadonlyMap<Outcome, Settled> = new Map()
 
 const writeKind = (
   db: Queryable,
   kind: Exclude<OutcomeWrite, 'release'>,
-  attempts: readonly CompletedAttempt[],
+  outcomes: readonly Outcome[],
   { facts, processId, keepsCreatedAt, check }: OutcomeContext,
 ): Promise<WrittenRow[]> => {
   const writer = { processId, now: check.clock.timestamp() }
-  const rows = attempts.map(({ columns }) => columns)
+  const rows = outcomes.map(({ columns }) => columns)
   switch (kind) {
     case 'finish':
       return finishJobs(db, facts, writer, rows)
@@ -178,35 +178,35 @@ const writeKind = (
 }
 
 /**
- * Settles attempts whose fence did not hold. Either another session finished the row (a force-discard, which stands; the lock
+ * Settles outcomes whose fence did not hold. Either another session finished the row (a force-discard, which stands; the lock
  * columns are cleared), or an earlier write of this process succeeded although its result was lost, or the job no longer belongs to
  * this process.
  */
 const settleUnwritten = async (
   db: Queryable,
-  attempts: readonly CompletedAttempt[],
+  outcomes: readonly Outcome[],
   { facts, processId }: OutcomeContext,
-): Promise<ReadonlyMap<CompletedAttempt, Unwritten>> => {
+): Promise<ReadonlyMap<Outcome, Settled>> => {
   const claims = await releaseClaims(
     db,
     facts,
     processId,
-    attempts.map(({ columns }) => columns),
+    outcomes.map(({ columns }) => columns),
   )
   const byId = new Map(claims.map((claim) => [claim.id, claim]))
   return new Map(
-    attempts.map((attempt) => {
-      const claim = byId.get(attempt.row.id)
-      return [attempt, { as: settledAs(attempt, claim), batch_id: claim?.batchId ?? null }]
+    outcomes.map((outcome) => {
+      const claim = byId.get(outcome.row.id)
+      return [outcome, { as: settledAs(outcome, claim), batch_id: claim?.batchId ?? null }]
     }),
   )
 }
 
-const settledAs = (attempt: CompletedAttempt, claim: UnwrittenClaim | undefined): SettledAs => {
+const settledAs = (outcome: Outcome, claim: UnwrittenClaim | undefined): SettledAs => {
   if (claim?.isReleased) return 'released'
-  if (claim?.isGone && attempt.write === 'delete') return 'written'
+  if (claim?.isGone && outcome.write === 'delete') return 'written'
   const isWritten =
-    claim?.executionFinishedAt != null && sameInstant(claim.executionFinishedAt, attempt.columns.finishedAt)
+    claim?.executionFinishedAt != null && sameInstant(claim.executionFinishedAt, outcome.columns.finishedAt)
   return isWritten ? 'written' : 'lost'
 }
 

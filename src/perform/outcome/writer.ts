@@ -14,7 +14,7 @@ import { Session } from '../../sql/connection/session.ts'
 import type { Database } from '../../sql/database.ts'
 import { backoffMs, sleep } from '../../time.ts'
 import { type Blocker, findBlocked } from './blocked.ts'
-import type { CompletedAttempt } from './outcome.ts'
+import type { Outcome } from './outcome.ts'
 import { siftOutcomes } from './sift.ts'
 import { type OutcomeContext, type Settlement, writeOutcomes } from './transaction.ts'
 
@@ -26,25 +26,25 @@ export interface OutcomeWriterOptions {
   readonly check: CheckOptions
 }
 
-/** Attempts in a row after a wait for a lock that no session seems to hold; after that it is a failure like any other, and reported. */
+/** Tries in a row after a wait for a lock that no session seems to hold; after that it is a failure like any other, and reported. */
 const MAX_FREED = 3
 
 /** Sessions lost in a row during a write, while others can be opened: the outcomes themselves may end them. */
 const MAX_LOSSES = 3
 
 /** Outcomes that wait for a lock of another session, with what is locked. */
-export type BlockedOutcomes = ReadonlyMap<CompletedAttempt, Blocker>
+export type BlockedOutcomes = ReadonlyMap<Outcome, Blocker>
 
 /** The outcomes that a write left unwritten, by reason. */
 export interface Unwritten {
   /** Another session has locked rows or batches that they change. */
   readonly blocked: BlockedOutcomes
   /** Postgres refused them, or there was no time to find out whether it does. */
-  readonly refused: readonly CompletedAttempt[]
+  readonly refused: readonly Outcome[]
   /** Other outcomes of the same write were written: the refused ones must not delay them. */
   readonly isRefusedApart: boolean
   /** The write of these outcomes took too long, or ended its session again and again. */
-  readonly failed: readonly CompletedAttempt[]
+  readonly failed: readonly Outcome[]
 }
 
 export interface OutcomeWriterLimits {
@@ -88,15 +88,15 @@ export class OutcomeWriter {
     return this.#session.close()
   }
 
-  /** Settles these attempts, except those that it returns. */
-  async write(attempts: readonly CompletedAttempt[]): Promise<Unwritten> {
-    const blocked = new Map<CompletedAttempt, Blocker>()
-    let ours = attempts
+  /** Settles these outcomes, except those that it returns. */
+  async write(outcomes: readonly Outcome[]): Promise<Unwritten> {
+    const blocked = new Map<Outcome, Blocker>()
+    let ours = outcomes
     let losses = 0
-    for (let attempt = 1; !this.#stopped.aborted; attempt++) {
+    for (let tries = 1; !this.#stopped.aborted; tries++) {
       ours = dropLost(ours.filter((one) => !blocked.has(one)))
       if (ours.length === 0) break
-      if (!(await this.#isConnected(ours.length, attempt))) continue
+      if (!(await this.#isConnected(ours.length, tries))) continue
       try {
         return { ...(await this.#write(ours)), blocked }
       } catch (error) {
@@ -104,38 +104,38 @@ export class OutcomeWriter {
         const found = sqlState(error) === LOCK_NOT_AVAILABLE ? await this.findBlocked(ours) : undefined
         for (const [one, blocker] of found ?? []) blocked.set(one, blocker)
         // No blocker found: the lock is free by now.
-        if (found !== undefined && (found.size > 0 || attempt <= MAX_FREED)) continue
+        if (found !== undefined && (found.size > 0 || tries <= MAX_FREED)) continue
         // After a migration at run time the statements name the wrong columns once.
         this.#options.database.forgetFacts()
         if (isCancelled(error) || losses >= MAX_LOSSES) {
-          this.#tell(ours.length, error, attempt)
+          this.#report(ours.length, error, tries)
           return { ...NOTHING_UNWRITTEN, blocked, failed: ours }
         }
         const hasSifted = this.#sifts
         this.#sifts = isRefusal(error)
         // A refusal is sifted at once, but not repeatedly without a pause: the sifting itself may be refused.
         const isNew = this.#sifts && !hasSifted && !isRetryable(error) && !awaitsSchema(error)
-        if (!isNew) await this.#pause(ours.length, error, attempt)
+        if (!isNew) await this.#pause(ours.length, error, tries)
       }
     }
     return { ...NOTHING_UNWRITTEN, blocked }
   }
 
   /** One transaction, or several statements that are a transaction each. */
-  async #write(attempts: readonly CompletedAttempt[]): Promise<Omit<Unwritten, 'blocked'>> {
+  async #write(outcomes: readonly Outcome[]): Promise<Omit<Unwritten, 'blocked'>> {
     if (!this.#sifts) {
-      announce(await writeOutcomes(this.#session, attempts, await this.#context()))
+      announce(await writeOutcomes(this.#session, outcomes, await this.#context()))
       this.#failures = 0
       return NOTHING_UNWRITTEN
     }
-    const { settlement, refused, untried } = await siftOutcomes(this.#session, attempts, await this.#context())
+    const { settlement, refused, untried } = await siftOutcomes(this.#session, outcomes, await this.#context())
     announce(settlement)
     this.#sifts = settlement.size === 0
     const isRefusedApart = settlement.size > 0
     this.#failures = isRefusedApart ? 0 : this.#failures + 1
     const [error] = refused.values()
-    if (isRefusedApart && refused.size > 0) this.#tell(refused.size, error, 1)
-    if (!isRefusedApart) await this.#pause(attempts.length, error, this.#failures)
+    if (isRefusedApart && refused.size > 0) this.#report(refused.size, error, 1)
+    if (!isRefusedApart) await this.#pause(outcomes.length, error, this.#failures)
     return { refused: [...untried, ...refused.keys()], isRefusedApart, failed: [] }
   }
 
@@ -147,13 +147,13 @@ export class OutcomeWriter {
   }
 
   /**
-   * Returns those attempts for which another session holds a lock now; waits for no lock and writes nothing. Undefined if the query
+   * Returns those outcomes for which another session holds a lock now; waits for no lock and writes nothing. Undefined if the query
    * fails.
    */
-  async findBlocked(attempts: readonly CompletedAttempt[]): Promise<BlockedOutcomes | undefined> {
+  async findBlocked(outcomes: readonly Outcome[]): Promise<BlockedOutcomes | undefined> {
     try {
       await this.#session.connect()
-      return await findBlocked(this.#session, attempts)
+      return await findBlocked(this.#session, outcomes)
     } catch (error) {
       // The next write reports the error.
       this.#abandons(error)
@@ -162,23 +162,23 @@ export class OutcomeWriter {
   }
 
   /** An error that prevents a connection (a changed password, too many connections) is no fault of the outcomes. */
-  async #isConnected(jobs: number, attempt: number): Promise<boolean> {
+  async #isConnected(jobs: number, tries: number): Promise<boolean> {
     try {
       await this.#session.connect()
       return true
     } catch (error) {
-      await this.#pause(jobs, error, attempt)
+      await this.#pause(jobs, error, tries)
       return false
     }
   }
 
-  async #pause(jobs: number, error: unknown, attempt: number): Promise<void> {
-    this.#tell(jobs, error, attempt)
-    await sleep(backoffMs(attempt), this.#stopped)
+  async #pause(jobs: number, error: unknown, tries: number): Promise<void> {
+    this.#report(jobs, error, tries)
+    await sleep(backoffMs(tries), this.#stopped)
   }
 
-  #tell(jobs: number, error: unknown, attempt: number): void {
-    events.emit('outcome_write_failed', { processId: this.#options.processId, jobs, error, attempt })
+  #report(jobs: number, error: unknown, tries: number): void {
+    events.emit('outcome_write_failed', { processId: this.#options.processId, jobs, error, attempt: tries })
   }
 
   async #context(): Promise<OutcomeContext> {
@@ -187,15 +187,15 @@ export class OutcomeWriter {
   }
 }
 
-const dropLost = (attempts: readonly CompletedAttempt[]): CompletedAttempt[] =>
-  attempts.filter((attempt) => {
-    if (!attempt.isLost()) return true
-    attempt.settled('lost')
+const dropLost = (outcomes: readonly Outcome[]): Outcome[] =>
+  outcomes.filter((outcome) => {
+    if (!outcome.isLost()) return true
+    outcome.settled('lost')
     return false
   })
 
 const announce = (settlement: Settlement): void => {
-  for (const [attempt, result] of settlement) attempt.settled(result)
+  for (const [outcome, result] of settlement) outcome.settled(result)
 }
 
 export const NOTHING_UNWRITTEN: Unwritten = { blocked: new Map(), refused: [], isRefusedApart: false, failed: [] }

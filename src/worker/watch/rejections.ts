@@ -1,6 +1,6 @@
 import { events } from '../../events.ts'
 import { currentProcessId } from '../../job/context.ts'
-import { attemptOfCurrentContext, failCurrentAttempt } from '../../perform/attempt/execution.ts'
+import { failCurrentAttempt, jobOfCurrentAttempt } from '../../perform/attempt/execution.ts'
 
 /**
  * Assigns an unhandled rejection to the job whose code caused it: the attempt fails or, if it has already ended, `worker_error` is emitted.
@@ -8,10 +8,10 @@ import { attemptOfCurrentContext, failCurrentAttempt } from '../../perform/attem
  */
 export const giveToJob = (error: unknown): boolean => {
   if (failCurrentAttempt(error)) return true
-  const attempt = attemptOfCurrentContext()
-  if (attempt === undefined) return false
+  const job = jobOfCurrentAttempt()
+  if (job === undefined) return false
   const processId = currentProcessId()
-  const part = `a promise that job ${attempt.id} left behind when it ended`
+  const part = `a promise that job ${job.id} left behind when it ended`
   events.emit('worker_error', { ...(processId === undefined ? {} : { processId }), part, error })
   return true
 }

@@ -1,46 +1,40 @@
 import type { Lane } from '../../claim/lane.ts'
+import type { StoppingReason } from '../../job/pauses.ts'
 import type { ClaimedRow } from '../../sql/claim/claim.ts'
 import type { OutcomeTaker } from '../outcome/outcome.ts'
+import type { StopRequest } from './run.ts'
 
 /**
  * 'running': the result will be written · 'aborted': asked to stop; an error counts as an interruption · 'withdrawn': another
  * session finished or deleted the job; the claim is released and the result dropped · 'lost': the job may belong to another worker;
  * its result is dropped.
  */
-export type AttemptState = 'running' | 'aborted' | 'withdrawn' | 'lost'
+type AttemptState = 'running' | 'aborted' | 'withdrawn' | 'lost'
 
 /** Which state replaces which: a change of the row by another session outweighs an event in this process. */
 const RANK: Readonly<Record<AttemptState, number>> = { running: 0, aborted: 1, lost: 2, withdrawn: 3 }
 
-/** What attempts that were claimed together share. */
-export interface AttemptOrigin {
-  readonly claimedAt: string
-  readonly lane: Lane
-  readonly startedMs: number
-  readonly outcomes: OutcomeTaker
-}
-
-/** An attempt of this process, from its claim until its outcome is settled. */
-export class RunningAttempt {
+/** An attempt of this process to run a job, from the claim of the job until its outcome is settled. */
+export class Attempt implements StopRequest {
   readonly row: ClaimedRow
   /** Stamp of the claim: locked_at and performed_at of the row. */
   readonly claimedAt: string
   readonly lane: Lane
   readonly startedMs: number
   /** Receives the outcome of the attempt. */
-  readonly outcomes: OutcomeTaker
+  readonly taker: OutcomeTaker
   // Created on first use: most jobs never read their signal.
   #controller: AbortController | undefined
   #reason: Error | undefined
   #state: AttemptState = 'running'
   #hasEnded = false
 
-  constructor(row: ClaimedRow, claim: AttemptOrigin) {
+  constructor(row: ClaimedRow, claim: SharedByClaim) {
     this.row = row
     this.claimedAt = claim.claimedAt
     this.lane = claim.lane
     this.startedMs = claim.startedMs
-    this.outcomes = claim.outcomes
+    this.taker = claim.taker
   }
 
   get signal(): AbortSignal {
@@ -53,6 +47,15 @@ export class RunningAttempt {
 
   get state(): AttemptState {
     return this.#state
+  }
+
+  get isStopped(): boolean {
+    return this.#state !== 'running'
+  }
+
+  stoppingReason(): StoppingReason | false {
+    if (this.#state === 'withdrawn') return 'force_discarded'
+    return this.isStopped && 'stopping'
   }
 
   /** `perform()` has ended; the outcome may not be committed yet. */
@@ -86,3 +89,9 @@ export class RunningAttempt {
     this.#controller?.abort(reason)
   }
 }
+
+type SharedByClaim = Pick<Attempt, 'claimedAt' | 'lane' | 'startedMs' | 'taker'>
+
+/** Returns the attempts of jobs that were claimed together. */
+export const attemptsOf = (rows: readonly ClaimedRow[], claim: SharedByClaim): readonly Attempt[] =>
+  rows.map((row) => new Attempt(row, claim))

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { checkOptionsOf } from '../../src/batch/context.ts'
-import type { CompletedAttempt } from '../../src/perform/outcome/outcome.ts'
+import type { Outcome } from '../../src/perform/outcome/outcome.ts'
 import { type ClaimedRow, claim } from '../../src/sql/claim/claim.ts'
 import type { Queryable } from '../../src/sql/connection/queryable.ts'
 import type { World } from '../support/harness.ts'
@@ -33,15 +33,23 @@ export const writeContext = async ({ adapter }: World, processId: string) => ({
   check: checkOptionsOf(adapter),
 })
 
-/** How an attempt of such a claim ended: well, or for good with an error. */
-export const attemptOf = (
+/** The outcome of a job of such a claim: a success, or a failure for good with this error. */
+export const outcomeOf = (
   row: ClaimedRow,
   lockedAt: string,
   finishedAt: string,
   error: string | null = null,
-): CompletedAttempt => ({
+): Outcome => ({
   row,
-  outcome: error === null ? 'succeeded' : 'unhandled',
+  result: {
+    outcome: error === null ? 'succeeded' : 'unhandled',
+    error: error === null ? null : { text: error, backtrace: [] },
+    errorEvent: error === null ? null : 1,
+    isUnhandled: error !== null,
+    reenqueue: null,
+    job: null,
+  },
+  durationMs: 0,
   write: 'finish',
   columns: {
     id: row.id,
