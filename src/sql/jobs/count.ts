@@ -1,15 +1,5 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
-import {
-  conditions,
-  fewRows,
-  indexedRows,
-  isAfter,
-  type JobCursor,
-  type JobFilter,
-  orderOf,
-  STEP,
-  whereSql,
-} from './filter.ts'
+import { conditions, fewRows, indexedRows, type JobCursor, type JobFilter, nextJobs, STEP, whereSql } from './filter.ts'
 
 export interface JobCount {
   readonly jobs: number
@@ -64,6 +54,10 @@ interface CountedStep extends Record<string, unknown> {
   readonly jobs: number
 }
 
+/** The columns that a condition may read. */
+const COUNTED =
+  'id, created_at, job_class, queue_name, labels, batch_id, scheduled_at, performed_at, finished_at, error, serialized_params'
+
 /** Counts among the next jobs in the order of a list; undefined after the last one. */
 const countStep = async (
   db: Queryable,
@@ -71,22 +65,8 @@ const countStep = async (
   after: JobCursor | undefined,
 ): Promise<CountedStep | undefined> => {
   const values: unknown[] = []
-  const order = orderOf(filter)
-  const start = [
-    ...(order === 'finished_at' ? ['finished_at IS NOT NULL'] : []),
-    ...(after ? [isAfter(order, after, values)] : []),
-  ]
   const text = `
-WITH step AS MATERIALIZED (
-  SELECT id, created_at, job_class, queue_name, labels, batch_id, scheduled_at, performed_at, finished_at, error, serialized_params
-  FROM good_jobs
-  ${whereSql(start)}
-  ORDER BY ${order} DESC, id DESC
-  LIMIT ${STEP}
-),
-last AS (
-  SELECT ${order} AS last_at, id AS last_id FROM step ORDER BY ${order} ASC, id ASC LIMIT 1
-)
+WITH ${nextJobs(filter, after, COUNTED, values)}
 SELECT last_at, last_id, (SELECT count(*)::int FROM step) AS seen, (SELECT count(*)::int FROM step ${whereSql(conditions(filter, now, values))}) AS jobs
 FROM last`
   const [row] = await rowsOf<CountedStep>(db, { text, values })

@@ -84,6 +84,33 @@ few AS (
 /** Jobs that one statement reads while a search goes through the table. */
 export const STEP = 5_000
 
+/** The next jobs after a position in the order of a list as `step`, and the position of the last of them as `last`. */
+export const nextJobs = (
+  filter: JobFilter,
+  after: JobCursor | undefined,
+  columns: string,
+  values: unknown[],
+): string => {
+  const order = orderOf(filter)
+  const isDiscarded = filter.states?.every((state) => state === 'discarded') === true
+  const start = [
+    ...(order === 'finished_at' ? ['finished_at IS NOT NULL'] : []),
+    // Uses the index of discarded jobs.
+    ...(order === 'finished_at' && isDiscarded ? ['error IS NOT NULL'] : []),
+    ...(after ? [isAfter(order, after, values)] : []),
+  ]
+  return `step AS MATERIALIZED (
+  SELECT ${columns}
+  FROM good_jobs
+  ${whereSql(start)}
+  ORDER BY ${order} DESC, id DESC
+  LIMIT ${STEP}
+),
+last AS (
+  SELECT ${order} AS last_at, id AS last_id FROM step ORDER BY ${order} ASC, id ASC LIMIT 1
+)`
+}
+
 /** A filter for finished jobs alone lists them by their end, the last first; any other filter by creation, the youngest first. */
 export const orderOf = ({ states = [] }: JobFilter): 'created_at' | 'finished_at' =>
   states.length > 0 && states.every((state) => state === 'succeeded' || state === 'discarded')

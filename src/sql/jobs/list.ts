@@ -6,6 +6,7 @@ import {
   isAfter,
   type JobCursor,
   type JobFilter,
+  nextJobs,
   orderOf,
   STEP,
   whereSql,
@@ -66,29 +67,13 @@ ORDER BY ${order} DESC, id DESC`
 /** Reads the next jobs in the order of a page: where they end, and which of them match. $1 now */
 const walkStep = ({ filter, now }: JobPage, after: JobCursor | undefined, values: unknown[]): string => {
   const order = orderOf(filter)
-  const isDiscarded = filter.states?.every((state) => state === 'discarded') === true
-  const start = [
-    ...(order === 'finished_at' ? ['finished_at IS NOT NULL'] : []),
-    // Uses the index of discarded jobs.
-    ...(order === 'finished_at' && isDiscarded ? ['error IS NOT NULL'] : []),
-    ...(after ? [isAfter(order, after, values)] : []),
-  ]
-  const parts = conditions(filter, now, values)
+  const step = nextJobs(filter, after, `${COLUMNS}, serialized_params`, values)
   return `
-WITH step AS MATERIALIZED (
-  SELECT ${COLUMNS}, serialized_params
-  FROM good_jobs
-  ${whereSql(start)}
-  ORDER BY ${order} DESC, id DESC
-  LIMIT ${STEP}
-),
-last AS (
-  SELECT ${order} AS last_at, id AS last_id FROM step ORDER BY ${order} ASC, id ASC LIMIT 1
-)
+WITH ${step}
 SELECT last.last_at, last.last_id, (SELECT count(*)::int FROM step) AS seen, page.*
 FROM last
 LEFT JOIN (
-  SELECT ${COLUMNS}, ${jobStateSql('$1')} AS state FROM step ${whereSql(parts)}
+  SELECT ${COLUMNS}, ${jobStateSql('$1')} AS state FROM step ${whereSql(conditions(filter, now, values))}
 ) AS page ON true
 ORDER BY page.${order} DESC, page.id DESC`
 }

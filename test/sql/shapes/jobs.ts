@@ -12,6 +12,12 @@ import { findWaitingJobs } from '../../../src/sql/jobs/waiting.ts'
 import { announceJobs } from '../../../src/sql/notify.ts'
 import { AT, ID, job, PROCESS_ID } from './samples.ts'
 import type { Shape } from './shape.ts'
+/** More jobs than are sorted for one page. */
+const MANY_DISCARDED = `
+INSERT INTO good_jobs (id, active_job_id, serialized_params, created_at, updated_at, finished_at, error)
+SELECT id, id, '{}', now(), now(), now(), 'StandardError: no'
+FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 10001)) AS job`
+
 export const JOB_SHAPES: readonly Shape[] = [
   {
     name: 'jobs/insert one',
@@ -54,6 +60,20 @@ export const JOB_SHAPES: readonly Shape[] = [
     name: 'jobs/count, step',
     of: countJobs,
     send: (db) => countJobs(db, { filter: { states: [...JOB_STATES] }, now: AT, limit: 10, budgetMs: 0 }),
+  },
+  {
+    name: 'jobs/count, many discarded',
+    of: countJobs,
+    rows: [MANY_DISCARDED],
+    isSameIn40: true,
+    send: (db) => countJobs(db, { filter: { states: ['discarded'] }, now: AT, limit: 10, budgetMs: 0 }),
+  },
+  {
+    name: 'jobs/list, many discarded',
+    of: listJobs,
+    rows: [MANY_DISCARDED],
+    isSameIn40: true,
+    send: (db) => listJobs(db, { filter: { states: ['discarded'] }, now: AT, limit: 25 }),
   },
   { name: 'jobs/show', of: findJob, send: (db) => findJob(db, ID, AT) },
   { name: 'jobs/executions', of: findExecutions, send: (db) => findExecutions(db, ID) },
