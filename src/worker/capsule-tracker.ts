@@ -3,6 +3,7 @@ import { isRefusal } from '../errors.ts'
 import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
 import type { JobRegistry } from '../job/definition/registry.ts'
+import { BEATS_PER_CLEANUP, HEARTBEAT_MS } from '../maintenance/release-times.ts'
 import { releaseUnknownClaims } from '../sql/claim/claim.ts'
 import type { Database, Facts } from '../sql/database.ts'
 import { releaseDeadProcesses, releaseOrphans } from '../sql/process/dead.ts'
@@ -29,10 +30,6 @@ export interface CapsuleTrackerOptions {
   readonly onReleased: () => void
 }
 
-/** GoodJob refreshes its row after 30 s and counts a process as dead after five minutes. */
-const HEARTBEAT_MS = 25_000
-/** A process counts as dead only after minutes without a beat, so one cleanup every 50 seconds is enough. */
-const BEATS_PER_CLEANUP = 2
 /** How long a beat waits for a lock on the process row. */
 const BEAT_LOCK_TIMEOUT_MS = 1_000
 /** A claim that no attempt knows after this time was lost with its connection. */

@@ -99,9 +99,9 @@ export const FLEET_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'an owner without a row is silent for five minutes before its job is freed',
-    file: 'src/worker/watch/silent-owners.ts',
-    text: 'SILENCE_MS = 300_000',
-    replacement: 'SILENCE_MS = 299_000',
+    file: 'src/maintenance/release-times.ts',
+    text: 'OWNER_SILENCE_MS = 300_000',
+    replacement: 'OWNER_SILENCE_MS = 299_000',
     tests: { [OWNERS]: ['a job of a skiplocked owner without a row'] },
   },
   {

@@ -3,6 +3,7 @@ import { type Pause, type Pauses, pauseOf } from '../../job/pauses.ts'
 import type { WaitingClaim } from '../../sql/concurrency/claims.ts'
 import type { JobSituation, JobsBefore } from '../../sql/jobs/situation.ts'
 import type { ListedProcess } from '../../sql/process/list.ts'
+import { ORPHAN_MINUTES, SILENT_MINUTES } from '../release-times.ts'
 import { mayRun, servesQueue, type WorkerProcess, workerProcess } from '../worker-processes.ts'
 import type { JobExplanation, JobOwner, JobReason, LockType } from './reasons.ts'
 
@@ -80,10 +81,6 @@ const abandoned: Reason = ({ job, processes }) => {
     ownerMayLive,
   }
 }
-
-/** Two cleanups of a worker, fifty seconds each; five minutes of silence and two cleanups. */
-const ORPHAN_MINUTES = 2
-const SILENT_MINUTES = 7
 
 const advisoryLocked: Reason = ({ job }) =>
   job.holder_pid === null

@@ -1,12 +1,7 @@
+import { OWNER_SILENCE_MS } from '../../maintenance/release-times.ts'
 import type { Queryable } from '../../sql/connection/queryable.ts'
 import type { Facts } from '../../sql/database.ts'
 import { type AbandonedJob, findSilentJobs, releaseSilentJobs, type SilentJobs } from '../../sql/jobs/abandoned.ts'
-
-/**
- * Minimum time between the first and the last check. From GoodJob 4.22.1 on a live process writes its row again, under its own id, within
- * half a minute (process.rb#refresh). A process that is silent for five minutes counts as dead in every GoodJob.
- */
-const SILENCE_MS = 300_000
 
 /**
  * Releases jobs whose owner has no process row and whose advisory lock is free: those of skiplocked Ruby workers. GoodJob never releases
@@ -20,7 +15,7 @@ export class SilentOwners {
   due({ jobs, atMs }: SilentJobs): AbandonedJob[] {
     const since = new Map(jobs.map((job) => [keyOf(job), this.#since.get(keyOf(job)) ?? atMs] as const))
     this.#since = since
-    return jobs.filter((job) => atMs - (since.get(keyOf(job)) ?? atMs) > SILENCE_MS)
+    return jobs.filter((job) => atMs - (since.get(keyOf(job)) ?? atMs) > OWNER_SILENCE_MS)
   }
 
   /** Makes one check, in the caller's transaction. @returns how many jobs were released */

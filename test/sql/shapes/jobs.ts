@@ -12,6 +12,7 @@ import { findWaitingJobs } from '../../../src/sql/jobs/waiting.ts'
 import { announceJobs } from '../../../src/sql/notify.ts'
 import { AT, ID, job, PROCESS_ID } from './samples.ts'
 import type { Shape } from './shape.ts'
+
 /** More jobs than are sorted for one page. */
 const MANY_DISCARDED = `
 INSERT INTO good_jobs (id, active_job_id, serialized_params, created_at, updated_at, finished_at, error)
