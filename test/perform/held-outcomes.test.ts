@@ -8,7 +8,7 @@ import { Completer } from '../../src/perform/outcome/completer.ts'
 import { batchLockKey } from '../../src/sql/advisory-lock.ts'
 import { claimAll, outcomeOf } from '../batch/outcomes.ts'
 import { jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
-import { advisoryLocks } from '../support/sessions.ts'
+import { noLocks } from '../support/sessions.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
@@ -191,7 +191,7 @@ test('a worker that stops gives up what is held: the jobs run again', async () =
   await first.shutdown()
   expect(await isFinished(member.jobId)).toBe(false)
   await commit()
-  expect(await advisoryLocks(world)).toEqual([])
+  await noLocks(world)
   await using _second = await world.start({ jobs: [GateJob, CallbackJob], threads: 5 })
   await until(async () => (await batch.reload()).isSucceeded, 'the batch has succeeded')
   expect(await world.job(member.jobId)).toMatchObject({ error: null, executions_count: 2 })
