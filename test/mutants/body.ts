@@ -8,7 +8,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
     text: 'return this.#decide(attempt, failureOf(error), systemClock)',
     replacement: 'throw error',
     tests: {
-      'test/perform/around-the-body.test.ts': ['what throws between body and outcome is the failure of its job'],
+      'test/perform/around-perform.test.ts': ['an error between perform and the outcome fails the job, and'],
     },
   },
   {
@@ -16,7 +16,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
     file: 'src/perform/attempt/run.ts',
     text: 'if (scheduledAt !== null && !isTime(scheduledAt)) {',
     replacement: 'if (false as boolean) {',
-    tests: { 'test/perform/around-the-body.test.ts': ['a retry at an invalid time is the failure of its job'] },
+    tests: { 'test/perform/around-perform.test.ts': ['a retry at an invalid time fails its job, and the worker'] },
   },
   {
     name: 'an outcome that a round cannot put into a statement is the completer’s',
@@ -24,7 +24,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
     text: 'this.#others.push(...this.#ended)\n      this.#ended = []\n      return {',
     replacement: 'throw error\n      return {',
     tests: {
-      'test/perform/around-the-body.test.ts': ['with starts deferred by 20 ms an outcome that the round cannot write'],
+      'test/perform/around-perform.test.ts': ['with starts deferred by 20 ms an outcome that the round cannot write'],
     },
   },
   {
@@ -49,7 +49,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
     file: 'src/perform/outcome/completer.ts',
     text: '        failures += 1\n',
     replacement: '        throw error\n',
-    tests: { 'test/perform/held-outcomes.test.ts': ['a completer around which something throws'] },
+    tests: { 'test/perform/held-outcomes.test.ts': ['an error inside the completer is emitted, loses no outcome'] },
   },
   {
     name: 'a dead thread of the heartbeat is replaced',
@@ -143,7 +143,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
     file: 'src/perform/deferred/round.ts',
     text: ' && row.batch_callback_id === null',
     replacement: '',
-    tests: { 'test/perform/deferred-start.test.ts': ['members of a batch that end in one round'] },
+    tests: { 'test/perform/deferred-start.test.ts': ['batch members that end in one round complete their batch'] },
   },
   {
     name: 'a released job is lost, not discarded',

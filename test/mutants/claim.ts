@@ -263,7 +263,7 @@ export const CLAIM_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/claim/start-jobs.ts',
     text: '`least(coalesce(executions_count, 0), ${INT4_MAX - 1}) + 1`',
     replacement: '`coalesce(executions_count, 0) + 1`',
-    tests: { 'test/perform/completer.test.ts': ['a claim of rows with absurd numbers starts them'] },
+    tests: { 'test/perform/completer.test.ts': ['a claim of rows with out-of-range numbers starts these rows and'] },
   },
   {
     name: 'a wake-up asks for jobs before the position also while the head is expensive',

@@ -88,7 +88,7 @@ export const FLEET_MUTANTS: readonly Mutant[] = [
     file: 'src/worker/capsule-tracker.ts',
     text: 'await limitLockWaits(db, BEAT_LOCK_TIMEOUT_MS)',
     replacement: '',
-    tests: { 'test/perform/locked-rows.test.ts': ['in the event loop, while no thread beats'] },
+    tests: { 'test/perform/locked-rows.test.ts': ['while the event loop sends the heartbeat'] },
   },
   {
     name: 'a cleanup never takes its own process for dead',

@@ -67,9 +67,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     replacement: "return 'lost'",
     tests: {
       'test/perform/completer.test.ts': [],
-      'test/perform/fence.test.ts': [
-        'the last outcome of a batch, committed without an answer and repeated, gives success',
-      ],
+      'test/perform/fence.test.ts': ['the last outcome of a batch, committed without an answer and repeated'],
     },
   },
   {
@@ -91,7 +89,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     file: 'src/perform/outcome/writer.ts',
     text: 'sqlState(error) === LOCK_NOT_AVAILABLE ? await this.findBlocked(ours) : undefined',
     replacement: 'undefined',
-    tests: { 'test/perform/held-outcomes.test.ts': ["a caller's open transaction that adds to a batch delays"] },
+    tests: { 'test/perform/held-outcomes.test.ts': ["a caller's open transaction that adds jobs to a batch delays"] },
   },
   {
     name: 'an outcome of a lost claim is dropped',
@@ -105,14 +103,14 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     file: 'src/perform/outcome/writer.ts',
     text: 'return { ...(await this.#write(ours)), blocked }',
     replacement: 'return { ...(await this.#write(ours)), blocked: new Map() }',
-    tests: { 'test/perform/held-outcomes.test.ts': ['of outcomes that are written together the locked ones wait'] },
+    tests: { 'test/perform/held-outcomes.test.ts': ['of outcomes that are written together those with locked rows'] },
   },
   {
     name: 'an outcome that comes while the completer comes to rest starts it again',
     file: 'src/perform/outcome/completer.ts',
     text: 'if (this.#pending.length > 0 && !this.#stopped.signal.aborted) this.#start()',
     replacement: '',
-    tests: { 'test/perform/held-outcomes.test.ts': ['an outcome that comes while the completer comes to rest'] },
+    tests: { 'test/perform/held-outcomes.test.ts': ['an outcome that arrives at any moment while the completer'] },
   },
   {
     name: 'an outcome is written over its own claim only',
@@ -148,7 +146,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     text: 'const isRefusedApart = settlement.size > 0',
     replacement: 'const isRefusedApart = false as boolean',
     tests: {
-      'test/perform/refused-outcomes.test.ts': ['outcomes that were refused beside others are not written with'],
+      'test/perform/refused-outcomes.test.ts': ['outcomes that were refused together with others are from'],
     },
   },
   {
@@ -163,28 +161,28 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     file: 'src/perform/outcome/sifting.ts',
     text: 'if (this.#isLate && this.#written.settlement.size + guilty.length > 0) break',
     replacement: 'if (this.#isLate) break',
-    tests: { 'test/perform/sifting.test.ts': ['where each statement takes longer than all of them may'] },
+    tests: { 'test/perform/sifting.test.ts': ['if a single statement takes longer than the time limit, every'] },
   },
   {
     name: 'a sifting is over for want of time only when it has learned something',
     file: 'src/perform/outcome/sifting.ts',
     text: 'if (hasLearned && this.#isLate) return true',
     replacement: 'if (this.#isLate) return true',
-    tests: { 'test/perform/sifting.test.ts': ['where each statement takes longer than all of them may'] },
+    tests: { 'test/perform/sifting.test.ts': ['if a single statement takes longer than the time limit, every'] },
   },
   {
     name: 'a sifting stops trying outcomes when its time is over',
     file: 'src/perform/outcome/sifting.ts',
     text: 'if (hasLearned && this.#isLate) return true',
     replacement: '',
-    tests: { 'test/perform/sifting.test.ts': ['a sifting leaves what it has no time to try'] },
+    tests: { 'test/perform/sifting.test.ts': ['a sifting returns the outcomes that it had no time to try'] },
   },
   {
     name: 'jobs that cannot end together end one by one',
     file: 'src/perform/outcome/sifting.ts',
     text: '      await this.#end([one])\n',
     replacement: '      if (guilty.length < 0) await this.#end([one])\n',
-    tests: { 'test/perform/sifting.test.ts': ['jobs whose ends are refused only together end one by one'] },
+    tests: { 'test/perform/sifting.test.ts': ['jobs whose outcomes are refused only when written together end one'] },
   },
   {
     name: 'a broken member keeps its row while its batch cannot be told of it',

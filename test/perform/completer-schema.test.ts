@@ -49,7 +49,7 @@ test.each([
     '42P01',
   ],
 ])(
-  'outcomes wait while %s is taken away, and are then written as they were [GJ-089]',
+  'outcomes wait while %s is missing, and are then written unchanged [GJ-089]',
   async (_what, takeAway, giveBack, code) => {
     const [gate, failingGate] = [new Gate(), new Gate()]
     const GateJob = jobClass('GateJob', (job) => gate.pass(job))
@@ -88,7 +88,7 @@ test.each([
   },
 )
 
-test('a batch hears of its broken member with the committed outcome only, not while that cannot be written [GJ-090]', async () => {
+test('a batch is discarded only when the outcome of its failed member is committed, not while that cannot be written [GJ-090]', async () => {
   const gate = new Gate()
   const FailingJob = jobClass('FailingJob', async (job) => {
     await gate.pass(job)
@@ -110,7 +110,7 @@ test('a batch hears of its broken member with the committed outcome only, not wh
   expect(await batch.reload()).toMatchObject({ isDiscarded: true, isFinished: true })
 })
 
-test('a worker goes on after a migration that changes the type of a column it reads [GJ-003]', async () => {
+test('a worker continues after a migration that changes the type of a column it reads [GJ-003]', async () => {
   const EchoJob = jobClass('EchoJob', () => {})
   await using _capsule = await world.start({ jobs: [EchoJob] })
   await performed(await enqueue(EchoJob))

@@ -10,7 +10,7 @@ beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
 
 const EchoJob = jobClass('EchoJob', () => {})
 
-test('outcomes that wait for a row while their session is terminated are written by the next one, once [GJ-089]', async () => {
+test('outcomes that wait for a row while their session is terminated are written once by the next session [GJ-089]', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using _capsule = await world.start({ jobs: [GateJob] })
@@ -45,7 +45,7 @@ test.each([
   ['kept', true],
   ['deleted', false],
 ])(
-  'an outcome whose answer was lost is written once and told as written: a job that is %s',
+  'an outcome whose answer was lost is written once and emitted as written: a job that is %s',
   async (_name, preserveJobRecords) => {
     await using network = await FaultyNetwork.start(world.url)
     await using _capsule = await world.start({ jobs: [EchoJob], databaseUrl: network.url, preserveJobRecords })
@@ -59,7 +59,7 @@ test.each([
   },
 )
 
-test('an outcome that was written, and whose row somebody claimed since, is not written again', async () => {
+test('a written outcome whose row another worker has claimed since is not written again', async () => {
   await using network = await FaultyNetwork.start(world.url)
   const RetryJob = jobClass(
     'RetryJob',
@@ -103,7 +103,7 @@ test('an outcome waits for a lock longer than the statement_timeout of the datab
   expect(await world.job(id)).toMatchObject({ error: null })
 })
 
-test('an outcome waits while its role may not connect, and is not taken for refused [GJ-089]', async () => {
+test('an outcome waits while its role may not connect, and does not count as refused [GJ-089]', async () => {
   const role = `worker_${randomBytes(4).toString('hex')}`
   await world.sql(`CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD 'x'`)
   const url = new URL(world.url)
@@ -127,7 +127,7 @@ test('an outcome waits while its role may not connect, and is not taken for refu
   await world.sql(`DROP ROLE ${role}`)
 })
 
-test('an outcome that Postgres refuses concerns its own row only, and says why', async () => {
+test('an outcome that Postgres refuses affects its own row only, and stores the reason there', async () => {
   const long = randomBytes(6_000).toString('base64')
   const refused: Record<string, (job: InstanceType<typeof EchoJob>) => unknown> = {
     label: (job) => job.retryJob({ wait: 0, labels: [long] } as never),
@@ -149,7 +149,7 @@ test('an outcome that Postgres refuses concerns its own row only, and says why',
     expect(error).toMatch(/^StandardError: the outcome of this attempt \(retried\) could not be stored: index row/)
 })
 
-test('error texts with what Postgres cannot hold, and of any size, are stored with their backtrace [GJ-053, GJ-054]', async () => {
+test('error texts of any size and with characters that Postgres cannot store are stored with their backtrace [GJ-053, GJ-054]', async () => {
   const messages = ['a\u0000b', '\uD800', 'x'.repeat(20_000_000), '', 'line\nbreak: with: colons', '😀']
   const BadJob = jobClass('BadJob', (_job, ...[index]: number[]) => {
     throw new Error(messages[index ?? 0])
@@ -176,7 +176,7 @@ test('error texts with what Postgres cannot hold, and of any size, are stored wi
   for (const { backtrace } of rows) expect(backtrace[0]).toMatch(/completer\.test\.ts/)
 }, 60_000)
 
-test('a claim of rows with absurd numbers starts them and the rows beside them', async () => {
+test('a claim of rows with out-of-range numbers starts these rows and the others', async () => {
   const absurd = [
     await world.insert({ executions_count: 2_147_483_647 }),
     await world.insert({ executions_count: -2_147_483_648 }),
@@ -196,7 +196,7 @@ test('a claim of rows with absurd numbers starts them and the rows beside them',
   failures.stop()
 })
 
-test('created_at is the time of the retry, or stays with the scheduled_at order [GJ-057]', async () => {
+test('a retry sets created_at to its own time, or keeps it with the scheduled_at order [GJ-057]', async () => {
   const RetryJob = jobClass(
     'RetryJob',
     () => {
@@ -223,7 +223,7 @@ test('created_at is the time of the retry, or stays with the scheduled_at order 
   }
 })
 
-test('a retry keeps labels, batch, cron key and unknown keys of the hash, and announces itself', async () => {
+test('a retry keeps labels, batch, cron key and unknown keys of the hash, and sends a NOTIFY message', async () => {
   const RetryJob = jobClass(
     'RetryJob',
     () => {

@@ -10,7 +10,7 @@ beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_pr
 const LONG_ROUND = { deferStart: 60_000 }
 const EchoJob = jobClass('EchoJob', () => {})
 
-test('a body that blocks the event loop is started from outside of it, and keeps its lock', async () => {
+test('a job that blocks the event loop is started by a thread, and keeps its lock', async () => {
   const worker = await startWorkerProcess(world.url, { deferStart: 5 })
   let hasEnded = false
   const isEnded = worker.line('ended').then(() => {
@@ -33,7 +33,7 @@ test('a body that blocks the event loop is started from outside of it, and keeps
   expect(await worker.stop()).toBe(0)
 })
 
-test('a worker that is killed within a round leaves its job as it was', async () => {
+test('a worker that is killed within a round leaves the row of its job unchanged', async () => {
   const HangJob = jobClass('HangJob', () => {})
   const worker = await startWorkerProcess(world.url, LONG_ROUND)
   const id = await enqueue(HangJob)
@@ -48,7 +48,7 @@ test('a worker that is killed within a round leaves its job as it was', async ()
   expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
 })
 
-test('a round whose session is ended runs its jobs again; the results of the first run are dropped', async () => {
+test('the jobs of a round whose session is terminated run again; the results of the first run are dropped', async () => {
   const gates = [new Gate(), new Gate()]
   let run = 0
   const GateJob = jobClass('GateJob', (job) => gates[run++]?.pass(job))
@@ -70,7 +70,7 @@ test('a round whose session is ended runs its jobs again; the results of the fir
   await noLocks(world)
 })
 
-/** No outcome is written together with its start while this lasts. */
+/** Until disposed, no outcome can be written together with its start. */
 const refusingRounds = async (work: () => Promise<void>): Promise<void> => {
   {
     await using _refusal = await refuseUpdates(world, {
@@ -82,7 +82,7 @@ const refusingRounds = async (work: () => Promise<void>): Promise<void> => {
   await noLocks(world)
 }
 
-test('outcomes that a round cannot write are written one by one', () =>
+test('outcomes that a round cannot write together are written one by one', () =>
   refusingRounds(async () => {
     await using _capsule = await world.start({ jobs: [EchoJob], ...LONG_ROUND })
     const isTold = next('outcome_write_failed')
@@ -93,7 +93,7 @@ test('outcomes that a round cannot write are written one by one', () =>
     expect(await world.executions(id)).toMatchObject([{ error: null }])
   }))
 
-test('the round that was opened behind one that could not be written is undone, and its jobs run once', () =>
+test('a round opened behind a round that could not be written is rolled back, and its jobs run once', () =>
   refusingRounds(async () => {
     const ids = await Promise.all(Array.from({ length: 15 }, () => enqueue(EchoJob)))
     const undone = next('claim_failed')
@@ -115,7 +115,7 @@ test("a DBA's idle_in_transaction_session_timeout does not end a round", async (
   const id = await enqueue(GateJob)
   await gate.entered
   const [before] = await backends(world, 'GoodJob::Lane')
-  // The time that the server would have given it, and more, passes on the server itself.
+  // More than the server's timeout passes, on the server itself.
   await world.sql('SELECT pg_sleep(0.3)')
   expect(await backends(world, 'GoodJob::Lane')).toEqual([{ ...before, state: 'idle in transaction' }])
   const done = performed(id)
@@ -125,7 +125,7 @@ test("a DBA's idle_in_transaction_session_timeout does not end a round", async (
   await world.sql(`ALTER DATABASE "${database}" RESET idle_in_transaction_session_timeout`)
 })
 
-test('a shutdown that does not wait starts and frees the jobs of an open round', async () => {
+test('a shutdown without a wait writes the starts of an open round and releases its jobs', async () => {
   const HangJob = jobClass(
     'HangJob',
     (job) =>

@@ -9,18 +9,18 @@ const world = await openWorld()
 afterAll(() => world.close())
 beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions'))
 
-/** Long enough that a body which only waits for a few statements ends within its round. */
+/** Long enough that a job which only waits for a few statements ends within its round. */
 const LONG_ROUND = { deferStart: 5_000 }
 const SHORT_ROUND = { deferStart: 5 }
 const EchoJob = jobClass('EchoJob', () => {})
 
-/** Runs one job of a class; answers its row, its execution and what else may tell how it was started, without ids and times. */
+/** Runs one job; returns its row and execution without ids and times, so that two ways to start a job can be compared. */
 const rowsOf = async (
   deferStart: number,
-  body: () => unknown,
+  perform: () => unknown,
   declare = (_made: ReturnType<typeof jobClass>) => {},
 ) => {
-  const OneJob = jobClass('OneJob', body, declare)
+  const OneJob = jobClass('OneJob', perform, declare)
   await using capsule = await world.start({ jobs: [OneJob], deferStart })
   const id = await enqueue(OneJob)
   await performed(id)
@@ -33,7 +33,7 @@ const rowsOf = async (
   return { job: shape(job), execution: shape(execution ?? {}) }
 }
 
-/** Which columns are set, and to what, where it is no id, time, duration or trace. */
+/** The columns of a row with their values; ids, times, durations and backtraces only as 'set'. */
 const shape = (row: Readonly<Record<string, unknown>>) =>
   Object.fromEntries(
     Object.entries(row).map(([name, value]) => {
@@ -50,15 +50,18 @@ test.each<[string, () => unknown]>([
       throw new Error('out of paper')
     },
   ],
-])('a job %s within its round leaves the rows of any other attempt [GJ-044, GJ-046, GJ-051]', async (_what, body) => {
-  const deferred = await rowsOf(LONG_ROUND.deferStart, body)
-  const classic = await rowsOf(0, body)
-  expect(deferred).toEqual(classic)
-  expect(deferred.job).toMatchObject({ executions_count: 1, locked_by_id: null, locked_at: null, lock_type: null })
-  await noLocks(world)
-})
+])(
+  'a job %s within its round leaves the same rows as a job with a written start [GJ-044, GJ-046, GJ-051]',
+  async (_what, perform) => {
+    const deferred = await rowsOf(LONG_ROUND.deferStart, perform)
+    const classic = await rowsOf(0, perform)
+    expect(deferred).toEqual(classic)
+    expect(deferred.job).toMatchObject({ executions_count: 1, locked_by_id: null, locked_at: null, lock_type: null })
+    await noLocks(world)
+  },
+)
 
-test('while its round is open a job looks untouched, and no worker of any strategy takes it [GJ-030, GJ-031, GJ-032]', async () => {
+test('while its round is open the row of a job is unchanged, and no worker of any lock strategy takes the job [GJ-030, GJ-031, GJ-032]', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using capsule = await world.start({ jobs: [GateJob], ...LONG_ROUND })
@@ -78,13 +81,13 @@ test('while its round is open a job looks untouched, and no worker of any strate
   expect(await world.executions(id)).toHaveLength(1)
 })
 
-test('a body that runs for seconds within its round is not taken for one that was released', async () => {
+test('a job that runs for seconds within its round does not count as released', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using _capsule = await world.start({ jobs: [GateJob], deferStart: 60_000 })
   const id = await enqueue(GateJob)
   const job = await gate.entered
-  // In this time, which passes on the server, the worker looks for withdrawn claims at least once.
+  // During this time, which passes on the server, the worker checks for withdrawn claims at least once.
   await world.sql('SELECT pg_sleep(1.7)')
   expect(job?.signal.aborted).toBe(false)
   const done = performed(id)
@@ -93,7 +96,7 @@ test('a body that runs for seconds within its round is not taken for one that wa
   expect(await world.job(id)).toMatchObject({ error: null, locked_by_id: null, executions_count: 1 })
 })
 
-test('a job that outlasts its round is started for everybody to see, and ends like any other', async () => {
+test('the start of a job that outlasts its round is written, and the job ends like any other', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using capsule = await world.start({ jobs: [GateJob], ...SHORT_ROUND })
@@ -128,7 +131,7 @@ test.each<[string, (made: ReturnType<typeof jobClass>) => void]>([
       made.continuable = true
     },
   ],
-])('a job that %s is started before its body begins', async (_what, declare) => {
+])('the start of a job that %s is written before perform begins', async (_what, declare) => {
   const seen: unknown[] = []
   const EagerJob = jobClass('EagerJob', async (job) => seen.push((await world.job(job.jobId)).performed_at), declare)
   await using _capsule = await world.start({ jobs: [EagerJob], ...LONG_ROUND })
@@ -141,7 +144,7 @@ test.each<[string, Row]>([
   ['has a concurrency key', { concurrency_key: 'one' }],
   ['was interrupted before', { performed_at: new Date().toISOString() }],
   ['has labels in its row alone', { labels: ['red'] }],
-])('a job that %s is started before its body begins', async (_what, columns) => {
+])('the start of a job that %s is written before perform begins', async (_what, columns) => {
   const seen: unknown[] = []
   const EagerJob = jobClass('EagerJob', async (job) => seen.push((await world.job(job.jobId)).locked_by_id))
   const id = await world.insert({ job_class: 'EagerJob', ...columns })
@@ -151,7 +154,7 @@ test.each<[string, Row]>([
   expect(seen).toEqual([capsule.processId])
 })
 
-test('a body that changes its own row waits for the end of the round at most', async () => {
+test('a job that changes its own row waits at most until the end of its round', async () => {
   const OwnJob = jobClass('OwnJob', (job) =>
     world.sql(`UPDATE good_jobs SET labels = '{mine}' WHERE id = $1`, [job.jobId]),
   )
@@ -180,11 +183,11 @@ test('a job that retries within its round runs again, and counts both attempts [
   ])
 })
 
-/** Whether rounds have left all these rows as they were. */
+/** Whether rounds have left all these rows unchanged. */
 const areUntouched = async (ids: readonly string[]): Promise<boolean> =>
   (await world.sql('SELECT FROM good_jobs WHERE id = ANY ($1) AND performed_at IS NULL', [ids])).length === ids.length
 
-test('members of a batch that end in one round complete it once, and its callbacks, which end in one, finish it [GJ-065]', async () => {
+test('batch members that end in one round complete their batch once, and callbacks that end in one round finish it [GJ-065]', async () => {
   const inside: string[] = []
   const gate = new Gate()
   const together = (job: Job) => {
@@ -216,7 +219,7 @@ test('members of a batch that end in one round complete it once, and its callbac
   expect(await world.sql('SELECT id FROM good_jobs WHERE batch_callback_id = $1', [batch.id])).toHaveLength(2)
 })
 
-/** What is written to rows of good_jobs from now on, in order: a start of its own would be one UPDATE more. */
+/** The writes to rows of good_jobs from now on, in order: a written start would be one more UPDATE. */
 const recordWrites = async () => {
   await world.sql('CREATE TABLE IF NOT EXISTS job_writes (number serial, job_id uuid, operation text)')
   await world.sql(`CREATE OR REPLACE FUNCTION record_write() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -257,7 +260,7 @@ test('jobs that are not preserved are deleted by their round, with the execution
   expect(await world.sql('SELECT active_job_id FROM good_job_executions')).toEqual([{ active_job_id: other }])
 })
 
-test('a thousand jobs on two lanes run once each, are written once, and leave no lock', async () => {
+test('a thousand jobs on two lanes each run once, each outcome is written once, and no lock is left', async () => {
   await using writes = await recordWrites()
   await using _capsule = await world.start({ jobs: [EchoJob], threads: 40, lanes: 2, ...LONG_ROUND })
   const done = next('perform_job', 1_000)

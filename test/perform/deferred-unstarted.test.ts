@@ -29,7 +29,7 @@ const expectDoneOnce = async (...ids: string[]) => {
   await noLocks(world)
 }
 
-test('jobs of a round that can be neither written nor started run again when they can be, and not before', async () => {
+test('jobs of a round whose outcomes and starts cannot be written run again once they can be, and not before', async () => {
   await using refusal = await refuseUpdates(world, { message: 'not at all' })
   const { CountJob, timesRun } = countingJob()
   const ids = await Promise.all(Array.from({ length: 3 }, () => enqueue(CountJob)))
@@ -39,7 +39,7 @@ test('jobs of a round that can be neither written nor started run again when the
   expect((await isLost)[0]?.error).toMatchObject({ message: 'not at all' })
   await areDropped
   const isRefused = next('claim_failed', 2)
-  // Their next start comes before their bodies.
+  // Their next start is written before `perform` begins.
   expect((await isRefused).map(messageOf)).toEqual(['not at all', 'not at all'])
   expect(timesRun()).toEqual([1, 1, 1])
   const areDone = performed(...ids)
@@ -49,7 +49,7 @@ test('jobs of a round that can be neither written nor started run again when the
   await expectDoneOnce(...ids)
 })
 
-test('jobs of a round that finds no room are started when there is some, and run once', async () => {
+test('the starts of a round are written once the server has disk space, and its jobs run once', async () => {
   await using refusal = await noRoom()
   const { CountJob, timesRun } = countingJob()
   const ids = await Promise.all(Array.from({ length: 3 }, () => enqueue(CountJob)))
@@ -62,7 +62,7 @@ test('jobs of a round that finds no room are started when there is some, and run
   ])
   expect(await advisoryLocks(world)).toHaveLength(3)
   const isRefused = next('claim_failed')
-  // What comes now does not begin before its start is written.
+  // Jobs claimed from now on begin only after their start is written.
   const late = await enqueue(CountJob)
   expect((await isRefused).map(messageOf)).toEqual(['no room'])
   expect(timesRun()).toEqual([1, 1, 1])
@@ -75,7 +75,7 @@ test('jobs of a round that finds no room are started when there is some, and run
   expect(losses.seen).toEqual([])
 })
 
-test('after that starts are deferred again', async () => {
+test('starts are deferred again once a start could be written', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   const { CountJob } = countingJob()
@@ -96,7 +96,7 @@ test('after that starts are deferred again', async () => {
   await expectDoneOnce(id, deferred)
 })
 
-test('a job that may not begin before its start is written waits for room', async () => {
+test('a job that may only begin after its start is written waits for disk space', async () => {
   await using refusal = await noRoom()
   const { CountJob, timesRun } = countingJob()
   const isKept = next('outcome_write_failed', 2)
@@ -111,7 +111,7 @@ test('a job that may not begin before its start is written waits for room', asyn
   await expectDoneOnce(id)
 })
 
-test('a body that blocks the event loop while its start finds no room keeps its lock and runs once', async () => {
+test('a job that blocks the event loop while its start cannot be written keeps its lock and runs once', async () => {
   const worker = await startWorkerProcess(world.url, { deferStart: 5 })
   await using refusal = await noRoom()
   const id = await enqueue(
@@ -139,7 +139,7 @@ test('a body that blocks the event loop while its start finds no room keeps its 
   expect(await worker.stop()).toBe(0)
 })
 
-test('jobs that wait for room in a session that is ended run again', async () => {
+test('jobs whose starts wait for disk space in a session that is terminated run again', async () => {
   await using refusal = await noRoom()
   const { CountJob, timesRun } = countingJob()
   const isKept = next('outcome_write_failed')
@@ -157,7 +157,7 @@ test('jobs that wait for room in a session that is ended run again', async () =>
   await expectDoneOnce(id)
 })
 
-test('a shutdown does not wait for room longer than its timeout, and leaves the jobs to others', async () => {
+test('a shutdown waits for disk space no longer than its timeout, and leaves the jobs to other workers', async () => {
   const { CountJob, timesRun } = countingJob()
   const id = await enqueue(CountJob)
   {

@@ -15,14 +15,14 @@ import {
 
 class NetworkError extends Error {}
 
-describe('arguments', () => {
+describe('the arguments of a job', () => {
   const unreadable = '"arguments":[{"_aj_serialized":"Unknown::Serializer","value":1.0},9007199254740993]'
   const attemptWith = (job: Job, argumentsText: string) => {
     const attempt = storedJobOf(job)
     return { ...attempt, serializedParams: attempt.serializedParams.replace('"arguments":[]', argumentsText) }
   }
 
-  test('that cannot be read go to the handlers, past callbacks and body, and back as they came [AJ-045, AJ-046]', async () => {
+  test('are kept as stored if they cannot be deserialized: the handlers run, callbacks and perform do not [AJ-045, AJ-046]', async () => {
     const log: string[] = []
     const TestedJob = declareTestedJob(() => log.push('perform'))
     TestedJob.beforePerform(() => log.push('before'))
@@ -37,7 +37,7 @@ describe('arguments', () => {
     expect(seen).toEqual(['enqueue_at', 'enqueue_retry', 'perform'])
   })
 
-  test('that cannot be read fail the job when nobody handles that [AJ-046]', async () => {
+  test('fail the job if they cannot be deserialized and no handler is declared [AJ-046]', async () => {
     const TestedJob = declareTestedJob(() => {})
     const result = await run(attemptWith(new TestedJob(), unreadable))
     expect(result).toMatchObject({ outcome: 'unhandled', errorEvent: 1 })
@@ -46,7 +46,7 @@ describe('arguments', () => {
     )
   })
 
-  test('are found records where they were GlobalIDs, and GlobalIDs again in a retry', async () => {
+  test('hold the located records in place of GlobalIDs, and GlobalIDs again in a retry', async () => {
     const seen: unknown[] = []
     const TestedJob = declareTestedJob((_job, ...args) => {
       seen.push(...args)
@@ -60,7 +60,7 @@ describe('arguments', () => {
     expect(result.reenqueue?.serializedParams).toContain(text)
   })
 
-  test('whose record is gone are a DeserializationError, and go back as they came [AJ-046]', async () => {
+  test('lead to a DeserializationError if a record is missing, and are kept as stored [AJ-046]', async () => {
     const TestedJob = declareTestedJob(() => {})
     TestedJob.retryOn(DeserializationError)
     const text = '"arguments":[{"_aj_globalid":"gid://shop/Person/1"}]'
@@ -71,7 +71,7 @@ describe('arguments', () => {
     }
   })
 
-  test('that are keywords come last, and nothing comes for keywords without a key', async () => {
+  test('end with the keywords as one object, and without one if there are no keywords', async () => {
     const seen: unknown[] = []
     const TestedJob = declareTestedJob((_job, ...args) => seen.push(args))
     await run(attemptWith(new TestedJob(), '"arguments":[1,{"b":2,"_aj_ruby2_keywords":["b"]}]'))
@@ -79,7 +79,7 @@ describe('arguments', () => {
     expect(seen).toEqual([[1, { b: 2 }], [1]])
   })
 
-  test('that a body made impossible to write fail the retry with its own error', async () => {
+  test('fail the retry with its own error if perform made them impossible to serialize', async () => {
     const TestedJob = declareTestedJob((job) => {
       job.arguments.push(new Set())
       throw new NetworkError('no')
@@ -91,8 +91,8 @@ describe('arguments', () => {
   })
 })
 
-describe('what a running job sees', () => {
-  test('is its run, from 1, and the id of its row [AJ-016, AJ-045]', async () => {
+describe('the job that perform sees', () => {
+  test('has the number of its run, from 1, and the id of its row [AJ-016, AJ-045]', async () => {
     const seen: unknown[] = []
     const TestedJob = declareTestedJob(({ executions, providerJobId, jobId }) =>
       seen.push({ executions, providerJobId, jobId }),
@@ -102,7 +102,7 @@ describe('what a running job sees', () => {
     expect(seen).toEqual([{ executions: 1, providerJobId: job.jobId, jobId: job.jobId }])
   })
 
-  test('is what only the row knows: labels, concurrency key, batch', async () => {
+  test('has the values that only the row holds: labels, concurrency key, batch', async () => {
     const seen: unknown[] = []
     const TestedJob = declareTestedJob(({ labels, concurrencyKey, batch }) =>
       seen.push({ labels, concurrencyKey, batch }),
@@ -117,7 +117,7 @@ describe('what a running job sees', () => {
     ])
   })
 
-  test('is a child logger, made when it is first asked for', async () => {
+  test('has a child logger, created at first use', async () => {
     const children: unknown[] = []
     const logger = {
       ...silentLogger,
@@ -138,7 +138,7 @@ describe('what a running job sees', () => {
     expect(children).toEqual([{ jobId: job.jobId, jobClass: 'TestedJob', queueName: 'default', executions: 1 }])
   })
 
-  test('is a signal that follows that of the worker, and leaves no listener on it', async () => {
+  test("has a signal that follows the worker's signal, and leaves no listener on it", async () => {
     const reasons: unknown[] = []
     const worker = new AbortController()
     const TestedJob = declareTestedJob(async ({ signal }) => {
@@ -156,7 +156,7 @@ describe('what a running job sees', () => {
     return new TestedJob()
   }
 
-  test('is in its events together with the process that runs it', async () => {
+  test('is part of its events, together with the process that runs it', async () => {
     const TestedJob = declareTestedJob(() => {})
     const job = new TestedJob('secret')
     const seen = await eventsDuring(() => perform(job, {}, { processId: 'p' }))
@@ -181,7 +181,7 @@ describe('what a running job sees', () => {
     ])
   })
 
-  test('is its own locale and zone, which a retry keeps [AJ-086, AJ-087]', async () => {
+  test('has its own locale and time zone, which a retry keeps [AJ-086, AJ-087]', async () => {
     const seen: unknown[] = []
     const TestedJob = declareTestedJob(({ locale, timezone, ianaTimeZone }) => {
       seen.push({ locale, timezone, ianaTimeZone })

@@ -23,24 +23,24 @@ afterAll(() => {
   for (const listener of others) process.on('unhandledRejection', listener)
 })
 
-/** A promise that nobody awaits. */
+/** A promise that is never awaited. */
 const lose = (error: Error) => void Promise.reject(error)
 
-describe('a rejection that nobody handles', () => {
-  test('fails the attempt whose code caused it, also when the body ends at once', async () => {
+describe('an unhandled rejection', () => {
+  test('fails the attempt whose code caused it, also if perform returns at once', async () => {
     const TestedJob = declareTestedJob(() => lose(new LostError('floating')))
     const job = new TestedJob()
     expect(await perform(job)).toMatchObject({ outcome: 'unhandled', error: { text: 'LostError: floating' } })
     expect(attributed.at(-1)).toBe(job.jobId)
   })
 
-  test('goes to retryOn like an error of the body', async () => {
+  test('is handled by retryOn like an error that perform throws', async () => {
     const TestedJob = declareTestedJob(() => lose(new LostError('floating')))
     TestedJob.retryOn(LostError)
     expect(await perform(new TestedJob())).toMatchObject({ outcome: 'retried', errorEvent: 3 })
   })
 
-  test('aborts the signal of its attempt and waits for the body, whose own error comes second', async () => {
+  test('aborts the signal of its attempt and waits for perform, whose own error is ignored', async () => {
     const log: unknown[] = []
     const TestedJob = declareTestedJob(async ({ signal }) => {
       const aborted = once(signal, 'abort')
@@ -56,7 +56,7 @@ describe('a rejection that nobody handles', () => {
     expect(log).toEqual(['floating'])
   })
 
-  test('leaves the attempts beside it alone', async () => {
+  test('does not affect other attempts', async () => {
     const gate = new EventEmitter()
     const SlowJob = declareTestedJob(async ({ signal }) => {
       await once(gate, 'open')
@@ -73,7 +73,7 @@ describe('a rejection that nobody handles', () => {
     expect(await slow).toMatchObject({ outcome: 'succeeded' })
   })
 
-  test('in a performNow inside a job is the failure of the attempt around it', async () => {
+  test('in a performNow inside a job fails the outer attempt', async () => {
     const InnerJob = declareTestedJob(() => lose(new LostError('inner')))
     const OuterJob = declareTestedJob(() => InnerJob.performNow())
     const outer = new OuterJob()
@@ -81,7 +81,7 @@ describe('a rejection that nobody handles', () => {
     expect(attributed.at(-1)).toBe(outer.jobId)
   })
 
-  test('after the attempt has ended changes nothing and says so', async () => {
+  test('after the attempt has ended changes nothing and is reported', async () => {
     const gate = new EventEmitter()
     let late: Promise<boolean> | undefined
     const TestedJob = declareTestedJob(() => {
@@ -93,7 +93,7 @@ describe('a rejection that nobody handles', () => {
     expect(result).toMatchObject({ outcome: 'succeeded' })
   })
 
-  test('outside of any attempt belongs to none', () => {
+  test('outside of any attempt belongs to no attempt', () => {
     expect(jobOfCurrentAttempt()).toBeUndefined()
     expect(failCurrentAttempt(new LostError('outside'))).toBe(false)
   })

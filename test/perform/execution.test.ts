@@ -14,7 +14,7 @@ const fail = (error: unknown) => () => {
 const SUCCEEDED = { outcome: 'succeeded', error: null, errorEvent: null, isUnhandled: false, reenqueue: null }
 
 describe('the outcome of an attempt', () => {
-  test('is a success whatever the body answers, also an error, false or null [AJ-049]', async () => {
+  test('is a success whatever perform returns, also an error, false or null [AJ-049]', async () => {
     for (const value of [undefined, 7, false, null, new NetworkError('only a value')]) {
       const TestedJob = declareTestedJob(() => value)
       TestedJob.retryOn(NetworkError)
@@ -45,7 +45,7 @@ describe('the outcome of an attempt', () => {
     expect(storedParams(result)).toMatchObject({ executions: 1, exception_executions: { '[NetworkError]': 1 } })
   })
 
-  test('is event 3 for a retryJob with an error, though the body ends well', async () => {
+  test('is event 3 for a retryJob with an error, although perform returns', async () => {
     const error = new NetworkError('seen')
     const TestedJob = declareTestedJob((job) => job.retryJob({ error, wait: 1 }))
     expect(await perform(new TestedJob())).toMatchObject({
@@ -113,7 +113,7 @@ describe('the outcome of an attempt', () => {
     expect(await perform(new TestedJob())).toMatchObject({ outcome: 'discarded', errorEvent: 5 })
   })
 
-  test('is event 1 for an error that nobody handles, whatever was enqueued before it [GJ-051]', async () => {
+  test('is event 1 for an unhandled error, whatever was enqueued before it [GJ-051]', async () => {
     const TestedJob = declareTestedJob(async (job) => {
       await job.retryJob()
       throw new NetworkError('after all')
@@ -126,7 +126,7 @@ describe('the outcome of an attempt', () => {
     })
   })
 
-  test('is event 0 for a class that wants to know of interruptions and does not handle them', async () => {
+  test('is event 0 for a class that raises InterruptError and does not handle it', async () => {
     let isPerformed = false
     const TestedJob = declareTestedJob(() => {
       isPerformed = true
@@ -144,7 +144,7 @@ describe('the outcome of an attempt', () => {
     expect(await perform(new TestedJob())).toMatchObject(SUCCEEDED)
   })
 
-  test('of an interrupted attempt may be a retry, and is an ordinary run by default', async () => {
+  test('of an interrupted attempt may be a retry; by default the job runs again as usual', async () => {
     const TestedJob = declareTestedJob(() => {})
     expect(await perform(new TestedJob(), { interruptedAt: NOW })).toMatchObject(SUCCEEDED)
     class WatchfulJob extends TestedJob {
@@ -180,7 +180,7 @@ describe('a row that cannot be made into a job', () => {
     expect(seen).toEqual([])
   })
 
-  test('as it nests too deeply is the failure of that row', async () => {
+  test('because it is nested too deeply fails by itself', async () => {
     const TestedJob = declareTestedJob(() => {})
     TestedJob.retryOn(Error)
     const serializedParams = `{"job_class":"TestedJob","arguments":${'['.repeat(100_000)}${']'.repeat(100_000)}}`
@@ -188,14 +188,14 @@ describe('a row that cannot be made into a job', () => {
     expect(result).toMatchObject({ outcome: 'unhandled', errorEvent: 1, reenqueue: null })
   })
 
-  test('says so with the error class of GoodJob', async () => {
+  test("fails with GoodJob's error class", async () => {
     const TestedJob = declareTestedJob(() => {})
     const result = await run({ ...storedJobOf(new TestedJob()), serializedParams: '[]' })
     expect(result).toMatchObject({ job: null, cause: expect.any(InvalidJobDataError) })
     expect(result.error?.text).toMatch(/^GoodJob::Job::InvalidJobDataError: /)
   })
 
-  test('as its constructor throws is the failure of that row [AJ-014]', async () => {
+  test('because its constructor throws fails by itself [AJ-014]', async () => {
     class TouchyJob extends Job {
       readonly first: string
       constructor(...args: unknown[]) {
@@ -209,7 +209,7 @@ describe('a row that cannot be made into a job', () => {
   })
 })
 
-test('an attempt ends with a value, whatever the row holds and the body throws', async () => {
+test('an attempt ends with a value, whatever the row holds and perform throws', async () => {
   const keys = [
     'job_id',
     'queue_name',
@@ -244,7 +244,7 @@ test('an attempt ends with a value, whatever the row holds and the body throws',
 })
 
 describe('a re-enqueue', () => {
-  test('is the last one when there are several', async () => {
+  test('is the last one if there are several', async () => {
     const TestedJob = declareTestedJob(async (job) => {
       await job.retryJob({ queue: 'first' })
       await job.enqueue({ queue: 'last', priority: 0 })
@@ -266,7 +266,7 @@ describe('a re-enqueue', () => {
     expect(seen).toEqual(['perform_start', 'enqueue', 'perform'])
   })
 
-  test('has labels only when they changed to some, and the notify of job or class', async () => {
+  test('has labels only if they changed and are not empty, and the notify setting of job or class', async () => {
     const TestedJob = declareTestedJob((job, labels) => job.retryJob({ labels: labels as string[] }))
     const labelsAfter = async (labels: string[] | null) =>
       (await perform(new TestedJob(labels), { labels: ['a'] })).reenqueue?.labels

@@ -17,7 +17,7 @@ const CallbackJob = jobClass('CallbackJob', () => {})
 const make = (made: JobConstructor): Job => new (made as new () => Job)()
 
 test.each<OutcomeWrite>(['finish', 'delete', 'rerun', 'reenqueue'])(
-  'an outcome (%s) of an earlier claim is not written over a newer one of the same process',
+  'an outcome (%s) of an earlier claim does not overwrite a newer claim of the same process',
   async (write) => {
     const id = await enqueue(EchoJob)
     const client = await world.database.connect()
@@ -48,7 +48,7 @@ test.each<OutcomeWrite>(['finish', 'delete', 'rerun', 'reenqueue'])(
   },
 )
 
-test('a broken member whose outcome was committed without an answer breaks its batch once, also when it is brought back meanwhile', async () => {
+test('a failed member whose outcome was committed without an answer discards its batch once, also if the batch recovers meanwhile', async () => {
   await using network = await FaultyNetwork.start(world.url)
   const secondRun = new Gate()
   const MemberJob = jobClass('MemberJob', async (job) => {
@@ -70,7 +70,7 @@ test('a broken member whose outcome was committed without an answer breaks its b
   await committed
   network.refuse()
   network.cut()
-  // The server has noticed by then that the lane is gone.
+  // By then the server has detected the end of the lane session.
   await noLocks(world)
   expect(await batch.reload()).toMatchObject({ isDiscarded: true })
   await batch.retry()
@@ -86,7 +86,7 @@ test('a broken member whose outcome was committed without an answer breaks its b
   expect(events).toEqual(['discard', 'success'])
 })
 
-test('the last outcome of a batch, committed without an answer and repeated, gives success and finish once', async () => {
+test('the last outcome of a batch, committed without an answer and repeated, fires on_success and on_finish once', async () => {
   await using network = await FaultyNetwork.start(world.url)
   const gate = new Gate()
   const MemberJob = jobClass('MemberJob', (job) => gate.pass(job))

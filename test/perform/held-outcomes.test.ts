@@ -19,7 +19,7 @@ const CallbackJob = jobClass('CallbackJob', () => {})
 const CALLBACKS = { onSuccess: CallbackJob, onFinish: CallbackJob, onDiscard: CallbackJob }
 const make = (made: JobConstructor): Job => new (made as new () => Job)()
 
-/** A class whose bodies wait for `open`, and say that they are there. */
+/** A class whose jobs wait in `perform` for `open`, and report their arrival. */
 const gated = (name: string) => {
   let open = () => {}
   const opened = new Promise<void>((resolve) => {
@@ -33,7 +33,7 @@ const gated = (name: string) => {
   return { made, open: () => open(), entered: (count: number) => until(async () => entered >= count, `${count} run`) }
 }
 
-/** A transaction of somebody's that stays open. */
+/** A transaction of another session that stays open. */
 const openTransaction = async (work: (client: pg.Client) => Promise<unknown>) => {
   const client = await world.database.connect()
   await client.query('BEGIN')
@@ -54,14 +54,14 @@ const completers = () =>
     `SELECT pid FROM pg_stat_activity WHERE application_name = 'GoodJob::Completer' AND datname = current_database()`,
   )
 
-/** Plain jobs go all their way. */
+/** Plain jobs run and end. */
 const othersGoOn = async (count: number): Promise<void> => {
   const done = next('perform_job', count, ({ jobClass: name }) => name === 'EchoJob')
   await world.adapter.enqueueAll(Array.from({ length: count }, () => make(EchoJob)))
   await done
 }
 
-test("a caller's open transaction that adds to a batch delays the outcomes of that batch, and no others", async () => {
+test("a caller's open transaction that adds jobs to a batch delays the outcomes of that batch, and no others", async () => {
   const { made: GateJob, open, entered } = gated('GateJob')
   await using _capsule = await world.start({ jobs: [GateJob, EchoJob, CallbackJob], threads: 5 })
   const members = [make(GateJob), make(GateJob)]
@@ -88,7 +88,7 @@ test("a caller's open transaction that adds to a batch delays the outcomes of th
   failures.stop()
 })
 
-test('a job whose row a caller makes a member waits alone, and its batch is checked when it has ended', async () => {
+test('only the outcome of a job that a caller makes a member waits, and the batch is checked when the job has ended', async () => {
   const { made: GateJob, open, entered } = gated('GateJob')
   await using _capsule = await world.start({ jobs: [GateJob, EchoJob, CallbackJob], threads: 5 })
   const job = (await make(GateJob).enqueue()) as Job
@@ -105,7 +105,7 @@ test('a job whose row a caller makes a member waits alone, and its batch is chec
   expect((await batch.status()).callbacks.map(({ event }) => event).toSorted()).toEqual(['finish', 'success'])
 })
 
-test('the check of a batch that a job joined while it ran waits for the lock of that batch, the others do not', async () => {
+test('the check of a batch that a running job joined waits for the lock of that batch; other outcomes do not', async () => {
   const { made: GateJob, open, entered } = gated('GateJob')
   await using _capsule = await world.start({ jobs: [GateJob, EchoJob, CallbackJob], threads: 5 })
   const job = (await make(GateJob).enqueue()) as Job
@@ -122,7 +122,7 @@ test('the check of a batch that a job joined while it ran waits for the lock of 
   expect((await batch.status()).callbacks.map(({ event }) => event).toSorted()).toEqual(['finish', 'success'])
 })
 
-test('each batch goes on when its own lock is free, whatever becomes of the other ones', async () => {
+test('the outcomes of each batch are written when its own lock is free, whatever happens to other batches', async () => {
   const { made: GateJob, open, entered } = gated('GateJob')
   await using _capsule = await world.start({ jobs: [GateJob, CallbackJob], threads: 10 })
   const batches = await Batch.enqueueAll(Array.from({ length: 6 }, () => [CALLBACKS, make(GateJob)] as const))
@@ -139,7 +139,7 @@ test('each batch goes on when its own lock is free, whatever becomes of the othe
   }
 })
 
-test('more held outcomes than a worker has threads or backlog for keep it from nothing else', async () => {
+test('a worker with more held outcomes than its threads and backlog still runs other jobs', async () => {
   const { made: GateJob, open, entered } = gated('GateJob')
   await using _capsule = await world.start({ jobs: [GateJob, EchoJob, CallbackJob], threads: 20 })
   const members = Array.from({ length: 300 }, () => make(GateJob))
@@ -156,7 +156,7 @@ test('more held outcomes than a worker has threads or backlog for keep it from n
   await until(async () => (await batch.reload()).isSucceeded, 'the batch has succeeded')
 })
 
-test('held outcomes outlive the loss of every connection that writes outcomes, and are written once', async () => {
+test('held outcomes survive the loss of every connection that writes outcomes, and are written once', async () => {
   const { made: GateJob, open, entered } = gated('GateJob')
   await using _capsule = await world.start({ jobs: [GateJob, EchoJob, CallbackJob], threads: 5 })
   const member = make(GateJob)
@@ -178,7 +178,7 @@ test('held outcomes outlive the loss of every connection that writes outcomes, a
   expect(await world.executions(member.jobId)).toMatchObject([{ error: null }])
 })
 
-test('a worker that stops gives up what is held: the jobs run again', async () => {
+test('a worker that stops abandons held outcomes: their jobs run again', async () => {
   const { made: GateJob, open, entered } = gated('GateJob')
   const first = await world.start({ jobs: [GateJob, CallbackJob], threads: 5, shutdownTimeout: 0 })
   const member = make(GateJob)
@@ -207,7 +207,7 @@ const completerOf = (processId: string): Completer =>
     onSetApart: () => {},
   })
 
-test('of outcomes that are written together the locked ones wait, the others are written, and none is forgotten', async () => {
+test('of outcomes that are written together those with locked rows wait, the others are written, and none is lost', async () => {
   for (let priority = 1; priority <= 4; priority++) await world.insert({ priority })
   const lane = await world.database.connect()
   const { rows, now, processId } = await claimAll(world, lane, ['EchoJob'])
@@ -218,7 +218,7 @@ test('of outcomes that are written together the locked ones wait, the others are
     client.query('SELECT FROM good_jobs WHERE id = $1 FOR UPDATE', [lockedId]),
   )
   const held = next('outcome_held')
-  // The first is written alone, those that come meanwhile are written together.
+  // The first outcome is written alone, those that arrive meanwhile are written together.
   for (const outcome of outcomes) completer.complete(outcome)
   expect(await held).toMatchObject([{ lockedId }])
   for (const { row } of outcomes)
@@ -231,7 +231,7 @@ test('of outcomes that are written together the locked ones wait, the others are
   await lane.end()
 })
 
-test('an outcome that comes while the completer comes to rest is written, in whichever moment that is', async () => {
+test('an outcome that arrives at any moment while the completer becomes idle is written', async () => {
   const MOMENTS = 12
   for (let priority = 0; priority <= MOMENTS; priority++) await world.insert({ priority })
   const lane = await world.database.connect()
@@ -255,7 +255,7 @@ test('an outcome that comes while the completer comes to rest is written, in whi
   await lane.end()
 })
 
-test('a completer around which something throws is told, forgets no outcome, and writes on', async () => {
+test('an error inside the completer is emitted, loses no outcome, and the completer continues to write', async () => {
   const ids = [await world.insert({ priority: 1 }), await world.insert({ priority: 2 })]
   const lane = await world.database.connect()
   const { rows, now, processId } = await claimAll(world, lane, ['EchoJob'])
@@ -267,7 +267,7 @@ test('a completer around which something throws is told, forgets no outcome, and
     notifies: false,
     check: checkOptionsOf(adapter, new JobRegistry()),
     onSetApart: () => {
-      throw new Error('nobody wants to hear that')
+      throw new Error('listener failed')
     },
   })
   const release = await openTransaction((client) =>
@@ -277,7 +277,7 @@ test('a completer around which something throws is told, forgets no outcome, and
   const [first, second] = rows.map((row) => outcomeOf(row, now, adapter.clock.timestamp()))
   if (first === undefined || second === undefined) throw new Error('two were claimed')
   completer.complete(first)
-  expect(await failed).toMatchObject([{ part: 'completer', error: { message: 'nobody wants to hear that' } }])
+  expect(await failed).toMatchObject([{ part: 'completer', error: { message: 'listener failed' } }])
   completer.complete(second)
   await until(() => isFinished(second.row.id), 'the other outcome is written')
   expect(await isFinished(first.row.id)).toBe(false)

@@ -24,7 +24,7 @@ const unlockAll = async (): Promise<void> => {
 }
 afterEach(() => unlockAll())
 
-/** A transaction of somebody's that locks these rows; answers what ends it. */
+/** Locks these rows in another session's transaction; returns the function that ends it. */
 const lock = async (rows: string, values: unknown[]) => {
   const client = await world.database.connect()
   locks.add(client)
@@ -45,7 +45,7 @@ test.each([
   ['kept', true],
   ['deleted', false],
 ])(
-  'an outcome whose execution somebody has locked waits by itself: a job that is %s',
+  'an outcome whose execution row another session has locked waits alone: a job that is %s',
   async (_name, preserveJobRecords) => {
     const gate = new Gate()
     const GateJob = jobClass('GateJob', (job) => gate.pass(job))
@@ -67,7 +67,7 @@ test.each([
   },
 )
 
-test('a job that deletes its records waits for the lock of an earlier attempt, the others do not', async () => {
+test('the outcome of a job that deletes its records waits for the row lock of an earlier attempt; other outcomes do not', async () => {
   const gate = new Gate()
   const RetryJob = jobClass('RetryJob', async (job) => {
     if (job.executions === 1) return job.retryJob({ wait: 0 })
@@ -91,7 +91,7 @@ test.each([
   ['at once', 0],
   ['in rounds', 60_000],
 ])(
-  'a job whose last attempt somebody has locked is not claimed, the others are: starts %s',
+  'a job whose last execution row another session has locked is not claimed; the others are: starts %s',
   async (_name, deferStart) => {
     const id = await world.insert({ job_class: 'EchoJob', performed_at: ago(60), priority: -1 })
     await world.sql(
@@ -113,7 +113,7 @@ test.each([
   },
 )
 
-test('a trigger that waits for a lock nobody knows of keeps one outcome waiting, and no other', async () => {
+test('a trigger that waits for an unknown lock delays one outcome and no other', async () => {
   await world.sql('CREATE TABLE accounts (id int PRIMARY KEY)')
   await world.sql('INSERT INTO accounts VALUES (1)')
   await world.sql(`CREATE FUNCTION touch_account() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -143,7 +143,7 @@ test('a trigger that waits for a lock nobody knows of keeps one outcome waiting,
   }
 })
 
-test('jobs of a dead process are freed but for the one that somebody has locked, and that one later', async () => {
+test('all jobs of a dead process are released except one that another session has locked, which is released later', async () => {
   const dead = '00000000-0000-4000-8000-000000000001'
   await world.sql(
     `INSERT INTO good_job_processes (id, created_at, updated_at) VALUES ($1, now(), now() - interval '1 hour')`,
@@ -162,7 +162,7 @@ test('jobs of a dead process are freed but for the one that somebody has locked,
   expect(await world.job(locked)).toMatchObject({ locked_by_id: null })
 })
 
-test('claims that no attempt knows are freed but for the one that somebody has locked', async () => {
+test('all claims without an attempt are released except one that another session has locked', async () => {
   const processId = '00000000-0000-4000-8000-000000000003'
   const columns = { locked_by_id: processId, locked_at: ago(3_600) }
   const [locked, free] = [await world.insert(columns), await world.insert(columns)]
@@ -175,7 +175,7 @@ test('claims that no attempt knows are freed but for the one that somebody has l
   expect(await releaseUnknownClaims(world.pool, facts, options)).toBe(1)
 })
 
-test('a dead process whose row another session has locked is passed by, the others are cleaned up without a wait', async () => {
+test('a dead process whose row another session has locked is skipped; the others are cleaned up without a wait', async () => {
   const dead = ['00000000-0000-4000-8000-000000000004', '00000000-0000-4000-8000-000000000005'] as const
   const jobs: string[] = []
   for (const id of dead) {
@@ -201,7 +201,7 @@ test('a dead process whose row another session has locked is passed by, the othe
   expect(await owners()).toEqual([null, null])
 })
 
-describe('a locked process row whose beat is due keeps no job, no outcome and no shutdown waiting', () => {
+describe('a locked process row with a due heartbeat delays no job, no outcome and no shutdown', () => {
   /** The promise is two seconds beyond the timeout; the rest is for a busy machine. */
   const LATE_MS = 2_000 + 1_500
   const PROCESS_ROW = 'good_job_processes WHERE id = $1'
@@ -213,7 +213,7 @@ describe('a locked process row whose beat is due keeps no job, no outcome and no
   const noRow = () =>
     until(async () => (await world.sql('SELECT FROM good_job_processes')).length === 0, 'no process row')
 
-  test('in the thread of the heartbeat', async () => {
+  test('while the thread sends the heartbeat', async () => {
     const threads: Worker[] = []
     const note = (thread: Worker) => threads.push(thread)
     process.on('worker', note)
@@ -232,7 +232,7 @@ describe('a locked process row whose beat is due keeps no job, no outcome and no
     await noRow()
   })
 
-  test('in the event loop, while no thread beats', async () => {
+  test('while the event loop sends the heartbeat', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     try {
       await using capsule = await world.start({ jobs: [EchoJob] })

@@ -6,7 +6,7 @@ const world = await openWorld()
 afterAll(() => world.close())
 beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches, good_job_processes'))
 
-/** A job that a worker has claimed, and that cannot begin while its batch cannot be read. */
+/** A claimed job that cannot begin because its batch cannot be read. */
 const claimedMember = async (name: string) => {
   const begun: string[] = []
   const MemberJob = jobClass(name, (job) => void begun.push(job.jobId))
@@ -42,7 +42,7 @@ test.each([
   await capsule.shutdown()
 })
 
-test('a job that a shutdown meets between its claim and its beginning does not begin, and runs at once elsewhere', async () => {
+test('a job that is claimed but not begun at a shutdown does not begin, and another worker runs it at once', async () => {
   const { begun, capsule, id, MemberJob, unlockBatches } = await claimedMember('Member of a shutdown')
   const stopping = capsule.shutdown({ timeout: 0 })
   await until(async () => (await world.job(id)).locked_by_id === null, 'released')

@@ -13,7 +13,7 @@ beforeAll(async () => {
   await server.startServer()
 })
 
-/** A session that listens and does not end its transaction keeps all messages of the server; answers what ends it. */
+/** Fills the queue: a session that listens inside a transaction keeps all messages. Returns the function that ends it. */
 const fillQueue = async () => {
   const listener = await world.database.connect()
   await listener.query('LISTEN good_job')
@@ -31,7 +31,7 @@ const fillQueue = async () => {
       break
     }
   }
-  // The rest takes no message of ours either.
+  // Fills the rest, so that no message of the worker fits either.
   while (
     await world.sql(`SELECT pg_notify('other', 'x')`).then(
       () => true,
@@ -44,7 +44,7 @@ const fillQueue = async () => {
 const column = async (sql: string): Promise<unknown[]> =>
   (await world.pool.query({ text: sql, rowMode: 'array' })).rows.map(([value]) => value)
 
-test('a full NOTIFY queue ends no job: retries and callbacks are written without their messages', async () => {
+test('a full NOTIFY queue fails no job: retries and callbacks are written without their messages', async () => {
   let isFull = false
   const RetryJob = jobClass(
     'RetryJob',

@@ -9,7 +9,7 @@ import { advisoryLocks } from '../support/sessions.ts'
 const world = await openWorld()
 const ran: string[] = []
 const MemberJob = jobClass('MemberJob', ({ jobId }) => void ran.push(jobId))
-/** A worker for the tests that need no more of one. */
+/** The worker for tests that need no options of their own. */
 const worker = await world.start({ jobs: [MemberJob], queues: 'members' })
 afterAll(
   inTurn(
@@ -23,7 +23,7 @@ const EchoJob = jobClass('EchoJob', () => {})
 const make = (made: JobConstructor): Job => new (made as new () => Job)()
 const ENDS = 'NEW.finished_at IS NOT NULL'
 
-// The job could end with an error all the same: only the SQLSTATE tells that it is not to blame.
+// An outcome with an error would pass: only the SQLSTATE shows that the job is not the cause.
 const NOT_WELL = `${ENDS} AND NEW.error IS NULL`
 
 test.each([
@@ -66,7 +66,7 @@ test.each([
 })
 
 test.each(['XX000', '57P01', 'US001'])(
-  'outcomes that are refused (%s) keep none of the others from being written, nor the claims',
+  'refused outcomes (%s) block neither other outcomes nor claims',
   async (code) => {
     const BadJob = jobClass('BadJob', () => {})
     await using refusal = await refuseUpdates(world, {
@@ -88,7 +88,7 @@ test.each(['XX000', '57P01', 'US001'])(
   },
 )
 
-test('outcomes that were refused beside others are not written with others any more', async () => {
+test('outcomes that were refused together with others are from then on written separately', async () => {
   const BadJob = jobClass('BadJob', () => {})
   await using refusal = await refuseUpdates(world, {
     message: 'a page is corrupt',
@@ -99,7 +99,7 @@ test('outcomes that were refused beside others are not written with others any m
   const refused = next('outcome_write_failed')
   const bad = await enqueue(BadJob)
   await refused
-  // Nothing else was written yet, so that it may be the trouble of all outcomes. This one shows that it is not.
+  // Nothing else was written yet, so the fault might affect all outcomes. This outcome shows that it does not.
   await performed(await enqueue(EchoJob))
   const failures = record('outcome_write_failed')
   for (let count = 0; count < 20; count++) await performed(await enqueue(EchoJob))
@@ -110,7 +110,7 @@ test('outcomes that were refused beside others are not written with others any m
   await done
 })
 
-test('a job ends with the refusal of its outcome where the outcome goes through without its payload, and only that job', async () => {
+test('a job whose outcome is only accepted without its payload ends with the refusal as its error; other jobs are unaffected', async () => {
   const RetryJob = jobClass('RetryJob', (job) => job.retryJob({ queue: 'forbidden' }))
   await world.sql(`ALTER TABLE good_jobs ADD CONSTRAINT allowed CHECK (queue_name <> 'forbidden')`)
   try {
@@ -134,8 +134,8 @@ test('a job ends with the refusal of its outcome where the outcome goes through 
   }
 })
 
-test('trouble that passes while it is looked into is not blamed on the job', async () => {
-  // The write alone, and the first one that looks into it; a sequence counts on whatever is rolled back.
+test('a fault that disappears while it is examined is not attributed to the job', async () => {
+  // The single write and the first examining write fail; a sequence counts also what is rolled back.
   await world.sql('CREATE SEQUENCE refusals')
   await using _refusal = await refuseUpdates(world, {
     message: 'come back later',
@@ -153,7 +153,7 @@ test('trouble that passes while it is looked into is not blamed on the job', asy
   }
 })
 
-test('a constraint that is checked by the COMMIT is proven like any other', async () => {
+test('a violated constraint that COMMIT checks is attributed to its job like any other', async () => {
   const RetryJob = jobClass('RetryJob', (job) => job.retryJob({ queue: 'forbidden' }))
   await world.sql(`CREATE FUNCTION refuse_late() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -172,7 +172,7 @@ test('a constraint that is checked by the COMMIT is proven like any other', asyn
   }
 })
 
-test('a job whose row cannot be deleted keeps it, and its success', async () => {
+test('a job whose row cannot be deleted keeps its row and its success', async () => {
   await world.sql('CREATE TABLE receipts (job_id uuid REFERENCES good_jobs)')
   try {
     await using _capsule = await world.start({ jobs: [EchoJob], preserveJobRecords: false })
@@ -188,7 +188,7 @@ test('a job whose row cannot be deleted keeps it, and its success', async () => 
   }
 })
 
-test('a policy that forbids what one job becomes is told from a right that nobody has', async () => {
+test('a policy that forbids the retry of one job is distinguished from a missing privilege', async () => {
   const RetryJob = jobClass('RetryJob', (job) => job.retryJob({ queue: 'of another tenant', wait: 3_600 }))
   const FineJob = jobClass('FineJob', (job) => job.retryJob({ queue: 'ours', wait: 3_600 }))
   await world.sql(`CREATE ROLE tenant_${process.pid} LOGIN PASSWORD 'x'`)
@@ -204,7 +204,7 @@ test('a policy that forbids what one job becomes is told from a right that nobod
     const done = performed(...ids)
     await using _capsule = await world.start({ jobs: [RetryJob, FineJob], databaseUrl: url.href })
     await Promise.race([done, next('outcome_write_failed', 3)])
-    // Alone it would wait: nothing tells whether anybody may write a retry.
+    // Alone the outcome would wait: it is unknown whether any retry may be written.
     const late = await enqueue(FineJob)
     await Promise.all([done, performed(late)])
     failures.stop()

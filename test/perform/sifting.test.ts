@@ -31,10 +31,10 @@ const make = (made: JobConstructor): Job => new (made as new () => Job)()
 const FineJob = jobClass('FineJob', () => {})
 /** Its retry goes to a queue that a constraint forbids: the job ends when its outcome loses that payload. */
 const GuiltyJob = jobClass('GuiltyJob', () => {})
-/** Its row takes no outcome whatsoever. */
+/** Its row accepts no outcome at all. */
 const StubbornJob = jobClass('StubbornJob', () => {})
 
-/** As long as one statement takes on a server that is far away or busy, a second one takes, and so on. */
+/** A connection on which each statement seems to take `ms`, as on a distant or busy server. */
 const statementsTake = (ms: number) => {
   let elapsedMs = 0
   const start = performance.now()
@@ -54,7 +54,7 @@ const statementsTake = (ms: number) => {
   }
 }
 
-/** Attempts of so many jobs of each class that have just ended; the fine ones first, the stubborn ones last. */
+/** Attempts that have just ended, `count` of each class; the fine ones first, the stubborn ones last. */
 const outcomesOf = async (count: { fine?: number; guilty?: number; stubborn?: number }) => {
   const made = (name: JobConstructor, many = 0) => Array.from({ length: many }, () => make(name))
   const jobs = [...made(FineJob, count.fine), ...made(GuiltyJob, count.guilty), ...made(StubbornJob, count.stubborn)]
@@ -81,7 +81,7 @@ const refuseStubborn = () =>
       END $$;
     CREATE TRIGGER refuse BEFORE UPDATE ON good_jobs FOR EACH ROW WHEN (OLD.job_class = 'StubbornJob') EXECUTE FUNCTION refuse()`)
 
-/** Outcomes by the class of their job and by whether their job has ended, and with what. */
+/** Counts outcomes by job class, by whether the job has ended, and by its error. */
 const ends = () =>
   world.sql(
     `SELECT job_class, finished_at IS NOT NULL AS is_finished, error IS NOT NULL AS has_error, count(*)::int
@@ -104,10 +104,10 @@ const siftAll = async (
   }
 }
 
-test('the locks of 500 outcomes are held for five seconds, however many of them have to be proven guilty', async () => {
+test('the locks of 500 outcomes are held for five seconds, however many refused outcomes have to be found', async () => {
   const scene = await outcomesOf({ fine: 1, guilty: 498, stubborn: 1 })
   await refuseStubborn()
-  // All of them are refused by the time that is left when the first one is judged.
+  // All outcomes are refused within the time that remains after the first one is judged.
   const clock = statementsTake(3)
   const { settlement, refused, untried } = await scene.sift(clock.db, scene.outcomes)
   expect(settlement.size + refused.size + untried.length).toBe(500)
@@ -116,7 +116,7 @@ test('the locks of 500 outcomes are held for five seconds, however many of them 
   expect(clock.elapsedMs()).toBeLessThan(5_000 + 20 * 3)
 })
 
-test('a sifting leaves what it has no time to try', async () => {
+test('a sifting returns the outcomes that it had no time to try', async () => {
   const scene = await outcomesOf({ fine: 1, guilty: 39 })
   const clock = statementsTake(200)
   const { settlement, untried } = await scene.sift(clock.db, scene.outcomes)
@@ -125,7 +125,7 @@ test('a sifting leaves what it has no time to try', async () => {
   expect(clock.elapsedMs()).toBeLessThan(5_000 + 20 * 200)
 })
 
-test('of jobs that are refused one by one all end but the one whose row takes no outcome', async () => {
+test('of jobs that are refused one by one all end except the one whose row accepts no outcome', async () => {
   const scene = await outcomesOf({ guilty: 39, stubborn: 1 })
   await refuseStubborn()
   expect(await siftAll(scene, statementsTake(0))).toBeLessThan(8)
@@ -135,7 +135,7 @@ test('of jobs that are refused one by one all end but the one whose row takes no
   ])
 })
 
-test('where each statement takes longer than all of them may, every transaction still settles something', async () => {
+test('if a single statement takes longer than the time limit, every transaction still settles some outcomes', async () => {
   const scene = await outcomesOf({ fine: 2, guilty: 3, stubborn: 1 })
   await refuseStubborn()
   expect(await siftAll(scene, statementsTake(6_000))).toBeGreaterThan(1)
@@ -146,7 +146,7 @@ test('where each statement takes longer than all of them may, every transaction 
   ])
 })
 
-test('jobs whose ends are refused only together end one by one', async () => {
+test('jobs whose outcomes are refused only when written together end one by one', async () => {
   const scene = await outcomesOf({ guilty: 5 })
   await world.sql(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN

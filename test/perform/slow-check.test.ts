@@ -54,12 +54,12 @@ const claimed = async (statementTimeoutMs: number) => {
   return { completer, complete, settled, close }
 }
 
-test('a check slower than a statement may be is made apart from the outcomes beside it', async () => {
+test('a batch check slower than the statement timeout runs separately from other outcomes', async () => {
   const [first, slow, plain, later] = [make(EchoJob), make(EchoJob), make(EchoJob), make(EchoJob)]
   const batch = await Batch.enqueue({ ...CALLBACKS, description: 'slow' }, slow)
   await world.adapter.enqueueAll([first, plain, later])
   const { completer, complete, settled, close } = await claimed(500)
-  // The other two are written together, after the first one.
+  // The other two outcomes are written together, after the first one.
   for (const { jobId } of [first, slow, plain]) complete(jobId)
   await until(async () => settled.length >= 2, 'the outcomes of no batch are written')
   complete(later.jobId)
@@ -71,7 +71,7 @@ test('a check slower than a statement may be is made apart from the outcomes bes
   await close()
 })
 
-test('outcomes under which a session is lost again and again are found out, and keep no others back', async () => {
+test('outcomes that end their session each time are identified and do not delay other outcomes', async () => {
   const jobs = Array.from({ length: 9 }, () => make(EchoJob))
   await world.adapter.enqueueAll(jobs)
   const [bad] = jobs
@@ -89,7 +89,7 @@ test('outcomes under which a session is lost again and again are found out, and 
   await close()
 })
 
-/** Outcomes of so many started jobs, and a connection that counts what is asked of it. */
+/** Outcomes of `count` started jobs, and a connection that counts its statements. */
 const started = async (count: number) => {
   await world.sql('TRUNCATE good_jobs, good_job_executions')
   const processId = '00000000-0000-4000-8000-000000000001'
@@ -120,12 +120,12 @@ const started = async (count: number) => {
   }
 }
 
-test('five hundred refused outcomes are few transactions: one, unless the machine is slow', async () => {
+test('five hundred refused outcomes take few transactions: one, unless the machine is slow', async () => {
   const { sift, counts, end } = await started(500)
   await using _refusal = await refuseUpdates(world, { message: 'no', condition: 'NEW.error IS NULL' })
   let { settlement, refused, untried } = await sift()
   let settled = settlement.size
-  // What a sifting has no time to judge stays refused, and is tried again as the writer does.
+  // Outcomes that a sifting has no time to judge are tried again, as the writer does.
   while (untried.length + refused.size > 0 && counts.transactions < 20) {
     ;({ settlement, refused, untried } = await sift([...untried, ...refused.keys()]))
     settled += settlement.size
@@ -149,7 +149,7 @@ test('one refused outcome of five hundred is found with few statements', async (
   expect(counts.statements).toBeLessThan(80)
 })
 
-test("trouble that is everybody's is seen after few statements", async () => {
+test('a fault that affects all outcomes is recognized after few statements', async () => {
   const { sift, counts, end } = await started(500)
   await using _refusal = await refuseUpdates(world, { message: 'no', code: '53400' })
   const { settlement, refused, untried } = await sift()

@@ -34,7 +34,7 @@ test('an outcome that waits for the lock of its batch has locked no row', async 
   const written = writeOutcomes(client, outcomes, { ...options, facts: await world.adapter.database.facts() })
   const waits = `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`
   await until(async () => (await world.sql(waits)).length === 1, 'the outcome waits')
-  // Whoever has the lock of the batch may want the row next: it must not be the other way round here.
+  // The holder of the batch lock may lock the row next; the reverse order here would deadlock.
   await holder.query('SELECT FROM good_jobs WHERE id = $1 FOR UPDATE NOWAIT', [job.jobId])
   await holder.query('COMMIT')
   expect([...(await written).values()]).toEqual(['written'])

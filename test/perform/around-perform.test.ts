@@ -14,7 +14,7 @@ const throwing = (name: string) => ({
   },
 })
 
-/** An error of which nothing can be read. */
+/** An error whose properties all throw when read. */
 const unreadable = (): Error =>
   Object.defineProperties(new Error('unreadable'), {
     message: throwing('message'),
@@ -28,7 +28,7 @@ const refuse = () => {
   throw new RangeError('a trap')
 }
 
-/** A value for which every question throws. */
+/** A value that throws on every operation. */
 const trap = (): object =>
   new Proxy(new Error('trapped'), {
     get: refuse,
@@ -107,13 +107,13 @@ const openWorker = (options: Partial<CapsuleOptions>) => {
 describe.each(['6.1', '7.0', '7.1', '8.1'] as const)('with the hash of Rails %s', (railsVersion) => {
   const { run } = openWorker({ railsVersion })
 
-  test('a retry at an invalid time is the failure of its job, and the worker goes on', async () => {
+  test('a retry at an invalid time fails its job, and the worker continues', async () => {
     expect(await run(Later)).toMatchObject({ error_event: 1, error: expect.stringContaining('scheduledAt') })
     expect(await run(Good)).toMatchObject({ error: null })
   })
 })
 
-/** A clock of a user's that throws at the reading after so many, once. */
+/** A user's clock that throws once, after the number of readings given to `failAfter`. */
 class FaultyClock implements Clock {
   readonly #clock = createClock()
   #readings = Number.POSITIVE_INFINITY
@@ -132,28 +132,28 @@ class FaultyClock implements Clock {
   }
 }
 const clock = new FaultyClock()
-let armings = 0
+let performances = 0
 const Armed = jobClass('Armed', (_job, readings: number) => {
-  armings += 1
+  performances += 1
   clock.failAfter(readings)
 })
 
 describe.each([0, 20])('with starts deferred by %i ms', (deferStart) => {
   const { run } = openWorker({ deferStart, clock })
 
-  test('what throws between body and outcome is the failure of its job, and the worker goes on', async () => {
+  test('an error between perform and the outcome fails the job, and the worker continues', async () => {
     expect(await run(Armed, 0)).toMatchObject({ error: 'RangeError: the clock is out of order', locked_by_id: null })
     expect(await run(Good)).toMatchObject({ error: null })
   })
 
   test('an outcome that the round cannot write is written by the completer', async () => {
-    armings = 0
+    performances = 0
     expect(await run(Armed, deferStart > 0 ? 1 : 9)).toMatchObject({ error: null, locked_by_id: null })
-    expect(armings).toBe(1)
+    expect(performances).toBe(1)
     expect(await run(Good)).toMatchObject({ error: null })
   })
 
-  test('listeners that throw anything are no business of a job', async () => {
+  test('listeners that throw do not affect the job', async () => {
     const listener = () => {
       throw trap()
     }
@@ -166,7 +166,7 @@ describe.each([0, 20])('with starts deferred by %i ms', (deferStart) => {
     expect(await warned).toMatchObject({ message: 'A listener of perform_start threw: a value without a text' })
   })
 
-  test.each(Object.keys(THROWN))('a body that throws %s has failed, and the worker goes on', async (name) => {
+  test.each(Object.keys(THROWN))('a job that throws %s fails, and the worker continues', async (name) => {
     for (const made of [Throwing, Caught]) {
       const row = await run(made, name)
       expect(row).toMatchObject({ error_event: 1, error: expect.stringMatching(/^[A-Z]\w*: /), locked_by_id: null })
