@@ -52,6 +52,34 @@ export class EnqueueError extends GoodJobError {
   static readonly rubyName = 'ActiveJob::EnqueueError'
 }
 
+/** What a concurrency rule refused: the scope (`label:mail`, `key:user-7`, `all`), and the limit that is reached. */
+interface Exceeded {
+  readonly key?: string
+  readonly limit?: number
+}
+
+/**
+ * A concurrency rule refused a job, because a limit is reached. `performLater` returns false, and the error is in the job's `enqueueError`.
+ * GoodJob: GoodJob::ActiveJobExtensions::Concurrency::ConcurrencyExceededError.
+ */
+export class ConcurrencyExceededError extends GoodJobError {
+  static readonly rubyName: string = 'GoodJob::ActiveJobExtensions::Concurrency::ConcurrencyExceededError'
+  /** The scope that is full: `label:<label>`, `key:<key>` or `all`. */
+  readonly key: string | undefined
+  readonly limit: number | undefined
+
+  constructor(message?: string, { key, limit }: Exceeded = {}) {
+    super(message)
+    this.key = key
+    this.limit = limit
+  }
+}
+
+/** A concurrency rule refused a job, because its throttle is used up. GoodJob: GoodJob::ActiveJobExtensions::Concurrency::ThrottleExceededError. */
+export class ThrottleExceededError extends ConcurrencyExceededError {
+  static override readonly rubyName = 'GoodJob::ActiveJobExtensions::Concurrency::ThrottleExceededError'
+}
+
 /** Thrown instead of running `perform()` after an interrupted attempt, if the class sets `interruptErrors`. GoodJob: GoodJob::InterruptError. */
 export class InterruptError extends GoodJobError {
   static readonly rubyName = 'GoodJob::InterruptError'

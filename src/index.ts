@@ -9,6 +9,7 @@ export type { AdapterConfig } from './enqueue/adapter.ts'
 export {
   ActionForStateMismatchError,
   BatchUnprovenError,
+  ConcurrencyExceededError,
   ConfigurationError,
   ConnectionTimeoutError,
   DeserializationError,
@@ -24,6 +25,7 @@ export {
   SchemaError,
   SerializationError,
   SessionRequiredError,
+  ThrottleExceededError,
   UnknownJobClassError,
 } from './errors.ts'
 export { type EventMap, type EventName, Events, events } from './events.ts'
@@ -32,6 +34,7 @@ export type { QueueAdapter } from './job/adapters/queue-adapter.ts'
 export { TestAdapter } from './job/adapters/test-adapter.ts'
 export { Job, type JobConstructor } from './job/base.ts'
 export { throwAbort } from './job/callbacks.ts'
+export type { ConcurrencyKey, ConcurrencyOptions, ConcurrencyRuleOptions } from './job/concurrency/rules.ts'
 export { currentJob } from './job/context.ts'
 export { performAllLater } from './job/enqueuing.ts'
 export type { Logger } from './job/logger.ts'

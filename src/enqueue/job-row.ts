@@ -1,4 +1,5 @@
 import type { Job } from '../job/base.ts'
+import { keyOfNewJob, labelsOfNewJob } from '../job/concurrency/evaluation.ts'
 import { currentEnqueueContext } from '../job/context.ts'
 import { jobToData } from '../job/serialization.ts'
 import { type RailsVersion, stringifyJobData } from '../serialize/job-data.ts'
@@ -21,6 +22,7 @@ export const jobRow = (job: Job, { clock, bulkAt, railsVersion, enableListenNoti
   const context = currentEnqueueContext()
   const serializedParams = stringifyJobData(jobToData(job, { now: clock.now(), railsVersion }), { railsVersion })
   const createdAt = bulkAt ?? clock.timestamp()
+  const labels = labelsOfNewJob(job)
   const isNotified = job.notify ?? job.jobConstructor.notify ?? true
   return {
     id: job.jobId,
@@ -30,8 +32,8 @@ export const jobRow = (job: Job, { clock, bulkAt, railsVersion, enableListenNoti
     serialized_params: serializedParams,
     scheduled_at: job.scheduledAt ? columnText(job.scheduledAt) : createdAt,
     created_at: createdAt,
-    labels: job.labels.length > 0 ? job.labels : null,
-    concurrency_key: job.concurrencyKey,
+    labels: labels.length > 0 ? labels : null,
+    concurrency_key: keyOfNewJob(job),
     cron_key: context.cronKey ?? null,
     cron_at: context.cronAt?.toISOString() ?? null,
     batch_id: context.batchId ?? null,

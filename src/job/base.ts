@@ -3,6 +3,7 @@ import { ianaTimeZone } from '../serialize/values/time-zones.ts'
 import { uuidV7 } from '../uuid.ts'
 import { assignQueueAdapter, type QueueAdapter, resolveQueueAdapter } from './adapters/queue-adapter.ts'
 import type { JobBatch } from './batch-reference.ts'
+import { withAppliedLabels } from './concurrency/evaluation.ts'
 import { ConfiguredJob } from './configured-job.ts'
 import { currentJob } from './context.ts'
 import { continuationOf } from './continuation/continuation.ts'
@@ -182,7 +183,7 @@ export abstract class Job<Arguments extends readonly unknown[] = readonly unknow
   }
 
   get labels(): readonly string[] {
-    this.#labels ??= normalizeLabels(this.#resolve(this.jobConstructor.labels))
+    this.#labels ??= normalizeLabels(withAppliedLabels(this, this.#resolve(this.jobConstructor.labels)))
     return this.#labels
   }
 

@@ -4,6 +4,7 @@ import { laterBy } from '../time.ts'
 import type { CallerTransaction } from './adapters/queue-adapter.ts'
 import { assertTransaction } from './adapters/transaction.ts'
 import type { Job } from './base.ts'
+import { withAppliedLabels } from './concurrency/evaluation.ts'
 import { queueNameFromPart } from './definition/naming.ts'
 import { STATE } from './state.ts'
 
@@ -17,7 +18,7 @@ export interface EnqueueOptions {
   readonly queue?: string | null | undefined
   /** Jobs with a smaller number run first. */
   readonly priority?: number | null | undefined
-  /** GoodJob labels, in place of the class's. */
+  /** GoodJob labels, in place of the class's; those of rules with `applyLabel` are added. */
   readonly labels?: readonly string[] | null | undefined
   /** Whether to send a NOTIFY to the workers (GoodJob: good_job_notify). Without it, they find the job at their next poll. */
   readonly notify?: boolean | null | undefined
@@ -51,7 +52,7 @@ export const applyOptions = (job: Job, options: EnqueueOptions): void => {
   if (waitUntil != null) job.scheduledAt = validTime(waitUntil)
   if (queue != null) job.queueName = queueNameFromPart(job.jobConstructor, queue)
   if (priority != null) job.priority = validPriority(priority)
-  if (labels != null) job.labels = labels
+  if (labels != null) job.labels = withAppliedLabels(job, labels)
   if (notify != null) job.notify = notify
   if (transaction != null) {
     assertTransaction(of, transaction)

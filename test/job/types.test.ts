@@ -95,6 +95,53 @@ test('a job that answers nothing, and one that overrides nothing, are jobs', () 
   expectTypeOf(new OptionalJob(1).enqueue()).resolves.toEqualTypeOf<OptionalJob | false>()
 })
 
+class LimitedJob extends Job {
+  static {
+    this.controlConcurrencyWith({
+      key: (job) => {
+        expectTypeOf(job.size).toEqualTypeOf<number>()
+        const [photoId, { width }] = job.arguments
+        expectTypeOf(photoId).toEqualTypeOf<number>()
+        expectTypeOf(width).toEqualTypeOf<number>()
+        return `photo-${photoId}`
+      },
+      totalLimit(job) {
+        expectTypeOf(this).toEqualTypeOf(job)
+        return job.arguments[1].width
+      },
+      performThrottle: [10, 60],
+    })
+    this.concurrencyRule({ label: 'photos', applyLabel: true, enqueueThrottle: () => [1, 60] })
+    // @ts-expect-error a key is no list
+    const noKey = () => this.controlConcurrencyWith({ key: () => ['a'] })
+    // @ts-expect-error a function of a rule is not async
+    const noPromise = () => this.controlConcurrencyWith({ key: async () => 'a' })
+    // @ts-expect-error a throttle has two numbers
+    const noThrottle = () => this.concurrencyRule({ enqueueThrottle: [10] })
+    // @ts-expect-error a function returns null for no limit
+    const noLimit = () => this.concurrencyRule({ totalLimit: () => undefined })
+    // @ts-expect-error an argument does not exist
+    const noArgument = () => this.concurrencyRule({ label: (job) => job.arguments[3], totalLimit: 1 })
+    expect([noKey, noPromise, noThrottle, noLimit, noArgument]).toHaveLength(5)
+  }
+  size = 1
+  async perform(_photoId: number, _options: { width: number }, _name?: string) {}
+}
+
+test('the functions of concurrency rules get the arguments of perform', () => {
+  abstract class BaseJob extends Job {
+    static {
+      this.concurrencyRule({ key: ({ arguments: [first] }) => String(first), totalLimit: 1 })
+      this.concurrencyRule({
+        key: (job) => expectTypeOf(job.arguments[0]).toEqualTypeOf<unknown>() && 'a',
+        totalLimit: 1,
+      })
+    }
+  }
+  expect(Object.getPrototypeOf(BaseJob)).toBe(Job)
+  expect(new LimitedJob(7, { width: 2 }).labels).toEqual(['photos'])
+})
+
 test('a pino logger is a Logger', () => {
   const logger: Logger = pino({ enabled: false })
   expect(logger.child({ a: 1 }).info({ b: 2 }, 'text')).toBeUndefined()

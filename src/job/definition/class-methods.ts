@@ -1,6 +1,12 @@
 import type { Job, JobClass } from '../base.ts'
 import type { AroundFunction, CallbackFunction, JobCallbackOptions } from '../callbacks.ts'
 import {
+  type ConcurrencyOptions,
+  type ConcurrencyRuleOptions,
+  declareControl,
+  declareRule,
+} from '../concurrency/rules.ts'
+import {
   type DiscardOnOptions,
   declareDiscard,
   declareRescue,
@@ -88,5 +94,21 @@ export abstract class JobClassMethods {
   /** Runs after `perform`, unless it threw an error. */
   static afterPerform<T extends Job>(this: JobClass<T>, run: CallbackFunction<T>, on?: JobCallbackOptions<T>): void {
     addCallback(this, 'perform', { ...on, kind: 'after', run })
+  }
+
+  /**
+   * Limits the jobs that have the same concurrency key, which is stored with each job. It replaces the control of a superclass.
+   * @throws ConfigurationError for an invalid value. GoodJob: good_job_control_concurrency_with
+   */
+  static controlConcurrencyWith<T extends Job>(this: JobClass<T>, options: ConcurrencyOptions<T>): void {
+    declareControl(this, options)
+  }
+
+  /**
+   * Adds a rule that limits the jobs with the same label. A job must satisfy all rules of its class, those of superclasses included.
+   * @throws ConfigurationError for an invalid value. GoodJob: good_job_concurrency_rule
+   */
+  static concurrencyRule<T extends Job>(this: JobClass<T>, options: ConcurrencyRuleOptions<T>): void {
+    declareRule(this, options)
   }
 }

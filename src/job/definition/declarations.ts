@@ -1,4 +1,5 @@
 import type { JobCallback } from '../callbacks.ts'
+import type { DeclaredRule } from '../concurrency/rules.ts'
 import { continueJob } from '../continuation/resume.ts'
 import type { AfterDiscard, Handler } from '../exceptions/exceptions.ts'
 import { throwIfInterrupted } from '../exceptions/interrupts.ts'
@@ -9,9 +10,10 @@ export interface Declarations {
   readonly perform: JobCallback[]
   readonly handlers: Handler[]
   readonly afterDiscard: AfterDiscard[]
+  readonly concurrency: DeclaredRule[]
 }
 
-const empty = (): Declarations => ({ enqueue: [], perform: [], handlers: [], afterDiscard: [] })
+const empty = (): Declarations => ({ enqueue: [], perform: [], handlers: [], afterDiscard: [], concurrency: [] })
 
 const declared = new WeakMap<object, Declarations>()
 const inherited = new WeakMap<object, { readonly version: number; readonly all: Declarations }>()
@@ -64,6 +66,7 @@ const collect = (jobClass: object): Declarations => {
     all.perform.push(...own.perform)
     all.handlers.push(...own.handlers)
     all.afterDiscard.push(...own.afterDiscard)
+    all.concurrency.push(...own.concurrency)
   }
   return all
 }

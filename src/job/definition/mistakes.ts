@@ -2,7 +2,7 @@ import { inspect } from 'node:util'
 import { ConfigurationError } from '../../errors.ts'
 
 const RETRIES = 'write this.retryOn(SomeError, { attempts: 5 }) in a static block'
-const CONCURRENCY = `the number of jobs at a time is the worker's: --queues "mail:1", or the option queues of Capsule`
+const CONCURRENCY = `the number of jobs at a time is the worker's: --queues "mail:1", or the option queues of Capsule; or that of a rule: this.concurrencyRule({ … })`
 
 /** Static fields of other libraries that this one does not read, in lower case without underscores, and the right way to write each. */
 const MISTAKEN: Readonly<Record<string, string>> = {

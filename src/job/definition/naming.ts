@@ -76,8 +76,11 @@ export const queueNameFromPart = (naming: QueueNaming, part: string | null | und
   return prefix === null || prefix.trim() === '' ? name : `${prefix}${naming.queueNameDelimiter}${name}`
 }
 
-/** Labels as GoodJob stores them: trimmed, without empty ones and duplicates. */
+/** Labels as GoodJob stores them: stripped, without blank ones and duplicates. */
 export const normalizeLabels = (labels: readonly string[]): readonly string[] => {
   if (labels.length === 0) return labels
-  return [...new Set(labels.map((label) => String(label).trim()).filter((label) => label !== ''))]
+  return [...new Set(labels.map((label) => rubyStrip(String(label))).filter((label) => label.trim() !== ''))]
 }
+
+/** String#strip of Ruby. It keeps white space outside of ASCII, such as a no-break space, which `trim` removes. */
+export const rubyStrip = (text: string): string => text.replace(/^[\0\t-\r ]+|[\0\t-\r ]+$/g, '')
