@@ -1,22 +1,14 @@
-import type { Client, ClientConfig } from 'pg'
+import type { ClientConfig } from 'pg'
+import type { Connection } from '../sql/connection/connection.ts'
 import { Session, type SessionOptions } from '../sql/connection/session.ts'
 import type { Database } from '../sql/database.ts'
 import type { LaneOptions } from './lane-options.ts'
 
-/** Returns the session of a lane. `createClient` is for a client that is not pg's own. */
-export const laneSession = (
+/** Returns the session of a lane. */
+export const laneSession = <C extends Connection>(
   database: Database,
-  options: Pick<LaneOptions, 'sort'> &
-    Required<Pick<SessionOptions, 'onLost'>> & {
-      readonly createClient?: ((config: ClientConfig) => Client) | undefined
-    },
-): Session =>
-  new Session({
-    config: laneConfig(database),
-    ...(options.createClient && { createClient: options.createClient }),
-    settings: laneSettings(options.sort),
-    onLost: options.onLost,
-  })
+  { sort, ...options }: Pick<LaneOptions, 'sort'> & Omit<SessionOptions<C>, 'config' | 'settings'>,
+): Session<C> => new Session({ ...options, config: laneConfig(database), settings: laneSettings(sort) })
 
 /** A response that takes longer counts as a lost connection. */
 const ANSWER_TIMEOUT_MS = 20_000

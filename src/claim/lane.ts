@@ -1,9 +1,10 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Client, ClientConfig } from 'pg'
+import type { ClientConfig } from 'pg'
 import { endsSession, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
 import { type Released, releaseAdvisoryLocks, releaseOtherAdvisoryLocks } from '../sql/advisory-lock.ts'
 import { type ClaimedRow, type ClaimOptions, claim } from '../sql/claim/claim.ts'
+import type { Connection } from '../sql/connection/connection.ts'
 import type { Session } from '../sql/connection/session.ts'
 import type { Facts } from '../sql/database.ts'
 import { backoffMs, every, sleep } from '../time.ts'
@@ -30,8 +31,8 @@ type LaneState = 'created' | 'ready' | 'recovering' | 'closed'
  * One pinned Postgres session that claims jobs in bulk and holds the advisory lock of each until its outcome is committed. The lane
  * sends one statement at a time, in the order of the calls.
  */
-export class Lane {
-  protected readonly session: Session
+export class Lane<C extends Connection = Connection> {
+  protected readonly session: Session<C>
   protected readonly locks = new LockLedger()
   protected readonly turns = new Turns()
   readonly #options: LaneOptions
@@ -44,10 +45,10 @@ export class Lane {
   readonly #closing = new AbortController()
   #aliveTimer: NodeJS.Timeout | undefined
 
-  constructor(options: LaneOptions, createClient?: (config: ClientConfig) => Client) {
+  constructor(options: LaneOptions, createConnection: (config: ClientConfig) => C) {
     this.#options = options
     const onLost = (error: Error | undefined) => this.#recover(error)
-    this.session = laneSession(options.database, { sort: options.sort, createClient, onLost })
+    this.session = laneSession(options.database, { sort: options.sort, createConnection, onLost })
     this.#recovery = new LaneRecovery(this.session, this.locks, options, this.#closing.signal)
   }
 

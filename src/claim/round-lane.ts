@@ -1,8 +1,7 @@
-import type { Client, ClientConfig } from 'pg'
 import { endsSession, mayConcernRow, sqlState } from '../errors.ts'
 import type { Statement } from '../sql/connection/queryable.ts'
 import type { Session } from '../sql/connection/session.ts'
-import { RoundClient, type RoundEnd } from '../sql/deferred/round-client.ts'
+import { RoundConnection, type RoundEnd } from '../sql/deferred/round-connection.ts'
 import { type LockedRow, lockCandidates, startLockedJobs } from '../sql/deferred/statements.ts'
 import { Lane } from './lane.ts'
 import { LANE_LIMITS } from './lane-limits.ts'
@@ -41,12 +40,12 @@ export type RoundClosed =
   | { readonly kind: 'unknown' }
 
 /** A lane that can also lock jobs in a transaction that stays open while they run. Its connection lives in a thread. */
-export class RoundLane extends Lane {
+export class RoundLane extends Lane<RoundConnection> {
   readonly #limitMs: number
 
   /** `deferStartMs`: how long the start of a job may stay unwritten. */
   constructor({ deferStartMs, ...options }: LaneOptions & { readonly deferStartMs: number }) {
-    super(options, newRoundClient)
+    super(options, (config) => new RoundConnection(config))
     this.#limitMs = Math.max(LANE_LIMITS.minRoundMs, LANE_LIMITS.roundFactor * deferStartMs)
   }
 
@@ -71,8 +70,8 @@ export class RoundLane extends Lane {
 
   #lock(request: () => ClaimRequest): Promise<LockedRound> {
     return this.takeJobs<LockedRow>(request, (facts, options) =>
-      onRoundClient(this.session, (client) =>
-        client.open(lockCandidates(facts, options), startLockedJobs(facts, options), this.#limitMs),
+      this.session.use((connection) =>
+        connection.open(lockCandidates(facts, options), startLockedJobs(facts, options), this.#limitMs),
       ),
     )
   }
@@ -110,14 +109,14 @@ type Unended = Extract<RoundClosed, { readonly kind: 'unstarted' | 'unknown' }>
 
 /** Abandons the session if it is unknown what the session has written. */
 const closeRound = async (
-  session: Session,
+  session: Session<RoundConnection>,
   statements: readonly Statement[],
   sessionEnd: AbortSignal,
 ): Promise<RoundEnd | Unended> => {
   if (sessionEnd.aborted) return { kind: 'unknown' }
   try {
     const end = await untilEnd(
-      onRoundClient(session, (client) => client.close(statements)),
+      session.use((connection) => connection.close(statements)),
       sessionEnd,
     )
     return end ?? { kind: 'unknown' }
@@ -136,9 +135,3 @@ const untilEnd = <T>(answer: Promise<T>, sessionEnd: AbortSignal): Promise<T | u
     sessionEnd.addEventListener('abort', end, { once: true })
     answer.then(resolve, reject).finally(() => sessionEnd.removeEventListener('abort', end))
   })
-
-const newRoundClient = (config: ClientConfig): Client => new RoundClient(config) as unknown as Client
-
-/** Calls `work` with the client of a session that holds rounds. */
-const onRoundClient = <T>(session: Session, work: (client: RoundClient) => Promise<T>): Promise<T> =>
-  session.use((client) => work(client as unknown as RoundClient))

@@ -16,6 +16,7 @@ import { DeferredStarts } from '../perform/deferred/starts.ts'
 import { JobPerformer } from '../perform/job-performer.ts'
 import { Completer } from '../perform/outcome/completer.ts'
 import { EagerStarts, type StartPolicy } from '../perform/start-policy.ts'
+import { pgConnection } from '../sql/connection/pg-connection.ts'
 import type { Database } from '../sql/database.ts'
 import { threadConfig } from '../sql/threads/config.ts'
 import type { Clock } from '../time.ts'
@@ -110,7 +111,7 @@ interface Starts {
 const buildStarts = (options: PartsOptions, completer: Completer): Starts => {
   const deferStartMs = deferral(options)
   if (deferStartMs <= 0) {
-    return { starts: new EagerStarts({ ...options, completer }), newLane: (lane) => new Lane(lane) }
+    return { starts: new EagerStarts({ ...options, completer }), newLane: (lane) => new Lane(lane, pgConnection) }
   }
   return {
     starts: new DeferredStarts({ ...options, completer }),

@@ -1,5 +1,5 @@
 import { events } from '../events.ts'
-import { listen, listeningClient } from '../sql/connection/listen.ts'
+import { listen, listeningConnection } from '../sql/connection/listen.ts'
 import { Session } from '../sql/connection/session.ts'
 import type { Database } from '../sql/database.ts'
 import { backoffMs, endsWithin, every, sleep } from '../time.ts'
@@ -48,7 +48,7 @@ export class Notifier {
     this.#options = options
     this.#session = new Session({
       config: { ...options.database.sessionConfig('GoodJob::Notifier'), query_timeout: ALIVE_CHECK_MS },
-      createClient: (config) => listeningClient(config, (payload) => this.#receive(payload)),
+      createConnection: (config) => listeningConnection(config, (payload) => this.#receive(payload)),
       settings: SETTINGS,
       onLost: (error) => this.#lose(error),
     })

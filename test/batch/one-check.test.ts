@@ -28,10 +28,11 @@ test('thirty outcomes of three batches take one transaction: one lock statement,
   const outcomes = rows.map((row) => outcomeOf(row, now, finishedAt, row.id === bad ? 'Error: no' : null))
 
   const statements: string[] = []
+  const db: Queryable = client
   const spy: Queryable = {
     query: (statement) => {
       statements.push(statement.name?.replace(/_\d+$/, '') ?? statement.text.trim().split(/\s/)[0] ?? '')
-      return client.query(statement)
+      return db.query(statement)
     },
   }
   const facts = await world.adapter.database.facts()

@@ -6,7 +6,7 @@ import { findBatchStates, findSuspectBatches } from '../../src/sql/batch/check.t
 import { findBatchHistory } from '../../src/sql/batch/history.ts'
 import { findOwedDiscards } from '../../src/sql/batch/owed-discards.ts'
 import { tryLockSweep } from '../../src/sql/batch/sweep-lock.ts'
-import type { Queryable } from '../../src/sql/connection/queryable.ts'
+import type { Queryable, Statement } from '../../src/sql/connection/queryable.ts'
 import { record, until, type World } from '../support/harness.ts'
 import { rubyPerform, rubyRetry } from './as-ruby.ts'
 import { batchWorld, CallbackJob, MemberJob, openBatchWorld, Scene, sweepOf } from './scene.ts'
@@ -252,11 +252,12 @@ describe('over many batches', () => {
 
   test('no statement of a sweep reads all of good_jobs', async () => {
     const facts = await world.adapter.database.facts()
-    const statements: { text: string; values?: unknown[] }[] = []
+    const statements: Statement[] = []
+    const pool: Queryable = world.pool
     const spy: Queryable = {
       query: (statement) => {
         statements.push(statement)
-        return world.pool.query(statement)
+        return pool.query(statement)
       },
     }
     const at = world.adapter.clock.timestamp()

@@ -4,6 +4,7 @@ import { Lane } from '../../src/claim/lane.ts'
 import { parseSelector } from '../../src/claim/queue-string.ts'
 import type { Position, QueueSelector } from '../../src/sql/claim/candidates.ts'
 import { claim } from '../../src/sql/claim/claim.ts'
+import { pgConnection } from '../../src/sql/connection/pg-connection.ts'
 import type { Queryable } from '../../src/sql/connection/queryable.ts'
 import { Database } from '../../src/sql/database.ts'
 import { createClock } from '../../src/time.ts'
@@ -141,8 +142,8 @@ const withLanes = async (run: (lanes: Record<Sort, Lane>) => Promise<void>): Pro
   const database = new Database({ databaseUrl: world.url })
   const options = { database, processId: PROCESS_ID, deferStartMs: 0, onClaimsLost: () => {}, onReady: () => {} }
   const lanes = {
-    created_at: new Lane({ ...options, sort: 'created_at' }),
-    scheduled_at: new Lane({ ...options, sort: 'scheduled_at' }),
+    created_at: new Lane({ ...options, sort: 'created_at' }, pgConnection),
+    scheduled_at: new Lane({ ...options, sort: 'scheduled_at' }, pgConnection),
   }
   for (const lane of Object.values(lanes)) await lane.connect()
   await run(lanes)

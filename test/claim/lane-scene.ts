@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { Lane } from '../../src/claim/lane.ts'
 import { RoundLane } from '../../src/claim/round-lane.ts'
+import { pgConnection } from '../../src/sql/connection/pg-connection.ts'
 import type { Database } from '../../src/sql/database.ts'
 import { createClock } from '../../src/time.ts'
 
@@ -9,7 +10,7 @@ const clock = createClock()
 /** A lane without a pool: the test claims and releases; `lost` are the claims that the lane reported as lost. */
 export const openLaneOn = async (database: Database) => {
   const { options, ...rest } = laneOptions(database)
-  return opened({ lane: new Lane(options), ...rest })
+  return opened({ lane: new Lane(options, pgConnection), ...rest })
 }
 
 /** The same for a lane that holds rounds. */

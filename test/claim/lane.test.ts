@@ -32,6 +32,13 @@ test('a lane whose session is terminated takes the locks of its running jobs bac
   await performed(await enqueue(EchoJob))
 })
 
+test.each([0, 5])('a lane that is lost reports the reason, starts deferred by %i ms', async (deferStart) => {
+  await using _capsule = await world.start({ jobs: [EchoJob], deferStart })
+  const isLost = next('lane_lost')
+  await terminate(world, 'GoodJob::Lane')
+  expect((await isLost)[0]?.error).toBeInstanceOf(Error)
+})
+
 test('a job that another worker took while the lane was disconnected gets its signal aborted, and its result is dropped [GJ-042]', async () => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))

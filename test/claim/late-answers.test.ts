@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { Lane } from '../../src/claim/lane.ts'
 import { RoundLane } from '../../src/claim/round-lane.ts'
+import { pgConnection } from '../../src/sql/connection/pg-connection.ts'
 import { Database } from '../../src/sql/database.ts'
 import { enqueue, Gate, jobClass, next, openWorld, performed, record } from '../support/harness.ts'
 import { sendMessage } from '../support/messages.ts'
@@ -58,7 +59,7 @@ const openLane = (databaseUrl: string, deferStartMs: number) => {
     ...{ database, processId: randomUUID(), sort: 'created_at' as const },
     ...{ onClaimsLost: nothing, onReady: nothing },
   } as const
-  const lane = deferStartMs > 0 ? new RoundLane({ ...options, deferStartMs }) : new Lane(options)
+  const lane = deferStartMs > 0 ? new RoundLane({ ...options, deferStartMs }) : new Lane(options, pgConnection)
   return {
     lane,
     [Symbol.asyncDispose]: async () => {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { jobLockKey } from '../../src/sql/advisory-lock.ts'
+import { pgConnection } from '../../src/sql/connection/pg-connection.ts'
 import { Session } from '../../src/sql/connection/session.ts'
 import { enqueue, Gate, jobClass, next, openWorld, performed, record, until } from '../support/harness.ts'
 import { sendMessage } from '../support/messages.ts'
@@ -170,7 +171,11 @@ test('a claim that is cancelled half-way keeps no advisory lock of jobs that it 
 })
 
 test('an answer that arrived while the event loop was blocked does not count as missing', async () => {
-  const session = new Session({ config: { connectionString: world.url, query_timeout: 300 }, settings: {} })
+  const session = new Session({
+    config: { connectionString: world.url, query_timeout: 300 },
+    createConnection: pgConnection,
+    settings: {},
+  })
   await session.connect()
   const answer = session.query({ text: 'SELECT 1 AS one' })
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_200)
@@ -189,10 +194,16 @@ test('the server ends the sessions of a lost host after five minutes, unless a D
     await session.close()
     return rows.map(({ setting }) => Number(setting))
   }
-  const [count = 0, idle = 0, interval = 0] = await settingsOf(new Session({ config, settings: {} }))
+  const [count = 0, idle = 0, interval = 0] = await settingsOf(
+    new Session({ config, createConnection: pgConnection, settings: {} }),
+  )
   expect(idle + count * interval).toBe(300)
   const configured = { ...config, options: '-c tcp_keepalives_idle=7' }
-  expect(await settingsOf(new Session({ config: configured, settings: {} }))).toEqual([count, 7, interval])
+  expect(await settingsOf(new Session({ config: configured, createConnection: pgConnection, settings: {} }))).toEqual([
+    count,
+    7,
+    interval,
+  ])
 })
 
 test('a lane that waits for a table lock cancels the claim and keeps its session with the locks of running jobs [GJ-042]', async () => {

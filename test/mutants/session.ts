@@ -24,13 +24,46 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     tests: { 'test/sql/stuck-backend.test.ts': ['a session does not go on while the server process before'] },
   },
   {
-    name: 'the first statements of a session have a limit',
-    file: 'src/sql/connection/session.ts',
-    text: 'await ownBackend(db)',
-    replacement: 'await ownBackend(client)',
+    name: 'the statements of a connection have a limit, also the first ones',
+    file: 'src/sql/connection/pg-connection.ts',
+    text: 'return inTime(this.#db.query<R>(statement), this.#answerTimeoutMs)',
+    replacement: 'return this.#db.query<R>(statement)',
+    tests: {
+      'test/claim/late-answers.test.ts': [
+        'a server that says nothing after the greeting is waited for as long as for any answer, deferred by 0',
+      ],
+    },
+  },
+  {
+    name: 'the statements of a connection in a thread have a limit, also the first ones',
+    file: 'src/sql/deferred/round-connection.ts',
+    text: "await this.#askInTime({ type: 'query', statement })",
+    replacement: "await this.#ask({ type: 'query', statement })",
     tests: {
       'test/claim/late-answers.test.ts': [
         'a server that is silent after the handshake gets the usual timeout, starts deferred by 5 ms',
+      ],
+    },
+  },
+  {
+    name: 'the close of a round has a limit',
+    file: 'src/sql/deferred/round-connection.ts',
+    text: "await this.#askInTime({ type: 'close', statements })",
+    replacement: "await this.#ask({ type: 'close', statements })",
+    tests: {
+      'test/claim/late-answers.test.ts': [
+        'a round without an answer costs the session that it was written on, and not the next one',
+      ],
+    },
+  },
+  {
+    name: 'an answer that has arrived while the event loop was blocked counts',
+    file: 'src/sql/connection/pg-connection.ts',
+    text: '    turnOffTimer(client)\n',
+    replacement: '',
+    tests: {
+      'test/claim/session-loss.test.ts': [
+        'an answer that came while the event loop was blocked is not taken for silence',
       ],
     },
   },

@@ -105,11 +105,12 @@ const started = async (count: number) => {
   })
   const client = await world.database.connect()
   const counts = { transactions: 0, statements: 0 }
+  const own: Queryable = client
   const db: Queryable = {
     query: (statement) => {
       counts.statements += 1
       if (/^(COMMIT|ROLLBACK)$/.test(statement.text)) counts.transactions += 1
-      return client.query(statement)
+      return own.query(statement)
     },
   }
   const context = await writeContext(world, processId)

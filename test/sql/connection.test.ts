@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import type { PoolClient } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { pgConnection } from '../../src/sql/connection/pg-connection.ts'
 import { Session } from '../../src/sql/connection/session.ts'
 import { Database } from '../../src/sql/database.ts'
 import { openWorld, until, type World } from '../support/harness.ts'
@@ -69,7 +70,11 @@ test("a pool that is made anew, or is the caller's again, listens to its idle co
 test('a session that is closed while it is being opened drops its connection at once', async () => {
   await using wire = await Wire.start(world.url)
   wire.hold('toClient')
-  const session = new Session({ config: { connectionString: wire.url() }, settings: {} })
+  const session = new Session({
+    config: { connectionString: wire.url() },
+    createConnection: pgConnection,
+    settings: {},
+  })
   const opening = session.connect()
   await wire.connected
   await session.close()
@@ -79,7 +84,7 @@ test('a session that is closed while it is being opened drops its connection at 
 })
 
 test('a session that is not connected is not taken for one that answers', async () => {
-  const session = new Session({ config: { connectionString: world.url }, settings: {} })
+  const session = new Session({ config: { connectionString: world.url }, createConnection: pgConnection, settings: {} })
   await expect(session.proveAlive(1_000)).rejects.toMatchObject({ code: '08003' })
   await session.connect()
   await session.proveAlive(1_000)
@@ -91,8 +96,12 @@ test('facts that come late, after they were forgotten, say nothing about those t
   await using poolWire = await Wire.start(world.url)
   await using sessionWire = await Wire.start(world.url)
   const database = new Database({ databaseUrl: poolWire.url() })
-  const slow = new Session({ config: { connectionString: sessionWire.url() }, settings: {} })
-  const session = new Session({ config: { connectionString: world.url }, settings: {} })
+  const slow = new Session({
+    config: { connectionString: sessionWire.url() },
+    createConnection: pgConnection,
+    settings: {},
+  })
+  const session = new Session({ config: { connectionString: world.url }, createConnection: pgConnection, settings: {} })
   await Promise.all([slow.connect(), session.connect(), database.answers()])
   poolWire.hold('toClient')
   const first = database.facts()
@@ -113,6 +122,7 @@ test('a late error of a connection that was given up does nothing to the next on
   const losses: unknown[] = []
   const session = new Session({
     config: { connectionString: world.url },
+    createConnection: pgConnection,
     settings: {},
     onLost: (error) => losses.push(error),
   })
@@ -129,7 +139,11 @@ test('a late error of a connection that was given up does nothing to the next on
 
 test('whoever connects a session while another caller does gets the same connection', async () => {
   const name = 'connected at once'
-  const session = new Session({ config: { connectionString: world.url, application_name: name }, settings: {} })
+  const session = new Session({
+    config: { connectionString: world.url, application_name: name },
+    createConnection: pgConnection,
+    settings: {},
+  })
   await Promise.all([session.connect(), session.connect(), session.connect()])
   expect(await backends(world, name)).toHaveLength(1)
   await session.close()

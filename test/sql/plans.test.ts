@@ -1,6 +1,7 @@
 import { afterAll, expect, test } from 'vitest'
 import { laneSession } from '../../src/claim/lane-settings.ts'
 import { claim } from '../../src/sql/claim/claim.ts'
+import { pgConnection } from '../../src/sql/connection/pg-connection.ts'
 import { Database } from '../../src/sql/database.ts'
 import { finishLockedJobs, startLockedJobs } from '../../src/sql/deferred/statements.ts'
 import { deleteJobs, finishJobs, rerunJobs } from '../../src/sql/outcome/outcomes.ts'
@@ -33,7 +34,7 @@ const asksWhetherEmpty = (scan: Plan): boolean =>
 
 test('statements that are prepared over empty tables look rows up by their keys', async () => {
   const database = new Database({ databaseUrl: world.url })
-  const session = laneSession(database, { sort: 'created_at', onLost: () => undefined })
+  const session = laneSession(database, { sort: 'created_at', createConnection: pgConnection, onLost: () => undefined })
   await session.connect()
   // Vacuumed, they count as empty; tables that were never looked at count as a few pages.
   await world.sql('VACUUM ANALYZE good_jobs, good_job_executions')

@@ -9,6 +9,7 @@ import { EnqueueError } from '../../src/errors.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
 import { cleanupPreservedJobs } from '../../src/maintenance/cleanup.ts'
 import { pauseJobs, unpauseJobs } from '../../src/maintenance/pauses.ts'
+import { pgConnection } from '../../src/sql/connection/pg-connection.ts'
 import { removeProcess, upsertProcess, upsertProcessText } from '../../src/sql/process/processes.ts'
 import { installSchema } from '../../src/sql/schema/schema.ts'
 import { seesCommits } from '../../src/sql/transaction/read-committed.ts'
@@ -173,7 +174,7 @@ describe.each(['read committed', 'repeatable read', 'serializable'])('where %s i
       const nothing = () => undefined
       const hooks = { onClaimsLost: nothing, onReady: nothing }
       const options = { database, processId: randomUUID(), sort: 'created_at', ...hooks } as const
-      const lane = deferStartMs > 0 ? new RoundLane({ ...options, deferStartMs }) : new Lane(options)
+      const lane = deferStartMs > 0 ? new RoundLane({ ...options, deferStartMs }) : new Lane(options, pgConnection)
       await lane.connect()
       const id = await world.insert({ job_class: 'Plain' })
       const now = systemClock.timestamp()

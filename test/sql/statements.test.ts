@@ -46,10 +46,11 @@ const oldest: Facts = {
 const textOf = async ({ rows = [], send }: Shape, facts: Facts): Promise<string> => {
   const texts: string[] = []
   const client = await pool.connect()
+  const own: Queryable = client
   const db: Queryable = {
     query: (statement) => {
       texts.push(statement.text.trim())
-      return client.query({ ...statement, values: statement.values ?? [] })
+      return own.query(statement)
     },
   }
   try {

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
+import { pgConnection } from '../../src/sql/connection/pg-connection.ts'
 import { Session } from '../../src/sql/connection/session.ts'
 import { startOwnServer } from '../support/own-server.ts'
 
@@ -8,7 +9,7 @@ test('a session does not go on while the server process before holds its locks, 
   const { database } = await startOwnServer()
   onTestFinished(() => database.drop())
   const config = { connectionString: database.url, application_name: 'GoodJob::Lane' }
-  const session = new Session({ config, settings: {} })
+  const session = new Session({ config, createConnection: pgConnection, settings: {} })
   await session.connect()
   const { rows } = await session.query<{ pid: number }>({
     text: `SELECT pg_backend_pid() AS pid FROM pg_advisory_lock(${KEY})`,

@@ -10,6 +10,7 @@ import {
   sqlState,
 } from '../../errors.ts'
 import { events } from '../../events.ts'
+import { pgConnection } from '../../sql/connection/pg-connection.ts'
 import { Session } from '../../sql/connection/session.ts'
 import type { Database } from '../../sql/database.ts'
 import { backoffMs, sleep } from '../../time.ts'
@@ -73,7 +74,11 @@ export class OutcomeWriter {
   constructor(options: OutcomeWriterOptions, limits: OutcomeWriterLimits, stopped: AbortSignal) {
     this.#options = options
     this.#stopped = stopped
-    this.#session = new Session({ config: writerConfig(options.database, limits), settings: writerSettings(limits) })
+    this.#session = new Session({
+      config: writerConfig(options.database, limits),
+      createConnection: pgConnection,
+      settings: writerSettings(limits),
+    })
   }
 
   get isConnected(): boolean {

@@ -1,15 +1,16 @@
 import pg from 'pg'
+import { PgConnection } from './pg-connection.ts'
 import type { Queryable } from './queryable.ts'
 
 const CHANNEL = 'good_job'
 
-/** A client that receives notifications as soon as it listens. */
-export const listeningClient = (config: pg.ClientConfig, onPayload: (payload: string) => void): pg.Client => {
+/** Creates a connection that receives notifications as soon as it listens. */
+export const listeningConnection = (config: pg.ClientConfig, onPayload: (payload: string) => void): PgConnection => {
   const client = new pg.Client(config)
   client.on('notification', ({ channel, payload = '' }) => {
     if (channel === CHANNEL) onPayload(payload)
   })
-  return client
+  return new PgConnection(client)
 }
 
 /** Starts to receive GoodJob's notifications. */

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import pg from 'pg'
+import type { ClientConfig } from 'pg'
 import { ConfigurationError, SessionRequiredError, sqlState } from '../../errors.ts'
 import { BEGIN } from '../transaction/read-committed.ts'
-import { dropOnAbort, endClient } from './end-client.ts'
+import { type Connection, dropOnAbort, endConnection } from './connection.ts'
+import { pgConnection } from './pg-connection.ts'
 import type { Queryable } from './queryable.ts'
 
 /** The server process behind a connection. */
@@ -24,8 +25,7 @@ export const ownBackend = async (db: Queryable): Promise<Backend> => {
  * True if the connection leads through a pooler. A pooler issues cancel keys of its own, because it does not know the server
  * process yet when a client connects. Unknown counts as true.
  */
-export const isPooled = (client: unknown, pid: number): boolean =>
-  (client as { readonly processID?: number | null }).processID !== pid
+export const isPooled = ({ processID }: Queryable, pid: number): boolean => processID !== pid
 
 const backendPid = async (db: Queryable): Promise<number> => {
   const { rows } = await db.query<{ pid: number }>({ text: 'SELECT pg_backend_pid() AS pid' })
@@ -43,12 +43,11 @@ const PROTOCOL_VIOLATION = '08P01'
 export const assertOwnBackend = async (
   db: Queryable,
   { pid }: Backend,
-  config: pg.ClientConfig,
+  config: ClientConfig,
   signal?: AbortSignal,
 ): Promise<void> => {
   // If the pooler's sessions are exhausted, this connection would wait forever.
-  const other = new pg.Client({ ...config, query_timeout: PROBE_TIMEOUT_MS })
-  other.on('error', () => undefined)
+  const other = pgConnection({ ...config, query_timeout: PROBE_TIMEOUT_MS })
   const isOver = dropOnAbort(other, signal)
   try {
     await other.connect()
@@ -58,7 +57,7 @@ export const assertOwnBackend = async (
     throw new SessionRequiredError(`${LEADS_THROUGH} that allows no transactions. ${WAY_OUT}`, { cause: error })
   } finally {
     isOver()
-    await endClient(other)
+    await endConnection(other)
   }
 }
 
@@ -66,14 +65,13 @@ export const assertOwnBackend = async (
  * PgBouncer also uses this code for a server that it cannot reach; in that case no statement succeeds. A pooler that executes a
  * statement and refuses a transaction twice keeps no sessions.
  */
-const refusesTransactions = async (config: pg.ClientConfig, signal: AbortSignal | undefined): Promise<boolean> => {
-  const client = new pg.Client({ ...config, query_timeout: PROBE_TIMEOUT_MS })
-  client.on('error', () => undefined)
-  const isOver = dropOnAbort(client, signal)
+const refusesTransactions = async (config: ClientConfig, signal: AbortSignal | undefined): Promise<boolean> => {
+  const connection = pgConnection({ ...config, query_timeout: PROBE_TIMEOUT_MS })
+  const isOver = dropOnAbort(connection, signal)
   try {
-    await client.connect()
-    await backendPid(client)
-    return await client.query(BEGIN).then(
+    await connection.connect()
+    await backendPid(connection)
+    return await connection.query({ text: BEGIN }).then(
       () => false,
       (error) => sqlState(error) === PROTOCOL_VIOLATION,
     )
@@ -81,7 +79,7 @@ const refusesTransactions = async (config: pg.ClientConfig, signal: AbortSignal 
     return false
   } finally {
     isOver()
-    await endClient(client)
+    await endConnection(connection)
   }
 }
 
@@ -92,16 +90,16 @@ const PROBE_TIMEOUT_MS = 5_000
  * connections. A pooler with several gets the other process back first or last, so that the next statement meets it whether the
  * pool is a stack or a queue.
  */
-const probe = async (db: Queryable, other: pg.Client, pid: number): Promise<void> => {
+const probe = async (db: Queryable, other: Connection, pid: number): Promise<void> => {
   for (const isLastGivenBack of [true, false]) {
-    await other.query(BEGIN)
+    await other.query({ text: BEGIN })
     differs(pid, await backendPid(other), 'shared')
     differs(pid, await backendPid(db), 'changed')
     await db.query({ text: BEGIN })
     differs(pid, await backendPid(db), 'changed')
-    if (!isLastGivenBack) await other.query('COMMIT')
+    if (!isLastGivenBack) await other.query({ text: 'COMMIT' })
     await db.query({ text: 'COMMIT' })
-    if (isLastGivenBack) await other.query('COMMIT')
+    if (isLastGivenBack) await other.query({ text: 'COMMIT' })
     differs(pid, await backendPid(db), 'changed')
   }
 }
@@ -134,24 +132,23 @@ const LOCK_AND_FIND_TABLES = `SELECT to_regclass('good_jobs')::oid::text AS tabl
  */
 export const assertSameTables = async (
   transaction: (work: (db: Queryable) => Promise<void>) => Promise<void>,
-  directConfig: pg.ClientConfig,
+  directConfig: ClientConfig,
   signal: AbortSignal,
 ): Promise<void> => {
   const key = randomBytes(8).readBigInt64BE().toString()
-  const direct = new pg.Client(directConfig)
-  direct.on('error', () => undefined)
+  const direct = pgConnection(directConfig)
   const isOver = dropOnAbort(direct, signal)
   try {
     await direct.connect()
     await transaction(async (db) => {
       const here = await db.query<{ tables: string }>({ text: LOCK_AND_FIND_TABLES, values: [key] })
-      const there = await direct.query<{ tables: string; is_lock_free: boolean }>(FIND_TABLES, [key])
+      const there = await direct.query<{ tables: string; is_lock_free: boolean }>({ text: FIND_TABLES, values: [key] })
       const isSame = there.rows[0]?.is_lock_free === false && there.rows[0].tables === here.rows[0]?.tables
       if (!isSame) throw new ConfigurationError(OTHER_DATABASE)
     })
   } finally {
     isOver()
-    await endClient(direct)
+    await endConnection(direct)
   }
 }
 

@@ -10,14 +10,17 @@ export interface Statement {
   readonly name?: string
 }
 
-/** What every statement function requires: pg's Pool, Client and PoolClient, or a `Session`. */
+/** A statement, and how its rows are read. */
+export interface QueryableStatement extends Statement {
+  /** @default the types of the client */
+  readonly types?: CustomTypesConfig
+}
+
+/** What every statement function requires: pg's Pool, Client and PoolClient, a `Connection`, or a `Session`. */
 export interface Queryable {
-  query<R extends QueryResultRow = QueryResultRow>(statement: {
-    text: string
-    values?: unknown[]
-    name?: string
-    types?: CustomTypesConfig
-  }): Promise<QueryResult<R>>
+  /** The server process of a connection, as far as the client knows it; `isPooled` compares it with the one that responds. */
+  readonly processID?: number | null
+  query<R extends QueryResultRow = QueryResultRow>(statement: QueryableStatement): Promise<QueryResult<R>>
 }
 
 const transactions = new WeakMap<CallerTransaction, Queryable>()
@@ -36,8 +39,8 @@ export const queryableOf = (transaction: CallerTransaction): Queryable => {
   const queryable = {
     // For `isPooled`.
     processID: (transaction as { readonly processID?: number | null }).processID,
-    query: async ({ text, values = [] }: Parameters<Queryable['query']>[0]) => {
-      const result: unknown = await transaction.query(text, values)
+    query: async ({ text, values = [] }: QueryableStatement) => {
+      const result: unknown = await transaction.query(text, [...values])
       assertResult(result)
       return result
     },
@@ -85,12 +88,12 @@ export const rowTypes: CustomTypesConfig = {
 
 /** Sends one statement and returns its rows, typed by the caller. */
 export const rowsOf = async <R extends QueryResultRow>(db: Queryable, statement: Statement): Promise<R[]> => {
-  const result = await db.query<R>({ ...statement, values: [...(statement.values ?? [])], types: rowTypes })
+  const result = await db.query<R>({ ...statement, types: rowTypes })
   return result.rows
 }
 
 /** Sends one statement and returns how many rows it affected. */
 export const countOf = async (db: Queryable, statement: Statement): Promise<number> => {
-  const result = await db.query({ ...statement, values: [...(statement.values ?? [])], types: rowTypes })
+  const result = await db.query({ ...statement, types: rowTypes })
   return result.rowCount ?? 0
 }

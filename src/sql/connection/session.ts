@@ -1,14 +1,14 @@
-import pg, { type QueryResult, type QueryResultRow } from 'pg'
-import { after, backoffMs, sleep } from '../../time.ts'
+import type { ClientConfig, QueryResult, QueryResultRow } from 'pg'
+import { backoffMs, sleep } from '../../time.ts'
 import { PINNED_SETTINGS } from '../transaction/read-committed.ts'
-import { dropOnAbort, endClient } from './end-client.ts'
+import { type Connection, dropOnAbort, endConnection, inTime } from './connection.ts'
 import { assertOwnBackend, assertSameBackend, type Backend, isPooled, ownBackend } from './pooler.ts'
-import type { Queryable, Statement } from './queryable.ts'
+import type { Queryable, QueryableStatement } from './queryable.ts'
 
-export interface SessionOptions {
-  readonly config: pg.ClientConfig
-  /** @default a client of pg */
-  readonly createClient?: (config: pg.ClientConfig) => pg.Client
+export interface SessionOptions<C extends Connection> {
+  readonly config: ClientConfig
+  /** Creates a connection that is not open yet, usually `pgConnection`. */
+  readonly createConnection: (config: ClientConfig) => C
   /** `SET` for this connection only, e.g. planner settings. */
   readonly settings: Readonly<Record<string, string>>
   /** The connection is lost, and with it everything that it held (locks, transaction). */
@@ -18,19 +18,18 @@ export interface SessionOptions {
 type SessionState = 'idle' | 'connected' | 'lost' | 'closed'
 
 /** One pinned connection that is opened again after a loss. Its owner decides what a loss means. */
-export class Session implements Queryable {
-  readonly #options: SessionOptions
-  #client: pg.Client | undefined
+export class Session<C extends Connection = Connection> implements Queryable {
+  readonly #options: SessionOptions<C>
+  #connection: C | undefined
   #connecting: Promise<void> | undefined
-  #abandoned: pg.Client | undefined
+  #abandoned: C | undefined
   #state: SessionState = 'idle'
   #backend: Backend | undefined
   #end = new AbortController()
   /** Fires on `close()`: a connection that is being opened is dropped. */
   readonly #closing = new AbortController()
-  #answerTimeoutMs = Number.POSITIVE_INFINITY
 
-  constructor(options: SessionOptions) {
+  constructor(options: SessionOptions<C>) {
     this.#options = options
   }
 
@@ -56,42 +55,39 @@ export class Session implements Queryable {
   }
 
   async #connect(): Promise<void> {
-    const { config, createClient } = this.#options
-    const client = createClient?.(config) ?? new pg.Client(config)
-    client.on('error', (error) => this.#lose(client, error))
-    client.on('end', () => this.#lose(client, undefined))
-    this.#answerTimeoutMs = takeAnswerTimeout(client)
-    const opened = dropOnAbort(client, this.#closing.signal)
+    const { config, createConnection } = this.#options
+    const connection = createConnection(config)
+    connection.onLost((error) => this.#lose(connection, error))
+    const opened = dropOnAbort(connection, this.#closing.signal)
     try {
-      await client.connect()
-      await this.#prepare(client)
+      await connection.connect()
+      await this.#prepare(connection)
       this.#endAbandoned()
     } catch (error) {
-      void endClient(client)
+      void endConnection(connection)
       throw error
     } finally {
       opened()
     }
     // The session was closed while it was connecting.
-    if (this.#isClosed) return endClient(client)
-    this.#client = client
+    if (this.#isClosed) return endConnection(connection)
+    this.#connection = connection
     this.#end = new AbortController()
     this.#state = 'connected'
   }
 
   /** Turns a new connection into a session: checks its server process, applies the settings and ends the previous server process. */
-  async #prepare(client: pg.Client): Promise<void> {
+  async #prepare(connection: C): Promise<void> {
     const { config, settings } = this.#options
-    const db: Queryable = { query: (statement) => this.#ask(client, statement) }
-    const backend = await ownBackend(db)
-    if (isPooled(client, backend.pid)) await assertOwnBackend(db, backend, config, this.#closing.signal)
+    const backend = await ownBackend(connection)
+    if (isPooled(connection, backend.pid)) await assertOwnBackend(connection, backend, config, this.#closing.signal)
     for (const [name, value] of Object.entries({ ...PINNED_SETTINGS, ...settings })) {
-      await db.query({ text: SET_IF_KNOWN, values: [name, value] })
+      await connection.query({ text: SET_IF_KNOWN, values: [name, value] })
     }
     for (const [name, value] of Object.entries(KEEPALIVES)) {
-      await db.query({ text: SET_UNLESS_CONFIGURED, values: [name, value] })
+      await connection.query({ text: SET_UNLESS_CONFIGURED, values: [name, value] })
     }
-    if (this.#backend) await endBackend(db, this.#backend)
+    if (this.#backend) await endBackend(connection, this.#backend)
     this.#backend = backend
   }
 
@@ -111,17 +107,15 @@ export class Session implements Queryable {
     }
   }
 
-  query<R extends QueryResultRow>(statement: Statement): Promise<QueryResult<R>> {
-    return this.use((client) => client.query<R>(statement as pg.QueryConfig))
+  query<R extends QueryResultRow>(statement: QueryableStatement): Promise<QueryResult<R>> {
+    return this.use((connection) => connection.query<R>(statement))
   }
 
-  /** Calls `work` with the client itself; rejects if its result does not arrive in time. */
-  async use<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
-    const client = this.#client
-    if (client === undefined || this.#state !== 'connected') {
-      throw notConnected()
-    }
-    return inTime(work(client), this.#answerTimeoutMs)
+  /** Calls `work` with the connection itself. */
+  async use<T>(work: (connection: C) => Promise<T>): Promise<T> {
+    const connection = this.#connection
+    if (connection === undefined || this.#state !== 'connected') throw notConnected()
+    return work(connection)
   }
 
   /**
@@ -129,8 +123,8 @@ export class Session implements Queryable {
    * query timeout if that is shorter.
    */
   async proveAlive(limitMs: number): Promise<void> {
-    if (this.#client === undefined || this.#backend === undefined) throw notConnected()
-    await inTime(assertSameBackend(this.#client, this.#backend), Math.min(limitMs, this.#answerTimeoutMs))
+    if (this.#connection === undefined || this.#backend === undefined) throw notConnected()
+    await inTime(assertSameBackend(this.#connection, this.#backend), limitMs)
   }
 
   /**
@@ -139,36 +133,32 @@ export class Session implements Queryable {
    * lost, closing the connection would free its locks for other sessions before this process can take them again.
    */
   abandon(error: Error, end: AbortSignal): void {
-    const client = this.#client
-    if (client === undefined || end !== this.end) return
+    const connection = this.#connection
+    if (connection === undefined || end !== this.end) return
     this.#endAbandoned()
-    this.#abandoned = client
-    this.#lose(client, error)
+    this.#abandoned = connection
+    this.#lose(connection, error)
   }
 
   #endAbandoned(): void {
-    if (this.#abandoned) void endClient(this.#abandoned)
+    if (this.#abandoned) void endConnection(this.#abandoned)
     this.#abandoned = undefined
   }
 
   async close(): Promise<void> {
-    const client = this.#client
+    const connection = this.#connection
     this.#state = 'closed'
     this.#closing.abort()
-    this.#client = undefined
+    this.#connection = undefined
     this.#end.abort()
     this.#endAbandoned()
-    if (client) await endClient(client)
+    if (connection) await endConnection(connection)
   }
 
-  #ask<R extends QueryResultRow>(client: pg.Client, statement: Statement): Promise<QueryResult<R>> {
-    return inTime(client.query<R>(statement as pg.QueryConfig), this.#answerTimeoutMs)
-  }
-
-  #lose(client: pg.Client, error: Error | undefined): void {
-    if (this.#client !== client || this.#state !== 'connected') return
+  #lose(connection: C, error: Error | undefined): void {
+    if (this.#connection !== connection || this.#state !== 'connected') return
     this.#state = 'lost'
-    this.#client = undefined
+    this.#connection = undefined
     this.#end.abort()
     this.#options.onLost?.(error)
   }
@@ -187,36 +177,6 @@ const SET_IF_KNOWN = 'SELECT set_config(name, $2, false) FROM pg_settings WHERE 
 
 /** A value that a DBA has configured stays. $1 name · $2 value */
 const SET_UNLESS_CONFIGURED = `SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1 AND source = 'default'`
-
-/** pg's own timer is turned off: after a blocked event loop it fires before a response that has already arrived is read. */
-const takeAnswerTimeout = (client: pg.Client): number => {
-  const { connectionParameters } = client as unknown as {
-    connectionParameters: { query_timeout?: string | number | false }
-  }
-  const limitMs = Number(connectionParameters.query_timeout)
-  connectionParameters.query_timeout = false
-  return limitMs > 0 ? limitMs : Number.POSITIVE_INFINITY
-}
-
-/** A timer that is later than this was delayed by a blocked process; its time limit proves nothing. */
-const STANDSTILL_MS = 500
-
-/** Rejects if no response arrives within `limitMs` while the process runs. A process that was blocked must read its sockets first. */
-const inTime = <T>(answer: Promise<T>, limitMs: number): Promise<T> => {
-  if (!Number.isFinite(limitMs)) return answer
-  return new Promise((resolve, reject) => {
-    let timer: NodeJS.Timeout
-    const arm = () => {
-      const dueAt = performance.now() + limitMs
-      timer = after(limitMs, () => {
-        if (performance.now() - dueAt > STANDSTILL_MS) arm()
-        else reject(Object.assign(new Error(`no answer within ${limitMs / 1000} s`), { code: 'ETIMEDOUT' }))
-      })
-    }
-    arm()
-    answer.then(resolve, reject).finally(() => clearTimeout(timer))
-  })
-}
 
 /** $1 pid int · $2 start of the backend. Behind a pooler the same backend may now serve another client, or this one. */
 const END_BACKEND = `

@@ -1,6 +1,7 @@
-import pg from 'pg'
+import type { ClientConfig } from 'pg'
 import { ConfigurationError } from '../../errors.ts'
 import { MAX_TIMER_MS } from '../../time.ts'
+import { connectionParameters } from './pg-connection.ts'
 
 /**
  * During a network partition no response arrives, and the kernel reports that after many minutes only. `?query_timeout=…` in the
@@ -32,7 +33,7 @@ export const searchPathIn = (databaseUrl: string): string | undefined => {
 }
 
 /** `?schema=tenant_b`, as other libraries write it, sets the search_path of each connection. */
-const schemaOption = (databaseUrl: string): pg.ClientConfig => {
+const schemaOption = (databaseUrl: string): ClientConfig => {
   const searchPath = searchPathIn(databaseUrl)
   if (searchPath === undefined) return {}
   if (parametersOf(databaseUrl).has('options'))
@@ -45,13 +46,13 @@ export const urlConfig = (
   name: 'databaseUrl' | 'directDatabaseUrl',
   databaseUrl: string | undefined,
   { applicationName = 'good-job-node' }: { readonly applicationName?: string },
-): pg.ClientConfig => {
+): ClientConfig => {
   if (databaseUrl === undefined || databaseUrl.trim() === '') {
     throw new ConfigurationError(
       'no database: set DATABASE_URL or pass databaseUrl, e.g. postgres://user@localhost/app; "postgres://" alone uses PGHOST, PGDATABASE and the like',
     )
   }
-  const config: pg.ClientConfig = {
+  const config: ClientConfig = {
     connectionString: databaseUrl,
     application_name: applicationName,
     keepAlive: true,
@@ -61,8 +62,8 @@ export const urlConfig = (
   try {
     assertOneHost(databaseUrl)
     // pg parses the URL when it builds a client, so a bad URL is rejected now, not at the first connection.
-    const { connectionParameters } = new pg.Client(config) as unknown as { connectionParameters: object }
-    return { ...config, ...schemaOption(databaseUrl), ...clampedTimeout(databaseUrl, connectionParameters) }
+    const parameters = connectionParameters(config)
+    return { ...config, ...schemaOption(databaseUrl), ...clampedTimeout(databaseUrl, parameters) }
   } catch (error) {
     const wayOut = error instanceof UrlMistake ? error.wayOut : ENCODE
     throw new ConfigurationError(`${name} is not a Postgres URL (${(error as Error).message}); ${wayOut}`, {
@@ -86,7 +87,7 @@ const assertOneHost = (databaseUrl: string): void => {
  * pg times a statement with a Node timer, which turns more than 24.8 days into 1 ms. The URL overrides the options, so the URL is
  * changed.
  */
-const clampedTimeout = (databaseUrl: string, parameters: { readonly query_timeout?: unknown }): pg.ClientConfig =>
+const clampedTimeout = (databaseUrl: string, parameters: { readonly query_timeout?: unknown }): ClientConfig =>
   Number(parameters.query_timeout) > MAX_TIMER_MS
     ? { connectionString: databaseUrl.replace(/([?&]query_timeout=)[^&]*/, `$1${MAX_TIMER_MS}`) }
     : {}

@@ -1,8 +1,9 @@
-import { EventEmitter } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import pg, { type ClientConfig, type CustomTypesConfig, type QueryResult, type QueryResultRow } from 'pg'
 import { ConfigurationError } from '../../errors.ts'
-import { rowTypes, type Statement } from '../connection/queryable.ts'
+import { type Connection, inTime } from '../connection/connection.ts'
+import { answerTimeout, connectionParameters } from '../connection/pg-connection.ts'
+import { type QueryableStatement, rowTypes, type Statement } from '../connection/queryable.ts'
 import { answerPassword, type PasswordQuestion, threadConfig } from '../threads/config.ts'
 import { threadFile } from '../threads/file.ts'
 import { BEGIN } from '../transaction/read-committed.ts'
@@ -41,31 +42,20 @@ interface Waiting {
  */
 const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 16 }
 
-/** The timeout as a client of pg reads it: the URL overrides the options. */
-const answerTimeoutOf = (config: ClientConfig): number | false => {
-  const { connectionParameters } = new pg.Client(config) as unknown as {
-    connectionParameters: { query_timeout?: unknown }
-  }
-  return Number(connectionParameters.query_timeout) || false
-}
-
-/** A pg client whose connection lives in a thread. The thread ends a round's transaction even while the main event loop is blocked. */
-export class RoundClient extends EventEmitter {
-  /** The server process, as far as the server reports it; null before the connection is open. */
-  processID: number | null = null
-  readonly connectionParameters: { query_timeout: number | false }
-  /** Callers only need its stream, to drop the connection immediately. */
-  readonly connection = { stream: { destroy: () => void this.#thread.terminate() } }
+/** A connection that lives in a thread. The thread ends a round's transaction even while the main event loop is blocked. */
+export class RoundConnection implements Connection {
+  #processID: number | null = null
+  readonly #answerTimeoutMs: number
   readonly #thread: Worker
   readonly #password: ((connection: object) => unknown) | undefined
   readonly #waiting = new Map<number, Waiting>()
   #lastId = 0
   #isLost = false
+  #onLost: (error: Error | undefined) => void = () => undefined
 
   /** @throws ConfigurationError for a configuration that `threadConfig` reports as unsendable */
   constructor(config: ClientConfig) {
-    super()
-    this.connectionParameters = { query_timeout: answerTimeoutOf(config) }
+    this.#answerTimeoutMs = answerTimeout(connectionParameters(config))
     const sent = threadConfig(config)
     if (sent.kind === 'unsendable') throw new ConfigurationError(`deferStart: ${sent.reason}`)
     this.#password = sent.password
@@ -79,18 +69,18 @@ export class RoundClient extends EventEmitter {
     this.#thread.unref()
   }
 
-  async connect(): Promise<void> {
-    const { processID } = await this.#ask({ type: 'connect' })
-    this.processID = processID ?? null
+  get processID(): number | null {
+    return this.#processID
   }
 
-  async query<R extends QueryResultRow>(
-    statement: string | (Statement & { types?: CustomTypesConfig }),
-    values?: unknown[],
-  ): Promise<QueryResult<R>> {
-    const { types, ...plain } = typeof statement === 'string' ? { text: statement, values } : { ...statement }
-    const { result } = await this.#ask({ type: 'query', statement: plain })
-    return readResult(result, types as CustomTypesConfig | undefined)
+  async connect(): Promise<void> {
+    const { processID } = await this.#ask({ type: 'connect' })
+    this.#processID = processID ?? null
+  }
+
+  async query<R extends QueryResultRow>({ types, ...statement }: QueryableStatement): Promise<QueryResult<R>> {
+    const { result } = await this.#askInTime({ type: 'query', statement })
+    return readResult(result, types)
   }
 
   /**
@@ -98,13 +88,13 @@ export class RoundClient extends EventEmitter {
    * `start` with ROUND_COLUMNS of the rows as its last values, and commits. Without rows there is no round.
    */
   async open<R extends QueryResultRow>(lock: Statement, start: Statement, limitMs: number): Promise<R[]> {
-    const { result } = await this.#ask({ type: 'open', lock, start, columns: ROUND_COLUMNS, limitMs })
+    const { result } = await this.#askInTime({ type: 'open', lock, start, columns: ROUND_COLUMNS, limitMs })
     return readResult<R>(result, rowTypes).rows
   }
 
   /** Writes and commits, unless the round is already over. Rejects if the jobs could not be started either; the next call tries again. */
   async close(statements: readonly Statement[]): Promise<RoundEnd> {
-    const { isOver = false, startedIds, error } = await this.#ask({ type: 'close', statements })
+    const { isOver = false, startedIds, error } = await this.#askInTime({ type: 'close', statements })
     return { isOver, ...(startedIds && { startedIds }), ...(error && { error: withStack(error) }) }
   }
 
@@ -113,6 +103,18 @@ export class RoundClient extends EventEmitter {
     const exited = new Promise<void>((resolve) => this.#thread.once('exit', () => resolve()))
     this.#thread.postMessage({ type: 'end' })
     await exited
+  }
+
+  drop(): void {
+    void this.#thread.terminate()
+  }
+
+  onLost(listener: (error: Error | undefined) => void): void {
+    this.#onLost = listener
+  }
+
+  #askInTime(message: Record<string, unknown>): Promise<Extract<FromThread, { type: 'result' }>> {
+    return inTime(this.#ask(message), this.#answerTimeoutMs)
   }
 
   #ask(message: Record<string, unknown>): Promise<Extract<FromThread, { type: 'result' }>> {
@@ -149,7 +151,7 @@ export class RoundClient extends EventEmitter {
     for (const { reject } of this.#waiting.values())
       reject(error ? withStack(error) : new Error('Connection terminated'))
     this.#waiting.clear()
-    this.emit('end')
+    this.#onLost(error && withStack(error))
     void this.#thread.terminate()
   }
 }
@@ -159,7 +161,7 @@ const withStack = (fields: Error): Error => Object.assign(new Error(fields.messa
 
 const readResult = <R extends QueryResultRow>(
   raw: RawResult | undefined,
-  types: CustomTypesConfig = pg.types as unknown as CustomTypesConfig,
+  types: CustomTypesConfig = pg.types,
 ): QueryResult<R> => {
   const fields = raw?.fields ?? []
   const parsers = fields.map(({ dataTypeID }) => types.getTypeParser(dataTypeID, 'text') as (text: string) => unknown)
