@@ -10,6 +10,8 @@ export default defineConfig(({ mode }) => ({
     ...filesOf(mode),
     // Where continuous integration counts them.
     reporters: results ? ['default', ['json', { outputFile: `${results}/compat-${mode}.json` }]] : ['default'],
+    // The threads of the source are TypeScript, which Node 20 does not run.
+    execArgv: ['--import', new URL('../test/support/run-typescript.js', import.meta.url).href],
     globalSetup: ['compat/support/setup.ts', 'test/support/postgres-setup.ts'],
     // Each file boots Rails, and several at a time would only take turns on the processors.
     fileParallelism: false,

@@ -1,9 +1,9 @@
-import { Worker } from 'node:worker_threads'
 import type { ClientConfig } from 'pg'
 import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
-import { answerPassword, type PasswordQuestion, threadConfig } from '../sql/threads/config.ts'
-import { threadFile } from '../sql/threads/file.ts'
+import { type SendableConfig, threadConfig } from '../sql/threads/config.ts'
+import type { Threads } from '../sql/threads/messages.ts'
+import { startThread, type Thread } from '../sql/threads/start.ts'
 import { BEGIN } from '../sql/transaction/read-committed.ts'
 import { after, backoffMs, every } from '../time.ts'
 
@@ -16,8 +16,6 @@ export interface HeartbeatOptions {
   readonly statement: string
 }
 
-type FromThread = { type: 'beat' } | { type: 'failed'; error: string } | { type: 'stopped' } | PasswordQuestion
-
 /** How long a connected thread may take to close its connection, milliseconds. */
 const IMPATIENCE_MS = 500
 
@@ -27,7 +25,7 @@ const IMPATIENCE_MS = 500
  */
 export class Heartbeat {
   readonly #options: HeartbeatOptions
-  #thread: Worker | undefined
+  #thread: Thread<'heartbeat-thread'> | undefined
   #stateTimer: NodeJS.Timeout | undefined
   #restartTimer: NodeJS.Timeout | undefined
   #lastBeatMs = Number.NEGATIVE_INFINITY
@@ -77,23 +75,12 @@ export class Heartbeat {
     clearTimeout(impatience)
   }
 
-  #startThread(sent: Extract<ReturnType<typeof threadConfig>, { kind: 'sendable' }>): void {
+  #startThread(connection: SendableConfig): void {
     const { processId, intervalMs, state, statement } = this.#options
-    const { config, password } = sent
-    const thread = new Worker(threadFile('heartbeat-thread'), {
-      workerData: {
-        config,
-        asksPassword: password !== undefined,
-        begin: BEGIN,
-        statement,
-        processId,
-        state: state(),
-        intervalMs,
-      },
-    })
-    thread.on('message', (message: FromThread) => {
-      if (message.type === 'password') void answerPassword(thread, password, message)
-      else this.#receive(message)
+    const thread = startThread('heartbeat-thread', {
+      connection,
+      data: { begin: BEGIN, statement, processId, state: state(), intervalMs },
+      onMessage: (message) => this.#receive(message),
     })
     thread.on('error', (error) => this.#fail(error.message))
     thread.on('exit', (code) => {
@@ -101,16 +88,17 @@ export class Heartbeat {
       this.#thread = undefined
       this.#failures += 1
       this.#fail(`the thread of the heartbeat ended with code ${code}; another one starts`)
-      const restart = guarded(processId, 'heartbeat', () => this.#startThread(sent))
+      const restart = guarded(processId, 'heartbeat', () => this.#startThread(connection))
       this.#restartTimer = after(backoffMs(this.#failures), restart).unref()
     })
-    thread.unref()
     this.#thread = thread
   }
 
-  #receive(message: Exclude<FromThread, PasswordQuestion>): void {
-    if (message.type === 'failed') this.#fail(message.error)
-    if (message.type !== 'beat') return
+  #receive(message: Threads['heartbeat-thread']['from']): void {
+    if (message.type === 'failed') {
+      this.#fail(message.error)
+      return
+    }
     this.#lastBeatMs = performance.now()
     this.#failures = 0
   }

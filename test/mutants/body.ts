@@ -60,9 +60,9 @@ export const BODY_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a thread asks for the password of a function',
-    file: 'src/sql/threads/password.js',
-    text: '  asksPassword\n',
-    replacement: '  asksPassword && false\n',
+    file: 'src/sql/threads/inside.ts',
+    text: '  asksPassword ?',
+    replacement: '  asksPassword && false ?',
     tests: { 'test/worker/pool-config.test.ts': ['the thread of the heartbeat asks for its password'] },
   },
   {

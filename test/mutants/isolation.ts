@@ -44,7 +44,7 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a beat is a transaction in READ COMMITTED',
-    file: 'src/sql/threads/heartbeat-thread.js',
+    file: 'src/sql/threads/heartbeat-thread.ts',
     text: 'await connected.query(data.begin)',
     replacement: "await connected.query('BEGIN')",
     tests: {

@@ -5,8 +5,8 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
   {
     name: 'a late error of an earlier connection does nothing to the current one',
     file: 'src/sql/connection/session.ts',
-    text: 'if (client === undefined || end !== this.end) return',
-    replacement: 'if (client === undefined) return',
+    text: 'if (connection === undefined || end !== this.end) return',
+    replacement: 'if (connection === undefined) return',
     tests: { 'test/sql/connection.test.ts': ['a late error of a connection that was given up'] },
   },
   {
@@ -37,8 +37,8 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
   {
     name: 'the statements of a connection in a thread have a limit, also the first ones',
     file: 'src/sql/deferred/round-connection.ts',
-    text: "await this.#askInTime({ type: 'query', statement })",
-    replacement: "await this.#ask({ type: 'query', statement })",
+    text: "await this.#askInTime({ type: 'query', statement }, 'rows')",
+    replacement: "await this.#ask({ type: 'query', statement }, 'rows')",
     tests: {
       'test/claim/late-answers.test.ts': [
         'a server that is silent after the handshake gets the usual timeout, starts deferred by 5 ms',
@@ -48,8 +48,8 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
   {
     name: 'the close of a round has a limit',
     file: 'src/sql/deferred/round-connection.ts',
-    text: "await this.#askInTime({ type: 'close', statements })",
-    replacement: "await this.#ask({ type: 'close', statements })",
+    text: "await this.#askInTime({ type: 'close', statements }, 'closed')",
+    replacement: "await this.#ask({ type: 'close', statements }, 'closed')",
     tests: {
       'test/claim/late-answers.test.ts': [
         'a round without an answer costs the session that it was written on, and not the next one',

@@ -27,9 +27,9 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the timer of a round is not longer than Node can count',
-    file: 'src/sql/threads/round-thread.js',
-    text: 'Math.min(limitMs, MAX_TIMER_MS)',
-    replacement: 'limitMs',
+    file: 'src/sql/threads/round-thread.ts',
+    text: 'after(limitMs, () => inTurn(startAll))',
+    replacement: 'setTimeout(() => inTurn(startAll), limitMs)',
     tests: { 'test/worker/long-times.test.ts': [] },
   },
   {

@@ -24,6 +24,9 @@ export const answerTimeout = ({ query_timeout }: Readonly<ConnectionParameters>)
   return limitMs > 0 ? limitMs : Number.POSITIVE_INFINITY
 }
 
+/** The server process, as the server reports it at the start; null before the client is connected. */
+export const serverProcess = (client: pg.Client): number | null => untyped(client).processID
+
 /** Turns off pg's own timer: after a blocked event loop it fires before a response that has already arrived is read. */
 export const turnOffTimer = (client: pg.Client): void => {
   untyped(client).connectionParameters.query_timeout = false
@@ -46,7 +49,7 @@ export class PgConnection implements Connection {
   }
 
   get processID(): number | null {
-    return untyped(this.#client).processID
+    return serverProcess(this.#client)
   }
 
   async connect(): Promise<void> {

@@ -1,19 +1,13 @@
-import { Worker } from 'node:worker_threads'
 import pg, { type ClientConfig, type CustomTypesConfig, type QueryResult, type QueryResultRow } from 'pg'
 import { ConfigurationError } from '../../errors.ts'
 import { type Connection, inTime } from '../connection/connection.ts'
 import { answerTimeout, connectionParameters } from '../connection/pg-connection.ts'
 import { type QueryableStatement, rowTypes, type Statement } from '../connection/queryable.ts'
-import { answerPassword, type PasswordQuestion, threadConfig } from '../threads/config.ts'
-import { threadFile } from '../threads/file.ts'
+import { threadConfig } from '../threads/config.ts'
+import type { ErrorFields, RawResult, RoundRequest, RoundResponse, Threads } from '../threads/messages.ts'
+import { startThread, type Thread } from '../threads/start.ts'
 import { BEGIN } from '../transaction/read-committed.ts'
 import { ROUND_COLUMNS } from './statements.ts'
-
-interface RawResult {
-  readonly fields: readonly { readonly name: string; readonly dataTypeID: number }[]
-  readonly rows: readonly (readonly (string | null)[])[]
-  readonly rowCount: number | null
-}
 
 /** How a round ended. */
 export interface RoundEnd {
@@ -25,14 +19,11 @@ export interface RoundEnd {
   readonly error?: Error
 }
 
-type FromThread =
-  | ({ type: 'result'; id: number; result?: RawResult; processID?: number } & Partial<RoundEnd>)
-  | { type: 'error'; id: number; error: Error }
-  | { type: 'lost'; error: Error | undefined }
-  | PasswordQuestion
+/** The response to a request that the thread could fulfil. */
+type ResponseOf<T extends RoundResponse['type']> = Extract<RoundResponse, { type: T }>
 
 interface Waiting {
-  resolve(message: Extract<FromThread, { type: 'result' }>): void
+  settle(response: RoundResponse): void
   reject(error: Error): void
 }
 
@@ -46,8 +37,7 @@ const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 16 }
 export class RoundConnection implements Connection {
   #processID: number | null = null
   readonly #answerTimeoutMs: number
-  readonly #thread: Worker
-  readonly #password: ((connection: object) => unknown) | undefined
+  readonly #thread: Thread<'round-thread'>
   readonly #waiting = new Map<number, Waiting>()
   #lastId = 0
   #isLost = false
@@ -56,17 +46,16 @@ export class RoundConnection implements Connection {
   /** @throws ConfigurationError for a configuration that `threadConfig` reports as unsendable */
   constructor(config: ClientConfig) {
     this.#answerTimeoutMs = answerTimeout(connectionParameters(config))
-    const sent = threadConfig(config)
-    if (sent.kind === 'unsendable') throw new ConfigurationError(`deferStart: ${sent.reason}`)
-    this.#password = sent.password
-    this.#thread = new Worker(threadFile('round-thread'), {
-      workerData: { config: sent.config, begin: BEGIN, asksPassword: sent.password !== undefined },
+    const connection = threadConfig(config)
+    if (connection.kind === 'unsendable') throw new ConfigurationError(`deferStart: ${connection.reason}`)
+    this.#thread = startThread('round-thread', {
+      connection,
+      data: { begin: BEGIN },
+      onMessage: (message) => this.#receive(message),
       resourceLimits: RESOURCE_LIMITS,
     })
-    this.#thread.on('message', (message: FromThread) => this.#receive(message))
     this.#thread.on('error', (error) => this.#lose(error))
     this.#thread.on('exit', () => this.#lose(undefined))
-    this.#thread.unref()
   }
 
   get processID(): number | null {
@@ -74,12 +63,12 @@ export class RoundConnection implements Connection {
   }
 
   async connect(): Promise<void> {
-    const { processID } = await this.#ask({ type: 'connect' })
-    this.#processID = processID ?? null
+    const { processID } = await this.#ask({ type: 'connect' }, 'connected')
+    this.#processID = processID
   }
 
   async query<R extends QueryResultRow>({ types, ...statement }: QueryableStatement): Promise<QueryResult<R>> {
-    const { result } = await this.#askInTime({ type: 'query', statement })
+    const { result } = await this.#askInTime({ type: 'query', statement }, 'rows')
     return readResult(result, types)
   }
 
@@ -88,13 +77,13 @@ export class RoundConnection implements Connection {
    * `start` with ROUND_COLUMNS of the rows as its last values, and commits. Without rows there is no round.
    */
   async open<R extends QueryResultRow>(lock: Statement, start: Statement, limitMs: number): Promise<R[]> {
-    const { result } = await this.#askInTime({ type: 'open', lock, start, columns: ROUND_COLUMNS, limitMs })
+    const { result } = await this.#askInTime({ type: 'open', lock, start, columns: ROUND_COLUMNS, limitMs }, 'rows')
     return readResult<R>(result, rowTypes).rows
   }
 
   /** Writes and commits, unless the round is already over. Rejects if the jobs could not be started either; the next call tries again. */
   async close(statements: readonly Statement[]): Promise<RoundEnd> {
-    const { isOver = false, startedIds, error } = await this.#askInTime({ type: 'close', statements })
+    const { isOver, startedIds, error } = await this.#askInTime({ type: 'close', statements }, 'closed')
     return { isOver, ...(startedIds && { startedIds }), ...(error && { error: withStack(error) }) }
   }
 
@@ -113,39 +102,38 @@ export class RoundConnection implements Connection {
     this.#onLost = listener
   }
 
-  #askInTime(message: Record<string, unknown>): Promise<Extract<FromThread, { type: 'result' }>> {
-    return inTime(this.#ask(message), this.#answerTimeoutMs)
+  #askInTime<T extends RoundResponse['type']>(request: RoundRequest, expected: T): Promise<ResponseOf<T>> {
+    return inTime(this.#ask(request, expected), this.#answerTimeoutMs)
   }
 
-  #ask(message: Record<string, unknown>): Promise<Extract<FromThread, { type: 'result' }>> {
+  #ask<T extends RoundResponse['type']>(request: RoundRequest, expected: T): Promise<ResponseOf<T>> {
     if (this.#isLost) return Promise.reject(new Error('Connection terminated'))
     this.#lastId += 1
     const id = this.#lastId
     this.#thread.ref()
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject })
-      this.#thread.postMessage({ ...message, id })
+      const settle = (response: RoundResponse) => {
+        if (isOf(response, expected)) resolve(response)
+        else reject(response.type === 'error' ? withStack(response.error) : unexpected(response))
+      }
+      this.#waiting.set(id, { settle, reject })
+      this.#thread.postMessage({ ...request, id })
     })
   }
 
-  #receive(message: FromThread): void {
+  #receive(message: Threads['round-thread']['from']): void {
     if (message.type === 'lost') {
       this.#lose(message.error)
-      return
-    }
-    if (message.type === 'password') {
-      void answerPassword(this.#thread, this.#password, message)
       return
     }
     const waiting = this.#waiting.get(message.id)
     this.#waiting.delete(message.id)
     // A lane without work must not keep the process alive.
     if (this.#waiting.size === 0) this.#thread.unref()
-    if (message.type === 'error') waiting?.reject(withStack(message.error))
-    else waiting?.resolve(message)
+    waiting?.settle(message)
   }
 
-  #lose(error: Error | undefined): void {
+  #lose(error: ErrorFields | undefined): void {
     if (this.#isLost) return
     this.#isLost = true
     for (const { reject } of this.#waiting.values())
@@ -157,15 +145,18 @@ export class RoundConnection implements Connection {
 }
 
 /** Rebuilds an error that arrived as plain fields. */
-const withStack = (fields: Error): Error => Object.assign(new Error(fields.message), fields)
+const withStack = (fields: ErrorFields): Error => Object.assign(new Error(fields.message), fields)
 
-const readResult = <R extends QueryResultRow>(
-  raw: RawResult | undefined,
-  types: CustomTypesConfig = pg.types,
-): QueryResult<R> => {
-  const fields = raw?.fields ?? []
+const isOf = <T extends RoundResponse['type']>(response: RoundResponse, type: T): response is ResponseOf<T> =>
+  response.type === type
+
+const unexpected = ({ type }: RoundResponse): Error =>
+  new Error(`the thread of a lane sent '${type}' to another request`)
+
+const readResult = <R extends QueryResultRow>(raw: RawResult, types: CustomTypesConfig = pg.types): QueryResult<R> => {
+  const { fields } = raw
   const parsers = fields.map(({ dataTypeID }) => types.getTypeParser(dataTypeID, 'text') as (text: string) => unknown)
-  const rows = (raw?.rows ?? []).map((values) => {
+  const rows = raw.rows.map((values) => {
     const row: Record<string, unknown> = {}
     for (const [index, { name }] of fields.entries()) {
       const value = values[index] ?? null
@@ -173,5 +164,5 @@ const readResult = <R extends QueryResultRow>(
     }
     return row as R
   })
-  return { rows, rowCount: raw?.rowCount ?? null } as QueryResult<R>
+  return { rows, rowCount: raw.rowCount } as QueryResult<R>
 }

@@ -1,19 +1,20 @@
 import { KeyObject } from 'node:crypto'
 import { types } from 'node:util'
-import type { Worker } from 'node:worker_threads'
 import type { ClientConfig } from 'pg'
+import type { PasswordUse } from './messages.ts'
 
 /** A configuration for a thread, or the reason why a thread cannot connect as configured. */
-export type ThreadConfig =
-  | {
-      readonly kind: 'sendable'
-      readonly config: ClientConfig
-      /** Makes the password of each connection; stays in this thread. */
-      readonly password: PasswordFunction | undefined
-    }
-  | { readonly kind: 'unsendable'; readonly reason: string }
+export type ThreadConfig = SendableConfig | { readonly kind: 'unsendable'; readonly reason: string }
 
-type PasswordFunction = (connection: object) => unknown
+export interface SendableConfig {
+  readonly kind: 'sendable'
+  readonly config: ClientConfig
+  /** Makes the password of each connection; stays in this thread. */
+  readonly password: PasswordFunction | undefined
+}
+
+/** pg passes the parameters of the connection, though its types leave them out. */
+export type PasswordFunction = (connection: PasswordUse) => string | Promise<string>
 
 /** Options that decide where a connection leads and whether that is verified: without one of them it is another connection. */
 const DECISIVE = ['ssl', 'stream', 'connection']
@@ -35,7 +36,7 @@ export const threadConfig = (config: ClientConfig): ThreadConfig => {
   return {
     kind: 'sendable',
     config: sent,
-    password: typeof password === 'function' ? (password as PasswordFunction) : undefined,
+    password: typeof password === 'function' ? password : undefined,
   }
 }
 
@@ -61,24 +62,4 @@ const plainCopy = (value: unknown): { readonly copy: unknown } | undefined => {
     Object.assign(copy, { [key]: part.copy })
   }
   return { copy }
-}
-
-/** The request of a thread for the password of a connection. */
-export interface PasswordQuestion {
-  readonly type: 'password'
-  readonly id: number
-  readonly connection: object
-}
-
-/** Sends a thread the password that the user's function returns for this connection. */
-export const answerPassword = async (
-  thread: Worker,
-  password: PasswordFunction | undefined,
-  { id, connection }: PasswordQuestion,
-): Promise<void> => {
-  try {
-    thread.postMessage({ type: 'password', id, password: await password?.(connection) })
-  } catch (error) {
-    thread.postMessage({ type: 'password', id, error: error instanceof Error ? error.message : String(error) })
-  }
 }
