@@ -30,7 +30,7 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     replacement: 'return this.#db.query<R>(statement)',
     tests: {
       'test/claim/late-answers.test.ts': [
-        'a server that says nothing after the greeting is waited for as long as for any answer, deferred by 0',
+        'a server that is silent after the handshake gets the usual timeout, starts deferred by 0 ms',
       ],
     },
   },
@@ -52,7 +52,7 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     replacement: "await this.#ask({ type: 'close', statements }, 'closed')",
     tests: {
       'test/claim/late-answers.test.ts': [
-        'a round without an answer costs the session that it was written on, and not the next one',
+        'a round without an answer ends the session that wrote it, and not the next session',
       ],
     },
   },
@@ -63,7 +63,7 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     replacement: '',
     tests: {
       'test/claim/session-loss.test.ts': [
-        'an answer that came while the event loop was blocked is not taken for silence',
+        'an answer that arrived while the event loop was blocked does not count as missing',
       ],
     },
   },
