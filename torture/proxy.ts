@@ -1,5 +1,5 @@
-import { once } from 'node:events'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
+import { addressOf, listen, urlThrough } from '../test/support/loopback.ts'
 
 /** What a stall keeps back: what the worker says, what the server says, or both. */
 export type Direction = 'to server' | 'to worker' | 'both'
@@ -23,18 +23,13 @@ export class WorkerProxy implements AsyncDisposable {
 
   static async start(databaseUrl: string): Promise<WorkerProxy> {
     const proxy = new WorkerProxy(databaseUrl)
-    proxy.#server.listen(0, '127.0.0.1')
-    await once(proxy.#server, 'listening')
+    await listen(proxy.#server)
     return proxy
   }
 
   /** The database's URL by way of this proxy. */
   get url(): string {
-    const url = new URL(this.#databaseUrl)
-    const address = this.#server.address()
-    url.hostname = '127.0.0.1'
-    if (typeof address === 'object' && address !== null) url.port = String(address.port)
-    return url.href
+    return urlThrough(this.#server, this.#databaseUrl)
   }
 
   /** The ports from which the server sees this worker's connections. */
@@ -75,8 +70,7 @@ export class WorkerProxy implements AsyncDisposable {
   }
 
   #link(worker: Socket): void {
-    const { hostname, port } = new URL(this.#databaseUrl)
-    const server = createConnection({ host: hostname, port: Number(port), noDelay: true })
+    const server = createConnection({ ...addressOf(this.#databaseUrl), noDelay: true })
     worker.setNoDelay(true)
     const link = { worker, server }
     this.#links.add(link)

@@ -9,6 +9,7 @@ import { tryLockSweep } from '../../src/sql/batch/sweep-lock.ts'
 import type { Queryable } from '../../src/sql/connection/queryable.ts'
 import { type DefaultSetting, setDefault } from '../support/defaults.ts'
 import { record, until, type World } from '../support/harness.ts'
+import { blockedSessions } from '../support/sessions.ts'
 import { claimAll, outcomeOf } from './outcomes.ts'
 import {
   ALL_CALLBACKS,
@@ -197,8 +198,7 @@ describe.each(DEFAULTS)('where $value is the default of the $scope', ({ scope, v
     await row.query('BEGIN')
     await row.query('SELECT FROM good_job_batches WHERE id = $1 FOR UPDATE', [scene.batch.id])
     const sweeping = sweepOf(world)
-    const waits = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`
-    await until(async () => (await world.sql(waits)).length > 0, 'the sweep is between its first page and the next')
+    await until(async () => (await blockedSessions(world)) > 0, 'the sweep is between its first page and the next')
     const other = await world.database.connect()
     await other.query('BEGIN')
     expect(await tryLockSweep(other)).toBe(true)

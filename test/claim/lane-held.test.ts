@@ -5,7 +5,7 @@ import { jobLockKey } from '../../src/sql/advisory-lock.ts'
 import { Database } from '../../src/sql/database.ts'
 import { inTurn } from '../support/clean-up.ts'
 import { next, openWorld, record, until } from '../support/harness.ts'
-import { advisoryLocks, noLocks, terminate } from '../support/sessions.ts'
+import { advisoryLocks, blockedSessions, noLocks, terminate } from '../support/sessions.ts'
 import { openLaneOn, openRoundLaneOn, request, takeJobs } from './lane-scene.ts'
 
 const world = await openWorld()
@@ -26,6 +26,17 @@ const loseSession = async () => {
   const restored = next('lane_restored')
   await terminate(world, 'GoodJob::Lane')
   return (await restored)[0]
+}
+
+/** The session of the lane ends while another session has locked the table: the next one waits in the middle of its recovery. */
+const recoverBehind = async (mode: 'EXCLUSIVE' | 'ACCESS EXCLUSIVE') => {
+  const rival = await world.database.connect()
+  await rival.query('BEGIN')
+  await rival.query(`LOCK TABLE good_jobs IN ${mode} MODE`)
+  const restored = next('lane_restored')
+  await terminate(world, 'GoodJob::Lane')
+  await until(async () => (await blockedSessions(world)) > 0, 'the recovery waits for the table')
+  return { restored, unlock: () => rival.query('ROLLBACK') }
 }
 
 const release = (id: string) =>
@@ -61,15 +72,10 @@ test('a lock that a new session took for an attempt that has ended meanwhile is 
   const id = await world.insert()
   await using opened = await openLane()
   const { now } = await takeJobs(opened)
-  const rival = await world.database.connect()
-  await rival.query('BEGIN')
-  await rival.query('LOCK TABLE good_jobs IN ACCESS EXCLUSIVE MODE')
-  const restored = next('lane_restored')
-  await terminate(world, 'GoodJob::Lane')
-  const isWaiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`
-  await until(async () => (await world.sql(isWaiting)).length > 0, 'the lane is about to ask for its locks')
+  // Rows cannot even be read: the lane is about to ask for its locks.
+  const { restored, unlock } = await recoverBehind('ACCESS EXCLUSIVE')
   const released = opened.lane.release({ id, lockedAt: now })
-  await rival.query('ROLLBACK')
+  await unlock()
   expect((await restored)[0]).toMatchObject({ keptLocks: 1, lostLocks: 0 })
   // No claim follows that could carry the key.
   await released
@@ -83,16 +89,10 @@ test('an uncertain claim reported while other uncertain claims are being release
   await world.insert()
   const second = await takeJobs(opened)
   opened.lane.disown(first.ids, first.now)
-  const rival = await world.database.connect()
-  await rival.query('BEGIN')
-  // Rows can be read but not written: the lane takes its locks back and keeps the uncertain claims.
-  await rival.query('LOCK TABLE good_jobs IN EXCLUSIVE MODE')
-  const restored = next('lane_restored')
-  await terminate(world, 'GoodJob::Lane')
-  const isWaiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`
-  await until(async () => (await world.sql(isWaiting)).length > 0, 'the lane is about to give the first claim back')
+  // Rows can be read but not written: the lane has its locks back and is about to release the first claim.
+  const { restored, unlock } = await recoverBehind('EXCLUSIVE')
   opened.lane.disown(second.ids, second.now)
-  await rival.query('ROLLBACK')
+  await unlock()
   await restored
   expect(await world.sql('SELECT locked_by_id FROM good_jobs')).toEqual([
     { locked_by_id: null },

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { advisoryKey, jobLockKey } from '../../src/sql/advisory-lock.ts'
-import { ago, enqueue, Gate, jobClass, next, openWorld, performed, until } from '../support/harness.ts'
+import { ago, enqueue, Gate, insertEchoJobs, jobClass, next, openWorld, performed, until } from '../support/harness.ts'
+import { sendMessage } from '../support/messages.ts'
 import { RubyWorker } from '../support/ruby-worker.ts'
 import { advisoryLocks, noLocks } from '../support/sessions.ts'
 
@@ -44,12 +45,8 @@ test('a running job has its advisory lock, its locked_by_id and the process row;
 test('after a thousand jobs no lock is left, not even a second one of the same job [GJ-040]', async () => {
   await using _capsule = await world.start({ jobs: [EchoJob], threads: 50 })
   const done = next('perform_job', 1_000)
-  await world.sql(
-    `INSERT INTO good_jobs (job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at)
-     SELECT 'EchoJob', 'default', 0, '{"job_class":"EchoJob","arguments":[],"executions":0}', now() - interval '1 day', now(), now()
-     FROM generate_series(1, 1000)`,
-  )
-  await world.sql(`NOTIFY good_job, '{}'`)
+  await insertEchoJobs(world, 1_000)
+  await sendMessage(world.pool, '{}')
   await done
   await noLocks(world)
 })

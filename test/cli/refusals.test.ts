@@ -1,9 +1,8 @@
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inTurn } from '../support/clean-up.ts'
 import { Cli, runCli } from '../support/cli.ts'
+import { freePort } from '../support/loopback.ts'
 import { createDatabase, type TestDatabase } from '../support/postgres.ts'
 
 const FIXTURES = join(import.meta.dirname, '../fixtures/jobs')
@@ -183,12 +182,6 @@ describe('a database that does not do ends with 1', () => {
 })
 
 /** The URL of a port on which nobody listens. */
-const refusing = async (): Promise<NodeJS.ProcessEnv> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  const port = typeof address === 'object' ? address?.port : 0
-  return { DATABASE_URL: `postgres://nobody@127.0.0.1:${port}/none` }
-}
+const refusing = async (): Promise<NodeJS.ProcessEnv> => ({
+  DATABASE_URL: `postgres://nobody@127.0.0.1:${await freePort()}/none`,
+})

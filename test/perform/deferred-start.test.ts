@@ -1,7 +1,18 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { Batch } from '../../src/index.ts'
 import type { Job } from '../../src/job/base.ts'
-import { enqueue, Gate, jobClass, next, openWorld, performed, type Row, until } from '../support/harness.ts'
+import {
+  enqueue,
+  Gate,
+  insertEchoJobs,
+  jobClass,
+  next,
+  openWorld,
+  performed,
+  type Row,
+  until,
+} from '../support/harness.ts'
+import { sendMessage } from '../support/messages.ts'
 import { type LockStrategy, RubyWorker } from '../support/ruby-worker.ts'
 import { noLocks } from '../support/sessions.ts'
 
@@ -264,12 +275,8 @@ test('a thousand jobs on two lanes each run once, each outcome is written once, 
   await using writes = await recordWrites()
   await using _capsule = await world.start({ jobs: [EchoJob], threads: 40, lanes: 2, ...LONG_ROUND })
   const done = next('perform_job', 1_000)
-  await world.sql(
-    `INSERT INTO good_jobs (job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at)
-     SELECT 'EchoJob', 'default', 0, '{"job_class":"EchoJob","arguments":[],"executions":0}', now() - interval '1 day', now(), now()
-     FROM generate_series(1, 1000)`,
-  )
-  await world.sql(`NOTIFY good_job, '{}'`)
+  await insertEchoJobs(world, 1_000)
+  await sendMessage(world.pool, '{}')
   expect(new Set((await done).map(({ jobId }) => jobId)).size).toBe(1_000)
   const [counts] = await world.sql(
     `SELECT count(*)::int AS jobs, max(executions_count) AS most FROM good_jobs WHERE finished_at IS NOT NULL`,

@@ -47,6 +47,18 @@ const openTransaction = async (work: (client: pg.Client) => Promise<unknown>) =>
 const lockBatch = (batch: Batch) => (client: pg.Client) =>
   client.query('SELECT pg_advisory_xact_lock($1::bigint)', [batchLockKey(batch.id)])
 
+/** The outcome of a batch's one member is held, as its batch is locked until `commit()`. */
+const holdOutcome = async ({ made, open, entered }: ReturnType<typeof gated>) => {
+  const member = make(made)
+  const batch = await Batch.enqueue(CALLBACKS, member)
+  await entered(1)
+  const commit = await openTransaction(lockBatch(batch))
+  const held = next('outcome_held')
+  open()
+  await held
+  return { member, batch, commit }
+}
+
 const isFinished = async (id: string) => (await world.job(id)).finished_at !== null
 
 const completers = () =>
@@ -157,15 +169,9 @@ test('a worker with more held outcomes than its threads and backlog still runs o
 })
 
 test('held outcomes survive the loss of every connection that writes outcomes, and are written once', async () => {
-  const { made: GateJob, open, entered } = gated('GateJob')
-  await using _capsule = await world.start({ jobs: [GateJob, EchoJob, CallbackJob], threads: 5 })
-  const member = make(GateJob)
-  const batch = await Batch.enqueue(CALLBACKS, member)
-  await entered(1)
-  const commit = await openTransaction(lockBatch(batch))
-  const held = next('outcome_held')
-  open()
-  await held
+  const gate = gated('GateJob')
+  await using _capsule = await world.start({ jobs: [gate.made, EchoJob, CallbackJob], threads: 5 })
+  const { member, commit } = await holdOutcome(gate)
   await until(async () => (await completers()).length === 2, 'the held outcome has a connection')
   const before = (await completers()).map(({ pid }) => pid)
   await world.sql('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [before])
@@ -179,20 +185,14 @@ test('held outcomes survive the loss of every connection that writes outcomes, a
 })
 
 test('a worker that stops abandons held outcomes: their jobs run again', async () => {
-  const { made: GateJob, open, entered } = gated('GateJob')
-  const first = await world.start({ jobs: [GateJob, CallbackJob], threads: 5, shutdownTimeout: 0 })
-  const member = make(GateJob)
-  const batch = await Batch.enqueue(CALLBACKS, member)
-  await entered(1)
-  const commit = await openTransaction(lockBatch(batch))
-  const held = next('outcome_held')
-  open()
-  await held
+  const gate = gated('GateJob')
+  const first = await world.start({ jobs: [gate.made, CallbackJob], threads: 5, shutdownTimeout: 0 })
+  const { member, batch, commit } = await holdOutcome(gate)
   await first.shutdown()
   expect(await isFinished(member.jobId)).toBe(false)
   await commit()
   await noLocks(world)
-  await using _second = await world.start({ jobs: [GateJob, CallbackJob], threads: 5 })
+  await using _second = await world.start({ jobs: [gate.made, CallbackJob], threads: 5 })
   await until(async () => (await batch.reload()).isSucceeded, 'the batch has succeeded')
   expect(await world.job(member.jobId)).toMatchObject({ error: null, executions_count: 2 })
 })

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net'
+import { createConnection, createServer, type Socket } from 'node:net'
+import { addressOf, listen, urlThrough } from './loopback.ts'
 
 /** A server that is of no use, by its URL. */
 export interface BadServer extends AsyncDisposable {
@@ -16,12 +17,9 @@ const serve = async (onClient: (socket: Socket) => void, databaseUrl = 'postgres
     socket.on('error', () => undefined)
     onClient(socket)
   })
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  const url = new URL(databaseUrl)
-  url.hostname = '127.0.0.1'
-  url.port = String((server.address() as AddressInfo).port)
+  await listen(server)
   return {
-    url: url.href,
+    url: urlThrough(server, databaseUrl),
     [Symbol.asyncDispose]: async () => {
       for (const socket of sockets) socket.destroy()
       server.close()
@@ -42,7 +40,6 @@ export const deafServer = (): Promise<BadServer> =>
 /** What a pooler says for the first `times` connections, whose server it cannot reach; later ones are let through to the database. */
 export const refusingPooler = async (databaseUrl: string, times: number): Promise<BadServer> => {
   let left = times
-  const { hostname, port } = new URL(databaseUrl)
   return serve((socket) => {
     left -= 1
     if (left >= 0) {
@@ -51,7 +48,7 @@ export const refusingPooler = async (databaseUrl: string, times: number): Promis
       )
       return
     }
-    const server = createConnection({ host: hostname, port: Number(port) })
+    const server = createConnection(addressOf(databaseUrl))
     server.on('error', () => undefined)
     socket.pipe(server).pipe(socket)
     socket.on('close', () => server.destroy())
@@ -65,9 +62,8 @@ export const refusingPooler = async (databaseUrl: string, times: number): Promis
  */
 export const endingServer = async (databaseUrl: string, statement: RegExp): Promise<BadServer> => {
   let hasEnded = false
-  const { hostname, port } = new URL(databaseUrl)
   return serve((socket) => {
-    const server = createConnection({ host: hostname, port: Number(port) })
+    const server = createConnection(addressOf(databaseUrl))
     let isLast = false
     server.on('error', () => undefined)
     socket.on('data', (chunk: Buffer) => {

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
+import { addressOf, listen, urlThrough } from './loopback.ts'
 
 /** Where the process behind the proxy dies: before the server sees a statement, or after it answered it. */
 export interface CrashPoint {
@@ -21,7 +22,6 @@ const READY_FOR_QUERY = Buffer.from([0x5a, 0, 0, 0, 5])
  * known by its text, or by its name when the server has prepared it.
  */
 export class CrashProxy implements AsyncDisposable {
-  readonly #target: { readonly host: string; readonly port: number }
   readonly #databaseUrl: string
   readonly #point: CrashPoint
   readonly #sockets = new Set<Socket>()
@@ -30,27 +30,20 @@ export class CrashProxy implements AsyncDisposable {
   #isCrashed = false
 
   private constructor(databaseUrl: string, point: CrashPoint) {
-    const { hostname, port } = new URL(databaseUrl)
     this.#databaseUrl = databaseUrl
-    this.#target = { host: hostname, port: Number(port) }
     this.#point = point
     this.#server = createServer((client) => this.#link(client))
   }
 
   static async start(databaseUrl: string, point: CrashPoint): Promise<CrashProxy> {
     const proxy = new CrashProxy(databaseUrl, point)
-    proxy.#server.listen(0, '127.0.0.1')
-    await once(proxy.#server, 'listening')
+    await listen(proxy.#server)
     return proxy
   }
 
   /** The database's URL by way of the proxy. */
   get url(): string {
-    const url = new URL(this.#databaseUrl)
-    const address = this.#server.address()
-    url.hostname = '127.0.0.1'
-    if (typeof address === 'object' && address !== null) url.port = String(address.port)
-    return url.href
+    return urlThrough(this.#server, this.#databaseUrl)
   }
 
   /** What is killed. */
@@ -65,7 +58,7 @@ export class CrashProxy implements AsyncDisposable {
   }
 
   #link(client: Socket): void {
-    const server = createConnection(this.#target)
+    const server = createConnection(addressOf(this.#databaseUrl))
     const { session = COMPLETER, statement, when } = this.#point
     let isMeant = false
     let isAwaited = false

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import type { World } from './harness.ts'
+import { addressOf, listen, portOf } from './loopback.ts'
 
 /** A connection that goes through the proxy. */
 interface Link {
@@ -26,7 +26,6 @@ interface Trap {
  * by their application_name; no name means all of them.
  */
 export class FaultyNetwork implements AsyncDisposable {
-  readonly #target: { readonly host: string; readonly port: number }
   readonly #databaseUrl: string
   readonly #links = new Set<Link>()
   readonly #traps = new Set<Trap>()
@@ -36,9 +35,7 @@ export class FaultyNetwork implements AsyncDisposable {
   #frozenNames: RegExp | undefined
 
   private constructor(databaseUrl: string) {
-    const { hostname, port } = new URL(databaseUrl)
     this.#databaseUrl = databaseUrl
-    this.#target = { host: hostname, port: Number(port) }
   }
 
   static async start(databaseUrl: string): Promise<FaultyNetwork> {
@@ -58,10 +55,8 @@ export class FaultyNetwork implements AsyncDisposable {
   /** Takes connections (again, on the same port). */
   async accept(): Promise<void> {
     const server = createServer((client) => this.#link(client))
-    server.listen(this.#port, '127.0.0.1')
-    await once(server, 'listening')
-    const address = server.address()
-    if (typeof address === 'object' && address !== null) this.#port = address.port
+    await listen(server, this.#port)
+    this.#port = portOf(server)
     this.#server = server
   }
 
@@ -111,7 +106,7 @@ export class FaultyNetwork implements AsyncDisposable {
   }
 
   #link(client: Socket): void {
-    const link: Link = { client, server: createConnection(this.#target), name: '', isFrozen: false }
+    const link: Link = { client, server: createConnection(addressOf(this.#databaseUrl)), name: '', isFrozen: false }
     this.#links.add(link)
     client.setNoDelay(true)
     link.server.setNoDelay(true)

@@ -114,6 +114,15 @@ const insertRow = async (sql: World['sql'], columns: Row): Promise<string> => {
   return id
 }
 
+/** Inserts this number of due jobs with one statement. */
+export const insertEchoJobs = ({ sql }: World, jobs: number): Promise<Row[]> =>
+  sql(
+    `INSERT INTO good_jobs (job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at)
+     SELECT 'EchoJob', 'default', 0, '{"job_class":"EchoJob","arguments":[],"executions":0}', now() - interval '1 day', now(), now()
+     FROM generate_series(1, $1::int)`,
+    [jobs],
+  )
+
 /** UTC text of so many seconds ago, for a timestamp column. */
 export const ago = (seconds: number): string => new Date(Date.now() - seconds * 1000).toISOString()
 

@@ -17,6 +17,10 @@ export const noLocks = (world: World): Promise<void> =>
 export const backends = ({ sql }: World, name: string): Promise<{ pid: number; state: string }[]> =>
   sql('SELECT pid, state FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()', [name])
 
+/** How many sessions in the database of `world` wait for a lock. */
+export const blockedSessions = async ({ sql }: World): Promise<number> =>
+  (await sql(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`)).length
+
 /** Ends these sessions as an administrator does; they may still be on their way out when it resolves. */
 export const terminate = async ({ sql }: World, name: string): Promise<void> => {
   await sql(

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createConnection, createServer, type Socket } from 'node:net'
 import { setTimeout as sleepFor } from 'node:timers/promises'
+import { addressOf, listen, urlThrough } from './loopback.ts'
 
 /** A TCP proxy in front of Postgres behind which each statement takes `delayMs` longer. */
 export class SlowNetwork implements AsyncDisposable {
@@ -13,10 +14,9 @@ export class SlowNetwork implements AsyncDisposable {
   }
 
   static async start(databaseUrl: string, delayMs: number): Promise<SlowNetwork> {
-    const { hostname: host, port } = new URL(databaseUrl)
     const open = new Set<Socket>()
     const server = createServer((client) => {
-      const postgres = createConnection({ host, port: Number(port) })
+      const postgres = createConnection(addressOf(databaseUrl))
       client.on('data', async (chunk: Buffer) => {
         await sleepFor(delayMs)
         postgres.write(chunk)
@@ -32,12 +32,8 @@ export class SlowNetwork implements AsyncDisposable {
         })
       }
     })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const url = new URL(databaseUrl)
-    url.hostname = '127.0.0.1'
-    url.port = String((server.address() as { port: number }).port)
-    return new SlowNetwork(url.href, async () => {
+    await listen(server)
+    return new SlowNetwork(urlThrough(server, databaseUrl), async () => {
       server.close()
       for (const socket of open) socket.destroy()
       await once(server, 'close')

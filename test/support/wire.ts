@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
+import { addressOf, listen, urlThrough } from './loopback.ts'
 
 export type Direction = 'toServer' | 'toClient' | 'both'
 
@@ -43,7 +44,6 @@ export interface Hold {
  * reset a connection in the middle of a message. Connections are named by their application_name.
  */
 export class Wire implements AsyncDisposable {
-  readonly #target: { readonly host: string; readonly port: number }
   readonly #databaseUrl: string
   readonly #server: Server
   readonly #links = new Set<Link>()
@@ -58,25 +58,19 @@ export class Wire implements AsyncDisposable {
   })
 
   private constructor(databaseUrl: string) {
-    const { hostname, port } = new URL(databaseUrl)
     this.#databaseUrl = databaseUrl
-    this.#target = { host: hostname, port: Number(port) }
     this.#server = createServer((client) => this.#link(client))
   }
 
   static async start(databaseUrl: string): Promise<Wire> {
     const wire = new Wire(databaseUrl)
-    wire.#server.listen(0, '127.0.0.1')
-    await once(wire.#server, 'listening')
+    await listen(wire.#server)
     return wire
   }
 
   /** The database's URL by way of this wire; `parameters` are added. */
   url(parameters: Readonly<Record<string, string>> = {}): string {
-    const url = new URL(this.#databaseUrl)
-    const address = this.#server.address()
-    url.hostname = '127.0.0.1'
-    if (typeof address === 'object' && address !== null) url.port = String(address.port)
+    const url = new URL(urlThrough(this.#server, this.#databaseUrl))
     for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
     return url.href
   }
@@ -114,7 +108,7 @@ export class Wire implements AsyncDisposable {
 
   #link(client: Socket): void {
     this.#hasConnected()
-    const server = createConnection(this.#target)
+    const server = createConnection(addressOf(this.#databaseUrl))
     const link: Link = {
       name: '',
       toServer: { to: server, queue: [], isHeld: false },

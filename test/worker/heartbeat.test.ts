@@ -9,6 +9,7 @@ import { CapsuleTracker } from '../../src/worker/capsule-tracker.ts'
 import { Heartbeat } from '../../src/worker/heartbeat.ts'
 import { FaultyNetwork } from '../support/faults.ts'
 import { enqueue, Gate, jobClass, next, openWorld, until } from '../support/harness.ts'
+import { blockedSessions } from '../support/sessions.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
@@ -113,13 +114,12 @@ test('a beat of the event loop does not wait for a cleanup that waits for a lock
   })
   await tracker.start()
   const holder = await world.database.connect()
-  const waits = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`
   try {
     await holder.query('BEGIN')
     // A cleanup asks about it, a beat does not.
     await holder.query('LOCK TABLE good_job_concurrency_claims IN ACCESS EXCLUSIVE MODE')
     tracker.cleanUp()
-    await until(async () => (await world.sql(waits)).length === 1, 'the cleanup waits')
+    await until(async () => (await blockedSessions(world)) === 1, 'the cleanup waits')
     await world.sql(`UPDATE good_job_processes SET updated_at = updated_at - interval '1 minute'`)
     vi.advanceTimersByTime(25_000)
     await until(async () => (await ageMs(processId)) < 30_000, 'a beat beside the cleanup', 10_000)
@@ -128,7 +128,7 @@ test('a beat of the event loop does not wait for a cleanup that waits for a lock
     await holder.query('COMMIT')
     await holder.end()
   }
-  await until(async () => (await world.sql(waits)).length === 0, 'the cleanup goes on')
+  await until(async () => (await blockedSessions(world)) === 0, 'the cleanup goes on')
   await tracker.stop()
   expect(await ageMs(processId)).toBe(Number.POSITIVE_INFINITY)
 })

@@ -8,6 +8,7 @@ import { JobRegistry } from '../../src/job/definition/registry.ts'
 import { Capsule } from '../../src/worker/capsule.ts'
 import { CapsuleTracker } from '../../src/worker/capsule-tracker.ts'
 import { enqueue, Gate, jobClass, next, openWorld, performed, until } from '../support/harness.ts'
+import { blockedSessions } from '../support/sessions.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
@@ -180,14 +181,13 @@ test('a cleanup that waits for a lock of somebody keeps the process row of nobod
   // A cleanup asks about it, the end of a process does not.
   const lock = await lockTable('good_job_concurrency_claims')
   tracker.cleanUp()
-  const waits = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`
-  await until(async () => (await world.sql(waits)).length === 1, 'the cleanup waits')
+  await until(async () => (await blockedSessions(world)) === 1, 'the cleanup waits')
   const since = performance.now()
   await tracker.stop()
   expect(performance.now() - since).toBeLessThan(LATE_MS)
   expect(await rows()).toEqual([])
   await lock.unlock()
-  await until(async () => (await world.sql(waits)).length === 0, 'nobody waits')
+  await until(async () => (await blockedSessions(world)) === 0, 'nobody waits')
 })
 
 test('a body that ends long after the shutdown has time for its outcome, and its process row goes with it', async () => {
