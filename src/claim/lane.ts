@@ -139,13 +139,13 @@ export class Lane<C extends Connection = Connection> {
     if (this.#state !== 'closed') this.#state = state
   }
 
-  #releaseSoon(attempt = 1): Promise<void> {
-    this.#releasing ??= this.#release(attempt)
+  #releaseSoon(tries = 1): Promise<void> {
+    this.#releasing ??= this.#release(tries)
     return this.#releasing
   }
 
   /** The slots of ended jobs are claimed for within this turn of the event loop; that claim carries the keys. */
-  async #release(attempt: number): Promise<void> {
+  async #release(tries: number): Promise<void> {
     // The recovery also takes back the locks of attempts that have ended meanwhile.
     await this.#recovered
     await this.turns.end
@@ -160,8 +160,8 @@ export class Lane<C extends Connection = Connection> {
     } catch (error) {
       if (sqlState(error) === undefined) return this.session.abandon(error as Error, sessionEnd)
       // Postgres refused or cancelled the statement: the session keeps its locks, and those that were to be released count as stray.
-      await sleep(backoffMs(attempt), this.#closing.signal)
-      return this.#releaseSoon(attempt + 1)
+      await sleep(backoffMs(tries), this.#closing.signal)
+      return this.#releaseSoon(tries + 1)
     }
   }
 

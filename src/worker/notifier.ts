@@ -75,7 +75,7 @@ export class Notifier {
       HINT_MS,
       this.#stopped.signal,
     )
-    if (!isOver) this.#tellFailure(new Error(`no answer within ${HINT_MS / 1000} s`), 1)
+    if (!isOver) this.#reportFailure(new Error(`no answer within ${HINT_MS / 1000} s`), 1)
   }
 
   async stop(): Promise<void> {
@@ -108,9 +108,9 @@ export class Notifier {
   async #tryAgain(error: unknown): Promise<void> {
     const { signal } = this.#stopped
     let last = error
-    for (let attempt = 1; !signal.aborted; attempt++) {
-      this.#tellFailure(last, attempt)
-      await sleep(backoffMs(attempt), signal)
+    for (let tries = 1; !signal.aborted; tries++) {
+      this.#reportFailure(last, tries)
+      await sleep(backoffMs(tries), signal)
       if (signal.aborted) return
       try {
         return await this.#listen()
@@ -143,9 +143,9 @@ export class Notifier {
     )
   }
 
-  #tellFailure(error: unknown, attempt: number): void {
+  #reportFailure(error: unknown, tries: number): void {
     if (this.#stopped.signal.aborted) return
-    events.emit('notifier_listen_failed', { processId: this.#options.processId, error, attempt })
+    events.emit('notifier_listen_failed', { processId: this.#options.processId, error, attempt: tries })
   }
 
   #receive(text: string): void {

@@ -28,17 +28,17 @@ export const loadBatchesUntil = async (
   processId: string,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, Batch>> => {
-  for (let attempt = 1; ; attempt++) {
+  for (let tries = 1; ; tries++) {
     try {
       const batches = Batch.findAll(ids, adapter)
       if (await endsWithin(batches, PATIENCE_MS)) return await batches
       throw Object.assign(new Error(`no answer within ${PATIENCE_MS / 1000} s`), { code: 'ETIMEDOUT' })
     } catch (error) {
-      events.emit('connection_retry', { processId, part: 'batches', error, attempt })
+      events.emit('connection_retry', { processId, part: 'batches', error, attempt: tries })
       // A job must not wait forever for a batch that it may never read.
       const isPassing = isRetryable(error) || (sqlState(error) !== undefined && !mayConcernRow(error))
       if (!isPassing || signal.aborted) return new Map()
-      await sleep(backoffMs(attempt), signal)
+      await sleep(backoffMs(tries), signal)
     }
   }
 }

@@ -45,7 +45,7 @@ export const lockJobsForAction = async (db: Queryable, ids: readonly string[]): 
   const rows = await rowsOf<ActionRow & Record<string, unknown>>(db, { text: LOCK_JOBS, values: [ids] })
   const ending = new Set(rows.filter((job) => !job.is_lock_free && job.finished_at !== null).map(({ id }) => id))
   const taken = new Set<string>()
-  for (let attempt = 1; ending.size > 0 && attempt <= ENDED_LOCK_TRIES; attempt++) {
+  for (let tries = 1; ending.size > 0 && tries <= ENDED_LOCK_TRIES; tries++) {
     await sleep(ENDED_LOCK_PAUSE_MS)
     for (const { id } of await rowsOf<{ id: string }>(db, { text: TRY_LOCKS, values: [[...ending]] })) {
       ending.delete(id)
