@@ -20,7 +20,7 @@ const rows = () => world.sql('SELECT * FROM good_jobs ORDER BY created_at, id')
 const parsed = (messages: readonly string[]) =>
   messages.map((message) => JSON.parse(message) as Record<string, unknown>)
 
-test('a job without options: ids agree, queue and priority have their defaults, what it has not reached is null [GJ-006, GJ-008, GJ-009, GJ-010, GJ-011, GJ-012, GJ-013, GJ-014]', async () => {
+test('a job without options has equal ids, the default queue and priority, and null in the columns of later states [GJ-006, GJ-008, GJ-009, GJ-010, GJ-011, GJ-012, GJ-013, GJ-014]', async () => {
   const id = await enqueue(EchoJob, {}, 1, 'two')
   const row = await world.job(id)
   expect(row).toMatchObject({ id, active_job_id: id, job_class: 'EchoJob', queue_name: 'default', priority: 0 })
@@ -57,7 +57,7 @@ test('a job without options: ids agree, queue and priority have their defaults, 
   })
 })
 
-test('options reach the columns and the hash alike [GJ-013]', async () => {
+test('options are stored in the columns and in the hash [GJ-013]', async () => {
   const at = new Date('2030-01-01T00:00:00.123Z')
   const id = await enqueue(EchoJob, { queue: 'low', priority: -3, waitUntil: at, labels: [' a ', 'b', 'a', ' '] })
   const row = await world.job(id)
@@ -66,7 +66,7 @@ test('options reach the columns and the hash alike [GJ-013]', async () => {
   expect(row.serialized_params).toMatchObject({ queue_name: 'low', priority: -3 })
 })
 
-test.each(['', '   '])('a queue named %j is the default one [GJ-010]', async (queue) => {
+test.each(['', '   '])('a queue named %j is stored as the default queue [GJ-010]', async (queue) => {
   expect(await world.job(await enqueue(EchoJob, { queue }))).toMatchObject({ queue_name: 'default' })
 })
 
@@ -81,7 +81,7 @@ test.each([
   expect(await world.job(await enqueue(EchoJob, { labels }))).toHaveProperty('labels', expected)
 })
 
-test('jobs enqueued one after the other keep their order, however fast', async () => {
+test('jobs enqueued in quick succession keep their order', async () => {
   const ids: string[] = []
   for (let index = 0; index < 50; index++) ids.push(await enqueue(EchoJob))
   expect((await rows()).map(({ id }) => id)).toEqual(ids)
@@ -97,7 +97,7 @@ test.each(['a\u0000b', '\uD800'])(
 )
 
 describe('messages', () => {
-  test('a single job sends one message with its queue and its start in milliseconds [GJ-018, GJ-021]', async () => {
+  test('of a single job is one message with its queue and its start in milliseconds [GJ-018, GJ-021]', async () => {
     const at = new Date('2030-01-01T00:00:00.120Z')
     const messages = await messagesDuring(world.database, async () => {
       await enqueue(EchoJob, { queue: 'a"\\é', waitUntil: at })
@@ -111,7 +111,7 @@ describe('messages', () => {
     expect(messages).toHaveLength(2)
   })
 
-  test('a bulk sends one message for each queue and start, with the number of jobs that want one [GJ-016, GJ-019]', async () => {
+  test('of a bulk are one message for each queue and start, with the number of jobs that notify [GJ-016, GJ-019]', async () => {
     const at = new Date('2030-01-01T00:00:00Z')
     const jobs = [
       ...Array.from({ length: 3 }, () => make().set({ queue: 'a' })),
@@ -135,14 +135,14 @@ describe('messages', () => {
     expect(stamps).toHaveLength(1)
   })
 
-  test('the same job twice in one bulk is one row and counts once [GJ-016, GJ-019]', async () => {
+  test('count a job that is twice in one bulk once, as it is one row [GJ-016, GJ-019]', async () => {
     const job = make()
     const messages = parsed(await messagesDuring(world.database, () => performAllLater([job, job])))
     expect(messages).toMatchObject([{ count: 1 }])
     expect(await rows()).toHaveLength(1)
   })
 
-  test('a bulk of many pages sends the count of all of them in one message [GJ-019]', async () => {
+  test('of a bulk of many pages are one message with the total count [GJ-019]', async () => {
     const jobs = Array.from({ length: 2_500 }, () => make())
     const messages = parsed(await messagesDuring(world.database, () => performAllLater(jobs)))
     expect(messages).toEqual([{ queue_name: 'default', count: 2_500, scheduled_at: expect.any(String) }])
@@ -177,7 +177,7 @@ test('times in the hash have nanoseconds and those in columns microseconds, as f
 })
 
 describe('duplicates', () => {
-  test('an id that exists is refused alone, and left out of a bulk [GJ-016]', async () => {
+  test('a job whose id exists is refused alone, and left out of a bulk [GJ-016]', async () => {
     const first = make()
     await world.adapter.enqueue(first)
     const again = make()
@@ -191,7 +191,7 @@ describe('duplicates', () => {
     expect(other.providerJobId).toBe(other.jobId)
   })
 
-  test('a cron occurrence that exists is "not enqueued", no error [GJ-017]', async () => {
+  test('a cron occurrence that exists is "not enqueued", without an error [GJ-017]', async () => {
     const context = { cronKey: 'daily', cronAt: new Date('2030-01-01T00:00:00Z') }
     const enqueueOccurrence = () => withEnqueueContext(context, () => make().enqueue())
     expect(await enqueueOccurrence()).toBeTruthy()
@@ -200,7 +200,7 @@ describe('duplicates', () => {
   })
 })
 
-test('what only some jobs of a bulk have stays with them, whatever it is', async () => {
+test('options that only some jobs of a bulk have are stored for these jobs only', async () => {
   const odd = [`{"a",'b'}`, 'back\\slash', 'NULL', 'comma, brace} "quote"']
   const jobs = [make(1), make(odd), make(3)]
   jobs[1]?.set({ queue: odd[0], labels: odd })
@@ -242,7 +242,7 @@ test.each(['order-mail-1', '', `${randomUUID()},${randomUUID()}`])(
   },
 )
 
-test('an id in capital letters is stored as Postgres writes it, and found again', async () => {
+test('an id in capital letters is stored in lower case, and found again', async () => {
   const job = make()
   job.jobId = randomUUID().toUpperCase()
   await performAllLater([job])
@@ -266,7 +266,7 @@ test('a hundred thousand jobs are inserted in pages, all or none', async () => {
   await adapter.close()
 }, 60_000)
 
-test("a pool of the user's, given by host and password, serves adapter and stays the user's", async () => {
+test("an adapter uses a user's pool that is configured by host and password, and does not end it", async () => {
   const { hostname, port, username, password, pathname } = new URL(world.url)
   const pool = world.database.pool({
     connectionString: undefined as never,
@@ -284,7 +284,7 @@ test("a pool of the user's, given by host and password, serves adapter and stays
   expect(capsule.isListening).toBe(true)
 })
 
-test('a clock that is off stamps rows with its own time', async () => {
+test('a clock that differs from the server stamps rows with its own time', async () => {
   const adapter = new Adapter({ databaseUrl: world.url, clock: createClock(-600_000) })
   const job = make()
   job.jobId = randomUUID()

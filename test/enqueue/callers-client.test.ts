@@ -33,7 +33,7 @@ const WAYS: readonly (readonly [name: string, enqueue: (transaction: CallerTrans
   ['Batch.enqueueAll', async (transaction) => Batch.enqueueAll([[{ onSuccess: EchoJob }, make()]], { transaction })],
 ]
 
-/** The wrapper that the declared type describes, as strict as the clients of other libraries are. */
+/** A wrapper of exactly the declared type, as strict as the clients of other libraries. */
 const wrapper = (client: Client): CallerTransaction => ({
   query: async (...given: unknown[]) => {
     const [text, values] = given
@@ -42,12 +42,12 @@ const wrapper = (client: Client): CallerTransaction => ({
     const { rows, fields } = await client.query(text, values as unknown[])
     const unreadable = fields.find(({ dataTypeID }) => !READABLE.has(dataTypeID))
     if (unreadable) throw new Error(`Failed to deserialize column ${unreadable.name} of type ${unreadable.dataTypeID}`)
-    // As clients that tell only of rows do.
+    // As clients do that return only rows.
     return { rows, rowCount: rows.length }
   },
 })
 
-/** A client as postgres.js: it asks for the types of the parameters, and writes JSON for one that is JSON. */
+/** A client like postgres.js: it reads the parameter types, and serializes a JSON parameter itself. */
 const jsonWriter = (client: Client): CallerTransaction => ({
   query: async (text: string, values: unknown[] = []) => {
     await client.query(`PREPARE described AS ${text}`)
@@ -63,7 +63,7 @@ const jsonWriter = (client: Client): CallerTransaction => ({
   },
 })
 
-test.each(WAYS)('%s, by a client that writes JSON itself, stores objects', async (_name, enqueueBy) => {
+test.each(WAYS)('%s, through a client that serializes JSON itself, stores objects', async (_name, enqueueBy) => {
   const client = await world.database.connect()
   await client.query('BEGIN')
   await enqueueBy(jsonWriter(client))
@@ -76,7 +76,7 @@ test.each(WAYS)('%s, by a client that writes JSON itself, stores objects', async
   expect(kinds.filter(({ kind }) => kind !== null && kind !== 'object')).toEqual([])
 })
 
-/** Whose values every client reads alike: bool, int4, text. */
+/** Types whose values every client reads alike: bool, int4, text. */
 const READABLE: ReadonlySet<number> = new Set([16, 23, 25])
 
 describe.each(WAYS)('%s', (_name, enqueue) => {
@@ -111,7 +111,7 @@ describe.each(WAYS)('%s', (_name, enqueue) => {
     expect(await stored()).toBe(0)
   })
 
-  test('refuses what has no query, and an answer that has no rows', async () => {
+  test('refuses an object without query(), and a result without rows', async () => {
     for (const [value, text] of [
       [true, 'got true'],
       [{}, 'got an object without query'],
@@ -138,14 +138,14 @@ describe.each(WAYS)('%s', (_name, enqueue) => {
   })
 })
 
-test('null and undefined are no transaction', async () => {
+test('treats null and undefined as no transaction', async () => {
   await make().enqueue({ transaction: null })
   await performAllLater([make()], { transaction: undefined })
   await Batch.enqueue({ transaction: null }, make())
   expect(await stored()).toBe(3)
 })
 
-test('a BEGIN that is on its way counts', async () => {
+test('accepts a client whose BEGIN is still under way', async () => {
   const client = await world.database.connect()
   const begun = client.query('BEGIN')
   await make().enqueue({ transaction: client })
@@ -206,7 +206,7 @@ describe('the first enqueue of a process', () => {
     await adapter.close()
   })
 
-  test('inside a transaction that waits for a lock keeps nobody else waiting', async () => {
+  test('inside a transaction that waits for a lock does not delay other enqueues', async () => {
     const adapter = new Adapter({ databaseUrl: world.url })
     const [holder, waiter] = [await world.database.connect(), await world.database.connect()]
     await holder.query('SELECT pg_advisory_lock(1)')
@@ -223,7 +223,7 @@ describe('the first enqueue of a process', () => {
     await Promise.all([holder.end(), waiter.end(), adapter.close()])
   })
 
-  test("inside a transaction with another search_path does not decide for the others, and finds that path's tables", async () => {
+  test("inside a transaction with another search_path finds that path's tables, and does not affect other enqueues", async () => {
     await world.sql('CREATE SCHEMA tenant')
     await world.sql('CREATE TABLE tenant.good_job_batches (LIKE good_job_batches INCLUDING ALL)')
     await world.sql('ALTER TABLE tenant.good_job_batches DROP COLUMN jobs_finished_at')
@@ -238,7 +238,7 @@ describe('the first enqueue of a process', () => {
     await adapter.close()
   })
 
-  test('inside a transaction that has the only connection of the pool needs no other one', async () => {
+  test('inside a transaction with the only connection of the pool needs no second connection', async () => {
     const pool = new pg.Pool({ connectionString: world.url, max: 1 })
     const adapter = new Adapter({ pool })
     const client = await pool.connect()
@@ -254,7 +254,7 @@ describe('the first enqueue of a process', () => {
     await pool.end()
   })
 
-  test('inside a transaction needs no further connection where the server has none', async () => {
+  test('inside a transaction succeeds although the server accepts no further connection', async () => {
     await world.sql(`CREATE ROLE single LOGIN PASSWORD 'single' CONNECTION LIMIT 1`)
     await world.sql('GRANT ALL ON ALL TABLES IN SCHEMA public TO single')
     const url = new URL(world.url)

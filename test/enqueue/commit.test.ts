@@ -16,17 +16,17 @@ beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_batches'))
 
 const { members, callbacks } = batchRows(world)
 
-/** Runs `body` in a transaction of the caller's, which ends as told. */
-const inTransaction = async (end: 'COMMIT' | 'ROLLBACK', body: (client: Client) => Promise<unknown>): Promise<void> => {
+/** Runs `work` in a transaction of the caller, then commits or rolls back. */
+const inTransaction = async (end: 'COMMIT' | 'ROLLBACK', work: (client: Client) => Promise<unknown>): Promise<void> => {
   const client = await world.database.connect()
   await client.query('BEGIN')
-  await body(client)
+  await work(client)
   await client.query(end)
   await client.end()
 }
 
-/** The names of the events of `body` that tell of jobs and batches. */
-const toldDuring = async (body: () => Promise<unknown>): Promise<unknown[]> => {
+/** The names of the job and batch events during `work`. */
+const eventsDuring = async (work: () => Promise<unknown>): Promise<unknown[]> => {
   const names: EventName[] = [
     'enqueue',
     'enqueue_at',
@@ -37,20 +37,20 @@ const toldDuring = async (body: () => Promise<unknown>): Promise<unknown[]> => {
     'batch_recovered',
     'batch_unproven',
   ]
-  const told: unknown[] = []
+  const seen: unknown[] = []
   const listeners = names.map((name) => {
     const listener = ({ isInTransaction, error }: { isInTransaction?: true; error?: unknown }) =>
-      void told.push([name, ...(isInTransaction ? ['in a transaction'] : []), ...(error ? ['failed'] : [])].join(', '))
+      void seen.push([name, ...(isInTransaction ? ['in a transaction'] : []), ...(error ? ['failed'] : [])].join(', '))
     events.on(name, listener as never)
     return () => events.off(name, listener as never)
   })
-  await body()
+  await work()
   for (const stop of listeners) stop()
-  return told
+  return seen
 }
 
 describe("after a rollback of the caller's transaction", () => {
-  test('a job that was added is added again, with its batch', async () => {
+  test('an added job can be added again, with its batch', async () => {
     const batch = new Batch({ description: 'again' })
     const job = make()
     await inTransaction('ROLLBACK', (client) => batch.add(job, { transaction: client }))
@@ -83,7 +83,7 @@ describe("after a rollback of the caller's transaction", () => {
     }
   })
 
-  test('a batch that has a row keeps what it knows of it, and what it was given', async () => {
+  test('a batch with a row keeps the values read from it and those assigned', async () => {
     const batch = await new Batch({ description: 'old' }).save()
     batch.description = 'new'
     await inTransaction('ROLLBACK', (client) => batch.enqueue([], { transaction: client }))
@@ -92,7 +92,7 @@ describe("after a rollback of the caller's transaction", () => {
     expect(await Batch.find(batch.id)).toMatchObject({ description: 'new', isEnqueued: true, isFinished: false })
   })
 
-  test('a transaction that was given to a job is not used again', async () => {
+  test('the transaction option of a job is not used again', async () => {
     const client = await world.database.connect()
     await client.query('BEGIN')
     const job = make().set({ transaction: client })
@@ -105,7 +105,7 @@ describe("after a rollback of the caller's transaction", () => {
 })
 
 describe("after a commit of the caller's transaction", () => {
-  test('job and batch are used on: the job joins, the batch is saved over its row', async () => {
+  test('job and batch can be used again: the job joins the batch, and the batch updates its row', async () => {
     const batch = new Batch({ description: 'first' })
     const job = make()
     await inTransaction('COMMIT', async (client) => {
@@ -118,7 +118,7 @@ describe("after a commit of the caller's transaction", () => {
     expect(await Batch.find(batch.id)).toMatchObject({ description: 'second', finishedAt: null })
   })
 
-  test('a batch of which nothing is known in memory keeps its times when members are added', async () => {
+  test('a batch whose times were never loaded keeps them in its row when members are added', async () => {
     const batch = new Batch()
     await inTransaction('COMMIT', (client) => batch.enqueue(make(), { transaction: client }))
     await world.sql('UPDATE good_job_batches SET discarded_at = created_at')
@@ -127,7 +127,7 @@ describe("after a commit of the caller's transaction", () => {
     expect(await members(batch)).toHaveLength(2)
   })
 
-  test('a job that has run since and whose row was deleted is not run a second time', async () => {
+  test('a job that has run since then and whose row was deleted does not run a second time', async () => {
     const job = make()
     await inTransaction('COMMIT', (client) => job.enqueue({ transaction: client }))
     await world.sql('DELETE FROM good_jobs')
@@ -148,7 +148,7 @@ test('a job that was enqueued and then put into a batch, all of it rolled back, 
   expect(await members(again)).toEqual([{ id: job.jobId }])
 })
 
-test('inside one transaction of the caller jobs and batches are used on, also after a rollback to a savepoint', async () => {
+test('jobs and batches can be used repeatedly inside one transaction of the caller, also after a rollback to a savepoint', async () => {
   const [job, other, batch] = [make(), make(), new Batch()]
   await inTransaction('COMMIT', async (client) => {
     await client.query('SAVEPOINT before')
@@ -163,7 +163,7 @@ test('inside one transaction of the caller jobs and batches are used on, also af
   expect(await callbacks()).toEqual([])
 })
 
-test('a job of a transaction that is still open cannot join a batch outside of it, which would wait for its end', async () => {
+test('a job of a transaction that is still open cannot join a batch outside of it, as the batch would wait for the transaction', async () => {
   const job = make()
   await inTransaction('COMMIT', async (client) => {
     await job.enqueue({ transaction: client })
@@ -193,13 +193,13 @@ describe('when our own COMMIT fails', () => {
       (batch: Batch, jobs: Job[]) => batch.enqueue(() => Promise.all(jobs.map((job) => job.enqueue()))),
     ],
     ['Batch.enqueueAll', (batch: Batch, jobs: Job[]) => Batch.enqueueAll([[batch, jobs]])],
-  ])('%s leaves jobs and batch as they were, tells no success, and can be called again', async (_name, enqueue) => {
+  ])('%s leaves jobs and batch unchanged, emits no success, and can be called again', async (_name, enqueue) => {
     const [batch, jobs] = [new Batch({ properties: { order: 7 } }), [make(), make()]]
     const allowCommits = await refuseCommits()
-    const told = await toldDuring(async () => {
+    const seen = await eventsDuring(async () => {
       await expect(enqueue(batch, jobs)).rejects.toThrow('refused at the commit')
     })
-    expect(told.filter((name) => !String(name).endsWith('failed') && name !== 'enqueue_all')).toEqual([])
+    expect(seen.filter((name) => !String(name).endsWith('failed') && name !== 'enqueue_all')).toEqual([])
     expect(batch).toMatchObject({ isPersisted: false, enqueuedAt: null, properties: { order: 7 } })
     for (const job of jobs) expect(job).toMatchObject({ successfullyEnqueued: false, providerJobId: null })
     await allowCommits()
@@ -209,7 +209,7 @@ describe('when our own COMMIT fails', () => {
     for (const job of jobs) expect(job).toMatchObject({ successfullyEnqueued: true, providerJobId: job.jobId })
   })
 
-  test('a bulk of several pages leaves its jobs as they were', async () => {
+  test('a bulk of several pages leaves its jobs unchanged', async () => {
     const jobs = Array.from({ length: 1_001 }, make)
     const allowCommits = await refuseCommits()
     const all = record('enqueue_all')
@@ -240,15 +240,15 @@ describe('when our own COMMIT fails', () => {
   })
 })
 
-describe('what is told', () => {
-  test("of a batch in the caller's transaction: its jobs, as in a transaction, and nothing of the batch", async () => {
+describe('the emitted events', () => {
+  test("of a batch in the caller's transaction are those of its jobs, marked as in a transaction, and none of the batch", async () => {
     const enqueue = (client: Client) =>
       Batch.enqueue({ onSuccess: MemberJob, transaction: client }, async () => {
         await make().enqueue()
         await make().enqueue({ wait: 60 })
         await performAllLater([make()])
       })
-    const told = await toldDuring(() =>
+    const seen = await eventsDuring(() =>
       inTransaction('ROLLBACK', async (client) => {
         await enqueue(client)
         await Batch.enqueue({ onSuccess: MemberJob, transaction: client })
@@ -256,7 +256,7 @@ describe('what is told', () => {
         await performAllLater([make()], { transaction: client })
       }),
     )
-    expect(told).toEqual([
+    expect(seen).toEqual([
       'enqueue, in a transaction',
       'enqueue_at, in a transaction',
       'enqueue_all, in a transaction',
@@ -265,7 +265,7 @@ describe('what is told', () => {
     ])
   })
 
-  test('of a batch of our own transaction: everything, when it is committed', async () => {
+  test("of a batch in the adapter's own transaction are those of jobs and batch, after the commit", async () => {
     const batch = new Batch({ onSuccess: MemberJob })
     let isStored = false
     const stop = events
@@ -273,25 +273,25 @@ describe('what is told', () => {
       .then(async () => {
         isStored = batch.isPersisted
       })
-    const told = await toldDuring(async () => {
+    const seen = await eventsDuring(async () => {
       await batch.enqueue(() => make().enqueue())
       await Batch.enqueue({ onSuccess: MemberJob })
     })
     await stop
     expect(isStored).toBe(true)
-    expect(told).toEqual(['enqueue', 'batch_completed', 'batch_callback_enqueued'])
+    expect(seen).toEqual(['enqueue', 'batch_completed', 'batch_callback_enqueued'])
   })
 
-  test('of jobs of a block that throws: that they failed', async () => {
+  test('of jobs of a block that throws are failed enqueues', async () => {
     const jobs = [make(), make()]
-    const told = await toldDuring(async () => {
+    const seen = await eventsDuring(async () => {
       const failing = Batch.enqueue({}, async () => {
         for (const job of jobs) await job.enqueue()
         throw new Error('in the block')
       })
       await expect(failing).rejects.toThrow('in the block')
     })
-    expect(told).toEqual(['enqueue, failed', 'enqueue, failed'])
+    expect(seen).toEqual(['enqueue, failed', 'enqueue, failed'])
     expect(jobs.map(({ successfullyEnqueued }) => successfullyEnqueued)).toEqual([false, false])
   })
 })

@@ -12,7 +12,7 @@ beforeEach(() => world.sql('TRUNCATE good_jobs, good_job_batches'))
 
 const { members, callbacks } = batchRows(world)
 
-describe('jobs that have rows already', () => {
+describe('jobs that already have rows', () => {
   test('become members in Batch.enqueueAll, as in batch.add, and are waited for', async () => {
     const [first, second] = [await make().enqueue(), make()]
     await world.insert({ id: second.jobId, job_class: 'MemberJob' })
@@ -25,7 +25,7 @@ describe('jobs that have rows already', () => {
     expect(await callbacks()).toEqual([])
   })
 
-  test('that have ended end the batch at once', async () => {
+  test('complete the batch at once if they have ended', async () => {
     const job = make()
     await world.insert({ id: job.jobId, job_class: 'MemberJob', finished_at: new Date() })
     const [batch] = await Batch.enqueueAll([[{ onSuccess: MemberJob }, job]])
@@ -33,7 +33,7 @@ describe('jobs that have rows already', () => {
     expect(await callbacks()).toHaveLength(1)
   })
 
-  test('and are gone meanwhile refuse the batch, by name', async () => {
+  test('refuse the batch with an error that names them if their rows were deleted meanwhile', async () => {
     const job = (await make().enqueue()) as Job
     await world.sql('DELETE FROM good_jobs')
     for (const enqueue of [() => Batch.enqueue({}, job), () => Batch.enqueueAll([[{}, [job, make()]]])]) {
@@ -44,7 +44,7 @@ describe('jobs that have rows already', () => {
     expect(await world.sql('SELECT id FROM good_job_batches')).toEqual([])
   })
 
-  test('a job that is given to two batches is refused', async () => {
+  test('a job that is passed to two batches is refused', async () => {
     const job = make()
     const twice = Batch.enqueueAll([
       [{}, job],
@@ -55,7 +55,7 @@ describe('jobs that have rows already', () => {
     expect(await world.sql('SELECT id FROM good_job_batches')).toEqual([])
   })
 
-  test('a batch whose row is gone takes no members', async () => {
+  test('a batch whose row was deleted accepts no members', async () => {
     const batch = await new Batch().save()
     await world.sql('DELETE FROM good_job_batches')
     for (const write of [
@@ -68,7 +68,7 @@ describe('jobs that have rows already', () => {
     expect(await world.sql('SELECT id FROM good_jobs')).toEqual([])
   })
 
-  test('performAllLater throws when fewer were stored than given, and stores the others', async () => {
+  test('performAllLater throws if some jobs were not stored, and stores the others', async () => {
     const [first, again, other] = [make(), make(), make()]
     await first.enqueue()
     again.jobId = first.jobId

@@ -2,7 +2,7 @@ import type { Batch } from '../../src/batch/batch.ts'
 import type { Job } from '../../src/job/base.ts'
 import { jobClass, type World } from '../support/harness.ts'
 
-/** The class of all members and callbacks in the tests that use this file. */
+/** The class of all members and callbacks in these tests. */
 export const MemberJob = jobClass('MemberJob', () => {})
 
 export const make = (): Job => new (MemberJob as unknown as new () => Job)()

@@ -24,7 +24,7 @@ class Money {
 const cyclic: { self?: unknown } = {}
 cyclic.self = cyclic
 
-describe('an argument that cannot be stored is named by its place and the class of its job', () => {
+describe('the error for an argument that cannot be stored names its position and the class of its job', () => {
   test.each<[args: unknown[], text: string]>([
     [[{ user: { onDone: () => {} } }], '[0].user.onDone: a function has no Active Job form; pass plain data'],
     [[1, [2, { 'a-b': [new Set()] }]], '[1][1]["a-b"][0]: a value of type Set has no Active Job form; pass plain data'],
@@ -60,12 +60,12 @@ describe('an argument that cannot be stored is named by its place and the class 
     await nothingStored()
   })
 
-  test('properties of a batch by their own place', async () => {
+  test('names the key of a batch property', async () => {
     const refused = Batch.enqueue({ properties: { user: { onDone: () => {} } } })
     await expect(refused).rejects.toThrow('batch properties [0].user.onDone: a function has no Active Job form')
   })
 
-  test('the error holds no value: only its text is logged', async () => {
+  test('has no properties of its own, so that only its text is logged', async () => {
     const refused = enqueue(EchoJob, {}, { secret: () => 'password' })
     const error: unknown = await refused.catch((reason: unknown) => reason)
     expect(Object.keys(error as object)).toEqual([])
@@ -82,7 +82,7 @@ test.each([
   expect((await world.job(id)).serialized_params).toMatchObject({ arguments: stored })
 })
 
-test('with undefinedAsNull every undefined is null, trailing ones too', async () => {
+test('with undefinedAsNull every undefined is stored as null, also trailing ones', async () => {
   const NullJob = jobClass(
     'NullJob',
     () => {},
@@ -94,7 +94,7 @@ test('with undefinedAsNull every undefined is null, trailing ones too', async ()
   expect((await world.job(id)).serialized_params).toMatchObject({ arguments: [1, null] })
 })
 
-describe('what is no list of jobs is refused by name', () => {
+describe('a value that is no list of jobs is refused with an error that names it', () => {
   test.each<[name: string, given: unknown, text: string]>([
     ['a job', make(), 'performAllLater takes a list of jobs, such as performAllLater([job]); got a made'],
     [
@@ -125,7 +125,7 @@ describe('what is no list of jobs is refused by name', () => {
   })
 })
 
-describe('an option that nobody reads is refused, with what was meant', () => {
+describe('an unknown option is refused with a suggestion', () => {
   test.each<[name: string, call: () => unknown, text: string]>([
     [
       'Batch',

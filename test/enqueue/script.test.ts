@@ -17,7 +17,7 @@ const script = `
   const enqueued = performance.now()
   process.on('exit', () => console.log(JSON.stringify({ jobId: job.jobId, idleMs: performance.now() - enqueued })))`
 
-test('a script that enqueues through the default adapter ends by itself as soon as it has nothing left to do', async () => {
+test('a script that enqueues through the default adapter exits by itself once it has nothing left to do', async () => {
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], {
     env: { ...process.env, DATABASE_URL: database.url },
     timeout: 30_000,

@@ -13,7 +13,7 @@ const make = (): Job => new (EchoJob as unknown as new () => Job)()
 const rows = () => world.sql('SELECT * FROM good_jobs')
 
 describe("inside the caller's transaction", () => {
-  test('jobs and messages come with the commit, and not at all after a rollback [GJ-018, GJ-020]', async () => {
+  test('jobs and NOTIFY messages appear with the commit, and never after a rollback [GJ-018, GJ-020]', async () => {
     const client = await world.database.connect()
     for (const end of ['ROLLBACK', 'COMMIT']) {
       const messages = await messagesDuring(world.database, async () => {
@@ -29,7 +29,7 @@ describe("inside the caller's transaction", () => {
     await client.end()
   })
 
-  test('a rollback leaves no row, also where a callback threw; callbacks run at the call, as in Rails 7.2 and 8.0 [AJ-073]', async () => {
+  test('a rollback leaves no row, also if a callback threw; callbacks run at the call, as in Rails 7.2 and 8.0 [AJ-073]', async () => {
     const ran: string[] = []
     const CallbackJob = jobClass(
       'CallbackJob',

@@ -23,7 +23,7 @@ const discarded = (columns: Record<string, unknown> = {}) =>
   })
 
 describe('retry', () => {
-  test('makes a discarded job wait again as GoodJob does, and tells the workers; unknown keys survive', async () => {
+  test('makes a discarded job wait again as GoodJob does, and notifies the workers; unknown keys are kept', async () => {
     const id = randomUUID()
     const params = {
       ...paramsOf('Echo', id),
@@ -59,7 +59,7 @@ describe('retry', () => {
     expect(seen.map((text) => JSON.parse(text).queue_name)).toEqual(['low'])
   })
 
-  test('refuses jobs that are not discarded, are locked, or are not there', async () => {
+  test('refuses jobs that are not discarded, are locked, or do not exist', async () => {
     const waiting = await world.insert({ job_class: 'Echo', scheduled_at: ago(-60) })
     await expect(world.adapter.retryJob(waiting)).rejects.toThrow(ActionForStateMismatchError)
     const succeeded = await world.insert({ job_class: 'Echo', finished_at: ago(1) })
@@ -95,7 +95,7 @@ test('discard ends a waiting job with its open execution; a running one only by 
   await expect(world.adapter.discardJob(id)).rejects.toThrow(/it is discarded/)
 })
 
-test('reschedule moves the start and sends no message', async () => {
+test('reschedule changes scheduled_at and sends no NOTIFY message', async () => {
   const id = await world.insert({ job_class: 'Echo', scheduled_at: ago(-600) })
   const at = new Date(Date.now() + 60_000)
   expect(await messagesDuring(world.database, () => world.adapter.rescheduleJob(id, at))).toEqual([])

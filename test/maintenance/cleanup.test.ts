@@ -27,7 +27,7 @@ const insertBatch = async (columns: Record<string, unknown>): Promise<string> =>
   return id
 }
 
-test('old finished jobs go with their executions; younger, unfinished and foreign ones stay [GJ-080]', async () => {
+test('old finished jobs are deleted with their executions; younger and unfinished jobs stay [GJ-080]', async () => {
   const old = await world.insert({ finished_at: ago(DAY + 60) })
   const kept = [
     await world.insert({ finished_at: ago(DAY - 60) }),
@@ -47,7 +47,7 @@ test('old finished jobs go with their executions; younger, unfinished and foreig
   expect(await world.executions(old)).toEqual([])
 })
 
-test('what another cleanup holds is left to it, without waiting: no deadlock', async () => {
+test('rows that another cleanup has locked are skipped without a wait, so there is no deadlock', async () => {
   const [own, foreign] = [
     await world.insert({ finished_at: ago(2 * DAY) }),
     await world.insert({ finished_at: ago(3 * DAY) }),
@@ -59,7 +59,7 @@ test('what another cleanup holds is left to it, without waiting: no deadlock', a
   const batch = await insertBatch({ finished_at: ago(2 * DAY) })
   const other = await world.adapter.database.pool.connect()
   try {
-    // What a cleanup of Ruby has in its hands in the middle of its statements.
+    // The locks that a cleanup of Ruby holds between its statements.
     await other.query('BEGIN')
     await other.query('DELETE FROM good_job_executions WHERE active_job_id = $1', [foreign])
     await other.query('DELETE FROM good_job_concurrency_claims WHERE job_id = $1', [foreign])
@@ -75,7 +75,7 @@ test('what another cleanup holds is left to it, without waiting: no deadlock', a
   expect(await clean()).toEqual({ destroyedJobsCount: 1, destroyedExecutionsCount: 2, destroyedBatchesCount: 1 })
 })
 
-test('discarded jobs and batches stay when the cleanup may not have them [GJ-080]', async () => {
+test('discarded jobs and batches stay if the cleanup excludes them [GJ-080]', async () => {
   const discarded = await world.insert({ finished_at: ago(2 * DAY), error: 'StandardError: x' })
   await world.insert({ finished_at: ago(2 * DAY) })
   const batch = await insertBatch({ finished_at: ago(2 * DAY), discarded_at: ago(2 * DAY) })
@@ -96,7 +96,7 @@ test('a batch stays while a member is unfinished, and until it is old enough [GJ
   expect(left.sort()).toEqual([open, young, unfinished].sort())
 })
 
-test('concurrency claims go unless their job is unfinished [GJ-080]', async () => {
+test('concurrency claims are deleted unless their job is unfinished [GJ-080]', async () => {
   const waiting = await world.insert()
   const finished = await world.insert({ finished_at: ago(5) })
   for (const job of [waiting, finished, randomUUID()])
@@ -108,19 +108,19 @@ test('concurrency claims go unless their job is unfinished [GJ-080]', async () =
   expect(await world.sql('SELECT job_id FROM good_job_concurrency_claims')).toEqual([{ job_id: waiting }])
 })
 
-test('thousands go in pages, each told, and the end is announced [GJ-080]', async () => {
+test('thousands of jobs are deleted in pages, each reported to onProgress, and an event is emitted at the end [GJ-080]', async () => {
   await world.sql(
     `INSERT INTO good_jobs (active_job_id, job_class, created_at, updated_at, finished_at)
      SELECT gen_random_uuid(), 'EchoJob', now(), now(), (now() AT TIME ZONE 'UTC') - interval '3 days' FROM generate_series(1, 2500)`,
   )
   const announced = next('cleanup_preserved_jobs')
-  const told: number[] = []
-  await clean({ onProgress: ({ destroyedJobsCount }) => told.push(destroyedJobsCount) })
-  expect(told.slice(0, 3)).toEqual([1_000, 2_000, 2_500])
+  const progress: number[] = []
+  await clean({ onProgress: ({ destroyedJobsCount }) => progress.push(destroyedJobsCount) })
+  expect(progress.slice(0, 3)).toEqual([1_000, 2_000, 2_500])
   expect((await announced)[0]).toMatchObject({ destroyedJobsCount: 2_500 })
 })
 
-test('a stop request ends it after the page', async () => {
+test('a stop request ends a cleanup after the current page', async () => {
   await world.sql(
     `INSERT INTO good_jobs (active_job_id, job_class, created_at, updated_at, finished_at)
      SELECT gen_random_uuid(), 'EchoJob', now(), now(), (now() AT TIME ZONE 'UTC') - interval '3 days' FROM generate_series(1, 1500)`,
@@ -137,7 +137,7 @@ test('a stop request ends it after the page', async () => {
   expect(counts.destroyedJobsCount).toBe(1_000)
 })
 
-test('a worker cleans up after so many jobs', async () => {
+test('a worker cleans up after the configured number of jobs', async () => {
   const old = await world.insert({ finished_at: ago(30 * DAY) })
   const EchoJob = jobClass('EchoJob', () => {})
   await using _capsule = await world.start({ jobs: [EchoJob], cleanupIntervalJobs: 2, cleanupIntervalSeconds: 0 })
@@ -160,9 +160,9 @@ test.each([
 ])('the tracker says %s', (_name, options, stepMs, expected) => {
   let ms = 0
   const tracker = new CleanupTracker({ ...options, clock: { ...systemClock, monotonic: () => ms } })
-  const answers = expected.map(() => {
+  const results = expected.map(() => {
     ms += stepMs
     return tracker.increment()
   })
-  expect(answers).toEqual(expected)
+  expect(results).toEqual(expected)
 })

@@ -37,18 +37,18 @@ const CASES: readonly (readonly [title: string, changes: Changes, reason: JobRea
   ],
   [
     'discarded by a person',
-    { job: { ...FINISHED.job, error: 'GoodJob::Job::DiscardJobError: Discarded by hand' } },
+    { job: { ...FINISHED.job, error: 'GoodJob::Job::DiscardJobError: Wrong tenant' } },
     {
       reason: 'discarded',
       finishedAt: new Date(at(-5)),
       attempts: 2,
-      error: 'GoodJob::Job::DiscardJobError: Discarded by hand',
+      error: 'GoodJob::Job::DiscardJobError: Wrong tenant',
       by: 'person',
     },
   ],
   ['running', RUNNING, { reason: 'running', process: PROCESS, startedAt: new Date(at(-20)), attempt: 2 }],
   [
-    'running, though its start was not counted',
+    'running, although its start was not counted',
     { ...RUNNING, job: { ...RUNNING.job, executions_count: null } },
     { reason: 'running', process: PROCESS, startedAt: new Date(at(-20)), attempt: 1 },
   ],
@@ -122,20 +122,20 @@ describe('a job is', () => {
     expect(explainJob(JOB_ID, undefined)).toMatchObject({ reason: 'missing', jobId: JOB_ID })
   })
 
-  test('due where nothing else holds, or waits to start again', () => {
+  test('due if no other reason applies, also for a restart', () => {
     expect(explain()).toMatchObject(DUE)
     expect(explain({ before: { jobs: 10_000, is_capped: true } })).toMatchObject({ jobsBefore: 10_000, isCapped: true })
     expect(explain({ job: { performed_at: at(-40) } })).toMatchObject({ reason: 'due', isInterrupted: true })
     expect(explain({ job: { scheduled_at: null, created_at: at(-9) } })).toMatchObject({ since: new Date(at(-9)) })
   })
 
-  test('due, though only Ruby workers serve it, which do not publish their classes', () => {
+  test('due, even if only Ruby workers serve its queue, which do not publish their classes', () => {
     expect(explain({ processes: [RUBY] })).toMatchObject({ reason: 'due', mayLackClass: true })
     expect(explain({ processes: [RUBY, NODE] })).toMatchObject({ mayLackClass: false })
     expect(explain(CLASSLESS, { processes: [...CLASSLESS.processes, RUBY] })).toMatchObject({ mayLackClass: true })
   })
 
-  test('due at a time that no Date holds', () => {
+  test('due at a time beyond the range of Date', () => {
     expect(explain({ job: { scheduled_at: '-infinity' } })).toMatchObject({ reason: 'due' })
     expect(explain({ job: { scheduled_at: 'infinity' } })).toMatchObject({ reason: 'scheduled' })
   })
@@ -159,12 +159,12 @@ describe('an abandoned job is released', () => {
     ],
     ['by a person only, without a Node worker', { ...ABANDONED, processes: [RUBY] }, { releasedWithinMinutes: null }],
     [
-      'by a person only, while its process may live under another id',
+      'by a person only, as its process may live under another id',
       { job: { ...SKIPLOCKED.job, has_renamed: true } },
       { releasedWithinMinutes: null, ownerMayLive: true },
     ],
     [
-      'by a worker, whatever is renamed, where its lock would tell',
+      'by a worker if its lock strategy shows whether its owner lives, even if the owner may have changed its id',
       { job: { ...ABANDONED.job, lock_type: 0, has_renamed: true } },
       { lockType: 'advisory', releasedWithinMinutes: 2, ownerMayLive: false },
     ],
@@ -201,11 +201,11 @@ describe('a pause', () => {
     expect(explain(changes)).toMatchObject({ reason: 'paused', pause, workers })
   })
 
-  test('of another queue, class or label keeps none', () => {
+  test('of another queue, class or label does not pause the job', () => {
     expect(explain({ pauses: { queues: ['x'], jobClasses: ['X'], labels: ['x'] } })).toMatchObject(DUE)
   })
 
-  test('counts live workers of the job by whether they honour it', () => {
+  test('counts the live workers of the job that honour it and those that ignore it', () => {
     const ignoring = { ...NODE, honours_pauses: false }
     const other = { ...NODE, pools: ['other'] }
     expect(explain(PAUSED, { processes: [NODE, ignoring, RUBY, other, { ...NODE, is_alive: false }] })).toMatchObject({
@@ -215,7 +215,7 @@ describe('a pause', () => {
     })
   })
 
-  test('that no live worker of the job honours is no reason, and is named beside it', () => {
+  test('that no live worker of the job honours is not the reason, but is listed', () => {
     const ignoring = { processes: [{ ...NODE, honours_pauses: false }] }
     const ignoredPause = { by: 'queue', name: 'mail' }
     expect(explain(PAUSED, ignoring)).toMatchObject({ ...DUE, ignoredPause })

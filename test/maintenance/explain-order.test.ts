@@ -16,7 +16,7 @@ import {
   UNSERVED,
 } from './job-facts.ts'
 
-// Each pair can be true at once; the first one is the reason.
+// Both parts of each pair can be true at once; the first is returned as the reason.
 test.each<[string, string, readonly Changes[]]>([
   ['succeeded', 'running', [RUNNING, FINISHED]],
   ['succeeded', 'advisory_locked', [HELD, FINISHED]],

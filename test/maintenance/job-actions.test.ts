@@ -56,11 +56,14 @@ describe('guards', () => {
     }
   })
 
-  test.each(Object.keys(ACTIONS) as Action[])('%s of a job that does not exist says so', async (action) => {
-    await expect(ACTIONS[action](randomUUID())).rejects.toThrow(RecordMissingError)
-  })
+  test.each(Object.keys(ACTIONS) as Action[])(
+    '%s of a job that does not exist throws an error that says so',
+    async (action) => {
+      await expect(ACTIONS[action](randomUUID())).rejects.toThrow(RecordMissingError)
+    },
+  )
 
-  test('while a job runs only a force-discard is let through, and the lock stays where it was', async () => {
+  test('while a job runs only a force-discard is allowed, and the lock stays with the worker', async () => {
     const gate = new Gate()
     const GateJob = jobClass('GateJob', (job) => gate.pass(job))
     await using _capsule = await world.start({ jobs: [GateJob] })
@@ -75,7 +78,7 @@ describe('guards', () => {
   })
 })
 
-test('a retried job waits again as if enqueued now; its error, counters and unknown keys stay [GJ-018]', async () => {
+test('a retried job waits as if enqueued now, and keeps its error, counters and unknown keys [GJ-018]', async () => {
   const id = await world.insert({
     ...DISCARDED,
     created_at: ago(100),
@@ -121,7 +124,7 @@ test('a retried job waits again as if enqueued now; its error, counters and unkn
   })
 })
 
-test('a retried job runs, and its success takes the error away [GJ-047]', async () => {
+test('a retried job runs, and its success clears the error [GJ-047]', async () => {
   const id = await world.insert(DISCARDED)
   await using _capsule = await world.start({ jobs: [EchoJob], pollInterval: -1 })
   const done = performed(id)
@@ -142,7 +145,7 @@ test('with the scheduled_at order a retry keeps created_at [GJ-057]', async () =
 test.each([
   ['executions', { executions: 1 }],
   ['priority', { executions: 1, priority: 'many' }],
-])('a retry of a row whose %s is no number counts from none, and fails nobody', async (key, params) => {
+])('a retry of a row whose %s is no number counts from zero, and fails no other job', async (key, params) => {
   const id = await world.insert({
     ...DISCARDED,
     serialized_params: JSON.stringify({ job_class: 'EchoJob', arguments: [], [key]: 'many' }),
@@ -185,7 +188,7 @@ test('discard and force discard close every open execution with the end of the j
   }
 })
 
-test('rescheduling moves the start and tells nobody', async () => {
+test('rescheduling changes scheduled_at and sends no NOTIFY message', async () => {
   const id = await world.insert()
   const at = new Date('2030-01-01T00:00:00.123Z')
   expect(await messagesDuring(world.database, () => adapter.rescheduleJob(id, at))).toEqual([])
@@ -203,7 +206,7 @@ test('destroying deletes the job with its executions', async () => {
   expect(await world.executions(id)).toEqual([])
 })
 
-test('of two that retry or discard the same job at the same moment, one does it', async () => {
+test('of two sessions that retry or discard the same job at the same moment, one succeeds', async () => {
   for (let round = 0; round < 10; round++) {
     const discarded = await world.insert(DISCARDED)
     const retries = await Promise.allSettled(Array.from({ length: 4 }, () => adapter.retryJob(discarded)))

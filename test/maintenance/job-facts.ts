@@ -61,7 +61,7 @@ const FACTS: JobFacts = {
 }
 
 export type Changes = Partial<Omit<JobFacts, 'job'>> & { readonly job?: Partial<JobSituation> }
-/** What later changes say wins. */
+/** Later changes override earlier ones. */
 const facts = (...changes: readonly Changes[]): JobFacts => ({
   ...FACTS,
   ...Object.assign({}, ...changes),
@@ -69,7 +69,7 @@ const facts = (...changes: readonly Changes[]): JobFacts => ({
 })
 export const explain = (...changes: readonly Changes[]) => explainJob(JOB_ID, facts(...changes))
 
-/** What makes each reason true; those that follow from nothing but the state of the fleet stand for themselves. */
+/** The facts that make each reason true, apart from reasons that follow from the state of the workers alone. */
 export const FINISHED = { job: { finished_at: at(-5), executions_count: 2 } }
 export const DISCARDED = { job: { ...FINISHED.job, error: 'TypeError: no' } }
 export const OWNED = { job: { locked_by_id: OWNER_ID, locked_at: at(-20) }, owner: OWNER }

@@ -15,7 +15,7 @@ beforeEach(async () => {
 
 const why = (id: string) => world.adapter.why(id)
 
-/** A process row as another program might have written it; returns its id. */
+/** Inserts a process row as another program might; returns its id. */
 const addProcess = async ({ queues = '*', ...columns }: Row = {}): Promise<string> => {
   const id = randomUUID()
   const row: Row = { id, created_at: ago(900), updated_at: ago(1), lock_type: null, ...columns }
@@ -44,13 +44,13 @@ const whileLocked = async <T>(id: string, work: (pid: number) => Promise<T>): Pr
   return result
 }
 
-test('a job that is not there, or whose id is none, is missing', async () => {
+test('a job that does not exist, or whose id is no UUID, is missing', async () => {
   const id = randomUUID()
   expect(await why(id)).toEqual({ reason: 'missing', jobId: id, clockAheadSeconds: null, ignoredPause: null })
   expect(await why('nonsense')).toMatchObject({ reason: 'missing', jobId: 'nonsense' })
 })
 
-test('a job that ended has succeeded, was discarded by its attempt, or by a person', async () => {
+test('an ended job has succeeded, was discarded by its attempt, or was discarded by a person', async () => {
   const [works, failing] = [
     jobClass('Fine', () => undefined),
     jobClass('Failing', () => Promise.reject(new Error('no'))),
@@ -75,7 +75,7 @@ test('a job that ended has succeeded, was discarded by its attempt, or by a pers
   })
 })
 
-test('a running job is named with its live process, its start and its attempt', async () => {
+test('a running job is reported with its live process, its start and its attempt', async () => {
   const gate = new Gate()
   const slow = jobClass('Slow', (job) => gate.pass(job))
   await using capsule = await world.start({ jobs: [slow] })
@@ -104,7 +104,7 @@ test('a job whose start is deferred is held by the claim session of its worker',
   await done
 })
 
-test('a running job of a silent process, and of one without a row that holds the advisory lock', async () => {
+test('a running job of a silent process, and of a process without a row that holds the advisory lock, is reported as such', async () => {
   const silent = await addProcess({ updated_at: ago(150) })
   expect(await why(await owned(silent))).toMatchObject({
     reason: 'running',
@@ -123,7 +123,7 @@ test('a running job of a silent process, and of one without a row that holds the
   })
 })
 
-test('a job whose owner has no row and no advisory lock is abandoned, as doctor says beside it', async () => {
+test('a job whose owner has no row and no advisory lock is abandoned, as doctor reports as well', async () => {
   const owner = randomUUID()
   const id = await owned(owner, { lock_type: 1 })
   const abandoned = { reason: 'abandoned', ownerId: owner, lockType: 'skiplocked', lockedAt: expect.any(Date) }
@@ -142,7 +142,7 @@ test('a job whose owner has no row and no advisory lock is abandoned, as doctor 
   expect(await runJson(world.url, 'doctor')).toMatchObject({ abandoned_jobs: [] })
 })
 
-test('a waiting job whose advisory lock a session holds, also after its owner is dead', async () => {
+test('a waiting job whose advisory lock a session holds is reported with it, also after its owner has died', async () => {
   const [free, dead] = [await world.insert(), await owned(await addProcess({ updated_at: ago(400) }))]
   for (const id of [free, dead]) {
     await whileLocked(id, async (pid) => {
@@ -154,7 +154,7 @@ test('a waiting job whose advisory lock a session holds, also after its owner is
   }
 })
 
-test('a job of a dead process, whose row is too old or whose advisory lock is gone', async () => {
+test('a job whose process has an expired row or no advisory lock any more is claimed by a dead process', async () => {
   for (const columns of [{ updated_at: ago(400) }, { lock_type: 0 }]) {
     const owner = await addProcess(columns)
     const reason = { reason: 'claimed_by_dead_process', process: { id: owner, state: 'dead' }, hasLiveWorker: false }
@@ -162,7 +162,7 @@ test('a job of a dead process, whose row is too old or whose advisory lock is go
   }
 })
 
-test('a job of the future is scheduled, or waits for its retry with the error of its last attempt', async () => {
+test('a future job is scheduled, or waits for its retry with the error of its last attempt', async () => {
   await addProcess()
   const at = ago(-600)
   expect(await why(await world.insert({ scheduled_at: at }))).toMatchObject({ reason: 'scheduled', at: new Date(at) })
@@ -170,7 +170,7 @@ test('a job of the future is scheduled, or waits for its retry with the error of
   expect(await why(retried)).toMatchObject({ reason: 'retried', at: new Date(at), attempt: 3, error: 'TypeError: no' })
 })
 
-test('a paused job is so by queue, class or label, unless no live worker honours that', async () => {
+test('a job is paused by queue, class or label, unless no live worker honours pauses', async () => {
   await addNodeProcess(['EchoJob'], true)
   const id = await world.insert({ labels: ['vip'] })
   for (const [target, pause] of [
@@ -188,7 +188,7 @@ test('a paused job is so by queue, class or label, unless no live worker honours
   expect(await why(id)).toMatchObject({ reason: 'due', ignoredPause: { by: 'label', name: 'vip' } })
 })
 
-test('a due job without a live worker, without one of its queue, without one of its class', async () => {
+test('a due job is reported without any live worker, without one of its queue, or without one of its class', async () => {
   const id = await world.insert({ queue_name: 'mail' })
   expect(await why(id)).toMatchObject({ reason: 'no_worker' })
   await addProcess({ updated_at: ago(400), queues: 'mail' })
@@ -242,7 +242,7 @@ test('a due job counts the due jobs of its queue that sort before it', async () 
   expect(await why(nowhere)).toMatchObject({ queue: null, jobsBefore: 0 })
 })
 
-test('the count of the jobs before it ends at ten thousand rows, and says so', async () => {
+test('the count of the jobs before a due job ends at ten thousand rows, and is marked as incomplete', async () => {
   await world.sql(
     `INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at)
      SELECT id, id, 'EchoJob', 'default', 0, '{}', $1, $1, $1 FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 10001)) AS job`,
@@ -252,7 +252,7 @@ test('the count of the jobs before it ends at ten thousand rows, and says so', a
   expect(await why(await world.insert())).toMatchObject({ jobsBefore: 10_000, isCapped: true })
 })
 
-test('a clock that differs from the server is named; what is due is so by the clock of the server', async () => {
+test('a clock that differs from the server is reported; jobs are due by the clock of the server', async () => {
   await addProcess()
   const id = await world.insert({ scheduled_at: ago(-60) })
   for (const seconds of [3600, -3600]) {

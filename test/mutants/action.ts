@@ -7,7 +7,7 @@ export const ACTION_MUTANTS: readonly Mutant[] = [
     file: 'src/maintenance/job-actions.ts',
     text: 'if (needsLock && !job.is_lock_free) {',
     replacement: 'if (false as boolean) {',
-    tests: { 'test/maintenance/job-actions.test.ts': ['while a job runs only a force-discard is let through'] },
+    tests: { 'test/maintenance/job-actions.test.ts': ['while a job runs only a force-discard is allowed, and the'] },
   },
   {
     name: 'only discarded jobs are retried',

@@ -269,7 +269,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     file: 'src/worker/watch/sweep-watch.ts',
     text: '(holder === undefined || holder !== this.#holder)',
     replacement: 'false',
-    tests: { 'test/worker/sweep-watch.test.ts': ['sweeps that other processes have are as good as own ones'] },
+    tests: { 'test/worker/sweep-watch.test.ts': ['sweeps of other processes count like own sweeps'] },
   },
   {
     name: 'a retried job makes its batch unfinished',

@@ -35,14 +35,14 @@ export const BODY_MUTANTS: readonly Mutant[] = [
         this.#report(error)`,
     replacement: `        this.#report(error)
         return`,
-    tests: { 'test/worker/loops.test.ts': ['a pool whose loop throws is told'] },
+    tests: { 'test/worker/loops.test.ts': ['an error in the loop of a pool is emitted, and the pool claims again as'] },
   },
   {
     name: 'timers and listeners report what throws',
     file: 'src/guarded.ts',
     text: "      events.emit('worker_error', { processId, part, error })",
     replacement: '      throw error',
-    tests: { 'test/worker/loops.test.ts': ['a message and a poll that cannot be taken'] },
+    tests: { 'test/worker/loops.test.ts': ['errors in handling a NOTIFY message and a poll end neither the process'] },
   },
   {
     name: 'a completer around which something throws writes on',
@@ -56,14 +56,14 @@ export const BODY_MUTANTS: readonly Mutant[] = [
     file: 'src/worker/heartbeat.ts',
     text: 'this.#restartTimer = after(backoffMs(this.#failures), restart).unref()',
     replacement: 'void restart',
-    tests: { 'test/worker/heartbeat.test.ts': ['a thread that dies is told'] },
+    tests: { 'test/worker/heartbeat.test.ts': ['a heartbeat thread that dies is reported, and another thread'] },
   },
   {
     name: 'a thread asks for the password of a function',
     file: 'src/sql/threads/inside.ts',
     text: '  asksPassword ?',
     replacement: '  asksPassword && false ?',
-    tests: { 'test/worker/pool-config.test.ts': ['the thread of the heartbeat asks for its password'] },
+    tests: { 'test/worker/pool-config.test.ts': ['the heartbeat thread requests its password'] },
   },
   {
     name: 'a thread has no connection that would be unchecked',
@@ -77,7 +77,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/threads/config.ts',
     text: 'Object.getOwnPropertyNames(value)',
     replacement: 'Object.keys(value)',
-    tests: { 'test/worker/pool-config.test.ts': ['is all that is plain, also what pg hides'] },
+    tests: { 'test/worker/pool-config.test.ts': ['is every plain value, also those that pg hides'] },
   },
   {
     name: 'the clock follows the world when it is set back',

@@ -14,14 +14,14 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/connection/url.ts',
     text: "return { options: `-c search_path=${searchPath.replaceAll(/[\\\\\\s]/g, '\\\\$&')}` }",
     replacement: 'return {}',
-    tests: { 'test/worker/environment.test.ts': ['a worker of ?schema='] },
+    tests: { 'test/worker/environment.test.ts': ['a worker with ?schema=… in its URL: claims, LISTEN, deferred'] },
   },
   {
     name: 'a query timeout in the URL is one that a timer can have',
     file: 'src/sql/connection/url.ts',
     text: 'Number(parameters.query_timeout) > MAX_TIMER_MS',
     replacement: 'Number(parameters.query_timeout) > Number.POSITIVE_INFINITY',
-    tests: { 'test/worker/environment.test.ts': ['a query timeout beyond 24.8 days is a long one'] },
+    tests: { 'test/worker/environment.test.ts': ['a query timeout beyond 24.8 days works as a long timeout, not as'] },
   },
   {
     name: 'a start that finds no host does not blame the server',
@@ -30,7 +30,7 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     replacement: '',
     tests: {
       'test/cli/refusals.test.ts': ['whose host nobody knows: the name is called unknown'],
-      'test/worker/environment.test.ts': ['a worker whose host has no address names the host as the fault'],
+      'test/worker/environment.test.ts': ['a worker whose host name does not resolve names the host as the cause, not'],
     },
   },
   {
@@ -271,8 +271,8 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     text: 'pause === undefined || isIgnored(facts)',
     replacement: 'pause === undefined',
     tests: {
-      'test/maintenance/explain-job.test.ts': ['that no live worker of the job honours is no reason'],
-      'test/maintenance/why.test.ts': ['a paused job is so by queue, class or label'],
+      'test/maintenance/explain-job.test.ts': ['that no live worker of the job honours is not the reason, but is'],
+      'test/maintenance/why.test.ts': ['a job is paused by queue, class or label, unless no live worker honours'],
     },
   },
 ]

@@ -11,14 +11,14 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
     file: 'src/batch/members.ts',
     text: "return end !== 'committed'",
     replacement: 'return false',
-    tests: { [COMMIT]: ['a job that was added is added again, with its batch'] },
+    tests: { [COMMIT]: ['an added job can be added again, with its batch'] },
   },
   {
     name: 'a job of a transaction that was committed is not inserted a second time',
     file: 'src/batch/members.ts',
     text: "return end !== 'committed'",
     replacement: 'return true',
-    tests: { [COMMIT]: ['a job that has run since and whose row was deleted is not run a second time'] },
+    tests: { [COMMIT]: ['a job that has run since then and whose row was deleted does not run a second time'] },
   },
   {
     name: 'a job of a transaction that is open elsewhere is refused',
@@ -33,14 +33,14 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
     file: 'src/batch/members.ts',
     text: 'if (missing) {',
     replacement: 'if (missing && false) {',
-    tests: { [ROWS]: ['and are gone meanwhile refuse the batch, by name'] },
+    tests: { [ROWS]: ['refuse the batch with an error that names them if their rows were deleted meanwhile'] },
   },
   {
     name: 'a job is a member of one batch',
     file: 'src/batch/members.ts',
     text: 'if (other !== undefined && other !== batch.id) {',
     replacement: 'if (other !== undefined && false) {',
-    tests: { [ROWS]: ['a job that is given to two batches is refused'] },
+    tests: { [ROWS]: ['a job that is passed to two batches is refused'] },
   },
   {
     name: "nothing is told of a batch in the caller's transaction",
@@ -49,7 +49,7 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
     replacement:
       '    const { stored, checked } = await work(db, await database.factsFor(db))\n    announceChecks(checked, checkOptionsOf(adapter))\n',
     tests: {
-      [COMMIT]: ["of a batch in the caller's transaction: its jobs, as in a transaction, and nothing of the batch"],
+      [COMMIT]: ["of a batch in the caller's transaction are those of its jobs, marked as in a transaction, and none"],
     },
   },
   {
@@ -57,21 +57,21 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
     file: 'src/batch/enqueue.ts',
     text: 'for (const batch of batches) if (!found.has(batch.id)) gone(batch)',
     replacement: '',
-    tests: { [ROWS]: ['a batch whose row is gone takes no members'] },
+    tests: { [ROWS]: ['a batch whose row was deleted accepts no members'] },
   },
   {
     name: 'jobs of a block that failed are not enqueued',
     file: 'src/job/adapters/enqueue-buffer.ts',
     text: 'if (error !== undefined) for',
     replacement: 'if (false) for',
-    tests: { [COMMIT]: ['of jobs of a block that throws: that they failed'] },
+    tests: { [COMMIT]: ['of jobs of a block that throws are failed enqueues'] },
   },
   {
     name: 'a transaction is for one enqueue',
     file: 'src/job/enqueuing.ts',
     text: '    job[STATE].transaction = undefined\n    const { buffer }',
     replacement: '    const { buffer }',
-    tests: { [COMMIT]: ['a transaction that was given to a job is not used again'] },
+    tests: { [COMMIT]: ['the transaction option of a job is not used again'] },
   },
   {
     name: 'a client without an open transaction is refused',
@@ -85,7 +85,7 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
     file: 'src/job/adapters/transaction.ts',
     text: ' || client.readyForQuery !== true) return',
     replacement: ') return',
-    tests: { [CLIENT]: ['a BEGIN that is on its way counts'] },
+    tests: { [CLIENT]: ['accepts a client whose BEGIN is still under way'] },
   },
   {
     name: 'a pool is refused as a transaction',
@@ -113,14 +113,14 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/facts.ts',
     text: 'if (!isOwnPool && !canLend(pool)) return',
     replacement: 'if (false) return',
-    tests: { [CLIENT]: ['inside a transaction that has the only connection of the pool needs no other one'] },
+    tests: { [CLIENT]: ['inside a transaction with the only connection of the pool needs no second connection'] },
   },
   {
     name: 'a server without room for another connection still serves the transaction',
     file: 'src/sql/facts.ts',
     text: '    return readInside(transaction).catch(() => {\n      throw error\n    })',
     replacement: '    throw error',
-    tests: { [CLIENT]: ['inside a transaction needs no further connection where the server has none'] },
+    tests: { [CLIENT]: ['inside a transaction succeeds although the server accepts no further connection'] },
   },
   {
     name: 'a priority that is no integer is not cast',

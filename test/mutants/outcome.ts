@@ -14,7 +14,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/outcome/fence.ts',
     text: '    AND num_nulls(good_jobs.finished_at) = 1`',
     replacement: '`',
-    tests: { 'test/worker/outcomes.test.ts': ['a force-discard while a job runs stands'] },
+    tests: { 'test/worker/outcomes.test.ts': ['a force-discard of a running job stands, whatever its outcome'] },
   },
   {
     name: 'an attempt that was told to stop and threw is dropped',
@@ -75,7 +75,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/outcome/outcomes.ts',
     text: '  SET ${unlock(facts)}\n  FROM claimed',
     replacement: '  SET locked_at = good_jobs.locked_at\n  FROM claimed',
-    tests: { 'test/worker/outcomes.test.ts': ['a force-discard while a job runs stands'] },
+    tests: { 'test/worker/outcomes.test.ts': ['a force-discard of a running job stands, whatever its outcome'] },
   },
   {
     name: 'a lock is given up after the outcome, not before',

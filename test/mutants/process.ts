@@ -7,14 +7,14 @@ export const PROCESS_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/process/dead.ts',
     text: "interval '5 minutes'",
     replacement: "interval '5 seconds'",
-    tests: { 'test/worker/process.test.ts': ['dead processes go and their jobs are free'] },
+    tests: { 'test/worker/process.test.ts': ['dead processes are deleted and their jobs released; live processes'] },
   },
   {
     name: 'a process with an advisory lock lives as long as that is held',
     file: 'src/sql/process/dead.ts',
     text: '(lock_type IS NOT DISTINCT FROM 0 AND NOT EXISTS (',
     replacement: '(lock_type IS NOT DISTINCT FROM 0 AND EXISTS (SELECT 1) OR EXISTS (',
-    tests: { 'test/worker/process.test.ts': ['dead processes go and their jobs are free'] },
+    tests: { 'test/worker/process.test.ts': ['dead processes are deleted and their jobs released; live processes'] },
   },
   {
     name: 'jobs of dead processes are freed',
@@ -22,14 +22,14 @@ export const PROCESS_MUTANTS: readonly Mutant[] = [
     text: 'UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL FROM free WHERE good_jobs.id = free.id RETURNING good_jobs.id',
     replacement:
       'UPDATE good_jobs SET locked_at = locked_at FROM free WHERE good_jobs.id = free.id RETURNING good_jobs.id',
-    tests: { 'test/worker/process.test.ts': ['dead processes go and their jobs are free'] },
+    tests: { 'test/worker/process.test.ts': ['dead processes are deleted and their jobs released; live processes'] },
   },
   {
     name: 'an orphan is freed only without its advisory lock',
     file: 'src/sql/process/dead.ts',
     text: "WHERE pg_try_advisory_xact_lock(${jobLockKeySql('id')})",
     replacement: '',
-    tests: { 'test/worker/process.test.ts': ['jobs of an owner that has no row are freed'] },
+    tests: { 'test/worker/process.test.ts': ['jobs of an owner without a process row are released, unless their'] },
   },
   {
     name: 'a class that no worker of its queue has is a problem',
@@ -60,6 +60,6 @@ export const PROCESS_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/process/processes.ts',
     text: 'UPDATE good_jobs SET locked_by_id = NULL WHERE locked_by_id = $1::uuid',
     replacement: 'SELECT 1',
-    tests: { 'test/worker/shutdown.test.ts': ['a process that must end with a deaf body frees its rows'] },
+    tests: { 'test/worker/shutdown.test.ts': ['a process that ends while a job ignores its signal releases its rows'] },
   },
 ]

@@ -14,7 +14,7 @@ test.each<[Partial<typeof NONE>, string]>([
   [{ succeeded: 50, running: 25, queued: 25 }, '██████▓▓░░'],
 ])('%j is drawn as %s', (jobs, drawn) => expect(bar(jobs)).toBe(drawn))
 
-test('every state that occurs is seen, and the bar is never longer than its width', () => {
+test('the bar shows every state that occurs, and is never longer than its width', () => {
   const count = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 1_000_000 }))
   fc.assert(
     fc.property(
@@ -37,7 +37,7 @@ test('every state that occurs is seen, and the bar is never longer than its widt
   )
 })
 
-test('counts are named', () => {
+test('each count is shown with its name', () => {
   expect(stripVTControlCharacters(countsText({ ...NONE, succeeded: 2, discarded: 1 }))).toBe('2 succeeded, 1 discarded')
   expect(countsText(NONE)).toBe('no jobs')
 })

@@ -4,7 +4,7 @@ import { BatchCounters } from '../../src/observe/batch-counters.ts'
 
 const batch = { batchId: 'b', description: null }
 
-test('counters add up callbacks, heals and refusals, until they are closed', () => {
+test('the counters add up callbacks, recoveries and refusals until they are closed', () => {
   const events = new Events()
   const counters = new BatchCounters(events)
   const emitAll = () => {
@@ -31,7 +31,7 @@ test('counters add up callbacks, heals and refusals, until they are closed', () 
   })
 })
 
-test('the counts are a copy', () => {
+test('the returned counts are a copy', () => {
   const counters = new BatchCounters(new Events())
   const before = counters.counts
   expect(counters.counts).toEqual(before)

@@ -43,7 +43,7 @@ describe('one line for each event', () => {
     ).matchAll(/^ {2}(\w+): /gm),
   ].map(([, name]) => name as EventName)
 
-  test('all events are found', () => expect(names.length).toBeGreaterThan(40))
+  test('the test finds all event names', () => expect(names.length).toBeGreaterThan(40))
 
   test.each(names)('%s', (name) => {
     const { events, lines } = listen()
@@ -87,7 +87,7 @@ test.each<[string, EventName, object, string, string]>([
   expect(lines).toEqual([expect.objectContaining({ level, text })])
 })
 
-test('errors are themselves under err, as pino knows them; times are rounded', () => {
+test('errors are logged as objects under err, as pino expects; times are rounded', () => {
   const { events, lines } = listen()
   const error = new TypeError('wrong', { cause: new Error('why') })
   events.emit('perform', { ...job, durationMs: 1.23456789, error })
@@ -97,7 +97,7 @@ test('errors are themselves under err, as pino knows them; times are rounded', (
 })
 
 describe('several subscribers', () => {
-  /** Loggers that say who writes which event. */
+  /** Loggers that record which of them writes an event. */
   const scene = () => {
     const events = new Events()
     const written: string[] = []
@@ -114,7 +114,7 @@ describe('several subscribers', () => {
     return { events, written, loggerOf, attach, detach, ends }
   }
 
-  test('of two workers each writes its own events, and one of them those of none', () => {
+  test('of two workers each log their own events, and one of them logs events without a worker', () => {
     const { events, written, loggerOf, attach, detach, ends } = scene()
     attach(loggerOf('first'), '1')
     attach(loggerOf('second'), '2')
@@ -129,7 +129,7 @@ describe('several subscribers', () => {
     detach()
   })
 
-  test('an event of none that a worker caused is the one of that worker', () => {
+  test('log an event without a worker only in the worker that caused it', () => {
     const { events, written, loggerOf, attach, detach } = scene()
     attach(loggerOf('first'), '1')
     attach(loggerOf('second'), '2')
@@ -139,7 +139,7 @@ describe('several subscribers', () => {
     detach()
   })
 
-  test('one logger does not write an event twice, whoever attached it', () => {
+  test('with the same logger write each event once', () => {
     const { events, written, loggerOf, attach, detach } = scene()
     const logger = loggerOf('host')
     attach(logger, '1')
@@ -153,7 +153,7 @@ describe('several subscribers', () => {
 
 test.each<[string, EventName, object, string, string]>([
   [
-    'an error of a job that was told to stop',
+    'an error of a job whose signal was aborted',
     'perform',
     { ...job, durationMs: 1, error: new Error('x'), isStopped: true },
     'debug',
@@ -179,7 +179,7 @@ test.each<[string, EventName, object, string, string]>([
   expect(lines).toEqual([expect.objectContaining({ level, text })])
 })
 
-test('events of another worker in this process are left out, events of none are not', () => {
+test('events of another worker in this process are skipped, events without a worker are not', () => {
   const { events, lines } = listen('mine')
   events.emit('perform_start', { ...job, processId: 'other' })
   events.emit('perform_start', { ...job, processId: 'mine' })
@@ -187,7 +187,7 @@ test('events of another worker in this process are left out, events of none are 
   expect(lines.map(({ fields }) => fields.processId)).toEqual(['mine', undefined])
 })
 
-test('nothing is written once it is detached', () => {
+test('a detached subscriber writes nothing', () => {
   const { events, lines, detach } = listen()
   detach()
   events.emit('enqueue', job)

@@ -9,7 +9,7 @@ const pretty = (line: object): string => {
   return String(output.read())
 }
 
-test('a line for people has time, level, sentence and the fields that matter', () => {
+test('a readable line has time, level, message and the relevant fields', () => {
   const line = {
     level: 'info',
     time: '2026-01-31T12:00:00.123Z',
@@ -26,11 +26,11 @@ test('a line for people has time, level, sentence and the fields that matter', (
   expect(pretty(line)).toBe('12:00:00.123 INFO  Performed a job  jobClass=EchoJob durationMs=1.5 labels=["a"]\n')
 })
 
-test('a line without a sentence is shown too', () => {
+test('a line without a message is shown, too', () => {
   expect(pretty({ level: 'warn', time: '2026-01-31T12:00:00.123Z', a: 1 })).toBe('12:00:00.123 WARN    a=1\n')
 })
 
-test('an error is shown with its stack, its causes and its parts, below the line', () => {
+test('an error is shown below the line with its stack, its causes and its aggregated errors', () => {
   const lines: string[] = []
   const output = new PassThrough({ encoding: 'utf8' })
   output.on('data', (text: string) => void lines.push(...text.split('\n')))

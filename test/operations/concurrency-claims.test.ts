@@ -55,7 +55,7 @@ const claimsOf = (...jobIds: string[]) =>
   )
 const stateOf = async (jobId: string) => (await claimsOf(jobId))[0]?.state
 
-/** A job that Ruby refused `seconds` ago and that waits for its next try in an hour; its class is none of this worker's. */
+/** A job that Ruby refused `seconds` ago and that waits for its retry in an hour; this worker does not have its class. */
 const waiter = async (key: string, seconds: number, columns: Row = {}): Promise<string> => {
   const id = await world.insert({ job_class: 'Rubys', scheduled_at: ago(-3_600), ...columns })
   await claim(key, id, WAITING, { created_at: ago(seconds) })
@@ -65,7 +65,7 @@ const isDue = async (id: string) => ((await world.job(id)).scheduled_at as Date)
 const settled = (id: string) =>
   until(
     async () => (await world.job(id)).locked_by_id === null && (await claimsOf(id)).length === 0,
-    'the place of the job is free',
+    'the slot of the job is free',
   )
 
 const worker = (options: Partial<CapsuleOptions> = {}): Promise<Capsule> =>
@@ -76,7 +76,7 @@ describe.each([
   ['deferred', { deferStart: 2_000 }],
 ])('with starts written %s', (_, options) => {
   test.each([WAITING, PROMOTION_PENDING, PROMOTED])(
-    'a job that Ruby refused (claim in state %i) has a granted claim before its body begins, and none after its end [GJ-133]',
+    'a job that Ruby refused (claim in state %i) has a granted claim before perform begins, and none after its end [GJ-133]',
     async (state) => {
       const id = await world.insert({ job_class: 'Gated' })
       await claim('all', id, state)
@@ -90,7 +90,7 @@ describe.each([
     },
   )
 
-  test('while a rule counts all jobs, the start of any job is committed before its body begins [GJ-134]', async () => {
+  test('while a rule counts all jobs, the start of any job is committed before perform begins [GJ-134]', async () => {
     const id = await world.insert({ job_class: 'Gated' })
     await claim('all', randomUUID(), GRANTED, { locked_by_id: randomUUID() })
     await using _capsule = await worker(options)
@@ -100,7 +100,7 @@ describe.each([
   })
 })
 
-test('a job whose claim another session has locked is not started until it can be granted, and other jobs go on', async () => {
+test('a job whose claim another session has locked starts only when the claim can be granted; other jobs run meanwhile', async () => {
   const held = await world.insert({ job_class: 'Plain' })
   await claim('key:Plain', held, WAITING)
   const free = await world.insert({ job_class: 'Plain' })
@@ -121,7 +121,7 @@ test('a job whose claim another session has locked is not started until it can b
   await promoter.end()
 })
 
-test('the end of a job promotes the oldest waiting job for each of its label, key and claims, and tells the workers', async () => {
+test('the end of a job promotes the oldest waiting job for each of its label, key and claims, and notifies the workers', async () => {
   const id = await world.insert({ job_class: 'Gated', labels: ['mail', ' news '], concurrency_key: 'tenant' })
   await using _capsule = await worker()
   await gate.entered
@@ -145,7 +145,7 @@ test('the end of a job promotes the oldest waiting job for each of its label, ke
   expect(messages).toEqual(['{"queue_name" : "default"}'])
 })
 
-test('each end frees one place: three jobs of a key promote three waiting jobs', async () => {
+test('each ended job frees one slot: three jobs of a key promote three waiting jobs', async () => {
   const ids = await Promise.all([1, 2, 3].map(() => world.insert({ job_class: 'Plain', concurrency_key: 'k' })))
   const waiters = await Promise.all([50, 40, 30, 20].map((seconds) => waiter('key:k', seconds)))
   const done = performed(...ids)
@@ -155,7 +155,7 @@ test('each end frees one place: three jobs of a key promote three waiting jobs',
   expect(await Promise.all(waiters.map(stateOf))).toEqual([PROMOTED, PROMOTED, PROMOTED, WAITING])
 })
 
-test('a waiting job inside its refused attempt is left to the end of that attempt, one that has finished is passed by', async () => {
+test('a job whose refused attempt still runs is promoted only after that attempt, and a finished job is skipped', async () => {
   const id = await world.insert({ job_class: 'Plain', concurrency_key: 'k' })
   await waiter('key:k', 60, { finished_at: ago(1) })
   const refused = await waiter('key:k', 50, { performed_at: ago(1), locked_by_id: randomUUID(), locked_at: ago(1) })
@@ -180,7 +180,7 @@ test('an outcome waits for no row of a waiting job and for no claim', async () =
   const done = performed(id)
   gate.open()
   await done
-  // The lock of the job goes when its outcome is settled.
+  // The lock of the job is released when its outcome is settled.
   await noLocks(world)
   errors.stop()
   expect(errors.seen).toEqual([])
@@ -190,7 +190,7 @@ test('an outcome waits for no row of a waiting job and for no claim', async () =
   await person.end()
 })
 
-test('a retry gives up its place as well', async () => {
+test('a retry frees its slot as well', async () => {
   const id = await world.insert({ job_class: 'Retried' })
   await claim('label:x', id, PROMOTED)
   const waiting = await waiter('label:x', 30)
@@ -202,7 +202,7 @@ test('a retry gives up its place as well', async () => {
   expect((await world.job(id)).finished_at).toBeNull()
 })
 
-test('the end of a force-discarded job deletes its own claims only, not those of a worker that has it since', async () => {
+test('the end of a force-discarded job deletes its own claims only, not those of a worker that runs the job since', async () => {
   const id = await world.insert({ job_class: 'Gated' })
   await claim('label:x', id, WAITING)
   await using _capsule = await worker()

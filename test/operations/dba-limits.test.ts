@@ -9,7 +9,7 @@ import { enqueue, Gate, jobClass, next, openWorld, performed, record, until, typ
 
 let world: World
 const role = `good_job_limited_${randomBytes(4).toString('hex')}`
-/** The database by way of a user whom a DBA has limited. */
+/** The database through a role that a DBA has limited. */
 let limitedUrl: string
 beforeAll(async () => {
   world = await openWorld()
@@ -45,7 +45,7 @@ const terminate = (name: string) =>
     name,
   ])
 
-/** Timeouts that a DBA gives to a user, far below what a job takes. */
+/** Timeouts that a DBA sets for a role, far below the duration of a job. */
 const setTimeouts = async (): Promise<void> => {
   const known = await world.sql<{ name: string }>(
     `SELECT name FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')`,
@@ -54,7 +54,7 @@ const setTimeouts = async (): Promise<void> => {
 }
 
 test.each(['a URL', "the user's pool"] as const)(
-  'jobs are longer than every timeout that a DBA gave to the worker by %s, and none is lost or run twice',
+  'jobs longer than every timeout that a DBA set for the worker by %s are neither lost nor run twice',
   async (by) => {
     await setTimeouts()
     const runs = new Map<string, number>()
@@ -63,7 +63,7 @@ test.each(['a URL', "the user's pool"] as const)(
       await new Promise((resolve) => setTimeout(resolve, 900))
       if (job.executions === 1 && job.labels.includes('twice')) await job.retryJob({ wait: 0 })
     })
-    // Nobody listens to its errors.
+    // The pool has no error listener.
     const pool = new Pool({ connectionString: limitedUrl })
     {
       const connection = by === 'a URL' ? { databaseUrl: limitedUrl } : { pool }
@@ -79,7 +79,7 @@ test.each(['a URL', "the user's pool"] as const)(
         for (let count = 0; count < 9; count++) await Long.performLater()
         await Long.set({ labels: ['twice'] }).performLater()
       })
-      // While the first bodies run, somebody holds a row for longer than lock_timeout.
+      // While the first jobs run, another session holds a row lock for longer than lock_timeout.
       await started
       const client = await world.database.connect()
       await client.query('BEGIN')
@@ -93,7 +93,7 @@ test.each(['a URL', "the user's pool"] as const)(
   },
 )
 
-test('a worker whose user may open no more connections says so and starts when there is room', async () => {
+test('a worker whose role may open no more connections reports that and starts once a connection is free', async () => {
   const others = new Pool({ connectionString: limitedUrl, max: 3 })
   const held = await Promise.all([others.connect(), others.connect(), others.connect()])
   await world.sql(`ALTER ROLE ${role} CONNECTION LIMIT 5`)
@@ -108,14 +108,14 @@ test('a worker whose user may open no more connections says so and starts when t
   await others.end()
 })
 
-test('a worker that starts without room for its sessions gives up after the connect timeout, and leaves nothing', async () => {
+test('a worker that cannot open its sessions fails after the connect timeout, and leaves nothing behind', async () => {
   await world.sql(`ALTER ROLE ${role} CONNECTION LIMIT 2`)
   const starting = world.start({ jobs: [Plain], databaseUrl: limitedUrl, poolSize: 1, connectTimeout: 1 })
   await expect(starting).rejects.toThrow(/did not answer within .* too many connections/)
   await until(async () => (await connections()) === 0, 'every connection is closed')
 })
 
-test('outcomes wait while every connection is taken, and are written once there is room', async () => {
+test('outcomes wait while every connection is taken, and are written once a connection is free', async () => {
   const gate = new Gate()
   const Waiting = jobClass('Waiting', (job) => gate.pass(job))
   await using _worker = await world.start({ jobs: [Waiting, Plain], databaseUrl: limitedUrl })

@@ -24,7 +24,7 @@ afterAll(() => world.close())
 const Plain = jobClass('Plain', () => undefined)
 const Other = jobClass('Other', () => undefined)
 
-/** What GoodJob's dashboard may have stored. */
+/** A value as GoodJob's dashboard stores it. */
 const store = (value: unknown) =>
   world.sql(
     `INSERT INTO good_job_settings (key, value, created_at, updated_at) VALUES ('pauses', $1, now(), now())
@@ -32,7 +32,7 @@ const store = (value: unknown) =>
     [JSON.stringify(value)],
   )
 
-/** Which of these jobs are performed before a job that nothing pauses and that is worked last. */
+/** Those of these jobs that are performed before a job that is never paused and runs last. */
 const performedBeforeLast = async (): Promise<string[]> => {
   const seen: string[] = []
   const listener = ({ jobId }: { jobId: string }) => void seen.push(jobId)
@@ -49,7 +49,7 @@ test.each([
   ['job class', { jobClass: 'Plain' }, {}],
   ['label', { label: 'big' }, { labels: ['small', 'big'] }],
 ] as const)(
-  'a paused %s is not claimed until the pause ends, where pauses are honoured [GJ-078]',
+  'a paused %s is not claimed until the pause ends if the worker honours pauses [GJ-078]',
   async (_what, target, options) => {
     await world.adapter.pause(target)
     await using _worker = await world.start({ jobs: [Plain, Other], enablePauses: true, pollInterval: 0.2, threads: 1 })
@@ -63,7 +63,7 @@ test.each([
   },
 )
 
-test('pauses are ignored where they are not honoured, and do not stop what runs [GJ-078]', async () => {
+test('a worker without enablePauses ignores pauses, and pauses do not stop running jobs [GJ-078]', async () => {
   const gate = new Gate()
   const Long = jobClass('Long', (job) => gate.pass(job))
   await using _ignores = await world.start({ jobs: [Plain, Other], threads: 1 })
@@ -86,21 +86,18 @@ test.each([
   [{ queues: null }],
   [{ queues: 'slow', job_classes: 7, labels: { a: 1 } }],
   [{ queues: [null, 7, {}] }],
-])(
-  'a stored value that is no hash of lists, %j, stops no claim and is mended by the next pause [GJ-079]',
-  async (value) => {
-    await store(value)
-    await using _worker = await world.start({ jobs: [Plain, Other], enablePauses: true })
-    const done = next('perform_job')
-    await enqueue(Plain)
-    await done
-    await world.adapter.pause({ label: 'x' })
-    const [row] = await world.sql<{ value: Record<string, unknown> }>('SELECT value FROM good_job_settings')
-    expect(row?.value).toEqual({ queues: expect.any(Array), job_classes: expect.any(Array), labels: ['x'] })
-  },
-)
+])('an invalid stored value, %j, stops no claim and is replaced by the next pause [GJ-079]', async (value) => {
+  await store(value)
+  await using _worker = await world.start({ jobs: [Plain, Other], enablePauses: true })
+  const done = next('perform_job')
+  await enqueue(Plain)
+  await done
+  await world.adapter.pause({ label: 'x' })
+  const [row] = await world.sql<{ value: Record<string, unknown> }>('SELECT value FROM good_job_settings')
+  expect(row?.value).toEqual({ queues: expect.any(Array), job_classes: expect.any(Array), labels: ['x'] })
+})
 
-test('pauses that are set at the same time are all kept, once each', async () => {
+test('pauses that are set at the same time are each stored once', async () => {
   const names = Array.from({ length: 20 }, (_, index) => `queue${index}`)
   await Promise.all([...names, ...names].map((queue) => world.adapter.pause({ queue })))
   expect([...(await world.adapter.paused()).queues].sort()).toEqual([...names].sort())
@@ -110,7 +107,7 @@ test('pauses that are set at the same time are all kept, once each', async () =>
   await expect(world.adapter.pause({ queue: 'a', label: 'b' })).rejects.toThrow(/exactly one/)
 })
 
-test('a job learns why it may want to end early [GJ-110]', async () => {
+test('a job can read why it should end early [GJ-110]', async () => {
   const heard: (StoppingReason | false)[] = []
   const gate = new Gate()
   const Asking = jobClass('Asking', async (job) => {
@@ -162,7 +159,7 @@ const planOfClaim = async (selector: QueueSelector): Promise<string> => {
 
 const SLOW: QueueSelector = { kind: 'include', queues: ['slow'], isOrdered: false }
 
-test('a pool whose only queue, or all of whose classes, are paused reads no job', async () => {
+test('the claim of a pool whose only queue or all classes are paused reads no job', async () => {
   for (let count = 0; count < 3; count++) await enqueue(Plain, { queue: 'slow' })
   await world.adapter.pause({ queue: 'slow' })
   expect(await planOfClaim(SLOW)).toMatch(/Scan.* on good_jobs .*never executed/)
@@ -185,7 +182,7 @@ test('a claim that honours pauses reads a few jobs in order, not the whole backl
   }
 })
 
-test('the commands pause, show and unpause', async () => {
+test('the pause commands of good-job pause, show and unpause', async () => {
   const env = { DATABASE_URL: world.url }
   expect(await runCli(['pauses'], { env })).toMatchObject({ code: 0, stdout: 'Nothing is paused.\n' })
   await using _capsule = await world.start({ jobs: [Plain], enablePauses: true })

@@ -14,7 +14,7 @@ afterEach(() =>
 )
 afterAll(() => world.close())
 
-/** How long a table is locked. An hour's VACUUM FULL by hand: GOOD_JOB_TEST_LOCK_SECONDS=60 and more. */
+/** How long a table is locked. Set GOOD_JOB_TEST_LOCK_SECONDS=60 or more manually, as for a long VACUUM FULL. */
 const LOCK_SECONDS = Number(process.env.GOOD_JOB_TEST_LOCK_SECONDS ?? 2)
 
 const runs = new Map<string, number>()
@@ -23,7 +23,7 @@ const Counted = jobClass('Counted', async (job) => {
   await new Promise((resolve) => setTimeout(resolve, 5))
 })
 
-/** Jobs are enqueued until `stop()`, which answers their ids when all have ended. */
+/** Enqueues jobs until `stop()`, which returns their ids when all have ended. */
 const load = () => {
   let isOver = false
   const ids: string[] = []
@@ -56,11 +56,11 @@ const expectOnce = async (ids: readonly string[]): Promise<void> => {
   expect(written).toEqual({ jobs: ids.length, attempts: 1, errors: 0 })
 }
 
-test('TRUNCATE while jobs run: they are told, nothing of them comes back, and what is enqueued next runs', async () => {
+test('TRUNCATE while jobs run aborts their signals, leaves no rows of them, and jobs enqueued later run', async () => {
   const gate = new Gate()
-  const told: string[] = []
+  const aborted: string[] = []
   const Waiting = jobClass('Waiting', async (job) => {
-    job.signal.addEventListener('abort', () => told.push(job.jobId), { once: true })
+    job.signal.addEventListener('abort', () => aborted.push(job.jobId), { once: true })
     await gate.pass(job)
   })
   await using worker = await world.start({ jobs: [Waiting, Counted], threads: 5 })
@@ -72,14 +72,14 @@ test('TRUNCATE while jobs run: they are told, nothing of them comes back, and wh
   await withdrawn
   gate.open()
   await dropped
-  expect(told.sort()).toEqual(ids.sort())
+  expect(aborted.sort()).toEqual(ids.sort())
   const id = await enqueue(Counted)
   await until(async () => runs.get(id) === 1, 'the next job ran')
   await until(async () => (await advisoryLocks(world)).length === 0, 'no lock is left')
   expect(await world.sql('SELECT id FROM good_jobs')).toEqual([{ id }])
 })
 
-test('TRUNCATE again and again under load stops nothing', async () => {
+test('repeated TRUNCATE under load does not stop the worker', async () => {
   await using worker = await world.start({ jobs: [Counted], threads: 10 })
   const stop = load()
   for (let round = 0; round < 5; round++) {
@@ -110,7 +110,7 @@ test.each([
     },
   ],
 ] as const)(
-  '%s under load: everything waits, then goes on, each job once',
+  '%s under load: all jobs wait, then continue, each once',
   async (_what, work) => {
     await using _worker = await world.start({ jobs: [Counted], threads: 10 })
     const stop = load()
@@ -122,7 +122,7 @@ test.each([
   60_000 + LOCK_SECONDS * 3_000,
 )
 
-test('several cleanups at once under load delete what is old, once, and nothing else', async () => {
+test('several cleanups at once under load delete old jobs once, and nothing else', async () => {
   const old = 2_500
   await world.sql(
     `INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, serialized_params, finished_at, scheduled_at, created_at, updated_at)

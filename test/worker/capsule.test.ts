@@ -13,7 +13,7 @@ const processIds = async () =>
   (await world.sql<{ id: string }>('SELECT id FROM good_job_processes ORDER BY created_at')).map(({ id }) => id)
 
 describe('two capsules in one process', () => {
-  test('have an id, a process row and jobs of their own, and end apart [GJ-112]', async () => {
+  test('have separate ids, process rows and jobs, and stop independently [GJ-112]', async () => {
     await using first = await world.start({ jobs: [EchoJob], queues: 'a' })
     const second = await world.start({ jobs: [EchoJob], queues: 'b' })
     expect((await processIds()).sort()).toEqual([first.processId, second.processId].sort())
@@ -29,7 +29,7 @@ describe('two capsules in one process', () => {
     await performed(await enqueue(EchoJob, { queue: 'a' }))
   })
 
-  test('share a queue without running a job twice', async () => {
+  test('can work the same queue without running a job twice', async () => {
     const runs = new Map<string, number>()
     const CountJob = jobClass('CountJob', (job) => void runs.set(job.jobId, (runs.get(job.jobId) ?? 0) + 1))
     const capsules = await Promise.all(Array.from({ length: 4 }, () => world.start({ jobs: [CountJob], threads: 3 })))
@@ -43,7 +43,7 @@ describe('two capsules in one process', () => {
   })
 })
 
-test('five capsules that start and stop at once, each with a pool of one connection, leave nothing behind and wait for none', async () => {
+test('five capsules that start and stop at once, each with a pool of one connection, leave nothing behind and do not block each other', async () => {
   const errors = record('worker_error')
   const capsules = Array.from(
     { length: 5 },
@@ -85,7 +85,7 @@ describe('start and shutdown', () => {
     expect(await processIds()).toEqual([])
   })
 
-  test('a start that failed can be tried again: Postgres was away, then the tables, then it works', async () => {
+  test('a failed start can be repeated: first without Postgres, then without the tables, then successfully', async () => {
     await using network = await FaultyNetwork.start(world.url)
     network.refuse()
     const capsule = new Capsule({ databaseUrl: network.url, jobs: [EchoJob], connectTimeout: 0.1 })
@@ -104,18 +104,18 @@ describe('start and shutdown', () => {
     expect(await processIds()).toEqual([])
   })
 
-  test('a start that failed halfway, when its row was to be written, can be tried again, with a pool of the caller too', async () => {
+  test("a start that failed while it wrote its process row can be repeated, also with the caller's pool", async () => {
     const pool = world.database.pool()
     const capsule = new Capsule({ pool, jobs: [EchoJob] })
-    await world.sql('ALTER TABLE good_job_processes ADD CONSTRAINT nobody CHECK (false)')
+    await world.sql('ALTER TABLE good_job_processes ADD CONSTRAINT no_row CHECK (false)')
     await expect(capsule.start()).rejects.toMatchObject({ code: '23514' })
-    await world.sql('ALTER TABLE good_job_processes DROP CONSTRAINT nobody')
+    await world.sql('ALTER TABLE good_job_processes DROP CONSTRAINT no_row')
     await capsule.start()
     await performed(await enqueue(EchoJob))
     await capsule.shutdown()
   })
 
-  test('a shutdown after a start that failed is the end, too', async () => {
+  test('a capsule that was shut down after a failed start cannot be started again', async () => {
     await using network = await FaultyNetwork.start(world.url)
     network.refuse()
     const capsule = new Capsule({ databaseUrl: network.url, jobs: [EchoJob], connectTimeout: 0 })
@@ -125,7 +125,7 @@ describe('start and shutdown', () => {
     await expect(capsule.start()).rejects.toThrow(/was shut down; make a new one/)
   })
 
-  test('a capsule that was shut down does not start again, and says so', async () => {
+  test('a capsule that was shut down refuses to start again with an error that says so', async () => {
     const used = await world.start({ jobs: [EchoJob] })
     const fresh = new Capsule({ databaseUrl: world.url, jobs: [EchoJob] })
     for (const capsule of [used, fresh]) {
@@ -156,12 +156,12 @@ describe('start and shutdown', () => {
   })
 })
 
-describe('a shutdown while Postgres is away', () => {
+describe('a shutdown while Postgres is unreachable', () => {
   const stopWithoutPostgres = async (shutdown: (capsule: Capsule) => Promise<void>): Promise<void> => {
     const gate = new Gate()
     const GateJob = jobClass('GateJob', (job) => gate.pass(job))
     await using network = await FaultyNetwork.start(world.url)
-    // The cleanup that a start begins says nothing unless it finds something; cut off in the middle it would tell of an error.
+    // The cleanup at the start emits an event only if it finds something. Awaited here, as a cut in its middle would emit an error.
     await world.sql(`INSERT INTO good_job_processes (id, created_at, updated_at)
       VALUES (gen_random_uuid(), now() - interval '1 hour', now() - interval '1 hour')`)
     const cleaned = next('processes_released')
@@ -183,10 +183,10 @@ describe('a shutdown while Postgres is away', () => {
     expect((await world.executions(id)).map(({ error_event }) => error_event)).toEqual([0, null])
   }
 
-  test('gives up the outcomes at its deadline; their jobs run again as interrupted [GJ-089]', () =>
+  test('abandons the outcomes at its deadline; their jobs run again as interrupted [GJ-089]', () =>
     stopWithoutPostgres((capsule) => capsule.shutdown({ timeout: 0.3 })))
 
-  test('waits for it with -1, until somebody aborts', () =>
+  test('waits for Postgres with timeout -1 until abort is called', () =>
     stopWithoutPostgres(async (capsule) => {
       const errors = record('worker_error')
       const stopping = capsule.shutdown({ timeout: -1 })
@@ -199,7 +199,7 @@ describe('a shutdown while Postgres is away', () => {
     }))
 })
 
-test('the claim stops at the shutdown, also with work left and a claim under way [GJ-085]', async () => {
+test('claiming stops at the shutdown, also with jobs left and a claim under way [GJ-085]', async () => {
   const SlowJob = jobClass('SlowJob', () => new Promise((resolve) => setTimeout(resolve, 2)))
   for (let index = 0; index < 200; index++) await enqueue(SlowJob)
   const ended = next('perform_job', 5)

@@ -28,7 +28,7 @@ interface Case extends CrashPoint {
   readonly point: string
   readonly course: string
   readonly options?: Readonly<Record<string, unknown>>
-  /** Event of each execution when all is over; none when the job had ended and is gone. */
+  /** The event of each execution in the end; none if the job had ended and was deleted. */
   readonly events: readonly (number | null)[]
 }
 
@@ -114,11 +114,11 @@ const crash = async ({ options, ...point }: Case): Promise<void> => {
 
 describe('kill -9', () => {
   for (const each of CASES) {
-    test(`${each.when} ${each.point}: the job ends once, and its history tells [GJ-052]`, async () => {
+    test(`${each.when} ${each.point}: the job ends once, and its executions show the interruption [GJ-052]`, async () => {
       const job = await CrashJob.performLater(each.course)
       if (job === false) throw new Error('not enqueued')
       await crash(each)
-      // Five minutes later nobody has heard of the process.
+      // Five minutes later the heartbeat of the process has expired.
       await world.sql(`UPDATE good_job_processes SET updated_at = updated_at - interval '10 minutes'`)
       await using capsule = await world.start({ jobs: [CrashJob] })
       await until(async () => {

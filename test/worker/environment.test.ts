@@ -35,10 +35,10 @@ const workOnce = async (url: string): Promise<void> => {
 describe('a worker refuses', () => {
   const refuse = (options: Record<string, unknown>) => () =>
     new Capsule({ databaseUrl: world.url, jobs: [Echo], ...options } as never)
-  test('an unknown option, with the one that was meant', () => {
+  test('an unknown option, with a suggestion', () => {
     expect(refuse({ pollIntervall: 1 })).toThrow(/unknown option pollIntervall; did you mean pollInterval\?/)
   })
-  test('a value that does not fit, with its name', () => {
+  test('an invalid option value, with the name of the option', () => {
     expect(refuse({ threads: 'many' })).toThrow(ConfigurationError)
   })
   test('a bad queue string', () => {
@@ -47,11 +47,11 @@ describe('a worker refuses', () => {
       'queues: expected a whole number of at least 1 after ":", got "x" in "high:x"',
     )
   })
-  test('no job classes, and two with one name', () => {
+  test('an empty list of job classes, and two classes with the same name', () => {
     expect(refuse({ jobs: [] })).toThrow(/no job classes/)
     expect(refuse({ jobs: [Echo, jobClass('Echo', () => undefined)] })).toThrow(/Two job classes have the name "Echo"/)
   })
-  test('what is no list of job classes, by what it is', () => {
+  test('a value that is no list of job classes, with its type', () => {
     const { url: databaseUrl } = world
     const make = (options?: unknown) => () => new Capsule(options as never)
     const list = /^jobs is the list of the job classes to run, such as jobs: \[MailJob\]; /
@@ -63,20 +63,20 @@ describe('a worker refuses', () => {
     expect(refuse({ jobs: Echo })).toThrow(/got \[class /)
   })
   abstract class EmptyJob extends Job {}
-  test('what is no job class in the list, by its place and what it is', () => {
+  test('an entry of the list that is no job class, with its position and type', () => {
     expect(refuse({ jobs: [Echo, new (Echo as never as new () => object)()] })).toThrow(/^jobs\[1\] is an instance of/)
     expect(refuse({ jobs: [() => {}] })).toThrow(/^jobs\[0\] is not a job class: the function/)
     expect(refuse({ jobs: [undefined] })).toThrow(/^jobs\[0\] is undefined: .*no two modules import each other/)
     expect(refuse({ jobs: [EmptyJob] })).toThrow(/EmptyJob cannot be run: it has no perform method/)
   })
-  test('no database, and text that is no URL, without repeating a password', () => {
+  test('a missing database, and an invalid URL without repeating its password', () => {
     expect(() => new Adapter({ databaseUrl: '' })).toThrow(/DATABASE_URL/)
     expect(() => new Adapter({ databaseUrl: 'postgres://user:pass#word@localhost:port/db' })).toThrow(
       ConfigurationError,
     )
     expect(() => new Adapter({ databaseUrl: 'postgres://user:pass#word@localhost:port/db' })).not.toThrow(/pass#word/)
   })
-  test('a database without the tables, with the way out', async () => {
+  test('a database without the tables, with the command that creates them', async () => {
     const empty = await createDatabase({ template: 'empty' })
     const capsule = new Capsule({ databaseUrl: empty.url, jobs: [Echo] })
     await expect(capsule.start()).rejects.toThrow(SchemaError)
@@ -89,7 +89,7 @@ describe('a worker refuses', () => {
     await expect(new Capsule({ databaseUrl: world.url, jobs: [Echo] }).start()).rejects.toThrow(/GoodJob 3/)
     await world.sql('DELETE FROM good_jobs WHERE id = $1', [id])
   })
-  test('a user who may only read', async () => {
+  test('a role that may only read', async () => {
     await world.sql(
       `DO $$ BEGIN CREATE ROLE only_reads LOGIN PASSWORD 'x'; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
     )
@@ -102,13 +102,13 @@ describe('a worker refuses', () => {
   })
 })
 
-test('a worker waits for Postgres, says so, and gives up after the connect timeout', async () => {
+test('a worker waits for Postgres, emits connection_retry, and fails after the connect timeout', async () => {
   await using network = await FaultyNetwork.start(world.url)
   network.refuse()
-  const told = next('connection_retry')
+  const firstFailure = next('connection_retry')
   const hopeless = new Capsule({ databaseUrl: network.url, jobs: [Echo], connectTimeout: 0.3 })
   await expect(hopeless.start()).rejects.toThrow(ConnectionTimeoutError)
-  expect((await told)[0]).toMatchObject({ part: 'start', attempt: 1 })
+  expect((await firstFailure)[0]).toMatchObject({ part: 'start', attempt: 1 })
   const retried = next('connection_retry', 2)
   const patient = new Capsule({ databaseUrl: network.url, jobs: [Echo], connectTimeout: 20, batchSweepInterval: 0 })
   const started = patient.start()
@@ -119,7 +119,7 @@ test('a worker waits for Postgres, says so, and gives up after the connect timeo
   await patient.shutdown()
 })
 
-test('a worker whose host has no address names the host as the fault, not the server', async () => {
+test('a worker whose host name does not resolve names the host as the cause, not the server', async () => {
   const databaseUrl = 'postgres://user@no-such-host.invalid/app'
   const capsule = new Capsule({ databaseUrl, jobs: [Echo], connectTimeout: 0.3 })
   const fault = await capsule.start().catch((error: unknown) => error)
@@ -127,7 +127,7 @@ test('a worker whose host has no address names the host as the fault, not the se
   expect((fault as Error).message).toMatch(/no-such-host\.invalid\. The name of the host cannot be resolved/)
 })
 
-test('a query timeout beyond 24.8 days is a long one, not a millisecond', async () => {
+test('a query timeout beyond 24.8 days works as a long timeout, not as one millisecond', async () => {
   const url = new URL(world.url)
   url.searchParams.set('query_timeout', String(30 * 86_400_000))
   const adapter = new Adapter({ databaseUrl: url.href })
@@ -136,7 +136,7 @@ test('a query timeout beyond 24.8 days is a long one, not a millisecond', async 
   await adapter.close()
 })
 
-test('a password with special characters, percent-encoded', async () => {
+test('a worker connects with a percent-encoded password', async () => {
   const password = `p@ss:w/o#r?d&% é'"`
   await world.sql(`DO $$ BEGIN CREATE ROLE special LOGIN SUPERUSER; EXCEPTION WHEN duplicate_object THEN NULL; END $$`)
   await world.sql(`ALTER ROLE special PASSWORD '${password.replaceAll("'", "''")}'`)
@@ -146,7 +146,7 @@ test('a password with special characters, percent-encoded', async () => {
   await workOnce(url.href)
 })
 
-test('a Unix socket', async () => {
+test('a worker connects over a Unix socket', async () => {
   const [row] = await world.sql<{ directory: string }>(
     `SELECT split_part(current_setting('unix_socket_directories'), ',', 1) AS directory`,
   )
@@ -157,7 +157,7 @@ test('a Unix socket', async () => {
   )
 })
 
-test('tables in another schema, by search_path', async () => {
+test('a worker finds tables in another schema by search_path', async () => {
   await world.sql('CREATE SCHEMA jobs')
   const tables = await world.sql<{ name: string }>(
     `SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relname LIKE 'good_job%' AND relnamespace = 'public'::regnamespace`,
@@ -169,7 +169,7 @@ test('tables in another schema, by search_path', async () => {
   for (const { name } of tables) await world.sql(`ALTER TABLE jobs.${name} SET SCHEMA public`)
 })
 
-test('a worker of ?schema=…: claims, LISTEN, deferred rounds and the thread of its heartbeat find its tables', async () => {
+test('a worker with ?schema=… in its URL: claims, LISTEN, deferred rounds and the thread of its heartbeat find its tables', async () => {
   const tenants = await createDatabase({ template: 'empty' })
   const sql = async (text: string, ...values: unknown[]) => (await tenants.pool().query(text, values)).rows
   await sql('CREATE SCHEMA tenant_b')
@@ -194,7 +194,7 @@ test('a worker of ?schema=…: claims, LISTEN, deferred rounds and the thread of
   const done = performed(job.jobId)
   await adapter.enqueue(job)
   await done
-  // Within its round a job looks untouched.
+  // Within its round the row of a job is unchanged.
   expect(seen).toEqual([{ performed_at: null }])
   expect(await sql('SELECT process_id, error FROM tenant_b.good_job_executions')).toEqual([
     { process_id: processId, error: null },
@@ -216,7 +216,7 @@ test('a worker of ?schema=…: claims, LISTEN, deferred rounds and the thread of
   await tenants.drop()
 })
 
-test('times in timestamptz columns, in a session of any time zone [GJ-005]', async () => {
+test('times in timestamptz columns are right in sessions of any time zone [GJ-005]', async () => {
   const columns = await world.sql<{ table: string; column: string }>(
     `SELECT table_name AS table, column_name AS column FROM information_schema.columns
      WHERE table_schema = 'public' AND table_name LIKE 'good_job%' AND data_type = 'timestamp without time zone'`,

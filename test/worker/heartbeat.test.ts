@@ -31,7 +31,7 @@ const ageMs = async (processId: string): Promise<number> => {
   return row?.age ?? Number.POSITIVE_INFINITY
 }
 
-test('beats go on after a cut and after a silent partition [GJ-058]', async () => {
+test('heartbeats continue after a cut connection and after a silent partition [GJ-058]', async () => {
   await using network = await FaultyNetwork.start(world.url)
   const database = new Database({ databaseUrl: network.url })
   const { heartbeat, processId } = await start(database)
@@ -46,25 +46,25 @@ test('beats go on after a cut and after a silent partition [GJ-058]', async () =
   network.freeze('GoodJob::Process')
   await failed
   await beatsAgain()
-  // The row tells of a beat before the thread does.
+  // The row shows a heartbeat before the thread reports it.
   await until(async () => heartbeat.isBeating, 'known to beat')
   await heartbeat.stop()
   await database.close()
 })
 
-test('a thread that cannot connect is told, and known not to beat', async () => {
+test('a heartbeat thread that cannot connect is reported, and isBeating becomes false', async () => {
   const database = new Database({ databaseUrl: 'postgres://nobody@127.0.0.1:1/nowhere' })
   const failed = next('process_heartbeat_failed', 3)
   const { heartbeat } = await start(database)
   expect(heartbeat.isBeating).toBe(true)
   expect((await failed)[0]?.error).not.toBe('')
-  await until(async () => !heartbeat.isBeating, 'known not to beat')
+  await until(async () => !heartbeat.isBeating, 'isBeating is false')
   await heartbeat.stop()
   await heartbeat.stop()
   await database.close()
 })
 
-test('a thread that dies is told, and another one beats on', async () => {
+test('a heartbeat thread that dies is reported, and another thread continues', async () => {
   const threads: Worker[] = []
   const note = (thread: Worker) => threads.push(thread)
   process.on('worker', note)
@@ -79,7 +79,7 @@ test('a thread that dies is told, and another one beats on', async () => {
   await heartbeat.stop()
 })
 
-test('a worker starts the thread for its first job, while that runs, and ends it', async () => {
+test('a worker starts the heartbeat thread while its first job runs, and ends it at shutdown', async () => {
   const threads: Worker[] = []
   const ended: Promise<unknown>[] = []
   const note = (thread: Worker) => {
@@ -100,10 +100,10 @@ test('a worker starts the thread for its first job, while that runs, and ends it
   process.off('worker', note)
 })
 
-test('a beat of the event loop does not wait for a cleanup that waits for a lock', async () => {
+test('a heartbeat from the event loop does not wait for a cleanup that waits for a lock', async () => {
   const { database, clock } = world.adapter
   const processId = randomUUID()
-  // Beats come every 25 seconds.
+  // Heartbeats come every 25 seconds.
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
   const tracker = new CapsuleTracker({
     ...{ database, clock, processId, registry: new JobRegistry() },
@@ -116,7 +116,7 @@ test('a beat of the event loop does not wait for a cleanup that waits for a lock
   const holder = await world.database.connect()
   try {
     await holder.query('BEGIN')
-    // A cleanup asks about it, a beat does not.
+    // A cleanup reads this table, a heartbeat does not.
     await holder.query('LOCK TABLE good_job_concurrency_claims IN ACCESS EXCLUSIVE MODE')
     tracker.cleanUp()
     await until(async () => (await blockedSessions(world)) === 1, 'the cleanup waits')

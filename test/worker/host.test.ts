@@ -18,7 +18,7 @@ interface Line {
 
 const HOST = join(import.meta.dirname, '../fixtures/host.mjs')
 
-/** Runs a program that has a worker inside, and answers what it said, and the lines of its log apart. */
+/** Runs a program that contains a worker; returns its output, and its log lines separately. */
 const host = (what: string, { options = [], node = [] }: { options?: string[]; node?: string[] } = {}) => {
   const { stdout, stderr, status } = spawnSync(process.execPath, [...node, HOST, what, ...options], {
     env: { ...process.env, DATABASE_URL: world.url, GOOD_JOB_BATCH_SWEEP_INTERVAL: '0' },
@@ -33,7 +33,7 @@ const host = (what: string, { options = [], node = [] }: { options?: string[]; n
 const alarms = (log: readonly Line[]) => log.filter(({ level }) => ['warn', 'error', 'fatal'].includes(level))
 
 describe('the logger of a capsule', () => {
-  test('gets the lines of the command line, errors with stack and cause', () => {
+  test('gets the same lines as the command line, errors with stack and cause', () => {
     const { code, log, said } = host('fails')
     expect(code).toBe(0)
     expect(said).toEqual(['discarded', 'the host goes on', 'listeners left: 0'])
@@ -46,13 +46,13 @@ describe('the logger of a capsule', () => {
     expect(failed[0]?.err?.[1]).toBe('connect ECONNREFUSED')
   })
 
-  test('gets nothing of them with logEvents: false', () => {
+  test('gets no lines with logEvents: false', () => {
     const { code, log } = host('fails', { options: ['no-log'] })
     expect(code).toBe(0)
     expect(log).toEqual([])
   })
 
-  test('may be attached to all events of the process instead, with the same lines', () => {
+  test('gets the same lines if attached to all events of the process instead', () => {
     const linesOf = (options: string[]) =>
       host('fails', { options })
         .log.map(({ level, text }) => `${level} ${text}`)
@@ -60,11 +60,11 @@ describe('the logger of a capsule', () => {
         .toSorted()
     const attached = linesOf(['own-log'])
     expect(attached).toContain('error A job ended with an error')
-    // It is there before the worker, and hears of the enqueue.
+    // Attached before the worker starts, it also logs the enqueue.
     expect(attached.filter((line) => line !== 'info Enqueued a job')).toEqual(linesOf([]))
   })
 
-  test('of two capsules gets the lines of its own, and each line once', async () => {
+  test('gets only the lines of its own capsule, each once, beside another capsule', async () => {
     const recorder = () => {
       const lines: string[] = []
       const write = (fields: Record<string, unknown> | string) =>
@@ -101,21 +101,21 @@ describe('the logger of a capsule', () => {
   })
 })
 
-test("SIGTERM and SIGINT stay the host's business", () => {
+test('the worker installs no handlers for SIGTERM and SIGINT', () => {
   const { code, said } = host('works', { options: ['signals'] })
   expect(said).toEqual(['listeners for signals: 0', 'the host goes on', 'listeners left: 0'])
   expect(code).toBe(0)
 })
 
 describe('a promise that a job does not await', () => {
-  test('fails the job and leaves the host alone', () => {
+  test('fails the job, and the host continues', () => {
     const { code, said, log } = host('leaves')
     expect(said).toEqual(['discarded', 'the host goes on', 'listeners left: 0'])
     expect(code).toBe(0)
     expect(log.filter(({ event }) => event === 'perform')).toMatchObject([{ level: 'error' }])
   })
 
-  test('is told, and leaves the host alone, when it is rejected after the end of the job', () => {
+  test('is logged, and the host continues, if it is rejected after the end of the job', () => {
     const { code, said, log } = host('leaves-late')
     expect(said).toEqual(['the host goes on', 'listeners left: 0'])
     expect(code).toBe(0)
@@ -124,11 +124,11 @@ describe('a promise that a job does not await', () => {
     ])
   })
 
-  test('is told to a host that listens itself, too', () => {
-    expect(host('leaves', { options: ['own-listener'] }).said).toContain('the host was told: Error: not awaited')
+  test('is also passed to an unhandledRejection listener of the host', () => {
+    expect(host('leaves', { options: ['own-listener'] }).said).toContain('the host received: Error: not awaited')
   })
 
-  test('ends a host that wants that, by catchRejections: false or by strict Node', () => {
+  test('ends the host with catchRejections: false or --unhandled-rejections=strict', () => {
     for (const given of [{ options: ['no-catch'] }, { node: ['--unhandled-rejections=strict'] }]) {
       const { code, said, stderr } = host('leaves', given)
       expect(code).toBe(1)
@@ -138,7 +138,7 @@ describe('a promise that a job does not await', () => {
   })
 })
 
-describe('a rejection of the host itself, while a worker is there', () => {
+describe('a rejection of the host itself, while a worker runs', () => {
   test.each<[string, string[], number, RegExp]>([
     ['by default', [], 1, /Error: of the host\n/],
     [
@@ -160,7 +160,7 @@ describe('a rejection of the host itself, while a worker is there', () => {
   })
 })
 
-test('an async listener that is rejected blames no job', () => {
+test('a rejected async listener fails no job', () => {
   const { code, log, said } = host('works', { options: ['bad-listener'] })
   expect(code).toBe(0)
   expect(said).not.toContain('discarded')
@@ -168,7 +168,7 @@ test('an async listener that is rejected blames no job', () => {
   expect(log.filter(({ event }) => event === 'perform')).toMatchObject([{ level: 'info', text: 'Performed a job' }])
 })
 
-test('a job that a shutdown aborts is one line of information, and no handler takes it for failed', () => {
+test('a job aborted by a shutdown is logged as one info line, and no error handler runs', () => {
   const { code, log, said } = host('waits')
   expect(said).toEqual(['waits', 'the host goes on', 'listeners left: 0'])
   expect(code).toBe(0)

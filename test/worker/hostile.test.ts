@@ -11,13 +11,13 @@ import { advisoryLocks } from '../support/sessions.ts'
 const world = await openWorld()
 afterAll(() => world.close())
 
-/** HOSTILE_ROWS=10000 and another HOSTILE_SEED by hand. */
+/** Set HOSTILE_ROWS=10000 and another HOSTILE_SEED manually for a longer run. */
 const ROWS = Number(process.env.HOSTILE_ROWS ?? 2_000)
 const SEED = Number(process.env.HOSTILE_SEED ?? 20_260_131)
 const GOOD_JOBS = Math.ceil(ROWS / 10)
 const PAYLOADS = Math.ceil(ROWS / 10)
 
-/** Reads whatever there is to read. */
+/** Reads all of its properties. */
 const readAll = (job: Job): unknown => [
   job.queueName,
   job.priority,
@@ -97,14 +97,14 @@ const untilAllHaveEnded = async (): Promise<void> => {
   }
 }
 
-test(`${ROWS} hostile rows and their messages end as their own failure, and good jobs among them succeed (seed ${SEED}) [GJ-024]`, async () => {
+test(`${ROWS} hostile rows and NOTIFY messages each fail alone, and good jobs among them succeed (seed ${SEED}) [GJ-024]`, async () => {
   const batches = fc.sample(hostileBatch, { numRuns: 50, seed: SEED })
   await insertHostile(world.pool, 'good_job_batches', BATCH_COLUMNS, batches)
   const batchIds = batches.map(({ id }) => id)
   const hostile = fc.sample(hostileRow(CLASSES, batchIds), { numRuns: ROWS, seed: SEED })
   const good = Array.from({ length: GOOD_JOBS }, goodRow)
   const rows = [...hostile, ...good].sort((a, b) => a.id.localeCompare(b.id))
-  const told = [record('claim_failed'), record('worker_error'), record('notifier_notify_error')] as const
+  const records = [record('claim_failed'), record('worker_error'), record('notifier_notify_error')] as const
   const capsule = await world.start({
     jobs: [...HOSTILE, GoodJob],
     threads: 20,
@@ -118,8 +118,8 @@ test(`${ROWS} hostile rows and their messages end as their own failure, and good
   await untilAllHaveEnded()
   expect(capsule.isListening).toBe(true)
   await capsule.shutdown()
-  for (const each of told) each.stop()
-  const errors = told.map(({ seen }) => seen.map(({ error }) => String(error)).slice(0, 3))
+  for (const each of records) each.stop()
+  const errors = records.map(({ seen }) => seen.map(({ error }) => String(error)).slice(0, 3))
   expect(errors).toEqual([[], [], [expect.stringContaining('ignored a message')]])
   expect([...ran.values()].filter((times) => times !== 1)).toEqual([])
   expect(ran.size).toBe(GOOD_JOBS)

@@ -4,7 +4,7 @@ import { enqueue, Gate, jobClass, next, openWorld, performed, record } from '../
 const world = await openWorld()
 afterAll(() => world.close())
 
-/** Node says so when it makes 1 ms of a time that is too long. */
+/** Node emits this warning when it shortens a too long timer to 1 ms. */
 let overflows: string[] = []
 const note = ({ name, message }: Error): void => {
   if (name === 'TimeoutOverflowWarning') overflows.push(message)
@@ -17,13 +17,13 @@ afterEach(() => void process.off('warning', note))
 
 const EchoJob = jobClass('EchoJob', () => undefined)
 const DAY_SECONDS = 86_400
-/** [what it is, seconds]; Node's timers end at 24.8 days. */
+/** [name, seconds]; Node's timers end at 24.8 days. */
 const LONG = [
   ['25 days', 25 * DAY_SECONDS],
   ['31 million years', 1e15],
 ] as const
 
-test.each(LONG)('%s: every option that is a time means never, and none means at once', async (_name, seconds) => {
+test.each(LONG)('%s: every time option of this length means never, and none means at once', async (_name, seconds) => {
   const sweeps = record('batch_sweep')
   const errors = record('worker_error')
   const failed = record('claim_failed')
@@ -47,7 +47,7 @@ test.each(LONG)('%s: every option that is a time means never, and none means at 
   await cleaned
   const id = await enqueue(GateJob)
   await gate.entered
-  // The next body begins after the loops have waited again.
+  // The next job begins after the loops have waited again.
   await performed(await enqueue(EchoJob))
   const stopped = capsule.shutdown()
   const done = performed(id)
@@ -65,14 +65,14 @@ test.each(LONG)('%s: every option that is a time means never, and none means at 
   expect(overflows).toEqual([])
 })
 
-test.each(LONG)('%s: a deferred start has no other end than that of its jobs', async (_name, seconds) => {
+test.each(LONG)('%s: a deferred round ends only when its jobs end', async (_name, seconds) => {
   const gate = new Gate()
   const GateJob = jobClass('GateJob', (job) => gate.pass(job))
   await using _capsule = await world.start({ jobs: [GateJob], deferStart: seconds * 1000, shutdownTimeout: seconds })
   const id = await enqueue(GateJob)
   await gate.entered
   await new Promise((resolve) => setTimeout(resolve, 100))
-  // Not started for others to see: the round is open.
+  // No start is written: the round is open.
   expect((await world.job(id)).performed_at).toBeNull()
   const done = performed(id)
   gate.open()
@@ -80,7 +80,7 @@ test.each(LONG)('%s: a deferred start has no other end than that of its jobs', a
   expect(overflows).toEqual([])
 })
 
-test('a job may wait for longer than any timer, and the worker for it', async () => {
+test('a worker waits for a job that is scheduled beyond the longest timer', async () => {
   await using _capsule = await world.start({ jobs: [EchoJob], pollInterval: -1 })
   const far = await enqueue(EchoJob, { wait: 40 * DAY_SECONDS })
   await performed(await enqueue(EchoJob))

@@ -7,7 +7,7 @@ import { sendMessage } from '../support/messages.ts'
 const world = await openWorld()
 afterAll(() => world.close())
 
-/** A clock of a user's that can be out of order. */
+/** A user's clock that throws while `isBroken`. */
 class FaultyClock implements Clock {
   readonly #clock = createClock()
   isBroken = false
@@ -25,7 +25,7 @@ class FaultyClock implements Clock {
 
 const Good = jobClass('Good', () => undefined)
 
-test('a pool whose loop throws is told, and claims again as soon as it can', async () => {
+test('an error in the loop of a pool is emitted, and the pool claims again as soon as the error is gone', async () => {
   const clock = new FaultyClock()
   const gate = new Gate()
   const Waiting = jobClass('Waiting', async (job) => {
@@ -43,7 +43,7 @@ test('a pool whose loop throws is told, and claims again as soon as it can', asy
   await done
 })
 
-test('a message and a poll that cannot be taken end neither the process nor the polls', async () => {
+test('errors in handling a NOTIFY message and a poll end neither the process nor the polls', async () => {
   const clock = new FaultyClock()
   await using _capsule = await world.start({ jobs: [Good], pollInterval: 0.05, clock })
   const poller = next('worker_error', 2, ({ part }) => part === 'poller')
@@ -55,7 +55,7 @@ test('a message and a poll that cannot be taken end neither the process nor the 
   await performed(await enqueue(Good))
 })
 
-test('a lane whose thread dies gets another one', async () => {
+test('a lane whose thread dies gets a new thread', async () => {
   const threads: Worker[] = []
   const note = (thread: Worker) => threads.push(thread)
   process.on('worker', note)

@@ -11,7 +11,7 @@ const collectGarbage = runInNewContext('gc') as () => void
 
 const MEGABYTE = 1_000_000
 
-/** What is reachable, in megabytes. */
+/** The reachable memory in megabytes. */
 const heldMb = (): number => {
   collectGarbage()
   const { heapUsed, external } = process.memoryUsage()
@@ -28,7 +28,7 @@ SELECT id, id, 'LargeJob', 'default', 0,
 FROM (SELECT gen_random_uuid() AS id, now() AT TIME ZONE 'UTC' AS at FROM generate_series(1, $1::int)) AS job
 RETURNING id`
 
-test.each([0, 20])('nothing of its arguments is held when a job has ended (deferStart %i)', async (deferStart) => {
+test.each([0, 20])('the arguments of an ended job can be garbage-collected (deferStart %i)', async (deferStart) => {
   const lengths: number[] = []
   const LargeJob = jobClass('LargeJob', (_job, text) => {
     lengths.push(String(text).length)

@@ -76,7 +76,7 @@ const run = async (made: typeof Good): Promise<{ job: Row; execution: Row }> => 
 const UNLOCKED = { locked_by_id: null, locked_at: null, lock_type: null }
 const TEXT = 'Shop::NamedError: boom'
 
-test('the start is the same instant in job and execution, with the parameters of before [GJ-044] [GJ-045]', async () => {
+test('a start writes the same time to job and execution, and keeps the previous parameters [GJ-044] [GJ-045]', async () => {
   const { job, execution } = await run(Good)
   expect(execution.created_at).toEqual(job.performed_at)
   expect(execution).toMatchObject({
@@ -89,7 +89,7 @@ test('the start is the same instant in job and execution, with the parameters of
   expect(job.executions_count).toBe(1)
 })
 
-test('success [GJ-046]', async () => {
+test('a success sets finished_at, stores no error and clears the lock columns [GJ-046]', async () => {
   const { job, execution } = await run(Good)
   expect(job).toMatchObject({ error: null, error_event: null, ...UNLOCKED })
   expect(job.finished_at).toEqual(execution.finished_at)
@@ -134,18 +134,18 @@ test('a retry waits in the same row with its error [GJ-048] [GJ-057]', async () 
   expect(execution).toMatchObject({ error: TEXT, error_event: 3 })
 })
 
-test('retryJob without an error leaves none', async () => {
+test('retryJob without an error leaves the error column empty', async () => {
   const { job, execution } = await run(Again)
   expect(job).toMatchObject({ error: null, error_event: null, performed_at: null, finished_at: null })
   expect(execution).toMatchObject({ error: null, error_event: null })
 })
 
-test('text that Postgres cannot hold is mended, not lost [GJ-053]', async () => {
+test('characters that Postgres cannot store are replaced in error texts, not lost [GJ-053]', async () => {
   const { job } = await run(Nul)
   expect(job.error).toMatch(/^Shop::NamedError: a.*b.*c$/)
 })
 
-test('a failure before is forgotten after success [GJ-047]', async () => {
+test('a success clears the error of the previous attempt [GJ-047]', async () => {
   const id = await world.insert({ job_class: 'Good', error: 'Earlier: one', error_event: 3 })
   await world.adapter.rescheduleJob(id, new Date())
   await world.sql(`SELECT pg_notify('good_job', '{}')`)
@@ -153,7 +153,7 @@ test('a failure before is forgotten after success [GJ-047]', async () => {
   expect(await world.job(id)).toMatchObject({ error: null, error_event: null })
 })
 
-test('rows that are no jobs fail by themselves, the others of the same claim run [GJ-014]', async () => {
+test('rows that are no valid jobs fail alone; the other jobs of the same claim run [GJ-014]', async () => {
   const id = randomUUID()
   const bad: Row[] = [
     { serialized_params: null },
@@ -186,7 +186,7 @@ test('rows that are no jobs fail by themselves, the others of the same claim run
   for (const one of odds) expect(await world.job(one)).toMatchObject({ error: null, finished_at: expect.any(Date) })
 }, 60_000)
 
-test('a force-discard while a job runs stands, whatever the body does [GJ-056] [GJ-092]', async () => {
+test('a force-discard of a running job stands, whatever its outcome [GJ-056] [GJ-092]', async () => {
   for (const ends of ['ok', 'fail', 'retry'] as const) {
     const gate = new Gate()
     const Slow = jobClass(`Slow${ends}`, async (job) => {
@@ -197,12 +197,12 @@ test('a force-discard while a job runs stands, whatever the body does [GJ-056] [
     await using _capsule = await world.start({ jobs: [Slow] })
     const id = await enqueue(Slow)
     await gate.entered
-    await world.adapter.forceDiscardJob(id, 'by hand')
+    await world.adapter.forceDiscardJob(id, 'wrong tenant')
     const lost = (await import('../support/harness.ts')).next('outcome_lost')
     gate.open()
     await lost
     expect(await world.job(id)).toMatchObject({
-      error: 'GoodJob::Job::DiscardJobError: by hand',
+      error: 'GoodJob::Job::DiscardJobError: wrong tenant',
       error_event: 5,
       finished_at: expect.any(Date),
       ...UNLOCKED,
@@ -246,7 +246,7 @@ describe('preserve_job_records [GJ-055]', () => {
     expect(await kept(preserve, made)).toBe(expected)
   })
 
-  test('a job of cron is always kept', async () => {
+  test('a cron job is always kept', async () => {
     await using _worker = await world.start({ jobs: [Good], preserveJobRecords: false })
     const id = await world.insert({ job_class: 'Good', cron_key: 'daily', cron_at: new Date().toISOString() })
     await world.sql(`SELECT pg_notify('good_job', '{}')`)

@@ -23,7 +23,7 @@ const startContext = (signal = new AbortController().signal): ReachOptions => ({
   signal,
 })
 
-/** Parts that note what happens to them. */
+/** Parts that log their starts and stops. */
 const noted = (...names: string[]) => {
   const log: string[] = []
   const part = (name: string, more: Partial<Part> = {}): Part => ({
@@ -37,7 +37,7 @@ const noted = (...names: string[]) => {
 }
 
 describe('the parts of a worker', () => {
-  test('start in the order of the list and stop in reverse; one that is added is one of them', async () => {
+  test('start in the order of the list and stop in reverse, including an added part', async () => {
     const { log, part, parts } = noted('row', 'lanes')
     const list = new Parts(PROCESS_ID, [...parts, part('added')])
     await list.start(startContext())
@@ -47,7 +47,7 @@ describe('the parts of a worker', () => {
     expect(log).toHaveLength(6)
   })
 
-  test('that have begun are stopped after a start that failed, in reverse, with the one that failed, and no other', async () => {
+  test('that have begun are stopped in reverse after a failed start, including the failed part, and no others', async () => {
     const { log, part, parts } = noted('row', 'lanes')
     const failing = part('listener', { start: () => Promise.reject(new Error('refused')) })
     const list = new Parts(PROCESS_ID, [...parts, failing, part('pools')])
@@ -56,17 +56,17 @@ describe('the parts of a worker', () => {
     expect(log).toEqual(['start row', 'start lanes', 'stop listener', 'stop lanes', 'stop row'])
   })
 
-  test('that follow are not started when the signal fires in the middle', async () => {
+  test('that follow are not started once the signal is aborted', async () => {
     const { log, part, parts } = noted('row')
     const stop = new AbortController()
-    const slow = part('lanes', { start: async () => stop.abort(new Error('told to stop')) })
+    const slow = part('lanes', { start: async () => stop.abort(new Error('stopped')) })
     const list = new Parts(PROCESS_ID, [...parts, slow, part('pools')])
-    await expect(list.start(startContext(stop.signal))).rejects.toThrow('told to stop')
+    await expect(list.start(startContext(stop.signal))).rejects.toThrow('stopped')
     await list.stop(new Deadline(0))
     expect(log).toEqual(['start row', 'stop lanes', 'stop row'])
   })
 
-  test('are stopped also after one whose stop throws, which is reported by its name', async () => {
+  test('are stopped also if the stop of one throws, which is reported by its name', async () => {
     const { log, part, parts } = noted('row')
     const errors = record('worker_error')
     const list = new Parts(PROCESS_ID, [...parts, part('lanes', { stop: () => Promise.reject(new Error('no')) })])
@@ -77,7 +77,7 @@ describe('the parts of a worker', () => {
     expect(errors.seen).toMatchObject([{ processId: PROCESS_ID, part: 'lanes', error: { message: 'no' } }])
   })
 
-  test('that serve jobs stop after jobs that ignore their signal, all others before, by a deadline of their own', async () => {
+  test('that serve jobs stop after the jobs, even if those ignore their signal; all others stop before, with a deadline of their own', async () => {
     const { log, part } = noted()
     let endJobs = () => {}
     const jobs = new Promise<void>((resolve) => {
@@ -105,7 +105,7 @@ describe('the parts of a worker', () => {
   })
 })
 
-describe('the list', () => {
+describe('the list of parts', () => {
   const namesWith = (options: Options): string[] => {
     const configuration = resolveConfiguration({ databaseUrl: world.url, ...options })
     const worker = buildParts({
@@ -120,7 +120,7 @@ describe('the list', () => {
     return partList(worker).map(({ name }) => name)
   }
 
-  test('begins with the process row and ends with what brings in work', () => {
+  test('begins with the process row and ends with the parts that bring in jobs', () => {
     expect(namesWith({})).toEqual([
       'connections',
       'process row',
@@ -133,12 +133,12 @@ describe('the list', () => {
     ])
   })
 
-  test('has no listener where LISTEN is off', () => {
+  test('has no notifier if LISTEN is off', () => {
     const names = namesWith({})
     expect(namesWith({ enableListenNotify: false })).toEqual(names.filter((name) => name !== 'listener'))
   })
 
-  test('listens before it claims, and ends LISTEN as soon as it is told to stop, while a job still runs', async () => {
+  test('makes a worker listen before it claims, and end LISTEN as soon as the shutdown begins, while a job still runs', async () => {
     const gate = new Gate()
     const GateJob = jobClass('GateJob', (job) => gate.pass(job))
     const log: string[] = []

@@ -22,7 +22,7 @@ afterAll(
 
 const Good = jobClass('Good', () => undefined)
 
-/** A pool of the user's own, as his program has it. */
+/** A pool of the user's program. */
 const poolOf = (config: pg.PoolConfig): pg.Pool & AsyncDisposable => {
   const { hostname, port, pathname, username, password } = new URL(world.url)
   const own = { host: hostname, port: Number(port), database: pathname.slice(1), user: username, password }
@@ -31,7 +31,7 @@ const poolOf = (config: pg.PoolConfig): pg.Pool & AsyncDisposable => {
   return Object.assign(pool, { [Symbol.asyncDispose]: () => pool.end() })
 }
 
-/** Beats on the connections of a pool until one is written. */
+/** Sends heartbeats on connections configured like the pool's until one is written. */
 const beatWith = async (pool: pg.Pool): Promise<void> => {
   const database = new Database({ pool })
   const processId = randomUUID()
@@ -49,7 +49,7 @@ const beatWith = async (pool: pg.Pool): Promise<void> => {
 }
 
 describe.each([0, 20])('with starts deferred by %i ms', (deferStart) => {
-  test('type parsers and hooks of a pool stay where they are; jobs run', async () => {
+  test("the pool's type parsers and hooks stay in the main thread, and jobs run", async () => {
     await using pool = poolOf({
       types: { getTypeParser: () => (text: string) => `parsed ${text}` },
       log: () => {},
@@ -62,7 +62,7 @@ describe.each([0, 20])('with starts deferred by %i ms', (deferStart) => {
     expect(refused.seen).toEqual([])
   })
 
-  test('a function that makes passwords is asked for each connection', async () => {
+  test('a password function is called for each connection', async () => {
     const asked: unknown[] = []
     await using pool = poolOf({ user: role, password: passwordOf(asked) })
     await using _worker = await world.start({ jobs: [Good], pool, deferStart })
@@ -75,7 +75,7 @@ describe.each([0, 20])('with starts deferred by %i ms', (deferStart) => {
     expect(asked.length).toBeGreaterThan(before)
   })
 
-  test('a stream of the user’s own is not replaced by another: no thread, and that is told', async () => {
+  test('a custom stream of the pool is kept: no thread starts, and thread_unavailable is emitted', async () => {
     const streams: Socket[] = []
     const stream = () => {
       const socket = new Socket()
@@ -84,11 +84,13 @@ describe.each([0, 20])('with starts deferred by %i ms', (deferStart) => {
     }
     await using pool = poolOf({ stream } as pg.PoolConfig)
     const parts = ['heartbeat', ...(deferStart > 0 ? ['deferred starts'] : [])]
-    const told = next('thread_unavailable', parts.length)
+    const unavailable = next('thread_unavailable', parts.length)
     await using _worker = await world.start({ jobs: [Good], pool, deferStart })
     await performed(await enqueue(Good))
     const reason = 'stream of the pool cannot be sent to a thread'
-    expect(await told).toEqual(expect.arrayContaining(parts.map((part) => expect.objectContaining({ part, reason }))))
+    expect(await unavailable).toEqual(
+      expect.arrayContaining(parts.map((part) => expect.objectContaining({ part, reason }))),
+    )
     expect(streams.length).toBeGreaterThan(0)
   })
 })
@@ -99,12 +101,12 @@ const passwordOf = (asked: unknown[]) =>
     return 'token'
   }) as () => Promise<string>
 
-test('the thread of the heartbeat does without type parsers', async () => {
+test('the heartbeat thread works without type parsers', async () => {
   await using pool = poolOf({ types: { getTypeParser: () => (text: string) => text } as pg.CustomTypesConfig })
   await beatWith(pool)
 })
 
-test('the thread of the heartbeat asks for its password', async () => {
+test('the heartbeat thread requests its password', async () => {
   const asked: unknown[] = []
   await using pool = poolOf({ user: role, password: passwordOf(asked) })
   await beatWith(pool)
@@ -112,10 +114,10 @@ test('the thread of the heartbeat asks for its password', async () => {
   expect(asked).toEqual([expect.objectContaining({ user: role, host: hostname, port: Number(port) })])
 })
 
-describe('what a thread gets of a configuration', () => {
+describe('the part of a pool configuration that a thread gets', () => {
   const sent = (config: pg.ClientConfig) => threadConfig(config)
 
-  test('is all that is plain, also what pg hides', () => {
+  test('is every plain value, also those that pg hides', () => {
     const ssl = Object.defineProperty({ ca: Buffer.from('ca'), rejectUnauthorized: true }, 'key', { value: 'pem' })
     expect(sent({ host: 'db', port: 1, password: 'x', ssl, types: pg.types as never, statement_timeout: 5 })).toEqual({
       kind: 'sendable',

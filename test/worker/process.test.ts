@@ -24,7 +24,7 @@ const processRow = (id: string, columns: Record<string, unknown> = {}) =>
   )
 const ids = async () => (await world.sql<{ id: string }>('SELECT id FROM good_job_processes')).map(({ id }) => id)
 
-test('the row of a worker has what the dashboard reads, in its types [GJ-029] [GJ-058] [GJ-060]', async () => {
+test('the process row of a worker has the values that the dashboard reads, with their types [GJ-029] [GJ-058] [GJ-060]', async () => {
   const capsule = await world.start({ jobs: [Echo], queues: '+a,b:2;*', threads: 3 })
   const [row] = await world.sql<{ state: Record<string, unknown>; lock_type: unknown }>(
     'SELECT state, lock_type FROM good_job_processes WHERE id = $1',
@@ -60,7 +60,7 @@ test('the row of a worker has what the dashboard reads, in its types [GJ-029] [G
 
 const block = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 
-test('the heartbeat comes from a thread, which boots and beats also while the event loop is blocked, and brings a deleted row back [GJ-058] [GJ-059]', async () => {
+test('the heartbeat comes from a thread that starts and beats also while the event loop is blocked, and restores a deleted row [GJ-058] [GJ-059]', async () => {
   const processId = randomUUID()
   const heartbeat = new Heartbeat({
     config: world.adapter.database.clientConfig('GoodJob::Process'),
@@ -85,7 +85,7 @@ test('the heartbeat comes from a thread, which boots and beats also while the ev
   await world.sql('DELETE FROM good_job_processes')
 })
 
-test('dead processes go and their jobs are free; living ones, and advisory ones whose lock is held, stay [GJ-062]', async () => {
+test('dead processes are deleted and their jobs released; live processes, and advisory ones whose lock is held, stay [GJ-062]', async () => {
   const [dead, alive, held, unheld] = [randomUUID(), randomUUID(), randomUUID(), randomUUID()]
   await processRow(dead, { age: 400 })
   await processRow(alive, { age: 200 })
@@ -109,7 +109,7 @@ test('dead processes go and their jobs are free; living ones, and advisory ones 
   await world.sql('DELETE FROM good_job_processes WHERE id <> $1', [capsule.processId])
 })
 
-test('jobs of an owner that has no row are freed, unless their lock is held or nobody can tell', async () => {
+test('jobs of an owner without a process row are released, unless their advisory lock is held or the owner may be alive', async () => {
   const old = new Date(Date.now() - 120_000).toISOString()
   const owned = (lockType: number) =>
     world.insert({ job_class: 'Foreign', locked_by_id: randomUUID(), locked_at: old, lock_type: lockType })

@@ -13,19 +13,19 @@ import { blockedSessions } from '../support/sessions.ts'
 const world = await openWorld()
 afterAll(() => world.close())
 
-/** LOCKED_SHUTDOWN_SECONDS=6 by hand, on a quiet machine. */
+/** Set LOCKED_SHUTDOWN_SECONDS=6 manually, on a quiet machine. */
 const { LOCKED_SHUTDOWN_SECONDS } = process.env
 const LONGER_SECONDS = Number(LOCKED_SHUTDOWN_SECONDS ?? 1)
-/** The promise is two seconds beyond the timeout; the rest is for a busy machine, and by hand for its last timer. */
+/** The promise is two seconds beyond the timeout; the rest is slack for a busy machine, or for the last timer of a manual run. */
 const LATE_MS = 2_000 + (LOCKED_SHUTDOWN_SECONDS === undefined ? 1_500 : 100)
-/** By hand the figures count: seconds that a shutdown took. */
+/** Seconds that a shutdown took; a manual run prints them. */
 const report = (what: string, ms: number): void => {
   if (LOCKED_SHUTDOWN_SECONDS !== undefined) console.info(`${what}: ${(ms / 1000).toFixed(2)} s`)
 }
 
 const EchoJob = jobClass('EchoJob', () => undefined)
 
-/** What a migration holds while it rewrites a table. */
+/** The lock that a migration holds while it rewrites a table. */
 const lockTable = async (table: string) => {
   const holder = await world.database.connect()
   await holder.query('BEGIN')
@@ -45,44 +45,50 @@ describe.each([0, LONGER_SECONDS])('a shutdown with a timeout of %s s', (timeout
     'good_job_batches',
     'good_job_concurrency_claims',
     'good_job_processes',
-  ])('beside a lock on %s ends two seconds after it, and tells which outcomes it gave up', async (table) => {
-    const gate = new Gate()
-    const GateJob = jobClass('GateJob', (job) => gate.pass(job))
-    const capsule = await world.start({ jobs: [GateJob, EchoJob], pollInterval: 0.2 })
-    const job = new (GateJob as new () => Job)()
-    const id = job.jobId
-    await Batch.enqueue({ onSuccess: EchoJob }, job)
-    await gate.entered
-    const lock = await lockTable(table)
-    const ended = next('perform', 1, ({ jobId }) => jobId === id)
-    gate.open()
-    await ended
-    const incomplete = next('scheduler_shutdown_incomplete')
-    const since = performance.now()
-    await capsule.shutdown({ timeout })
-    const tookMs = performance.now() - since
-    report(`a timeout of ${timeout} s beside a lock on ${table}`, tookMs)
-    expect(tookMs).toBeLessThan(timeout * 1000 + LATE_MS)
-    expect(capsule.isStoppedCleanly).toBe(false)
-    const keepsOutcomes = table !== 'good_job_processes'
-    expect((await incomplete)[0]).toMatchObject({ unwrittenOutcomes: keepsOutcomes ? 1 : 0 })
-    await lock.unlock()
-    const again = next('perform_job', 1, ({ jobId }) => jobId === id)
-    // What the server had of it by then, it does when the lock is gone.
-    await world.sql(`UPDATE good_job_processes SET updated_at = updated_at - interval '6 minutes'`)
-    if (keepsOutcomes) {
-      await using _next = await world.start({ jobs: [GateJob, EchoJob], pollInterval: 0.2 })
-      await again
-      expect((await world.executions(id)).map(({ error_event }) => error_event)).toEqual([0, null])
-    } else expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
-    const callbacks = await world.sql('SELECT batch_callback_id FROM good_jobs WHERE batch_callback_id IS NOT NULL')
-    expect(callbacks).toHaveLength(1)
-    await until(async () => (await world.sql('SELECT FROM good_job_processes')).length === 0, 'no process row is left')
-    await world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches')
-  })
+  ])(
+    'beside a lock on %s ends two seconds after the timeout, and reports the outcomes that it abandoned',
+    async (table) => {
+      const gate = new Gate()
+      const GateJob = jobClass('GateJob', (job) => gate.pass(job))
+      const capsule = await world.start({ jobs: [GateJob, EchoJob], pollInterval: 0.2 })
+      const job = new (GateJob as new () => Job)()
+      const id = job.jobId
+      await Batch.enqueue({ onSuccess: EchoJob }, job)
+      await gate.entered
+      const lock = await lockTable(table)
+      const ended = next('perform', 1, ({ jobId }) => jobId === id)
+      gate.open()
+      await ended
+      const incomplete = next('scheduler_shutdown_incomplete')
+      const since = performance.now()
+      await capsule.shutdown({ timeout })
+      const tookMs = performance.now() - since
+      report(`a timeout of ${timeout} s beside a lock on ${table}`, tookMs)
+      expect(tookMs).toBeLessThan(timeout * 1000 + LATE_MS)
+      expect(capsule.isStoppedCleanly).toBe(false)
+      const keepsOutcomes = table !== 'good_job_processes'
+      expect((await incomplete)[0]).toMatchObject({ unwrittenOutcomes: keepsOutcomes ? 1 : 0 })
+      await lock.unlock()
+      const again = next('perform_job', 1, ({ jobId }) => jobId === id)
+      // Statements that the server had received by then run once the lock is released.
+      await world.sql(`UPDATE good_job_processes SET updated_at = updated_at - interval '6 minutes'`)
+      if (keepsOutcomes) {
+        await using _next = await world.start({ jobs: [GateJob, EchoJob], pollInterval: 0.2 })
+        await again
+        expect((await world.executions(id)).map(({ error_event }) => error_event)).toEqual([0, null])
+      } else expect(await world.job(id)).toMatchObject({ error: null, executions_count: 1 })
+      const callbacks = await world.sql('SELECT batch_callback_id FROM good_jobs WHERE batch_callback_id IS NOT NULL')
+      expect(callbacks).toHaveLength(1)
+      await until(
+        async () => (await world.sql('SELECT FROM good_job_processes')).length === 0,
+        'no process row is left',
+      )
+      await world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches')
+    },
+  )
 })
 
-test('a body that ignores its signal beside a locked table holds up neither the shutdown nor the end of the process', async () => {
+test('a job that ignores its signal beside a locked table delays neither the shutdown nor the end of the process', async () => {
   const gate = new Gate()
   const DeafJob = jobClass('DeafJob', (job) => gate.pass(job))
   const capsule = await world.start({ jobs: [DeafJob, EchoJob], pollInterval: 0.2 })
@@ -100,7 +106,7 @@ test('a body that ignores its signal beside a locked table holds up neither the 
   await world.sql('TRUNCATE good_jobs, good_job_executions')
 })
 
-test('an abort is the deadline of a shutdown without one', async () => {
+test('abort() sets the deadline of a shutdown without a timeout', async () => {
   const gate = new Gate()
   const DeafJob = jobClass('DeafJob', (job) => gate.pass(job))
   const capsule = await world.start({ jobs: [DeafJob], pollInterval: 0.2 })
@@ -118,7 +124,7 @@ test('an abort is the deadline of a shutdown without one', async () => {
   await world.sql('TRUNCATE good_jobs, good_job_executions')
 })
 
-test('a pool of the caller that has no connection to lend holds up no shutdown', async () => {
+test("a caller's pool without a free connection does not delay the shutdown", async () => {
   const pool = new Pool({ connectionString: world.url, max: 2 })
   const capsule = new Capsule({ pool, jobs: [EchoJob], batchSweepInterval: 0 })
   await capsule.start()
@@ -133,7 +139,7 @@ test('a pool of the caller that has no connection to lend holds up no shutdown',
   await pool.end()
 })
 
-/** What keeps the row of a process that has no pools. */
+/** The tracker of the process row of a worker without pools. */
 const trackerOf = (processId: string): CapsuleTracker => {
   const { database, clock } = world.adapter
   return new CapsuleTracker({
@@ -148,7 +154,7 @@ const trackerOf = (processId: string): CapsuleTracker => {
   })
 }
 
-test('a process row that is written after its process was stopped is taken back', async () => {
+test('a process row written after its process was stopped is deleted again', async () => {
   await world.sql(`CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN
         PERFORM pg_advisory_xact_lock(1);
@@ -172,13 +178,13 @@ test('a process row that is written after its process was stopped is taken back'
   }
 })
 
-test('a cleanup that waits for a lock of somebody keeps the process row of nobody', async () => {
+test('a cleanup that waits for a lock does not keep a stopping process from deleting its row', async () => {
   const processId = randomUUID()
   const tracker = trackerOf(processId)
   await tracker.start()
   const rows = () => world.sql('SELECT FROM good_job_processes WHERE id = $1', [processId])
   expect(await rows()).toHaveLength(1)
-  // A cleanup asks about it, the end of a process does not.
+  // A cleanup reads this table, the end of a process does not.
   const lock = await lockTable('good_job_concurrency_claims')
   tracker.cleanUp()
   await until(async () => (await blockedSessions(world)) === 1, 'the cleanup waits')
@@ -187,17 +193,17 @@ test('a cleanup that waits for a lock of somebody keeps the process row of nobod
   expect(performance.now() - since).toBeLessThan(LATE_MS)
   expect(await rows()).toEqual([])
   await lock.unlock()
-  await until(async () => (await blockedSessions(world)) === 0, 'nobody waits')
+  await until(async () => (await blockedSessions(world)) === 0, 'no session waits')
 })
 
-test('a body that ends long after the shutdown has time for its outcome, and its process row goes with it', async () => {
+test('a job that ends long after the shutdown still writes its outcome, and the process row is deleted then', async () => {
   const gate = new Gate()
   const DeafJob = jobClass('DeafJob', (job) => gate.pass(job))
   const capsule = await world.start({ jobs: [DeafJob] })
   const id = await enqueue(DeafJob)
   await gate.entered
   await capsule.shutdown({ timeout: 0 })
-  // Longer than what comes after the bodies may take.
+  // Longer than the parts that stop after the jobs may take.
   await new Promise((resolve) => setTimeout(resolve, 5_500))
   const done = performed(id)
   gate.open()

@@ -15,7 +15,7 @@ const untilAborted = (name: string, outcome: 'throws' | 'returns') =>
     if (outcome === 'throws') throw job.signal.reason
   })
 
-test('-1 waits for running jobs and claims no other [GJ-085]', async () => {
+test('a shutdown with timeout -1 waits for running jobs and claims no others [GJ-085]', async () => {
   const gate = new Gate()
   const Slow = gated('Slow', gate)
   const capsule = await world.start({ jobs: [Slow], threads: 1, shutdownTimeout: -1 })
@@ -35,7 +35,7 @@ test('-1 waits for running jobs and claims no other [GJ-085]', async () => {
 })
 
 test.each([0, 0.2])(
-  '%s seconds: a body that stops runs again as interrupted, and nothing of it is lost',
+  '%s seconds: a job that stops at its signal runs again as interrupted, and nothing is lost',
   async (timeout) => {
     const Stops = untilAborted('Stops', 'throws')
     const capsule = await world.start({ jobs: [Stops] })
@@ -66,7 +66,7 @@ test.each([0, 0.2])(
   },
 )
 
-test('a body that ends well after its signal has its outcome written', async () => {
+test('the outcome of a job that succeeds after its signal is written', async () => {
   const Ends = untilAborted('Ends', 'returns')
   const capsule = await world.start({ jobs: [Ends] })
   const id = await enqueue(Ends)
@@ -75,7 +75,7 @@ test('a body that ends well after its signal has its outcome written', async () 
   expect(await world.job(id)).toMatchObject({ error: null, finished_at: expect.any(Date) })
 })
 
-test('null does not wait; abort cuts a wait short', async () => {
+test('a shutdown with timeout null does not wait; abort ends a wait early', async () => {
   const Stops = untilAborted('Stops2', 'throws')
   const capsule = await world.start({ jobs: [Stops] })
   const id = await enqueue(Stops)
@@ -89,7 +89,7 @@ test('null does not wait; abort cuts a wait short', async () => {
   await world.sql('DELETE FROM good_jobs')
 })
 
-test('start and stop are idempotent, and stopping before the start is no error', async () => {
+test('start and shutdown are idempotent, and a shutdown before the start is no error', async () => {
   const Quick = jobClass('Quick', () => undefined)
   const capsule = await world.start({ jobs: [Quick] })
   await Promise.all([capsule.start(), capsule.start()])
@@ -120,7 +120,7 @@ test('a process that is killed leaves its job, and the next worker runs it as in
   ])
 })
 
-test('a process that must end with a deaf body frees its rows as it goes [GJ-061]', async () => {
+test('a process that ends while a job ignores its signal releases its rows first [GJ-061]', async () => {
   const worker = await startWorkerProcess(world.url, { shutdownTimeout: 0 })
   const id = await world.insert({ job_class: 'DeafJob' })
   await world.sql(`SELECT pg_notify('good_job', '{}')`)
@@ -131,7 +131,7 @@ test('a process that must end with a deaf body frees its rows as it goes [GJ-061
   await world.sql('DELETE FROM good_jobs')
 })
 
-test('a body that blocks the event loop keeps its job and its process row alive [GJ-058]', async () => {
+test('a job that blocks the event loop keeps its lock and its process row alive [GJ-058]', async () => {
   const worker = await startWorkerProcess(world.url)
   const id = await world.insert({
     job_class: 'BlockJob',

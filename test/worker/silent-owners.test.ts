@@ -33,19 +33,19 @@ const processRow = (state: Row, columns: Row = {}) =>
     state,
   ])
 
-const look = () => findSilentJobs(world.pool, facts)
+const find = () => findSilentJobs(world.pool, facts)
 const later = (seen: SilentJobs, ms: number): SilentJobs => ({ ...seen, atMs: seen.atMs + ms })
-/** Frees what a look of now and one `ms` later see, as it is after `meanwhile`. */
+/** Releases the jobs that two queries `ms` apart both find; `meanwhile` runs before the release. Returns how many were released. */
 const releaseAfter = async (ms: number, meanwhile: () => Promise<unknown> = async () => {}): Promise<number> => {
   const owners = new SilentOwners()
-  const seen = await look()
+  const seen = await find()
   expect(owners.due(seen)).toEqual([])
   const due = owners.due(later(seen, ms))
   await meanwhile()
   return due.length === 0 ? 0 : releaseSilentJobs(world.pool, facts, due)
 }
 
-test('a job of a skiplocked owner without a row is freed by looks more than five minutes apart, not before', async () => {
+test('a job of a skiplocked owner without a process row is released by queries more than five minutes apart, not earlier', async () => {
   const id = await claimed()
   expect(await releaseAfter(300_000)).toBe(0)
   expect(await ownerOf(id)).not.toBeNull()
@@ -53,7 +53,7 @@ test('a job of a skiplocked owner without a row is freed by looks more than five
   expect(await world.job(id)).toMatchObject({ locked_by_id: null, locked_at: null })
 })
 
-test('five minutes pass by the clock of the server: one of the process that jumps by an hour frees nothing', async () => {
+test('the five minutes are measured by the clock of the server: a process clock that jumps by an hour releases nothing', async () => {
   const id = await claimed()
   const owners = new SilentOwners()
   const release = () => world.adapter.database.transaction((db) => owners.release(db, facts))
@@ -69,41 +69,41 @@ test('five minutes pass by the clock of the server: one of the process that jump
   expect(await ownerOf(id)).not.toBeNull()
 })
 
-test('so is a locked job without the time of its claim, whatever its strategy', async () => {
+test('a locked job without locked_at is released by queries more than five minutes apart, whatever its lock strategy', async () => {
   const id = await claimed({ locked_at: null, lock_type: 2 })
   expect(await releaseAfter(300_001)).toBe(1)
   expect(await ownerOf(id)).toBeNull()
 })
 
-test('a look that does not find the job, or finds another claim, begins anew', async () => {
+test('a query that does not find the job, or finds another claim, restarts the five minutes', async () => {
   const id = await claimed()
   const owners = new SilentOwners()
-  const first = await look()
+  const first = await find()
   owners.due(first)
   owners.due({ jobs: [], atMs: 0 })
   expect(owners.due(later(first, 300_001))).toEqual([])
   await world.sql('UPDATE good_jobs SET locked_at = $2 WHERE id = $1', [id, ago(1)])
-  const second = await look()
+  const second = await find()
   expect(owners.due(later(second, 300_002))).toEqual([])
   expect(owners.due(later(second, 600_003))).toHaveLength(1)
 })
 
-test('jobs whose advisory lock is held, and jobs of a process with a row, are not seen', async () => {
+test('jobs whose advisory lock is held, and jobs of a process with a row, are not found', async () => {
   const [held, owned] = [await claimed(), await claimed()]
   await processRow({}, { id: await ownerOf(owned), updated_at: ago(200) })
   const holder = await world.database.connect()
   await holder.query('SELECT pg_advisory_lock($1)', [advisoryKey(`good_jobs-${held}`)])
-  expect((await look()).jobs).toEqual([])
+  expect((await find()).jobs).toEqual([])
   await holder.end()
 })
 
-test('nothing is freed while a Ruby process before 4.22.1 may live under another id: several rows name it', async () => {
+test('nothing is released while a Ruby process before 4.22.1 may live under another id: several rows name it', async () => {
   const id = await claimed()
   await processRow({ hostname: 'a', pid: 1 })
   await processRow({ hostname: 'b', pid: 1 })
-  expect((await look()).jobs).toHaveLength(1)
+  expect((await find()).jobs).toHaveLength(1)
   await processRow({ hostname: 'a', pid: 1 }, { updated_at: ago(40) })
-  expect((await look()).jobs).toEqual([])
+  expect((await find()).jobs).toEqual([])
   await world.sql('DELETE FROM good_job_processes')
   expect(await releaseAfter(300_001, () => Promise.all([1, 2].map(() => processRow({ hostname: 'a', pid: 1 }))))).toBe(
     0,
@@ -128,7 +128,7 @@ test.each([
   expect(await ownerOf(id)).not.toBeNull()
 })
 
-test('the statement waits for no row lock and takes no advisory lock from anybody', async () => {
+test('the statement waits for no row lock and takes no advisory lock from another session', async () => {
   const [row, lock] = [await claimed(), await claimed()]
   const holder = await world.database.connect()
   await holder.query('BEGIN')
@@ -190,7 +190,7 @@ test.each([
   )
 })
 
-test('a worker keeps looking: a job of a skiplocked owner stays at its first look', async () => {
+test('a worker queries at each cleanup: the first query leaves a job of a skiplocked owner locked', async () => {
   const [silent, orphan] = [await claimed(), await claimed({ lock_type: 2 })]
   const released = next('processes_released')
   await using _capsule = await world.start({ jobs: [Echo] })
@@ -198,7 +198,7 @@ test('a worker keeps looking: a job of a skiplocked owner stays at its first loo
   expect([await ownerOf(silent), await ownerOf(orphan)]).toEqual([expect.any(String), null])
 })
 
-test('a cleanup never takes its own process for dead, however old its row is', async () => {
+test('a cleanup never treats its own process as dead, however old its row is', async () => {
   const own = randomUUID()
   await processRow({}, { id: own, updated_at: ago(900) })
   const id = await claimed({ locked_by_id: own })
@@ -213,7 +213,7 @@ test('a cleanup never takes its own process for dead, however old its row is', a
 
 const goodJob = (...args: string[]) => runCli(args, { env: { DATABASE_URL: world.url } })
 
-test('doctor names a job that is locked for a process without a row at once, and a person releases it', async () => {
+test('doctor names a job that is locked by a process without a row at once, and jobs release unlocks it', async () => {
   const id = await claimed()
   await using _capsule = await world.start({ jobs: [Echo] })
   expect(await runJson(world.url, 'doctor')).toMatchObject({
@@ -227,7 +227,7 @@ test('doctor names a job that is locked for a process without a row at once, and
   expect(await runJson(world.url, 'doctor')).toMatchObject({ abandoned_jobs: [] })
 })
 
-test('a job of a process with a row, one with its advisory lock, and one that nobody has are not released', async () => {
+test('a job of a process with a row, a job with its advisory lock, and an unlocked job are not released', async () => {
   const [owned, held, free, ended] = [
     await claimed(),
     await claimed(),

@@ -8,7 +8,7 @@ const MODULE = join(import.meta.dirname, '../fixtures/jobs/timed-jobs.mjs')
 const world = await openWorld()
 afterAll(() => world.close())
 
-/** STALL_SECONDS=360 by hand: longer than a process may be silent, without a row that is made older. */
+/** Set STALL_SECONDS=360 manually for a real silence beyond the expiry, without backdating the row. */
 const BLOCKED_SECONDS = Number(process.env.STALL_SECONDS ?? 40)
 const EXPIRY_SECONDS = 300
 const [BlockJob, TimedJob] = [jobClass('BlockJob', () => undefined), jobClass('TimedJob', () => undefined)] as const
@@ -34,13 +34,13 @@ const eventsOf = (stderr: string, name: string) =>
 
 describe.concurrent('a process that stands still', () => {
   test(
-    `because a job blocks its event loop for ${BLOCKED_SECONDS} s is not taken for dead, keeps its lane, and says so [GJ-058]`,
+    `because a job blocks its event loop for ${BLOCKED_SECONDS} s is not treated as dead, keeps its lane, and reports the stall [GJ-058]`,
     async () => {
       const { worker, processId } = await startWorker('blocked')
       const ruby = await RubyWorker.connect(world, 'advisory', 'blocked')
       const id = await enqueue(BlockJob, { queue: 'blocked' }, BLOCKED_SECONDS * 1000)
       await worker.says(new RegExp(`started ${id}`))
-      // Without a beat from now on the row would expire before the body ends.
+      // Without a heartbeat from now on the row would expire before the job ends.
       await makeOlder(processId, Math.max(0, EXPIRY_SECONDS - BLOCKED_SECONDS + 5))
       await pause(BLOCKED_SECONDS - 1)
       expect(await ruby.cleanUp()).not.toContain(processId)
@@ -61,7 +61,7 @@ describe.concurrent('a process that stands still', () => {
   )
 
   test.each(['skiplocked', 'hybrid', 'advisory'] as const)(
-    'by SIGSTOP for longer than the expiry: a Ruby worker (%s) runs its job, and what it makes of it after SIGCONT is dropped [GJ-042]',
+    'by SIGSTOP for longer than the expiry: a Ruby worker (%s) runs its job, and its own outcome after SIGCONT is dropped [GJ-042]',
     async (strategy) => {
       const queue = `stopped ${strategy}`
       const { worker, processId } = await startWorker(queue)
@@ -74,7 +74,7 @@ describe.concurrent('a process that stands still', () => {
       else await ruby.cleanUp()
       await until(async () => (await world.job(id)).locked_by_id === null, 'the job is released')
       if (strategy !== 'skiplocked') {
-        // Its session lives, and with it the lock, until the server hears that the host is gone.
+        // Its session lives, and with it the lock, until the server detects the loss of the host.
         expect(await ruby.claim()).toBeUndefined()
         await endLaneOf(processId, id)
       }
@@ -91,7 +91,7 @@ describe.concurrent('a process that stands still', () => {
       await run
       expect(await world.job(id)).toMatchObject({ error: null, executions_count: 2, finished_at: expect.any(Date) })
       expect((await world.executions(id)).at(-1)).toMatchObject({ process_id: ruby.processId })
-      // It works on.
+      // The worker continues.
       const other = await enqueue(TimedJob, { queue }, 1)
       await worker.says(new RegExp(`ended ${other}`))
       worker.signal('SIGTERM')
@@ -105,19 +105,19 @@ const cleanUpInNode = async (): Promise<void> => {
   await using _other = await world.start({ jobs: [jobClass('Nobodys', () => undefined)], queues: 'nobodys' })
 }
 
-/** As a server does that finds out that the host is gone. */
+/** As a server does that detects the loss of the host. */
 const endLaneOf = async (processId: string, jobId: string): Promise<void> => {
   const lock = `FROM pg_locks
      WHERE locktype = 'advisory' AND objsubid = 1
        AND (classid::bigint << 32) | objid::bigint = ('x' || substr(md5('good_jobs-' || $1), 1, 16))::bit(64)::bigint`
   expect(await world.sql(`SELECT pg_terminate_backend(pid) ${lock}`, [jobId]), processId).toHaveLength(1)
-  // A backend that was asked to end lets go of its locks a little later.
+  // A terminated backend releases its locks a little later.
   await until(async () => (await world.sql(`SELECT ${lock}`, [jobId])).length === 0, 'the lock is free')
 }
 
 describe('the clock of a machine', () => {
   test.each([10, -10])(
-    'that jumps by %i minutes while a job runs costs it neither its owner nor its outcome, and the operator is told',
+    'that jumps by %i minutes while a job runs costs the job neither its lock nor its outcome, and is logged',
     async (minutes) => {
       const queue = `clock ${minutes}`
       const jumpMs = minutes * 60_000
@@ -130,8 +130,8 @@ describe('the clock of a machine', () => {
       const id = await enqueue(TimedJob, { queue }, 5_000)
       await worker.says(new RegExp(`started ${id}`))
       worker.signal('SIGUSR2')
-      const [, told] = await worker.says(/"jumpedMs":(-?[\d.]+)/)
-      expect(Math.round(Number(told) / 60_000)).toBe(minutes)
+      const [, jumpedMs] = await worker.says(/"jumpedMs":(-?[\d.]+)/)
+      expect(Math.round(Number(jumpedMs) / 60_000)).toBe(minutes)
       expect(await ruby.cleanUp()).not.toContain(processId)
       await cleanUpInNode()
       expect(await ruby.claim()).toBeUndefined()
@@ -140,7 +140,7 @@ describe('the clock of a machine', () => {
       await until(async () => (await world.job(id)).finished_at !== null, 'its outcome is written')
       const { error, executions_count, finished_at } = await world.job(id)
       expect({ error, executions_count }).toEqual({ error: null, executions_count: 1 })
-      // The machine's time is followed, both ways.
+      // The worker follows the time of the machine in both directions.
       const offMs = (finished_at as Date).getTime() - Date.now() - jumpMs
       expect(Math.abs(offMs)).toBeLessThan(60_000)
       worker.signal('SIGTERM')

@@ -14,7 +14,7 @@ const world = await openWorld()
 afterAll(() => world.close())
 
 const EchoJob = jobClass('EchoJob', () => undefined)
-/** What a start may take beyond its connect timeout; more than twice the promise, for a busy machine. */
+/** The time that a start may take beyond its connect timeout; more than twice the promise, for a busy machine. */
 const LATE_MS = 3_500
 const processes = () => world.sql('SELECT id FROM good_job_processes')
 const took = async (work: Promise<unknown>): Promise<number> => {
@@ -24,7 +24,7 @@ const took = async (work: Promise<unknown>): Promise<number> => {
 }
 
 describe('LISTEN is a hint', () => {
-  /** A user who may open so many connections. */
+  /** A role that may open `limit` connections. */
   const limitedUser = async (limit: number) => {
     const role = `limited_${randomBytes(4).toString('hex')}`
     await world.sql(`CREATE ROLE ${role} LOGIN PASSWORD 'x' CONNECTION LIMIT ${limit}`)
@@ -45,11 +45,11 @@ describe('LISTEN is a hint', () => {
   }
   const BY_POLLS = { jobs: [EchoJob], poolSize: 1, pollInterval: 0.2, connectTimeout: 3 }
 
-  test('a worker without a connection for it starts, says so, works by polls, and listens once there is one', async () => {
+  test('a worker without a connection for LISTEN starts, emits notifier_listen_failed, polls, and listens once a connection is free', async () => {
     await using user = await limitedUser(3)
-    const told = next('notifier_listen_failed')
+    const failed = next('notifier_listen_failed')
     const capsule = await world.start({ databaseUrl: user.url, ...BY_POLLS })
-    expect((await told)[0]).toMatchObject({ error: { code: '53300' }, attempt: 1 })
+    expect((await failed)[0]).toMatchObject({ error: { code: '53300' }, attempt: 1 })
     expect(capsule.isListening).toBe(false)
     await performed(await enqueue(EchoJob))
     const listening = next('notifier_listen')
@@ -60,27 +60,27 @@ describe('LISTEN is a hint', () => {
     expect(await processes()).toEqual([])
   })
 
-  test('a worker that still tries to listen stops like any other', async () => {
+  test('a worker that still tries to listen shuts down normally', async () => {
     await using user = await limitedUser(3)
-    const told = next('notifier_listen_failed', 2)
+    const failed = next('notifier_listen_failed', 2)
     const capsule = await world.start({ databaseUrl: user.url, ...BY_POLLS })
-    await told
+    await failed
     expect(await took(capsule.shutdown({ timeout: 0 }))).toBeLessThan(LATE_MS)
     expect(capsule.isStoppedCleanly).toBe(true)
   })
 
-  test('a worker that finds jobs by LISTEN alone does not start without it, and leaves nothing', async () => {
+  test('a worker that finds jobs by LISTEN alone fails to start without it, and leaves nothing behind', async () => {
     await using user = await limitedUser(3)
     const starting = world.start({ databaseUrl: user.url, ...BY_POLLS, pollInterval: -1 })
     await expect(starting).rejects.toThrow(/did not answer within 3 s: too many connections/)
     expect(await processes()).toEqual([])
   })
 
-  test('a connection that ends together with the answer to LISTEN is a failed try, and another one listens', async () => {
+  test('a connection that ends with the answer to LISTEN counts as a failed attempt, and another one listens', async () => {
     await using server = await endingServer(world.url, /LISTEN good_job/)
     const failed = next('notifier_listen_failed')
     const listening = next('notifier_listen')
-    // No poll comes in time: only a message can tell of the job.
+    // No poll comes in time: only a NOTIFY message can announce the job.
     await using capsule = await world.start({ databaseUrl: server.url, jobs: [EchoJob], pollInterval: 3_600 })
     expect((await failed)[0]).toMatchObject({ attempt: 1, error: { message: expect.stringMatching(/was lost/) } })
     await listening
@@ -88,7 +88,7 @@ describe('LISTEN is a hint', () => {
     expect(capsule.isListening).toBe(true)
   })
 
-  test('the command line obeys SIGTERM while it waits for a connection to listen on', async () => {
+  test('good-job start ends on SIGTERM while it waits for a connection to listen on', async () => {
     await using user = await limitedUser(3)
     await using worker = new Cli(['start', MODULE, '--poll-interval', '-1', '--pool-size', '1'], {
       env: { DATABASE_URL: user.url },
@@ -99,7 +99,7 @@ describe('LISTEN is a hint', () => {
     expect(await processes()).toEqual([])
   })
 
-  test('the command line obeys SIGTERM, and a second one, while it works without listening', async () => {
+  test('good-job start ends on SIGTERM, and on a second one, while it works without listening', async () => {
     await using user = await limitedUser(3)
     await using worker = new Cli(['start', MODULE, '--poll-interval', '0.2', '--pool-size', '1'], {
       env: { DATABASE_URL: user.url },
@@ -118,11 +118,11 @@ describe('LISTEN is a hint', () => {
   })
 })
 
-describe('the connect timeout counts in the middle of a try', () => {
+describe('the connect timeout also ends an attempt under way', () => {
   test.each([
-    ['says nothing', silentServer],
-    ['lets everybody in and answers nothing', deafServer],
-  ])('a server that %s', async (_name, serve) => {
+    ['sends nothing', silentServer],
+    ['accepts every login and answers no statement', deafServer],
+  ])('with a server that %s', async (_name, serve) => {
     await using server = await serve()
     const capsule = new Capsule({ databaseUrl: server.url, jobs: [EchoJob], connectTimeout: 1 })
     const since = performance.now()
@@ -134,7 +134,7 @@ describe('the connect timeout counts in the middle of a try', () => {
   })
 
   test.each(['GoodJob::Capsule', 'GoodJob::Completer', 'GoodJob::Lane'])(
-    'a server that answers everybody but %s; a signal ends that at once',
+    'with a server that answers every session except %s; a shutdown ends the wait at once',
     async (name) => {
       await using wire = await Wire.start(world.url)
       wire.hold('toClient', { names: new RegExp(name) })
@@ -152,7 +152,7 @@ describe('the connect timeout counts in the middle of a try', () => {
     },
   )
 
-  test('a server that answers everybody but the listener: the worker starts without it', async () => {
+  test('a worker starts without LISTEN if the server answers every session except the listener', async () => {
     await using wire = await Wire.start(world.url)
     wire.hold('toClient', { names: /Notifier/ })
     const capsule = new Capsule({ databaseUrl: wire.url(), jobs: [EchoJob], connectTimeout: 3, pollInterval: 0.2 })
@@ -163,7 +163,7 @@ describe('the connect timeout counts in the middle of a try', () => {
     expect(await processes()).toEqual([])
   })
 
-  test('a pool of the caller that has no connection to lend, now or later', async () => {
+  test("with a caller's pool that never has a free connection", async () => {
     const pool = new Pool({ connectionString: world.url, max: 1 })
     const lent = await pool.connect()
     const hopeless = new Capsule({ pool, jobs: [EchoJob], connectTimeout: 1 })
@@ -180,11 +180,11 @@ describe('the connect timeout counts in the middle of a try', () => {
   })
 
   test.each([
-    ['says nothing', silentServer],
-    ['lets everybody in and answers nothing', deafServer],
-  ])('good-job start ends with 1, and counts its one second once: a server that %s', async (_name, serve) => {
+    ['sends nothing', silentServer],
+    ['accepts every login and answers no statement', deafServer],
+  ])('good-job start ends with 1, and counts its one second once, with a server that %s', async (_name, serve) => {
     await using server = await serve()
-    // A queue that no class has is warned of when everything is loaded, and nothing is asked of Postgres yet.
+    // The warning about a queue without a class comes after loading and before the first query to Postgres.
     await using worker = new Cli(['start', MODULE, '--queues', 'nobodys', '--connect-timeout', '1'], {
       env: { DATABASE_URL: server.url },
     })
@@ -197,7 +197,7 @@ describe('the connect timeout counts in the middle of a try', () => {
   })
 })
 
-test('a pooler that cannot reach its server is asked again', async () => {
+test('a connection through a pooler that cannot reach its server is tried again', async () => {
   await using pooler = await refusingPooler(world.url, 2)
   const retries = record('connection_retry')
   await using capsule = new Capsule({ databaseUrl: pooler.url, jobs: [EchoJob], connectTimeout: 20 })

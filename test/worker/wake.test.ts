@@ -12,8 +12,8 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-describe('notifications alone', () => {
-  test('start each of 300 jobs that are enqueued one after the other: no wake is lost [GJ-018]', async () => {
+describe('NOTIFY messages alone', () => {
+  test('start each of 300 jobs enqueued one after the other: no wake-up is lost [GJ-018]', async () => {
     await using _capsule = await world.start({ jobs: [Echo], pollInterval: -1 })
     for (let job = 0; job < 300; job++) {
       const done = next('perform_job')
@@ -30,11 +30,11 @@ describe('notifications alone', () => {
     const { performed_at, scheduled_at } = await world.job(id)
     const lateMs = (performed_at as Date).getTime() - (scheduled_at as Date).getTime()
     expect(lateMs).toBeGreaterThanOrEqual(-1)
-    // Nothing polls here: a start that was missed would wait for an hour.
+    // No polls here: a missed start would wait for an hour.
     expect(lateMs).toBeLessThan(10_000)
   })
 
-  test('of another queue, of nobody, too old or too new forms are understood or ignored [GJ-021] [GJ-022] [GJ-023] [GJ-024]', async () => {
+  test('for another queue, without a queue, or in older and newer formats are understood or ignored [GJ-021] [GJ-022] [GJ-023] [GJ-024]', async () => {
     const errors = record('notifier_notify_error')
     await using _capsule = await world.start({ jobs: [Echo], queues: 'default', pollInterval: -1 })
     for (const payload of [
@@ -66,7 +66,7 @@ describe('notifications alone', () => {
     expect(errors.seen).toHaveLength(1)
   })
 
-  test('a listener that was cut off looks at everything when it is back [GJ-026]', async () => {
+  test('make every pool query all jobs after the listener has reconnected [GJ-026]', async () => {
     await using _capsule = await world.start({ jobs: [Echo], pollInterval: -1 })
     const listening = next('notifier_listen')
     await terminate(world, 'GoodJob::Notifier')
@@ -105,7 +105,7 @@ describe('polls alone', () => {
 })
 
 describe('what an adapter sends', () => {
-  test('one job is one message with its queue and the start in milliseconds [GJ-018]', async () => {
+  test('is one message for one job, with its queue and its start in milliseconds [GJ-018]', async () => {
     let id = ''
     const seen = await messagesDuring(world.database, async () => {
       id = await enqueue(Echo, { queue: 'q', waitUntil: new Date('2036-01-31T12:00:00.123Z') })
@@ -116,7 +116,7 @@ describe('what an adapter sends', () => {
     await world.sql('DELETE FROM good_jobs WHERE id = $1', [id])
   })
 
-  test('a bulk is one message with a count for each queue and start [GJ-019]', async () => {
+  test('is one message for a bulk, with a count for each queue and start [GJ-019]', async () => {
     const at = new Date('2036-01-31T12:00:00Z')
     const make = (queue: string) =>
       new (Echo as unknown as new () => InstanceType<typeof Echo>)().set({ queue, waitUntil: at })
@@ -128,7 +128,7 @@ describe('what an adapter sends', () => {
     await world.sql('DELETE FROM good_jobs')
   })
 
-  test('nothing when the transaction is rolled back, when the job says so, when it is switched off [GJ-020]', async () => {
+  test('is nothing if the transaction is rolled back, the job has notify: false, or NOTIFY is switched off [GJ-020]', async () => {
     const seen = await messagesDuring(world.database, async () => {
       const client = await world.pool.connect()
       await client.query('BEGIN')
@@ -145,7 +145,7 @@ describe('what an adapter sends', () => {
   })
 })
 
-test('two workers with one name, and one with another clock, work side by side [GJ-112]', async () => {
+test('two workers with the same name, and one with another clock, work side by side [GJ-112]', async () => {
   const { createClock } = await import('../../src/time.ts')
   await using _first = await world.start({ jobs: [Echo] })
   await using _second = await world.start({ jobs: [Echo] })

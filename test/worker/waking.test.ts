@@ -14,7 +14,7 @@ const EchoJob = jobClass('EchoJob', (job) => startedAt.set(job.jobId, Date.now()
 const LISTEN_ALONE = { pollInterval: -1 }
 const POLL_ALONE = { enableListenNotify: false, pollInterval: 0.05 }
 
-test('five hundred jobs, each enqueued when the one before has started, all start by LISTEN alone', async () => {
+test('five hundred jobs, each enqueued when the previous one has started, all start by LISTEN alone', async () => {
   await using _capsule = await world.start({ jobs: [EchoJob], threads: 1, ...LISTEN_ALONE })
   for (let index = 0; index < 500; index++) {
     const started = next('perform_start')
@@ -23,7 +23,7 @@ test('five hundred jobs, each enqueued when the one before has started, all star
   }
 })
 
-test('bursts that arrive while claims are under way are not forgotten by LISTEN alone', async () => {
+test('bursts of jobs that arrive during claims are all started by LISTEN alone', async () => {
   await using _capsule = await world.start({ jobs: [EchoJob], threads: 2, ...LISTEN_ALONE })
   const done = next('perform_job', 400)
   for (let burst = 0; burst < 40; burst++) {
@@ -33,7 +33,7 @@ test('bursts that arrive while claims are under way are not forgotten by LISTEN 
   await done
 })
 
-test('polling alone finds jobs, also rescheduled ones that nobody announced [GJ-025]', async () => {
+test('polling alone finds jobs, also rescheduled jobs without a NOTIFY message [GJ-025]', async () => {
   await using capsule = await world.start({ jobs: [EchoJob], ...POLL_ALONE })
   expect(capsule.isListening).toBe(false)
   await performed(await enqueue(EchoJob))
@@ -47,7 +47,7 @@ test.each([
   ['LISTEN', LISTEN_ALONE],
   ['polling', POLL_ALONE],
 ])(
-  'a scheduled job starts on time with %s alone, whether it was there before the worker or not',
+  'a scheduled job starts on time with %s alone, whether enqueued before or after the start of the worker',
   async (_name, options) => {
     const before = await enqueue(EchoJob, { waitUntil: new Date(Date.now() + 600) })
     await using _capsule = await world.start({ jobs: [EchoJob], ...options })
@@ -60,13 +60,13 @@ test.each([
       const { scheduled_at: scheduledAt, performed_at: performedAt } = await world.job(id)
       const lateMs = (performedAt as Date).getTime() - (scheduledAt as Date).getTime()
       expect(lateMs).toBeGreaterThanOrEqual(0)
-      // A start that was missed would wait for an hour.
+      // A missed start would wait for an hour.
       expect(lateMs).toBeLessThan(10_000)
     }
   },
 )
 
-test('a hundred schedules in one second each start on time', async () => {
+test('a hundred jobs scheduled within one second each start on time', async () => {
   await using _capsule = await world.start({ jobs: [EchoJob], threads: 20, ...LISTEN_ALONE })
   const done = next('perform_job', 100)
   const base = Date.now() + 200
@@ -77,11 +77,11 @@ test('a hundred schedules in one second each start on time', async () => {
     'SELECT extract(epoch FROM performed_at - scheduled_at)::float8 * 1000 AS late FROM good_jobs',
   )
   expect(Math.min(...rows.map(({ late }) => late))).toBeGreaterThanOrEqual(0)
-  // Nothing polls here: a start that was missed would wait for an hour.
+  // No polls here: a missed start would wait for an hour.
   expect(Math.max(...rows.map(({ late }) => late))).toBeLessThan(10_000)
 })
 
-describe('messages', () => {
+describe('a NOTIFY message', () => {
   test.each<[string, ReturnType<typeof parseMessage>]>([
     [
       '{"queue_name":"a","scheduled_at":"2026-01-31T12:00:00.123Z"}',
@@ -108,7 +108,7 @@ describe('messages', () => {
     expect(parseMessage(payload)).toEqual(expected)
   })
 
-  test('a malformed or oversized one is told once and costs neither the listener nor a job [GJ-024]', async () => {
+  test('that is malformed or oversized is reported once and affects neither the listener nor a job [GJ-024]', async () => {
     const errors = record('notifier_notify_error')
     await using capsule = await world.start({ jobs: [EchoJob], ...LISTEN_ALONE })
     for (const payload of ['hello', '[]', `{"queue_name":"${'x'.repeat(7_900)}`, '{"scheduled_at":"soon"}', '\u0001'])
@@ -120,7 +120,7 @@ describe('messages', () => {
     errors.stop()
   })
 
-  test('one for a queue that no pool serves starts no claim, one without queue does [GJ-023, GJ-022]', async () => {
+  test('starts no claim if no pool serves its queue, and starts one if it names no queue [GJ-023, GJ-022]', async () => {
     await using _capsule = await world.start({ jobs: [EchoJob], queues: 'a', ...LISTEN_ALONE })
     await performed(await enqueue(EchoJob, { queue: 'a' }))
     const id = await world.insert({ queue_name: 'a' })
@@ -136,26 +136,26 @@ describe('messages', () => {
   })
 })
 
-test('a listener that was away looks at everything when it is back [GJ-026]', async () => {
+test('a listener that reconnects makes every pool query all jobs [GJ-026]', async () => {
   await using network = await FaultyNetwork.start(world.url)
   await using _capsule = await world.start({ jobs: [EchoJob], databaseUrl: network.url, ...LISTEN_ALONE })
   network.refuse()
   network.cut('GoodJob::Notifier')
   await until(async () => network.count('GoodJob::Notifier') === 0, 'the listener is cut')
   let id = ''
-  // On a busy machine the claim of the start may be under way still, and takes the first ones.
+  // On a busy machine the first claim of the worker may still be under way, and takes the first jobs.
   const waits = async () => {
     id = await enqueue(EchoJob)
     return (await world.job(id)).performed_at === null
   }
-  await until(waits, 'nobody hears of a new job')
+  await until(waits, 'no session listens')
   const [listening, done] = [next('notifier_listen'), performed(id)]
   await network.accept()
   await listening
   await done
 })
 
-test('a listener that is shut down while it is away does not come back', async () => {
+test('a listener that is shut down while disconnected does not reconnect', async () => {
   await using network = await FaultyNetwork.start(world.url)
   const capsule = await world.start({ jobs: [EchoJob], databaseUrl: network.url })
   network.refuse()
@@ -185,7 +185,7 @@ test('a retry without a wait, on a queue of another pool and lane, starts by LIS
   }
 })
 
-test('an empty table, and one that fills up later, need no special start', async () => {
+test('a worker that starts with an empty table finds jobs that are enqueued later', async () => {
   await using _capsule = await world.start({ jobs: [EchoJob], ...LISTEN_ALONE })
   const old = await world.insert({ created_at: ago(1_000) })
   const done = performed(old)
