@@ -27,9 +27,12 @@ interface NewlyDue {
   readonly before: Position | undefined
 }
 
+/** The columns of a job that show its place in the queue. */
+type FoundRow = Pick<ClaimedRow, 'queue_name' | 'priority' | 'created_at' | 'scheduled_at'>
+
 /** What came back for a query. */
 interface Reply {
-  readonly rows: readonly ClaimedRow[]
+  readonly rows: readonly FoundRow[]
   readonly isFull: boolean
   readonly tookMs: number
   readonly answeredMs: number
@@ -58,6 +61,22 @@ export class ClaimCursor {
 
   constructor(sort: CandidateOptions['sort']) {
     this.#sort = sort
+  }
+
+  /** Jobs after this position were not claimed yet; undefined: no position is known, or no job is left. */
+  get position(): Position | undefined {
+    return this.#state.at === 'position' ? this.#state.position : undefined
+  }
+
+  /** Whether a claim that is sent now begins at the head. */
+  isAtHead(nowMs: number): boolean {
+    return NEXT_QUERY[this.#state.at][this.#needAt(nowMs)] === 'head'
+  }
+
+  /** Jobs that became due since then may have been left out of claims. */
+  reopen(sinceMs: number): void {
+    this.#claimedUntilMs = Math.min(this.#claimedUntilMs, sinceMs)
+    this.wake()
   }
 
   /** Whether a claim that is sent now would begin at the head, and the last such query was expensive. */
@@ -95,7 +114,7 @@ export class ClaimCursor {
    * Moves on by the rows that a query returned.
    * @returns milliseconds until the pool has to claim again without being woken; undefined when every due job is claimed
    */
-  end(query: ClaimQuery, rows: readonly ClaimedRow[], answeredMs: number): number | undefined {
+  end(query: ClaimQuery, rows: readonly FoundRow[], answeredMs: number): number | undefined {
     const reply = { rows, isFull: rows.length >= query.limit, tookMs: answeredMs - query.sentMs, answeredMs }
     switch (query.kind) {
       case 'none':
@@ -185,7 +204,7 @@ export class ClaimCursor {
   }
 
   /** A job without a priority has no position. */
-  #positionOf(row: ClaimedRow | undefined): Position | undefined {
+  #positionOf(row: FoundRow | undefined): Position | undefined {
     const at = this.#sort === 'created_at' ? row?.created_at : row?.scheduled_at
     if (row?.priority == null || at == null) return undefined
     return { queueName: row.queue_name, priority: row.priority, at }

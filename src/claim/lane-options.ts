@@ -1,4 +1,5 @@
 import type { ClaimOptions } from '../sql/claim/claim.ts'
+import type { LimitedRow } from '../sql/concurrency/limited.ts'
 import type { Database, Facts } from '../sql/database.ts'
 
 export interface LaneOptions {
@@ -31,11 +32,16 @@ export type ClaimRequest = Pick<
   | 'dueUntil'
   | 'from'
   | 'newlyDue'
+  | 'limits'
 >
 
 /** Jobs that a statement on a lane has taken, with the facts and values that the statement used. */
 export interface TakenJobs<R> {
   readonly rows: readonly R[]
+  /** All jobs that the statement has found, in their order. */
+  readonly found: readonly (R | LimitedRow)[]
+  /** Those that a concurrency rule limits. They are neither locked nor started. */
+  readonly limited: readonly LimitedRow[]
   readonly facts: Facts
   /** The time that the claim wrote to the rows. */
   readonly now: string

@@ -2,12 +2,13 @@ import { setImmediate } from 'node:timers/promises'
 import type { ClientConfig } from 'pg'
 import { endsSession, sqlState } from '../errors.ts'
 import { events } from '../events.ts'
-import { type Released, releaseAdvisoryLocks, releaseOtherAdvisoryLocks } from '../sql/advisory-lock.ts'
-import { type ClaimedRow, type ClaimOptions, claim } from '../sql/claim/claim.ts'
+import { releaseAdvisoryLocks, releaseOtherAdvisoryLocks } from '../sql/advisory-lock.ts'
+import { type ClaimedRow, type ClaimOptions, type ClaimResult, claim } from '../sql/claim/claim.ts'
 import type { Connection } from '../sql/connection/connection.ts'
 import type { Session } from '../sql/connection/session.ts'
 import type { Facts } from '../sql/database.ts'
 import { backoffMs, every, sleep } from '../time.ts'
+import { Admission, type AdmissionScope } from './admission.ts'
 import { LANE_LIMITS } from './lane-limits.ts'
 import type { ClaimRequest, HeldClaim, LaneOptions, TakenJobs } from './lane-options.ts'
 import { LaneRecovery } from './lane-recovery.ts'
@@ -79,6 +80,18 @@ export class Lane<C extends Connection = Connection> {
   }
 
   /**
+   * Opens the transaction of an admission and takes the locks of its scopes. The lane does nothing else until the admission is
+   * closed. Returns undefined while the lane recovers, 'busy' if another session keeps the lock of a scope.
+   */
+  async openAdmission(scopes: readonly AdmissionScope[]): Promise<Admission | 'busy' | undefined> {
+    const { database, processId } = this.#options
+    const endTurn = await this.turns.begin()
+    const guard = <T>(statement: Promise<T>) => this.guard(statement)
+    const lane = { session: this.session, locks: this.locks, isReady: () => this.isReady, guard, endTurn, processId }
+    return Admission.open(lane, scopes, () => database.facts(this.session))
+  }
+
+  /**
    * Releases the lock of a claim after its outcome was committed; the next claim in line, if any, carries the release. Resolves
    * when other sessions can have the lock. A newer claim of the same job keeps its lock.
    */
@@ -107,21 +120,24 @@ export class Lane<C extends Connection = Connection> {
   /** Takes jobs and their advisory locks by one statement, in the turn of the caller. */
   protected async takeJobs<R extends ClaimedRow>(
     request: () => ClaimRequest,
-    statement: (facts: Facts, options: ClaimOptions) => Promise<readonly (R & Released)[]>,
+    statement: (facts: Facts, options: ClaimOptions) => Promise<readonly (R & ClaimResult)[]>,
   ): Promise<TakenJobs<R>> {
     const { database, processId } = this.#options
     const facts = await database.facts(this.session)
     const options = { ...request(), processId, runningIds: this.locks.heldIds }
     const { now } = options
-    if (!this.isReady || options.limit <= 0) return { rows: [], facts, now, processId }
+    if (!this.isReady || options.limit <= 0) return { rows: [], found: [], limited: [], facts, now, processId }
     if (this.locks.mayHoldStrays) await this.#releaseStrays()
     const releaseKeys = this.locks.takeReleasable()
-    const rows = await this.#guard(statement(facts, { ...options, releaseKeys }))
+    const rows = await this.guard(statement(facts, { ...options, releaseKeys }))
     if (rows === undefined) this.locks.doubt(now)
-    const taken = (rows ?? []).filter(({ id }) => id !== null)
+    // A row without an id is no job.
+    const found = (rows ?? []).filter(({ id }) => id !== null)
+    const limited = found.filter(({ is_limited }) => is_limited === true)
+    const taken = limited.length === 0 ? found : found.filter(({ is_limited }) => is_limited !== true)
     this.locks.hold(idsOf(taken), now)
     this.#doubtLocks(rows?.[0]?.missing)
-    return { rows: taken, facts, now, processId }
+    return { rows: taken, found, limited, facts, now, processId }
   }
 
   /** Records that the session has responded to a statement that `takeJobs` did not send. */
@@ -169,14 +185,14 @@ export class Lane<C extends Connection = Connection> {
     if (!this.isReady) return
     if (this.locks.mayHoldStrays) return this.#releaseStrays()
     const keys = this.locks.takeReleasable()
-    if (keys.length > 0) this.#doubtLocks(await this.#guard(releaseAdvisoryLocks(this.session, keys)))
+    if (keys.length > 0) this.#doubtLocks(await this.guard(releaseAdvisoryLocks(this.session, keys)))
   }
 
   /** A statement that was cancelled half-way has started no job, but keeps the advisory locks that it had taken by then. */
   async #releaseStrays(): Promise<void> {
     // The releasable locks are among those that are not held.
     this.locks.takeReleasable()
-    this.#doubtLocks(await this.#guard(releaseOtherAdvisoryLocks(this.session, this.locks.heldKeys)))
+    this.#doubtLocks(await this.guard(releaseOtherAdvisoryLocks(this.session, this.locks.heldKeys)))
     this.locks.straysReleased()
   }
 
@@ -186,7 +202,7 @@ export class Lane<C extends Connection = Connection> {
       if (!this.isReady || this.#isProven()) return
       const { sessionEnd } = this
       try {
-        await this.#guard(this.session.proveAlive(LANE_LIMITS.aliveAnswerMs))
+        await this.guard(this.session.proveAlive(LANE_LIMITS.aliveAnswerMs))
       } catch (error) {
         this.session.abandon(error as Error, sessionEnd)
       }
@@ -218,7 +234,7 @@ export class Lane<C extends Connection = Connection> {
    * Resolves with undefined if the session was lost. That is no error of the caller: a recovery is under way. Locks that a failed
    * statement was to release may be released or not, because no rollback brings them back. They count as stray.
    */
-  async #guard<T>(statement: Promise<T>): Promise<T | undefined> {
+  protected async guard<T>(statement: Promise<T>): Promise<T | undefined> {
     const { sessionEnd } = this
     try {
       const answer = await statement

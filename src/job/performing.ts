@@ -72,6 +72,8 @@ const runJob = (job: Job): Promise<RunEnd> => {
 }
 
 const runBody = (job: Job): Promise<RunEnd> => {
+  const { rulesError } = job[STATE].run
+  if (rulesError !== undefined) return Promise.reject(rulesError)
   events.emit('perform_start', jobEvent(job))
   const { perform } = declarationsOf(job.constructor)
   return perform.length === 0 ? performBody(job) : performInCallbacks(job, perform)
@@ -101,7 +103,7 @@ const performBody = async (job: Job): Promise<RunEnd> => {
 }
 
 /** Reads the arguments; asynchronous only if records have to be located. Throws DeserializationError. */
-const readArguments = (job: Job): Promise<void> | undefined => {
+export const readArguments = (job: Job): Promise<void> | undefined => {
   const state = job[STATE]
   if (!state.wire) return undefined
   const { locate, railsVersion } = state.run

@@ -26,6 +26,8 @@ export interface JobRun {
   readonly paused?: (() => Promise<Pauses>) | undefined
   /** Receives a re-enqueue of the running job in place of the queue adapter. */
   readonly reenqueue?: ((job: Job) => void) | undefined
+  /** An error of the job's concurrency rules: the attempt fails with it before its callbacks. */
+  readonly rulesError?: Error | undefined
   /** An error of code that the job started but did not await. */
   readonly failure?: Error | undefined
   /** Awaited after `perform()`, so that `failure` is known. */

@@ -4,8 +4,12 @@ import type { ClaimRequest } from '../claim/lane-options.ts'
 import type { Configuration } from '../configuration.ts'
 import type { JobRegistry } from '../job/definition/registry.ts'
 import type { QueueSelector } from '../sql/claim/candidates.ts'
+import type { LimitedJobs } from '../sql/concurrency/limited.ts'
 import { type Clock, microsecondText } from '../time.ts'
-import type { Attempt } from './attempt/attempt.ts'
+import { Attempt } from './attempt/attempt.ts'
+import { type ClaimTimes, claimKeysOf, type PoolLimits } from './limits/pool-limits.ts'
+import type { Candidate } from './limits/rule-book.ts'
+import type { OutcomeTaker } from './outcome/outcome.ts'
 import { monotonic, type StartPolicy } from './start-policy.ts'
 
 export interface ClaimerOptions {
@@ -13,10 +17,23 @@ export interface ClaimerOptions {
   readonly configuration: Configuration
   readonly clock: Clock
   readonly starts: StartPolicy
+  readonly completer: OutcomeTaker
+}
+
+/** The pool for which a claim is made. */
+export interface PoolClaim {
+  readonly selector: QueueSelector
+  readonly cursor: ClaimCursor
+  /** Undefined if no job of this worker has concurrency rules. */
+  readonly limits: PoolLimits | undefined
+  /** What the claim does with jobs that have rules. */
+  readonly limited: LimitedJobs['claim']
 }
 
 export interface Claim {
   readonly attempts: readonly Attempt[]
+  /** Jobs that start if they have a place under their concurrency rules. */
+  readonly limited: readonly Candidate[]
   /** When to claim again without being woken, milliseconds; undefined: only after a wake-up. */
   readonly againInMs: number | undefined
 }
@@ -30,34 +47,58 @@ export class Claimer {
   }
 
   /** Claims up to `limit` jobs of the registered classes; none of them has begun to run. `limit` is called when it is the claim's turn. */
-  async claim(lane: Lane, selector: QueueSelector, limit: () => number, cursor: ClaimCursor): Promise<Claim> {
+  async claim(lane: Lane, pool: PoolClaim, limit: () => number): Promise<Claim> {
     const { clock, starts } = this.#options
+    const { cursor, selector, limits } = pool
     let query: ClaimQuery | undefined
     const request = () => {
       query = cursor.begin(limit(), clock.monotonic(), selector.kind === 'include' && selector.isSnapshot)
-      return this.#request(selector, query)
+      if (query.kind === 'head') limits?.beginAtHead()
+      return this.#request(pool, query)
     }
-    const { rows, attempts } = await starts.claim(lane, request)
-    const againInMs = query && cursor.end(query, rows, monotonic(clock))
-    return { attempts: await attempts, againInMs }
+    const { found, limited, attempts } = await starts.claim(lane, request)
+    const againInMs = query && cursor.end(query, found, monotonic(clock))
+    const candidates = limits === undefined || limited.length === 0 ? [] : await limits.candidates(limited)
+    return { attempts: await attempts, limited: candidates, againInMs }
   }
 
-  #request(selector: QueueSelector, { limit, from, newlyDue }: ClaimQuery): ClaimRequest {
-    const { clock, registry, configuration } = this.#options
-    // Read before the time that is written to the rows, so that no job starts before it is due.
-    const due = dueUntil(clock)
+  /** Returns up to `limit` jobs that waited for a place and may have one now. */
+  nextWaiting(limits: PoolLimits, limit: number, cursor: ClaimCursor): Promise<readonly Candidate[]> {
+    return limits.next(limit, this.#times(), cursor)
+  }
+
+  /** Starts those of the candidates that have a place. */
+  async admit(lane: Lane, limits: PoolLimits, candidates: readonly Candidate[]): Promise<readonly Attempt[]> {
+    const { clock, completer } = this.#options
+    const times = this.#times()
+    const admitted = await limits.admit(lane, candidates, times)
+    const claim = { lane, claimedAt: times.now, taker: completer, startedMs: monotonic(clock) }
+    return admitted.map(
+      ({ row, candidate: { rules, error } }) => new Attempt(row, claim, { claimKeys: claimKeysOf(rules), error }),
+    )
+  }
+
+  #request({ selector, limits, limited }: PoolClaim, { limit, from, newlyDue }: ClaimQuery): ClaimRequest {
+    const { clock, configuration } = this.#options
+    const times = this.#times()
     return {
+      ...times,
       selector,
       limit,
       from,
       newlyDue: newlyDue && { before: newlyDue.before, after: dueSince(clock, newlyDue.withinMs) },
-      jobClasses: registry.names(),
       sort: configuration.dequeueQuerySort,
       honoursPauses: configuration.enablePauses,
       selectLimit: configuration.queueSelectLimit,
-      now: clock.timestamp(),
-      dueUntil: due,
+      limits: limits?.limitedJobs(limited),
     }
+  }
+
+  #times(): ClaimTimes {
+    const { clock, registry } = this.#options
+    // Read before the time that is written to the rows, so that no job starts before it is due.
+    const due = dueUntil(clock)
+    return { jobClasses: registry.names(), now: clock.timestamp(), dueUntil: due }
   }
 }
 

@@ -6,13 +6,14 @@ import { GoodJobError } from '../errors.ts'
 import { type EventMap, events } from '../events.ts'
 import type { JobRegistry } from '../job/definition/registry.ts'
 import { readString } from '../job/exceptions/error-reading.ts'
-import type { QueueSelector } from '../sql/claim/candidates.ts'
 import type { ClaimedRow } from '../sql/claim/claim.ts'
 import { type Clock, systemClock } from '../time.ts'
 import type { Attempt } from './attempt/attempt.ts'
 import { type ExecutionResult, execute, failureOf } from './attempt/execution.ts'
 import type { WorkerContext } from './attempt/run.ts'
-import { type Claim, Claimer } from './claimer.ts'
+import { type Claim, Claimer, type PoolClaim } from './claimer.ts'
+import type { PoolLimits } from './limits/pool-limits.ts'
+import type { Candidate } from './limits/rule-book.ts'
 import type { Completer } from './outcome/completer.ts'
 import { decideWrite, type Outcome, outcomeColumns, type SettledAs } from './outcome/outcome.ts'
 import type { StartPolicy } from './start-policy.ts'
@@ -55,14 +56,30 @@ export class JobPerformer {
   }
 
   /** Claims up to `limit` jobs of the registered classes; none of them runs yet. `limit` is called when it is the claim's turn. */
-  async claim(lane: Lane, selector: QueueSelector, limit: () => number, cursor: ClaimCursor): Promise<Claim> {
-    const claim = await this.#claimer.claim(lane, selector, limit, cursor)
-    for (const attempt of claim.attempts) {
+  async claim(lane: Lane, pool: PoolClaim, limit: () => number): Promise<Claim> {
+    const claim = await this.#claimer.claim(lane, pool, limit)
+    this.#register(claim.attempts)
+    return claim
+  }
+
+  /** Starts those of the jobs that have a place under their concurrency rules; none of them runs yet. */
+  async admit(lane: Lane, limits: PoolLimits, candidates: readonly Candidate[]): Promise<readonly Attempt[]> {
+    const attempts = await this.#claimer.admit(lane, limits, candidates)
+    this.#register(attempts)
+    return attempts
+  }
+
+  /** Returns up to `limit` jobs that waited for a place and may have one now. */
+  nextWaiting(limits: PoolLimits, limit: number, cursor: ClaimCursor): Promise<readonly Candidate[]> {
+    return this.#claimer.nextWaiting(limits, limit, cursor)
+  }
+
+  #register(attempts: readonly Attempt[]): void {
+    for (const attempt of attempts) {
       this.#attempts.set(attempt.row.id, attempt)
       if (this.#aborting.signal.aborted) attempt.abort(this.#aborting.signal.reason)
     }
-    if (claim.attempts.length > 0) this.#reporting('guard', () => this.#prepare())
-    return claim
+    if (attempts.length > 0) this.#reporting('guard', () => this.#prepare())
   }
 
   #prepare(): void {
@@ -125,6 +142,7 @@ export class JobPerformer {
         labels: row.labels,
         concurrencyKey: row.concurrency_key,
         interruptedAt: row.interrupted_at === null ? null : new Date(row.interrupted_at),
+        rulesError: attempt.limits.error,
         batch: batches.get(row.batch_id ?? row.batch_callback_id ?? '') ?? null,
       },
       this.#options.worker,
@@ -150,6 +168,7 @@ export class JobPerformer {
     const outcome: Outcome = {
       row,
       result,
+      claimKeys: attempt.limits.claimKeys,
       write: isDropped(attempt, result) ? 'release' : decideWrite(row, result, configuration),
       durationMs,
       columns: outcomeColumns(row, result, { claimedAt, finishedAt, durationMs, notifies }),

@@ -1,6 +1,7 @@
 import type { Lane } from '../claim/lane.ts'
 import type { ClaimRequest } from '../claim/lane-options.ts'
 import type { ClaimedRow } from '../sql/claim/claim.ts'
+import type { LimitedRow } from '../sql/concurrency/limited.ts'
 import type { Clock } from '../time.ts'
 import { type Attempt, attemptsOf } from './attempt/attempt.ts'
 import type { OutcomeTaker } from './outcome/outcome.ts'
@@ -14,8 +15,10 @@ export interface StartPolicy {
 }
 
 export interface ClaimedJobs {
-  /** The rows that the claim has found. */
-  readonly rows: readonly ClaimedRow[]
+  /** The rows that the claim has found, in their order. */
+  readonly found: readonly (ClaimedRow | LimitedRow)[]
+  /** Those of them that a concurrency rule limits: they are not started. */
+  readonly limited: readonly LimitedRow[]
   /** The attempts to perform, as soon as they may begin. */
   readonly attempts: readonly Attempt[] | Promise<readonly Attempt[]>
 }
@@ -35,9 +38,10 @@ export class EagerStarts implements StartPolicy {
 
   async claim(lane: Lane, request: () => ClaimRequest): Promise<ClaimedJobs> {
     const { completer, clock } = this.#options
-    const { rows, now } = await lane.claim(request)
+    const { found, limited, rows, now } = await lane.claim(request)
     return {
-      rows,
+      found,
+      limited,
       attempts: attemptsOf(rows, { lane, claimedAt: now, taker: completer, startedMs: monotonic(clock) }),
     }
   }

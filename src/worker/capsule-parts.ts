@@ -14,6 +14,8 @@ import { CleanupTracker } from '../maintenance/cleanup.ts'
 import { AttemptWatch } from '../perform/attempt/watch.ts'
 import { DeferredStarts } from '../perform/deferred/starts.ts'
 import { JobPerformer } from '../perform/job-performer.ts'
+import { PoolLimits } from '../perform/limits/pool-limits.ts'
+import { RuleBook } from '../perform/limits/rule-book.ts'
 import { Completer } from '../perform/outcome/completer.ts'
 import { EagerStarts, type StartPolicy } from '../perform/start-policy.ts'
 import { pgConnection } from '../sql/connection/pg-connection.ts'
@@ -24,9 +26,9 @@ import { CapsuleTracker } from './capsule-tracker.ts'
 import { Maintenance } from './maintenance.ts'
 import { Notifier } from './notifier.ts'
 import { Poller } from './poller.ts'
-import { Pools } from './pools.ts'
+import { Pools } from './pool/pools.ts'
+import { Scheduler, type SchedulerOptions } from './pool/scheduler.ts'
 import { loadBatchesUntil, locateRecord } from './records.ts'
-import { Scheduler } from './scheduler.ts'
 import { Leftovers } from './shutdown.ts'
 
 /** The objects that a worker consists of; part-list.ts defines the order in which they start and stop. */
@@ -78,8 +80,13 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   const maintenance = new Maintenance({ ...options, check })
   const { starts, newLane } = buildStarts(options, completer)
   const performer = buildPerformer(options, { completer, starts, maintenance, pools }, beforeJobs)
+  const book = buildRuleBook(options)
   const lanes = buildLanes(options, newLane, performer, pools)
-  for (const pool of options.pools) pools.register(buildScheduler(options, pool, lanes, performer))
+  const limitedLane = book.isEmpty || deferral(options) <= 0 ? undefined : buildLane(options, performer, pools)
+  for (const pool of options.pools) {
+    const limits = book.isEmpty ? undefined : buildLimits(options, pool, book)
+    pools.register(buildScheduler(options, pool, { lanes, performer, limits, limitedLane }))
+  }
   const watch = new AttemptWatch({ ...options, attempts: performer.attempts })
   const tracker = buildTracker(options, performer, pools)
   beforeJobs.push(
@@ -91,7 +98,8 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   const poller = new Poller(durations.pollMs, wake)
   const isPolling = durations.pollMs > 0
   const leftovers = new Leftovers()
-  const built = { lanes, completer, performer, pools, maintenance, notifier, watch, poller, tracker }
+  const allLanes = limitedLane === undefined ? lanes : [...lanes, limitedLane]
+  const built = { lanes: allLanes, completer, performer, pools, maintenance, notifier, watch, poller, tracker }
   return { processId, database, isPolling, leftovers, ...built }
 }
 
@@ -120,18 +128,49 @@ const buildStarts = (options: PartsOptions, completer: Completer): Starts => {
 }
 
 const buildLanes = (
-  { database, configuration, processId }: PartsOptions,
+  options: PartsOptions,
   newLane: Starts['newLane'],
   performer: JobPerformer,
   pools: Pools,
 ): readonly Lane[] => {
-  const onClaimsLost = (jobIds: readonly string[]) => performer.lose(jobIds)
-  const onReady = () => pools.wake()
-  const sort = configuration.dequeueQuerySort
-  return Array.from({ length: configuration.lanes }, () =>
-    newLane({ database, processId, sort, onClaimsLost, onReady }),
-  )
+  const lane = laneOptions(options, performer, pools)
+  return Array.from({ length: options.configuration.lanes }, () => newLane(lane))
 }
+
+/** A lane whose claims write the start of each job. */
+const buildLane = (options: PartsOptions, performer: JobPerformer, pools: Pools): Lane =>
+  new Lane(laneOptions(options, performer, pools), pgConnection)
+
+const laneOptions = (
+  { database, configuration, processId }: PartsOptions,
+  performer: JobPerformer,
+  pools: Pools,
+): LaneOptions => ({
+  database,
+  processId,
+  sort: configuration.dequeueQuerySort,
+  onClaimsLost: (jobIds) => performer.lose(jobIds),
+  onReady: () => pools.wake(),
+})
+
+const buildRuleBook = ({ registry, configuration, clock, adapter }: PartsOptions): RuleBook =>
+  new RuleBook({
+    registry,
+    workerRules: [],
+    railsVersion: configuration.railsVersion,
+    clock,
+    locate: (gid) => locateRecord(gid, adapter),
+  })
+
+const buildLimits = ({ database, configuration, clock }: PartsOptions, pool: QueuePool, book: RuleBook): PoolLimits =>
+  new PoolLimits({
+    book,
+    database,
+    selector: pool.selector,
+    sort: configuration.dequeueQuerySort,
+    honoursPauses: configuration.enablePauses,
+    clock,
+  })
 
 const buildTracker = (options: PartsOptions, performer: JobPerformer, pools: Pools): CapsuleTracker =>
   new CapsuleTracker({
@@ -194,15 +233,14 @@ const buildPerformer = (
 const buildScheduler = (
   { configuration, durations, processId, clock, adapter, registry }: PartsOptions,
   pool: QueuePool,
-  lanes: readonly Lane[],
-  performer: JobPerformer,
+  parts: Pick<SchedulerOptions, 'lanes' | 'limitedLane' | 'limits' | 'performer'>,
 ): Scheduler => {
   const { dequeueQuerySort: sort, enableListenNotify, enablePauses } = configuration
   const pollMs = enableListenNotify ? Math.max(0, durations.pollMs) : 0
   const pollHorizonMs = enableListenNotify ? Math.max(HORIZON_WITH_LISTEN_MS, 2 * pollMs) : durations.pollMs
   const horizonMs = durations.pollMs > 0 ? pollHorizonMs : HORIZON_WITHOUT_POLL_MS
   const paused = enablePauses ? () => adapter.paused() : undefined
-  return new Scheduler({ pool, lanes, performer, processId, clock, horizonMs, pollMs, sort, adapter, registry, paused })
+  return new Scheduler({ ...parts, pool, processId, clock, horizonMs, pollMs, sort, adapter, registry, paused })
 }
 
 const buildNotifier = ({ database, processId, durations }: PartsOptions, pools: Pools): Notifier =>
@@ -210,6 +248,7 @@ const buildNotifier = ({ database, processId, durations }: PartsOptions, pools: 
     database,
     processId,
     onMessage: guarded(processId, 'notifier', (message) => pools.notify(message)),
+    onFreed: guarded(processId, 'notifier', ({ claimKeys }) => pools.free(claimKeys)),
     onConnected: guarded(processId, 'notifier', () => pools.wake()),
     isPolling: durations.pollMs > 0,
   })

@@ -1,4 +1,5 @@
 import { events } from '../events.ts'
+import { type FreedPlaces, parseFreed } from '../sql/concurrency/freed-message.ts'
 import { listen, listeningConnection } from '../sql/connection/listen.ts'
 import { Session } from '../sql/connection/session.ts'
 import type { Database } from '../sql/database.ts'
@@ -15,6 +16,8 @@ export interface NotifierOptions {
   readonly database: Database
   readonly processId: string
   readonly onMessage: (message: Message) => void
+  /** Other workers in Node have freed places of concurrency rules. */
+  readonly onFreed: (freed: FreedPlaces) => void
   /** Listening began, or began again: messages may have been missed meanwhile. */
   readonly onConnected: () => void
   /** Whether the worker finds jobs without messages, too. */
@@ -48,7 +51,11 @@ export class Notifier {
     this.#options = options
     this.#session = new Session({
       config: { ...options.database.sessionConfig('GoodJob::Notifier'), query_timeout: ALIVE_CHECK_MS },
-      createConnection: (config) => listeningConnection(config, (payload) => this.#receive(payload)),
+      createConnection: (config) =>
+        listeningConnection(config, {
+          onPayload: (payload) => this.#receive(payload),
+          onNodePayload: (payload) => this.#receiveFreed(payload),
+        }),
       settings: SETTINGS,
       onLost: (error) => this.#lose(error),
     })
@@ -146,6 +153,11 @@ export class Notifier {
   #reportFailure(error: unknown, tries: number): void {
     if (this.#stopped.signal.aborted) return
     events.emit('notifier_listen_failed', { processId: this.#options.processId, error, attempt: tries })
+  }
+
+  #receiveFreed(text: string): void {
+    const freed = parseFreed(text)
+    if (freed && freed.processId !== this.#options.processId) this.#options.onFreed(freed)
   }
 
   #receive(text: string): void {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Configuration } from '../configuration.ts'
 import { VERSION } from '../version.ts'
-import type { Scheduler } from './scheduler.ts'
+import type { Scheduler } from './pool/scheduler.ts'
 
 /**
  * The state column of the process row. The dashboard's processes page fails for all processes when memory, proctitle or schedulers is

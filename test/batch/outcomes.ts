@@ -41,6 +41,7 @@ export const outcomeOf = (
   error: string | null = null,
 ): Outcome => ({
   row,
+  claimKeys: [],
   result: {
     outcome: error === null ? 'succeeded' : 'unhandled',
     error: error === null ? null : { text: error, backtrace: [] },

@@ -29,9 +29,9 @@ export const BODY_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the loop of a pool goes on after it threw',
-    file: 'src/worker/scheduler.ts',
+    file: 'src/worker/pool/scheduler.ts',
     text: `        failures += 1
-        this.#mayHaveWork = true
+        this.#streamOf(lane).mayHaveWork = true
         this.#report(error)`,
     replacement: `        this.#report(error)
         return`,
@@ -102,7 +102,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'starts are looked for again after the clock was set back',
-    file: 'src/worker/scheduler.ts',
+    file: 'src/worker/pool/start-times.ts',
     text: ' && !this.#isSetBack(now.getTime())) return',
     replacement: ') return',
     tests: { 'test/worker/clock.test.ts': [] },

@@ -193,7 +193,7 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a job that somebody lets wait again is claimed when its former attempt has given up its lock',
-    file: 'src/worker/pools.ts',
+    file: 'src/worker/pool/pools.ts',
     text: "if (as !== 'written' || write === 'rerun') this.wake()",
     replacement: "if (write === 'rerun') this.wake()",
     tests: {

@@ -8,6 +8,7 @@ import { readFacts } from '../../src/sql/facts.ts'
 import { createDatabase } from '../support/postgres.ts'
 import { BATCH_SHAPES } from './shapes/batch.ts'
 import { CLAIM_SHAPES } from './shapes/claim.ts'
+import { CONCURRENCY_SHAPES } from './shapes/concurrency.ts'
 import { DEFERRED_SHAPES } from './shapes/deferred.ts'
 import { JOB_SHAPES } from './shapes/jobs.ts'
 import { OUTCOME_SHAPES } from './shapes/outcome.ts'
@@ -20,6 +21,7 @@ const SHAPES = [
   ...CLAIM_SHAPES,
   ...DEFERRED_SHAPES,
   ...OUTCOME_SHAPES,
+  ...CONCURRENCY_SHAPES,
   ...BATCH_SHAPES,
   ...JOB_SHAPES,
   ...PROCESS_SHAPES,

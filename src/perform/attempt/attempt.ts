@@ -14,6 +14,16 @@ type AttemptState = 'running' | 'aborted' | 'withdrawn' | 'lost'
 /** Which state replaces which: a change of the row by another session outweighs an event in this process. */
 const RANK: Readonly<Record<AttemptState, number>> = { running: 0, aborted: 1, lost: 2, withdrawn: 3 }
 
+/** What the concurrency rules of a job mean for its attempt. */
+export interface AttemptLimits {
+  /** The scopes in which the attempt has a place. */
+  readonly claimKeys: readonly string[]
+  /** Why the rules are unknown: the attempt fails with this error. */
+  readonly error?: Error | undefined
+}
+
+const NO_LIMITS: AttemptLimits = { claimKeys: [] }
+
 /** An attempt of this process to run a job, from the claim of the job until its outcome is settled. */
 export class Attempt implements StopRequest {
   readonly row: ClaimedRow
@@ -23,14 +33,16 @@ export class Attempt implements StopRequest {
   readonly startedMs: number
   /** Receives the outcome of the attempt. */
   readonly taker: OutcomeTaker
+  readonly limits: AttemptLimits
   // Created on first use: most jobs never read their signal.
   #controller: AbortController | undefined
   #reason: Error | undefined
   #state: AttemptState = 'running'
   #hasEnded = false
 
-  constructor(row: ClaimedRow, claim: SharedByClaim) {
+  constructor(row: ClaimedRow, claim: SharedByClaim, limits = NO_LIMITS) {
     this.row = row
+    this.limits = limits
     this.claimedAt = claim.claimedAt
     this.lane = claim.lane
     this.startedMs = claim.startedMs
@@ -93,5 +105,8 @@ export class Attempt implements StopRequest {
 type SharedByClaim = Pick<Attempt, 'claimedAt' | 'lane' | 'startedMs' | 'taker'>
 
 /** Returns the attempts of jobs that were claimed together. */
-export const attemptsOf = (rows: readonly ClaimedRow[], claim: SharedByClaim): readonly Attempt[] =>
-  rows.map((row) => new Attempt(row, claim))
+export const attemptsOf = (
+  rows: readonly ClaimedRow[],
+  claim: SharedByClaim,
+  limitsOf?: (row: ClaimedRow) => AttemptLimits,
+): readonly Attempt[] => rows.map((row) => new Attempt(row, claim, limitsOf?.(row)))

@@ -19,6 +19,8 @@ export interface StoredJob {
   readonly concurrencyKey: string | null
   /** Start of the previous attempt, if that attempt never recorded its end. */
   readonly interruptedAt: Date | null
+  /** Why the concurrency rules of the job are unknown: its attempt fails with this error. */
+  readonly rulesError?: Error | undefined
   readonly batch?: BatchReference | null
 }
 
@@ -80,7 +82,7 @@ export const execute = async (
 export const failureOf = (error: unknown): ExecutionResult =>
   failed('unhandled', 1, { error: asError(error), job: null })
 
-const buildJob = ({ jobClass, id, serializedParams, labels, concurrencyKey }: StoredJob): Job => {
+export const buildJob = ({ jobClass, id, serializedParams, labels, concurrencyKey }: StoredJob): Job => {
   const data = parseJobData(serializedParams)
   const job = jobFromData(jobClass, data)
   if (data.jobId === '') job.jobId = id

@@ -69,6 +69,10 @@ export class WorkerRun implements JobRun {
     return this.stored.interruptedAt
   }
 
+  get rulesError(): Error | undefined {
+    return this.stored.rulesError
+  }
+
   get logger(): Logger {
     const { jobId, jobClass, queueName, executions } = this.#job
     this.#logger ??= this.#worker.logger.child({ jobId, jobClass, queueName, executions })

@@ -40,10 +40,10 @@ export class DeferredStarts implements StartPolicy {
       const round = await lane.openRound(request)
       return round === undefined
         ? NO_JOBS
-        : { rows: round.rows, attempts: this.#tracked(this.#begin(lane, gate, round)) }
+        : { found: round.rows, limited: [], attempts: this.#tracked(this.#begin(lane, gate, round)) }
     }
     const claimed = await this.#eager.claim(lane, request)
-    if (claimed.rows.length > 0) gate.startsWritten()
+    if (claimed.found.length > 0) gate.startsWritten()
     return claimed
   }
 
@@ -152,4 +152,4 @@ export class DeferredStarts implements StartPolicy {
   }
 }
 
-const NO_JOBS: ClaimedJobs = { rows: [], attempts: [] }
+const NO_JOBS: ClaimedJobs = { found: [], limited: [], attempts: [] }

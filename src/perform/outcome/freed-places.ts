@@ -1,6 +1,6 @@
 import { endsSession, isRetryable, sqlState } from '../../errors.ts'
 import { events } from '../../events.ts'
-import { freePlaces } from '../../sql/concurrency/claims.ts'
+import { freePlaces, promoteWaiting } from '../../sql/concurrency/claims.ts'
 import type { Queryable } from '../../sql/connection/queryable.ts'
 import { inTransaction } from '../../sql/transaction/read-committed.ts'
 import type { Outcome } from './outcome.ts'
@@ -15,11 +15,12 @@ export const freePlacesOf = async (
   outcomes: readonly Outcome[],
   { facts, processId, notifies, check }: OutcomeContext,
 ): Promise<void> => {
-  if (outcomes.length === 0 || !facts.hasConcurrencyClaims) return
-  const jobs = outcomes.map(({ row }) => row)
+  if (outcomes.length === 0) return
+  const jobs = outcomes.map(({ row, claimKeys }) => ({ ...row, claimKeys }))
   const promoter = { processId, notifies, now: check.clock.timestamp() }
   try {
-    await inTransaction(db, () => freePlaces(db, facts, jobs, promoter))
+    const freed = await freePlaces(db, facts, jobs, promoter)
+    if (freed.length > 0) await inTransaction(db, () => promoteWaiting(db, facts, freed, promoter))
   } catch (error) {
     if (sqlState(error) === undefined || endsSession(error) || isRetryable(error)) throw error
     events.emit('worker_error', { processId, part: 'concurrency claims', error })

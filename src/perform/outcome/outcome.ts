@@ -17,6 +17,8 @@ export type SettledAs = 'written' | 'released' | 'lost'
 export interface Outcome {
   readonly row: ClaimedRow
   readonly result: ExecutionResult
+  /** The scopes of concurrency rules in which the attempt had a place. */
+  readonly claimKeys: readonly string[]
   readonly durationMs: number
   readonly write: OutcomeWrite
   /** Writes other than 'reenqueue' read only the columns of the outcome. */

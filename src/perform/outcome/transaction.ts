@@ -143,7 +143,9 @@ export const writeRows = async (
   )
   const repeated = new Set(unwritten.filter((outcome) => rest.get(outcome)?.as === 'written'))
   const freeing = outcomes.filter(
-    (outcome) => written.get(outcome.row.id)?.frees_place ?? (rest.get(outcome)?.as ?? 'lost') !== 'lost',
+    (outcome) =>
+      outcome.claimKeys.length > 0 ||
+      (written.get(outcome.row.id)?.frees_place ?? (rest.get(outcome)?.as ?? 'lost') !== 'lost'),
   )
   return { settlement, joined, repeated, freeing }
 }

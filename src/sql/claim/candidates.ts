@@ -1,3 +1,4 @@
+import { type LimitedJobs, notFull } from '../concurrency/limited.ts'
 import type { Facts } from '../database.ts'
 import { notPaused } from '../pauses.ts'
 import type { Parameters } from '../text.ts'
@@ -38,6 +39,8 @@ export interface CandidateOptions {
   readonly from?: Position | undefined
   /** Only jobs that became due recently. @default all due jobs */
   readonly newlyDue?: NewlyDue | undefined
+  /** Jobs that concurrency rules limit. @default none */
+  readonly limits?: LimitedJobs | undefined
 }
 
 /** Jobs that became due after `after`; with `before`, only those that sort before that position. */
@@ -124,7 +127,7 @@ class CandidateQuery {
     this.#selectLimit = selectLimit(options)
     this.#isWaiting = `finished_at IS NULL AND locked_by_id IS NULL
     AND scheduled_at <= ${parameters.add(options.dueUntil, facts.timestampType)}
-    AND job_class = ANY (${parameters.add(options.jobClasses, 'text[]')})${options.honoursPauses ? notPaused(options, parameters) : ''}`
+    AND job_class = ANY (${parameters.add(options.jobClasses, 'text[]')})${options.honoursPauses ? notPaused(options, parameters) : ''}${options.limits ? notFull(options.limits, parameters) : ''}`
   }
 
   /** One index scan that locks the rows it returns. */

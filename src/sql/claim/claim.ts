@@ -1,4 +1,5 @@
 import { jobLockKeySql, type Released } from '../advisory-lock.ts'
+import { type LimitedJobs, limitedRow } from '../concurrency/limited.ts'
 import { countOf, type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
 import { byKey, Parameters, prepared } from '../text.ts'
@@ -26,6 +27,9 @@ export interface ClaimedRow {
   readonly execution_id: string
 }
 
+/** A row that a claim returns: a job that it has started or, with `is_limited`, a LimitedRow. */
+export type ClaimResult = Released & ClaimedRow & { readonly is_limited?: boolean }
+
 export interface ClaimOptions extends CandidateOptions {
   readonly processId: string
   /** The time that is written to the rows. */
@@ -38,27 +42,36 @@ export interface ClaimOptions extends CandidateOptions {
 
 /** Candidates in GoodJob's order, their advisory locks, the start of each attempt and its execution row, in one statement. */
 const claimJobs = (facts: Facts, options: ClaimOptions, parameters: Parameters): string => {
+  const limits = options.limits?.claim === 'skip' ? undefined : options.limits
   const now = parameters.add(options.now, facts.timestampType)
   const processId = parameters.add(options.processId, 'uuid')
   return `
 WITH ${lockedCandidates(facts, options, parameters, { columns: ['id', 'performed_at'], now })},
 ${startJobs(facts, now, processId)}
-SELECT started.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
-  batch_callback_id, created_at, scheduled_at, executions_count, interrupted_at, execution_id, missing
+SELECT ${limits ? 'job.*' : STARTED_COLUMNS}, missing
 FROM released
-LEFT JOIN started ON true
-ORDER BY ${candidateOrder(options, parameters, 'started')}`
+LEFT JOIN ${limits ? startedAndLimited(limits, parameters) : 'started'} ON true
+ORDER BY ${candidateOrder(options, parameters, limits ? 'job' : 'started')}`
 }
+
+/** The columns of ClaimedRow. */
+const STARTED_COLUMNS = `started.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
+  batch_callback_id, created_at, scheduled_at, executions_count, interrupted_at, execution_id`
+
+const startedAndLimited = (limits: LimitedJobs, parameters: Parameters): string => `(
+  SELECT ${STARTED_COLUMNS}, false AS is_limited
+  FROM started
+  UNION ALL
+  SELECT limited.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, NULL, NULL,
+    NULL, created_at, scheduled_at, NULL, NULL, NULL, true
+  FROM (SELECT ${limitedRow(limits, parameters)} FROM taken WHERE is_limited) AS limited
+) AS job`
 
 /**
  * Claims and starts up to `limit` jobs on the session that will hold their advisory locks. A row without an id is not a job; it
  * reports how many of the released locks were missing.
  */
-export const claim = async (
-  lane: Queryable,
-  facts: Facts,
-  options: ClaimOptions,
-): Promise<(ClaimedRow & Released)[]> => {
+export const claim = async (lane: Queryable, facts: Facts, options: ClaimOptions): Promise<ClaimResult[]> => {
   const parameters = new Parameters()
   const text = claimJobs(facts, options, parameters)
   return rowsOf(lane, prepared('claim', text, parameters.values))

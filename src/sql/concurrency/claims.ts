@@ -1,6 +1,7 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
-import { byKey } from '../text.ts'
+import { byKey, plainArray, prepared, textArray } from '../text.ts'
+import { freedMessage, NODE_CHANNEL, NOTIFY_FREED } from './freed-message.ts'
 
 /**
  * The table good_job_concurrency_claims of GoodJob 4.21 and later. Ruby counts the running rows of a rule's scope, except those
@@ -56,6 +57,18 @@ export const freesPlace = ({ hasConcurrencyClaims }: Facts, row: string): string
   ) ELSE false END`
     : 'false'
 
+/** ` AND …` about a claim of the job that is not granted: Ruby refused the job under this key, and it does not count as running. */
+export const hasUngrantedClaim = (
+  { hasConcurrencyClaims }: Facts,
+  job: string,
+  key: string,
+  and: 'AND' | 'AND NOT',
+): string =>
+  hasConcurrencyClaims
+    ? `
+  ${and} EXISTS (SELECT 1 FROM good_job_concurrency_claims AS claim WHERE ${byKey('claim.job_id', job)} AND claim.key = ${key} AND claim.state <> 1)`
+    : ''
+
 /** A rule that refused a job: the job waits until a place under its key is free. */
 export interface WaitingClaim {
   readonly key: string
@@ -79,6 +92,8 @@ export const findWaitingClaims = async (
 /** A job whose attempt has ended, and the columns by which the rules of Ruby find it. */
 export interface EndedJob {
   readonly id: string
+  /** The scopes in which a rule of a class in Node gave it a place. */
+  readonly claimKeys: readonly string[]
   readonly labels: readonly string[] | null
   readonly concurrency_key: string | null
 }
@@ -91,34 +106,57 @@ export interface Promoter {
   readonly notifies: boolean
 }
 
-// A claim that another session has locked is skipped; once the job has finished, any cleanup of jobs deletes it.
-/** $1 job ids uuid[] · $2 process uuid */
+// A claim that another session has locked is skipped; once the job has finished, any cleanup of jobs deletes it. One statement: in
+// nearly every case no job waits with a claim, and there is nothing else to do.
+/** $1 job ids uuid[] · $2 process uuid · $3 keys that the jobs counted under text[] · $4 message to other workers in Node, or '' */
 const RELEASE_CLAIMS_OF_JOBS = `
-DELETE FROM good_job_concurrency_claims
-WHERE id IN (
-  SELECT id FROM good_job_concurrency_claims WHERE job_id = ANY ($1::uuid[]) AND locked_by_id = $2::uuid FOR UPDATE SKIP LOCKED
+WITH released AS (
+  DELETE FROM good_job_concurrency_claims
+  WHERE id IN (
+    SELECT id FROM good_job_concurrency_claims WHERE job_id = ANY ($1::uuid[]) AND locked_by_id = $2::uuid FOR UPDATE SKIP LOCKED
+  )
+  RETURNING job_id, key
 )
-RETURNING job_id, key`
+SELECT job_id::text, key FROM released
+UNION ALL
+SELECT NULL, freed.key FROM unnest($3::text[]) AS freed(key)
+WHERE EXISTS (SELECT FROM good_job_concurrency_claims AS claim WHERE claim.state = 0 AND ${byKey('claim.key', 'freed.key')})
+UNION ALL
+SELECT NULL, NULL FROM (SELECT pg_notify('${NODE_CHANNEL}', $4::text) WHERE $4::text <> '') AS notified`
 
 /**
- * Frees the places of jobs that have ended: deletes their claims and promotes one waiting job for each. A job without a claim was
- * counted by its labels and its key. Call it in a transaction after the commit of the outcome, as Ruby does. Until then the claims
- * are granted to this process. If the process crashes in between, the cleanup of dead processes deletes them.
+ * Frees the places of jobs that have ended: deletes their claims and tells the workers in Node. Returns the keys for which
+ * `promoteWaiting` must be called, one for each place; empty in nearly every case, as no job waits with a claim. A job without a
+ * claim was counted by its labels and its key. Call it after the commit of the outcome, as Ruby does. Until then the claims are
+ * granted to this process. If the process crashes in between, the cleanup of dead processes deletes them.
  */
 export const freePlaces = async (
   db: Queryable,
   facts: Facts,
   jobs: readonly EndedJob[],
   promoter: Promoter,
-): Promise<void> => {
-  if (jobs.length === 0 || !facts.hasConcurrencyClaims) return
-  const values = [jobs.map(({ id }) => id), promoter.processId]
-  const released = await rowsOf<{ job_id: string; key: string }>(db, { text: RELEASE_CLAIMS_OF_JOBS, values })
-  const freed = jobs.flatMap((job) => {
-    const claimed = released.filter(({ job_id }) => job_id === job.id).map(({ key }) => key)
+): Promise<readonly string[]> => {
+  const message = promoter.notifies ? freedMessage(promoter.processId, jobs) : ''
+  if (!facts.hasConcurrencyClaims) {
+    if (message !== '') await rowsOf(db, { text: NOTIFY_FREED, values: [message] })
+    return []
+  }
+  if (jobs.length === 0) return []
+  const keys = [...new Set(jobs.flatMap(keysOf))]
+  const statement = prepared('release_claims', RELEASE_CLAIMS_OF_JOBS, [
+    plainArray(jobs.map(({ id }) => id)),
+    promoter.processId,
+    textArray(keys),
+    message,
+  ])
+  const rows = await rowsOf<{ job_id: string | null; key: string | null }>(db, statement)
+  const released = rows.filter(({ job_id }) => job_id !== null)
+  const waits = rows.some(({ job_id, key }) => key !== null && (job_id === null || !keys.includes(key)))
+  if (!waits) return []
+  return jobs.flatMap((job) => {
+    const claimed = released.flatMap(({ job_id, key }) => (job_id === job.id ? (key ?? []) : []))
     return [...new Set([...claimed, ...keysOf(job)])]
   })
-  await promoteWaiting(db, facts, freed, promoter)
 }
 
 /** GoodJob 4.23.1 concurrency.rb#scoped_key. */
@@ -202,9 +240,9 @@ SELECT pg_notify('good_job', json_build_object('queue_name', queue_name)::text) 
 /**
  * GoodJob 4.23.1 concurrency_claim.rb#promote_next, for many keys: promotes the oldest waiting jobs, one for each time a key is
  * named. A separate statement locks the claims, so that the next one sees whether the attempt of each job was over by then. Neither
- * waits for a lock.
+ * waits for a lock. Call it in a transaction.
  */
-const promoteWaiting = async (
+export const promoteWaiting = async (
   db: Queryable,
   facts: Facts,
   keys: readonly string[],

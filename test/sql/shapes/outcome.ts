@@ -1,14 +1,8 @@
-import { findWaitingClaims, freePlaces, freePlacesOfProcesses } from '../../../src/sql/concurrency/claims.ts'
 import { findLockedBatches, findLockedJobs } from '../../../src/sql/outcome/locks.ts'
 import * as outcomes from '../../../src/sql/outcome/outcomes.ts'
 import { findWithdrawnClaims } from '../../../src/sql/outcome/withdrawn.ts'
 import { ID, outcome, PROCESS_ID, reenqueued, writer } from './samples.ts'
 import type { Shape } from './shape.ts'
-
-const waitingClaim = `INSERT INTO good_job_concurrency_claims (id, job_id, key, state, created_at, updated_at)
-  SELECT '${ID}', '${ID}', 'all', 0, now(), now()`
-const waitingJob = `INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, created_at, updated_at)
-  VALUES ('${ID}', '${ID}', 'EchoJob', 'default', now(), now())`
 
 export const OUTCOME_SHAPES: readonly Shape[] = [
   {
@@ -52,22 +46,5 @@ export const OUTCOME_SHAPES: readonly Shape[] = [
     name: 'outcome/withdrawn claims',
     of: findWithdrawnClaims,
     send: (db, facts) => findWithdrawnClaims(db, facts, PROCESS_ID, [outcome]),
-  },
-
-  {
-    name: 'concurrency/waiting claims',
-    of: findWaitingClaims,
-    send: (db, facts) => findWaitingClaims(db, facts, ID),
-  },
-  {
-    name: 'concurrency/free places',
-    of: freePlaces,
-    rows: [waitingJob, waitingClaim],
-    send: (db, facts) => freePlaces(db, facts, [{ id: ID, labels: ['a'], concurrency_key: 'key' }], writer),
-  },
-  {
-    name: 'concurrency/free places of processes',
-    of: freePlacesOfProcesses,
-    send: (db, facts) => freePlacesOfProcesses(db, facts, [PROCESS_ID], writer),
   },
 ]

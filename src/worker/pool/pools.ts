@@ -1,6 +1,6 @@
-import { events } from '../events.ts'
-import type { Outcome, SettledAs } from '../perform/outcome/outcome.ts'
-import type { Message } from './notifier.ts'
+import { events } from '../../events.ts'
+import type { Outcome, SettledAs } from '../../perform/outcome/outcome.ts'
+import type { Message } from '../notifier.ts'
 import type { Scheduler } from './scheduler.ts'
 
 /** The pools of a worker. News of work arrives here; pools may be registered after their sources are connected. */
@@ -29,6 +29,11 @@ export class Pools {
     for (const scheduler of this.#schedulers) scheduler.resume()
   }
 
+  /** Places in these scopes of concurrency rules may be free; undefined: in some scopes. */
+  free(claimKeys: readonly string[] | undefined): void {
+    for (const scheduler of this.#schedulers) scheduler.free(claimKeys)
+  }
+
   notify({ queueName, startsAtMs }: Message): void {
     for (const scheduler of this.#schedulers) scheduler.notify(queueName, startsAtMs)
   }
@@ -38,7 +43,8 @@ export class Pools {
    * Another session may have rescheduled the job while this attempt held its lock: a claim woken for that found the job locked, so another
    * claim is needed.
    */
-  noteSettled({ result: { reenqueue }, write }: Outcome, as: SettledAs): void {
+  noteSettled({ result: { reenqueue }, write, claimKeys }: Outcome, as: SettledAs): void {
+    if (claimKeys.length > 0) this.free(claimKeys)
     if (as !== 'written' || write === 'rerun') this.wake()
     else if (write !== 'reenqueue') this.resume()
     else this.notify({ queueName: reenqueue?.queueName, startsAtMs: reenqueue?.scheduledAt?.getTime() ?? 0 })

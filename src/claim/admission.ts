@@ -1,0 +1,157 @@
+import { endsSession, sqlState } from '../errors.ts'
+import type { ClaimedRow } from '../sql/claim/claim.ts'
+import {
+  type AdmissionOptions,
+  type AdmittedJob,
+  abandonAdmission,
+  beginAdmission,
+  commitAdmission,
+  countRunning,
+  findStarts,
+  type ScopeWindow,
+  startAdmitted,
+} from '../sql/concurrency/admission.ts'
+import type { Session } from '../sql/connection/session.ts'
+import type { Facts } from '../sql/database.ts'
+import type { LockLedger } from './lock-ledger.ts'
+
+/** A scope in which jobs are to be started. */
+export interface AdmissionScope {
+  readonly claimKey: string
+  readonly lockName: string
+  /** The throttles whose starts are counted; classes may throttle one scope differently. */
+  readonly windows: readonly ScopeWindow[]
+}
+
+/** The part of a lane that an admission uses during its turn. */
+export interface AdmissionLane {
+  readonly session: Session
+  readonly locks: LockLedger
+  readonly processId: string
+  isReady(): boolean
+  /** Resolves with undefined if the session was lost. */
+  guard<T>(statement: Promise<T>): Promise<T | undefined>
+  endTurn(): void
+}
+
+export type AdmissionRequest = Omit<AdmissionOptions, 'runningIds' | 'processId'>
+
+/** Postgres: lock_not_available, and query_canceled by a statement timeout. */
+const BUSY: readonly (string | undefined)[] = ['55P03', '57014']
+
+/**
+ * The open transaction of an admission. It holds the locks of its scopes, under which Ruby checks its limits, too, so the counts stay
+ * true until it is closed by `start` or `abandon`. Meanwhile the lane does nothing else.
+ */
+export class Admission {
+  /** Running jobs by scope; a scope without any is left out. */
+  readonly running: ReadonlyMap<string, number>
+  /** Starts within the window of each throttle, the newest first. */
+  readonly starts: ReadonlyMap<ScopeWindow, readonly string[]>
+  readonly #lane: AdmissionLane
+  readonly #facts: Facts
+
+  private constructor(lane: AdmissionLane, facts: Facts, counts: Counts) {
+    this.#lane = lane
+    this.#facts = facts
+    this.running = counts.running
+    this.starts = counts.starts
+  }
+
+  /** Called in the turn of the admission. The turn ends here unless an admission is returned. */
+  static async open(
+    lane: AdmissionLane,
+    scopes: readonly AdmissionScope[],
+    readFacts: () => Promise<Facts>,
+  ): Promise<Admission | 'busy' | undefined> {
+    let admission: Admission | undefined
+    try {
+      if (!lane.isReady()) return undefined
+      const facts = await readFacts()
+      const counts = await lane.guard(lockAndCount(lane.session, facts, scopes))
+      if (counts !== undefined) admission = new Admission(lane, facts, counts)
+      return admission
+    } catch (error) {
+      await rollBack(lane)
+      if (BUSY.includes(sqlState(error))) return 'busy'
+      throw error
+    } finally {
+      if (admission === undefined) lane.endTurn()
+    }
+  }
+
+  /**
+   * Starts these jobs and commits. Jobs that are no longer due or free are left out of the rows. The rows are empty if the session was
+   * lost: the lane finds out whether the jobs were started.
+   * @throws the error of Postgres; nothing was started then
+   */
+  async start(jobs: readonly AdmittedJob[], request: AdmissionRequest): Promise<readonly ClaimedRow[]> {
+    const { session, locks, processId, guard, endTurn } = this.#lane
+    const { now } = request
+    try {
+      const options = { ...request, processId, runningIds: locks.heldIds }
+      const rows = await guard(this.#startAndCommit(session, jobs, options))
+      if (rows === undefined) locks.doubt(now)
+      locks.hold(
+        (rows ?? []).map(({ id }) => id),
+        now,
+      )
+      return rows ?? []
+    } catch (error) {
+      // The advisory locks of jobs outlast the transaction; the guard has noted that this session may hold some.
+      await rollBack(this.#lane)
+      throw error
+    } finally {
+      endTurn()
+    }
+  }
+
+  async #startAndCommit(
+    session: Session,
+    jobs: readonly AdmittedJob[],
+    options: AdmissionOptions,
+  ): Promise<ClaimedRow[]> {
+    const rows = await startAdmitted(session, this.#facts, jobs, options)
+    await commitAdmission(session)
+    return rows
+  }
+
+  /** Ends the transaction without a start. */
+  async abandon(): Promise<void> {
+    await rollBack(this.#lane)
+    this.#lane.endTurn()
+  }
+}
+
+interface Counts {
+  readonly running: ReadonlyMap<string, number>
+  readonly starts: ReadonlyMap<ScopeWindow, readonly string[]>
+}
+
+const lockAndCount = async (session: Session, facts: Facts, scopes: readonly AdmissionScope[]): Promise<Counts> => {
+  await beginAdmission(
+    session,
+    scopes.map(({ lockName }) => lockName),
+  )
+  const running = await countRunning(
+    session,
+    facts,
+    scopes.map(({ claimKey }) => claimKey),
+  )
+  const starts = await findStarts(
+    session,
+    facts,
+    scopes.flatMap(({ windows }) => windows),
+  )
+  return { running, starts }
+}
+
+/** Never rejects. A session that cannot even roll back is of no use: it is lost, or Postgres ends its transaction with it. */
+const rollBack = async ({ session, guard }: AdmissionLane): Promise<void> => {
+  const { end } = session
+  try {
+    await guard(abandonAdmission(session))
+  } catch (error) {
+    if (!endsSession(error)) session.abandon(error as Error, end)
+  }
+}

@@ -1,0 +1,210 @@
+import { advisoryKey, jobLockKeySql } from '../advisory-lock.ts'
+import type { ClaimedRow } from '../claim/claim.ts'
+import { HAS_LOCKED_ATTEMPT } from '../claim/locked-candidates.ts'
+import { startJobs } from '../claim/start-jobs.ts'
+import { type Queryable, rowsOf } from '../connection/queryable.ts'
+import type { Facts } from '../database.ts'
+import { notPaused } from '../pauses.ts'
+import { byKey, Parameters, plainArray, prepared, sinceStatementBegan, textArray } from '../text.ts'
+import { BEGIN } from '../transaction/read-committed.ts'
+import { hasUngrantedClaim, unlessClaimIsHeld } from './claims.ts'
+import { type ScopeKind, splitClaimKey } from './scope.ts'
+
+/** How long an admission waits for the locks of its scopes, milliseconds. Ruby holds such a lock for the time of one query. */
+const SCOPE_LOCK_MS = 1_000
+
+/**
+ * Begins the transaction of an admission and takes the locks of its scopes, under which Ruby checks its limits, too. The locks are
+ * taken in the order of their keys, so that two admissions never wait for each other. They need a statement of their own: the
+ * statement that counts must see everything that was committed before the locks were free.
+ */
+export const beginAdmission = async (lane: Queryable, lockNames: readonly string[]): Promise<void> => {
+  const keys = [...new Set(lockNames.map(advisoryKey))].sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1))
+  const locks = keys.map((key) => `SELECT pg_advisory_xact_lock('${key}'::bigint)`)
+  await lane.query({ text: [BEGIN, `SET LOCAL lock_timeout = ${SCOPE_LOCK_MS}`, ...locks].join('; ') })
+}
+
+export const commitAdmission = async (lane: Queryable): Promise<void> => {
+  await lane.query({ text: 'COMMIT' })
+}
+
+export const abandonAdmission = async (lane: Queryable): Promise<void> => {
+  await lane.query({ text: 'ROLLBACK' })
+}
+
+/** The scopes that count the job in this row: `label:…`, `key:…` and `all`. GoodJob 4.23.1 concurrency.rb#scoped_key. */
+const SCOPES_OF_ROW = (row: string): string => `
+    SELECT 'label:' || label AS claim_key FROM unnest(${row}.labels) AS label
+    UNION SELECT 'key:' || ${row}.concurrency_key WHERE ${row}.concurrency_key IS NOT NULL
+    UNION SELECT 'all'`
+
+/**
+ * $1 claim keys text[]. Counts started rows that a process holds, as GoodJob 4.23.1 concurrency.rb does, but not those of dead
+ * processes that have been released: none of them runs, and two of them would keep each other waiting. `num_nulls` keeps the
+ * planner off the indexes of unfinished jobs; the index of locked_by_id holds the running ones only.
+ */
+const countRunningText = (facts: Facts): string => `
+WITH running AS MATERIALIZED (
+  SELECT id, labels, concurrency_key
+  FROM good_jobs
+  WHERE locked_by_id IS NOT NULL AND num_nulls(performed_at) = 0 AND num_nulls(finished_at) = 1
+)
+SELECT scope.claim_key, count(*)::int AS running
+FROM running
+CROSS JOIN LATERAL (${SCOPES_OF_ROW('running')}
+) AS scope
+WHERE scope.claim_key = ANY ($1::text[])${hasUngrantedClaim(facts, 'running.id', 'scope.claim_key', 'AND NOT')}
+GROUP BY scope.claim_key`
+
+/** Returns how many jobs run in each scope; scopes without any are left out. */
+export const countRunning = async (
+  db: Queryable,
+  facts: Facts,
+  claimKeys: readonly string[],
+): Promise<ReadonlyMap<string, number>> => {
+  const statement = prepared('count_running', countRunningText(facts), [textArray(claimKeys)])
+  const rows = await rowsOf<{ claim_key: string; running: number }>(db, statement)
+  return new Map(rows.map(({ claim_key, running }) => [claim_key, running]))
+}
+
+/** A throttle of a scope: at most `count` starts after `since`. */
+export interface ScopeWindow {
+  readonly claimKey: string
+  readonly count: number
+  /** Beginning of the window, ISO text. */
+  readonly since: string
+}
+
+/** GoodJob 4.23.1 concurrency.rb: the error of attempts that a throttle refused; they do not count. */
+const THROTTLED = 'GoodJob::ActiveJobExtensions::Concurrency::ThrottleExceededError'
+
+const startsOf = (kind: ScopeKind, isInScope: string): string => `
+    SELECT good_job_executions.created_at
+    FROM good_jobs
+    JOIN good_job_executions ON good_job_executions.active_job_id = good_jobs.active_job_id
+    WHERE throttle.kind = '${kind}' AND ${isInScope}
+      AND (good_jobs.finished_at > throttle.since OR (good_jobs.finished_at IS NULL AND executions_count > 0))
+      AND good_job_executions.created_at > throttle.since
+      AND good_job_executions.error IS DISTINCT FROM '${THROTTLED}: ${THROTTLED}'`
+
+/** $1 kinds text[] · $2 labels or keys text[] · $3 since timestamp[] · $4 counts int[] */
+const findStartsText = (facts: Facts): string => `
+SELECT throttle.number::int, started.created_at
+FROM unnest($1::text[], $2::text[], $3::${facts.timestampType}[], $4::int[]) WITH ORDINALITY AS throttle(kind, value, since, places, number)
+CROSS JOIN LATERAL (
+  SELECT created_at FROM (${startsOf('key', 'concurrency_key = throttle.value')}
+    UNION ALL${startsOf('label', 'labels @> ARRAY[throttle.value]')}
+    UNION ALL${startsOf('all', 'true')}
+  ) AS execution
+  ORDER BY created_at DESC
+  LIMIT throttle.places
+) AS started
+ORDER BY throttle.number, started.created_at DESC`
+
+/** Returns the starts within each window, the newest first, at most `count` of them. */
+export const findStarts = async (
+  db: Queryable,
+  facts: Facts,
+  windows: readonly ScopeWindow[],
+): Promise<ReadonlyMap<ScopeWindow, readonly string[]>> => {
+  if (windows.length === 0) return new Map()
+  const scopes = windows.map(({ claimKey }) => splitClaimKey(claimKey))
+  const values = [
+    textArray(scopes.map(({ kind }) => kind)),
+    textArray(scopes.map(({ value }) => value)),
+    plainArray(windows.map(({ since }) => since)),
+    plainArray(windows.map(({ count }) => count)),
+  ]
+  const rows = await rowsOf<{ number: number; created_at: string }>(db, { text: findStartsText(facts), values })
+  return new Map(
+    windows.map((window, index) => [
+      window,
+      rows.filter(({ number }) => number === index + 1).map(({ created_at }) => created_at),
+    ]),
+  )
+}
+
+/** A job to start, with the scopes in which it takes a place. */
+export interface AdmittedJob {
+  readonly id: string
+  readonly claimKeys: readonly string[]
+}
+
+export interface AdmissionOptions {
+  readonly processId: string
+  /** The time that is written to the rows. */
+  readonly now: string
+  readonly dueUntil: string
+  /** Jobs that run in this process; see ClaimOptions. */
+  readonly runningIds: readonly string[]
+  readonly jobClasses: readonly string[]
+  readonly honoursPauses?: boolean
+}
+
+const insertClaims = (
+  { hasConcurrencyClaims }: Facts,
+  jobs: readonly AdmittedJob[],
+  { now, processId }: { readonly now: string; readonly processId: string },
+  parameters: Parameters,
+): string => {
+  if (!hasConcurrencyClaims) return ''
+  const claims = jobs.flatMap(({ id, claimKeys }) => claimKeys.map((claimKey) => ({ id, claimKey })))
+  const ids = parameters.add(plainArray(claims.map(({ id }) => id)), 'uuid[]')
+  const keys = parameters.add(textArray(claims.map(({ claimKey }) => claimKey)), 'text[]')
+  return `,
+claimed AS (
+  INSERT INTO good_job_concurrency_claims (key, job_id, locked_by_id, state, created_at, updated_at)
+  SELECT claim.key, claim.job_id, ${processId}, 1, ${now}, ${now}
+  FROM unnest(${ids}, ${keys}) AS claim(job_id, key)
+  JOIN started ON started.id = claim.job_id
+  ON CONFLICT DO NOTHING
+)`
+}
+
+/** The wanted jobs that are still due and free, started as by a claim, in the given order. A claim that exists is granted by `startJobs`. */
+const startAdmittedText = (
+  facts: Facts,
+  jobs: readonly AdmittedJob[],
+  options: AdmissionOptions,
+  parameters: Parameters,
+): string => {
+  const now = parameters.add(options.now, facts.timestampType)
+  const processId = parameters.add(options.processId, 'uuid')
+  const pauses = options.honoursPauses ? notPaused({ ...options, selector: { kind: 'all' } }, parameters) : ''
+  return `
+WITH candidate AS MATERIALIZED (
+  SELECT good_jobs.id, performed_at
+  FROM unnest(${parameters.add(plainArray(jobs.map(({ id }) => id)), 'uuid[]')}) AS wanted(id)
+  JOIN good_jobs ON ${byKey('good_jobs.id', 'wanted.id')}
+  WHERE num_nulls(finished_at, locked_by_id) = 2
+    AND scheduled_at <= ${parameters.add(options.dueUntil, facts.timestampType)}${pauses}
+  FOR NO KEY UPDATE OF good_jobs SKIP LOCKED
+),
+locked AS MATERIALIZED (
+  SELECT id, performed_at, ${sinceStatementBegan(now)} AS starts_at, gen_random_uuid() AS execution_id
+  FROM candidate
+  WHERE CASE WHEN id = ANY (${parameters.add(plainArray(options.runningIds), 'uuid[]')}) THEN false
+    ${unlessClaimIsHeld(facts, 'candidate.id')}
+    WHEN performed_at IS NOT NULL AND ${HAS_LOCKED_ATTEMPT} THEN false
+    ELSE pg_try_advisory_lock(${jobLockKeySql('id')}) END
+),
+${startJobs(facts, now, processId)}${insertClaims(facts, jobs, { now, processId }, parameters)}
+SELECT id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
+  batch_callback_id, created_at, scheduled_at, executions_count, interrupted_at, execution_id
+FROM started`
+}
+
+/**
+ * Starts these jobs and records their places, in the transaction of an admission. Jobs that are no longer due or free are left out
+ * of the result.
+ */
+export const startAdmitted = async (
+  lane: Queryable,
+  facts: Facts,
+  jobs: readonly AdmittedJob[],
+  options: AdmissionOptions,
+): Promise<ClaimedRow[]> => {
+  const parameters = new Parameters()
+  const text = startAdmittedText(facts, jobs, options, parameters)
+  return rowsOf(lane, prepared('start_admitted', text, parameters.values))
+}

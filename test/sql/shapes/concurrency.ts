@@ -1,0 +1,115 @@
+import { claim } from '../../../src/sql/claim/claim.ts'
+import {
+  abandonAdmission,
+  beginAdmission,
+  commitAdmission,
+  countRunning,
+  findStarts,
+  startAdmitted,
+} from '../../../src/sql/concurrency/admission.ts'
+import {
+  findWaitingClaims,
+  freePlaces,
+  freePlacesOfProcesses,
+  promoteWaiting,
+} from '../../../src/sql/concurrency/claims.ts'
+import type { LimitedJobs } from '../../../src/sql/concurrency/limited.ts'
+import { findWaitingInScopes } from '../../../src/sql/concurrency/waiting.ts'
+import { AT, ID, PROCESS_ID, request, writer } from './samples.ts'
+import type { Shape } from './shape.ts'
+
+const waitingClaim = `INSERT INTO good_job_concurrency_claims (id, job_id, key, state, created_at, updated_at)
+  SELECT '${ID}', '${ID}', 'all', 0, now(), now()`
+const waitingJob = `INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, created_at, updated_at)
+  VALUES ('${ID}', '${ID}', 'EchoJob', 'default', now(), now())`
+
+const limits: LimitedJobs = {
+  claim: 'read',
+  jobClasses: ['LimitedJob'],
+  labels: ['api'],
+  keys: ['tenant'],
+  readsArguments: [],
+  full: { jobClasses: [], labels: [['LimitedJob', 'api']], keys: [['LimitedJob', 'tenant']], jobIds: [ID] },
+}
+
+const LIMITED_CLAIMS: Readonly<Record<string, LimitedJobs>> = {
+  'beside limited jobs': limits,
+  'beside limited classes': { ...limits, labels: [], keys: [] },
+  'limited jobs only': { ...limits, claim: 'only' },
+  'no limited jobs': { ...limits, claim: 'skip' },
+}
+
+const claimShapes = Object.entries(LIMITED_CLAIMS).map(
+  ([name, limited]): Shape => ({
+    name: `concurrency/claim, ${name}`,
+    of: claim,
+    isSameIn40: true,
+    send: (db, facts) => claim(db, facts, { ...request, limits: limited }),
+  }),
+)
+
+const waitingShapes = [true, false].map(
+  (isDense): Shape => ({
+    name: `concurrency/waiting jobs, ${isDense ? 'dense' : 'sparse'} scopes`,
+    of: findWaitingInScopes,
+    isSameIn40: true,
+    send: (db, facts) =>
+      findWaitingInScopes(
+        db,
+        facts,
+        ['label:api', 'key:tenant', 'all'].map((claimKey) => ({ claimKey, isDense })),
+        { ...request, limits, knownIds: [ID], perScope: 16 },
+      ),
+  }),
+)
+
+export const CONCURRENCY_SHAPES: readonly Shape[] = [
+  ...claimShapes,
+  ...waitingShapes,
+  {
+    name: 'concurrency/waiting claims',
+    of: findWaitingClaims,
+    send: (db, facts) => findWaitingClaims(db, facts, ID),
+  },
+  {
+    name: 'concurrency/free places',
+    of: freePlaces,
+    send: (db, facts) =>
+      freePlaces(db, facts, [{ id: ID, labels: ['a'], concurrency_key: 'key', claimKeys: ['label:a'] }], writer),
+  },
+  {
+    name: 'concurrency/promote waiting jobs',
+    of: promoteWaiting,
+    rows: [waitingJob, waitingClaim],
+    send: (db, facts) => promoteWaiting(db, facts, ['label:a'], writer),
+  },
+  {
+    name: 'concurrency/free places of processes',
+    of: freePlacesOfProcesses,
+    send: (db, facts) => freePlacesOfProcesses(db, facts, [PROCESS_ID], writer),
+  },
+  { name: 'concurrency/begin admission', of: beginAdmission, send: (db) => beginAdmission(db, ['label:a', 'key']) },
+  { name: 'concurrency/commit admission', of: commitAdmission, send: (db) => commitAdmission(db) },
+  { name: 'concurrency/abandon admission', of: abandonAdmission, send: (db) => abandonAdmission(db) },
+  {
+    name: 'concurrency/running jobs',
+    of: countRunning,
+    send: (db, facts) => countRunning(db, facts, ['label:a', 'key:k', 'all']),
+  },
+  {
+    name: 'concurrency/starts of throttles',
+    of: findStarts,
+    send: (db, facts) => findStarts(db, facts, [{ claimKey: 'label:a', count: 2, since: AT }]),
+  },
+  {
+    name: 'concurrency/start admitted jobs',
+    of: startAdmitted,
+    send: (db, facts) => startAdmitted(db, facts, [{ id: ID, claimKeys: ['label:a'] }], request),
+  },
+  {
+    name: 'concurrency/start admitted jobs, honouring pauses',
+    of: startAdmitted,
+    send: (db, facts) =>
+      startAdmitted(db, facts, [{ id: ID, claimKeys: ['label:a'] }], { ...request, honoursPauses: true }),
+  },
+]

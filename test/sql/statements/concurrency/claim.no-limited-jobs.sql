@@ -1,0 +1,69 @@
+WITH released AS MATERIALIZED (
+  SELECT count(*) FILTER (WHERE NOT pg_advisory_unlock(key))::int AS missing FROM unnest($3::bigint[]) AS key
+),
+candidate AS MATERIALIZED (
+  SELECT id, performed_at
+  FROM good_jobs
+  WHERE finished_at IS NULL AND locked_by_id IS NULL
+    AND scheduled_at <= $4::timestamp
+    AND job_class = ANY ($5::text[])
+    AND NOT (job_class = ANY ($6::text[]) OR (concurrency_key = ANY ($7::text[]) OR labels && $8::text[]) IS TRUE)  
+  ORDER BY good_jobs.priority ASC NULLS LAST, good_jobs.created_at ASC
+  LIMIT 1000
+  FOR NO KEY UPDATE SKIP LOCKED
+),
+locked AS MATERIALIZED (
+  SELECT id, performed_at, $1::timestamp + (clock_timestamp() - statement_timestamp()) AS starts_at, gen_random_uuid() AS execution_id
+  FROM candidate
+  WHERE CASE WHEN id = ANY ($9::uuid[]) THEN false
+    WHEN (SELECT EXISTS (SELECT 1 FROM good_job_concurrency_claims))
+      AND (SELECT count(*) FROM (SELECT id FROM good_job_concurrency_claims WHERE job_id = ANY (ARRAY[candidate.id])) AS claim) <> (SELECT count(*) FROM (SELECT id FROM good_job_concurrency_claims WHERE job_id = ANY (ARRAY[candidate.id]) FOR UPDATE SKIP LOCKED) AS free) THEN false
+    WHEN performed_at IS NOT NULL AND (
+      SELECT count(*) FROM good_job_executions WHERE active_job_id = candidate.id AND finished_at IS NULL
+    ) > (
+      SELECT count(*) FROM (
+        SELECT FROM good_job_executions WHERE active_job_id = candidate.id AND finished_at IS NULL FOR NO KEY UPDATE SKIP LOCKED
+      ) AS free
+    ) THEN false
+    ELSE pg_try_advisory_lock(('x' || substr(md5('good_jobs-' || id::text), 1, 16))::bit(64)::bigint) END
+  LIMIT $10::int
+),
+started AS (
+  UPDATE good_jobs
+  SET locked_by_id = $2::uuid,
+      locked_at = $1::timestamp,
+      lock_type = 2,
+      performed_at = locked.starts_at,
+      executions_count = least(coalesce(executions_count, 0), 2147483646) + 1,
+      error = CASE WHEN locked.performed_at IS NULL THEN error ELSE 'GoodJob::InterruptedError: Interrupted after starting perform at ''' || to_char(locked.performed_at, 'YYYY-MM-DD HH24:MI:SS') || ' UTC''' END,
+      error_event = CASE WHEN locked.performed_at IS NULL THEN error_event ELSE 0 END,
+      updated_at = greatest($1::timestamp + (clock_timestamp() - statement_timestamp()), locked.starts_at + interval '2 microseconds')
+  FROM locked
+  WHERE good_jobs.id = ANY (ARRAY[locked.id])
+  RETURNING good_jobs.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
+    batch_callback_id, scheduled_at, created_at, executions_count, locked.performed_at AS interrupted_at, locked.execution_id,
+    good_jobs.performed_at, good_jobs.updated_at
+),
+interrupted AS (
+  UPDATE good_job_executions
+  SET error = 'GoodJob::InterruptedError: Interrupted after starting perform at ''' || to_char(locked.performed_at, 'YYYY-MM-DD HH24:MI:SS') || ' UTC''', error_event = 0, finished_at = locked.starts_at, duration = '0'
+  FROM locked
+  WHERE active_job_id = ANY (ARRAY[locked.id]) AND locked.performed_at IS NOT NULL AND finished_at IS NULL
+),
+execution AS (
+  INSERT INTO good_job_executions
+    (id, created_at, updated_at, active_job_id, job_class, queue_name, serialized_params, scheduled_at, process_id)
+  SELECT execution_id, performed_at, performed_at + (updated_at - performed_at) / 2, id, job_class, queue_name, serialized_params, coalesce(scheduled_at, created_at), $2::uuid
+  FROM started
+),
+granted AS (
+  UPDATE good_job_concurrency_claims
+  SET state = 1, locked_by_id = $2::uuid, updated_at = $1::timestamp
+  FROM started
+  WHERE (SELECT EXISTS (SELECT 1 FROM good_job_concurrency_claims)) AND good_job_concurrency_claims.job_id = ANY (ARRAY[started.id])
+)
+SELECT started.id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
+  batch_callback_id, created_at, scheduled_at, executions_count, interrupted_at, execution_id, missing
+FROM released
+LEFT JOIN started ON true
+ORDER BY started.priority ASC NULLS LAST, started.created_at ASC;

@@ -1,0 +1,1 @@
+SELECT pg_notify('good_job_node', $1::text)::text AS message;

@@ -1,0 +1,14 @@
+WITH running AS MATERIALIZED (
+  SELECT id, labels, concurrency_key
+  FROM good_jobs
+  WHERE locked_by_id IS NOT NULL AND num_nulls(performed_at) = 0 AND num_nulls(finished_at) = 1
+)
+SELECT scope.claim_key, count(*)::int AS running
+FROM running
+CROSS JOIN LATERAL (
+    SELECT 'label:' || label AS claim_key FROM unnest(running.labels) AS label
+    UNION SELECT 'key:' || running.concurrency_key WHERE running.concurrency_key IS NOT NULL
+    UNION SELECT 'all'
+) AS scope
+WHERE scope.claim_key = ANY ($1::text[])
+GROUP BY scope.claim_key;
