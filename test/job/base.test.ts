@@ -7,7 +7,7 @@ import { declareMailJob, NOW } from './fixtures.ts'
 const dataOf = (job: Job) => jobToData(job, { now: NOW, railsVersion: '7.2' })
 
 describe('a new job', () => {
-  test('starts with no executions, no counters and no provider id [AJ-005]', () => {
+  test('has no executions, no counters and no provider id [AJ-005]', () => {
     const { MailJob } = declareMailJob()
     expect(dataOf(new MailJob('a'))).toMatchObject({ executions: 0, exceptionExecutions: {}, providerJobId: null })
   })
@@ -20,7 +20,7 @@ describe('a new job', () => {
     expect(new MailJob('a').jobId).not.toBe(job.jobId)
   })
 
-  test('is named after its own class, or as that says, never after its superclass', () => {
+  test('has the name of its own class or its static jobClass, never that of its superclass', () => {
     class BaseJob extends Job {
       static override jobClass = 'Media::BaseJob'
       perform() {}
@@ -34,7 +34,7 @@ describe('a new job', () => {
     expect([new DerivedJob().jobClass, new BaseJob().jobClass]).toEqual(['Media::DerivedJob', 'Media::BaseJob'])
   })
 
-  test('of a class without a name cannot be enqueued', async () => {
+  test('cannot be enqueued if its class has no name', async () => {
     const Nameless = (() =>
       class extends Job {
         perform() {}
@@ -42,7 +42,7 @@ describe('a new job', () => {
     expect(() => new Nameless().jobClass).toThrow(ConfigurationError)
   })
 
-  test('has the locale and zone of its class [AJ-086]', () => {
+  test('has the locale and time zone of its class [AJ-086]', () => {
     const { MailJob } = declareMailJob()
     MailJob.defaultLocale = 'pt-BR'
     MailJob.defaultTimezone = 'Tokyo'
@@ -50,7 +50,7 @@ describe('a new job', () => {
     expect(new MailJob('a').ianaTimeZone).toBe('Asia/Tokyo')
   })
 
-  test('made inside a job has the locale and zone of that [AJ-086]', async () => {
+  test('created inside a running job has the locale and time zone of that job [AJ-086]', async () => {
     const { MailJob } = declareMailJob()
     let inner: Job | undefined
     class OuterJob extends Job {
@@ -77,7 +77,7 @@ describe('queue and priority', () => {
     expect(dataOf(new QueuedJob())).toMatchObject({ queueName: 'node', priority: 10 })
   })
 
-  test('may be found from the job, once, at the first read', () => {
+  test('may be functions of the job, called once at the first read', () => {
     let calls = 0
     class QueuedJob extends Job {
       static override queueAs = (job: Job) => {
@@ -91,12 +91,12 @@ describe('queue and priority', () => {
     expect([job.queueName, job.queueName, job.priority, calls]).toEqual(['shard_3', 'shard_3', 6, 1])
   })
 
-  test('are the default queue and none when nothing is said', () => {
+  test('are by default the default queue and no priority', () => {
     const { MailJob } = declareMailJob()
     expect(dataOf(new MailJob('a'))).toMatchObject({ queueName: 'default', priority: null })
   })
 
-  test('get the prefix from the class, from functions and from set, also the default queue [AJ-011]', () => {
+  test('get the queue prefix of the class, whether set by the class, a function or set(), also for the default queue [AJ-011]', () => {
     class PrefixedJob extends Job {
       static override queueNamePrefix = 'pre'
       perform() {}
@@ -112,7 +112,7 @@ describe('queue and priority', () => {
     expect(new ShardJob().queueName).toBe('shard')
   })
 
-  test('set leaves what is null or undefined, and takes zero [AJ-012]', () => {
+  test('are unchanged by null or undefined in set(), which accepts zero [AJ-012]', () => {
     class QueuedJob extends Job {
       static override queueAs = 'node'
       static override priority = 10
@@ -129,7 +129,7 @@ describe('queue and priority', () => {
     expect(job.set({ priority: 0 }).priority).toBe(0)
   })
 
-  test('a priority is an integer of 32 bits; a numeric string is read [AJ-012]', () => {
+  test('must have a 32-bit integer as priority; a numeric string is converted [AJ-012]', () => {
     const { MailJob } = declareMailJob()
     expect(new MailJob('a').set({ priority: '7' as never }).priority).toBe(7)
     expect(new MailJob('a').set({ priority: -2.9 }).priority).toBe(-2)
@@ -138,7 +138,7 @@ describe('queue and priority', () => {
     }
   })
 
-  test('labels are trimmed, without blanks and duplicates, and replace those of the class', () => {
+  test('labels are trimmed, lose blanks and duplicates, and replace those of the class', () => {
     class LabelledJob extends Job {
       static override labels = ['thumbs', ' thumbs ', '']
       perform(_n: number) {}

@@ -4,7 +4,7 @@ import { Job } from '../../src/job/base.ts'
 import { throwAbort } from '../../src/job/callbacks.ts'
 import { eventsDuring, perform } from './fixtures.ts'
 
-/** A class whose callbacks and body write their names into `log`. */
+/** A class whose callbacks and `perform` write their names into `log`. */
 const declareJob = (log: string[]) => {
   class TracedJob extends Job {
     perform() {
@@ -15,7 +15,7 @@ const declareJob = (log: string[]) => {
 }
 
 describe('callbacks', () => {
-  test('the first declared is the outermost, before, around and after interleaved [AJ-048]', async () => {
+  test('run with the first declared as the outermost; before, around and after are interleaved [AJ-048]', async () => {
     const log: string[] = []
     const around = (name: string) => async (_job: Job, next: () => Promise<void>) => {
       log.push(`${name} in`)
@@ -34,7 +34,7 @@ describe('callbacks', () => {
     expect(log).toEqual(['B in', 'C', 'E in', 'F', 'perform', 'G', 'E out', 'D', 'B out', 'A'])
   })
 
-  test('callbacks of a superclass surround those of its subclass, also when declared later [AJ-048]', async () => {
+  test('of a superclass surround those of its subclass, also when declared later [AJ-048]', async () => {
     const log: string[] = []
     abstract class ApplicationJob extends Job {}
     class TracedJob extends ApplicationJob {
@@ -52,7 +52,7 @@ describe('callbacks', () => {
     expect(log).toEqual(['superclass before', 'subclass before', 'perform', 'subclass after', 'superclass after'])
   })
 
-  test('callbacks of one class are not those of its sibling [AJ-048]', async () => {
+  test('of one class do not run for its sibling class [AJ-048]', async () => {
     const log: string[] = []
     const OneJob = declareJob(log)
     const OtherJob = declareJob(log)
@@ -61,7 +61,7 @@ describe('callbacks', () => {
     expect(log).toEqual(['perform'])
   })
 
-  test('an abort in a before skips what is further in and every after, and lets arounds leave [AJ-049]', async () => {
+  test('an abort in a before callback skips all inner callbacks and every after, and outer arounds complete [AJ-049]', async () => {
     const log: string[] = []
     const TracedJob = declareJob(log)
     TracedJob.afterPerform(() => log.push('outer after'))
@@ -91,7 +91,7 @@ describe('callbacks', () => {
     expect(log).toEqual([])
   })
 
-  test('false as the answer of a before aborts nothing [AJ-049]', async () => {
+  test('a before callback that returns false aborts nothing [AJ-049]', async () => {
     const log: string[] = []
     const TracedJob = declareJob(log)
     TracedJob.beforePerform(() => false)
@@ -111,7 +111,7 @@ describe('callbacks', () => {
     expect(result).toMatchObject({ outcome: 'unhandled', error: { text: 'UncaughtThrowError: uncaught throw :abort' } })
   })
 
-  test('an after does not run when the inside throws, unless an around caught the error [AJ-051]', async () => {
+  test('an after callback does not run if an inner callback or perform throws, unless an around caught the error [AJ-051]', async () => {
     const log: string[] = []
     class FailingJob extends Job {
       perform() {
@@ -127,7 +127,7 @@ describe('callbacks', () => {
     expect(log).toEqual(['caught', 'outer after'])
   })
 
-  test('an error in a before goes to the handlers [AJ-052]', async () => {
+  test('an error in a before callback goes to the error handlers [AJ-052]', async () => {
     const TracedJob = declareJob([])
     TracedJob.retryOn(RangeError, { wait: 1 })
     TracedJob.beforePerform(() => {
@@ -136,7 +136,7 @@ describe('callbacks', () => {
     expect(await perform(new TracedJob())).toMatchObject({ outcome: 'retried', errorEvent: 3 })
   })
 
-  test('an around that never calls next skips the inside but not the afters further out', async () => {
+  test('an around that never calls next() skips the inner callbacks and perform, but not the outer afters', async () => {
     const log: string[] = []
     const TracedJob = declareJob(log)
     TracedJob.afterPerform(() => log.push('outer after'))
@@ -146,7 +146,7 @@ describe('callbacks', () => {
     expect(log).toEqual(['outer after'])
   })
 
-  test('a second next() is an error, so that no body runs twice', async () => {
+  test('a second next() throws, so perform never runs twice', async () => {
     const log: string[] = []
     const TracedJob = declareJob(log)
     TracedJob.aroundPerform(async (_job, next) => {
@@ -179,7 +179,7 @@ describe('callbacks', () => {
     },
   )
 
-  test('if and unless decide about a callback', async () => {
+  test('the if and unless options decide whether a callback runs', async () => {
     const log: string[] = []
     class TracedJob extends Job {
       isLoud = true

@@ -104,7 +104,7 @@ describe('the rules of an enqueue', () => {
     expect(() => enqueueRulesOf(job)).toThrow('Concurrency label must be a string, a finite number or null; was {}')
   })
 
-  test('what a function throws is thrown', () => {
+  test('an error thrown by a function of a rule is rethrown', () => {
     const job = jobWith({
       control: {
         totalLimit: 1,
@@ -116,7 +116,7 @@ describe('the rules of an enqueue', () => {
     expect(() => enqueueRulesOf(job)).toThrow(new RangeError('no such account'))
   })
 
-  test('functions get the job as this and as their argument', () => {
+  test('the functions of a rule get the job as this and as their argument', () => {
     class MailJob extends Job {
       static {
         this.concurrencyRule({
@@ -136,7 +136,7 @@ describe('the rules of an enqueue', () => {
 describe('the rules of a start', () => {
   const control: ConcurrencyOptions = { key: 'k', totalLimit: 5, performLimit: 2, performThrottle: [3, 60] }
 
-  test('performLimit, or else totalLimit', () => {
+  test('use performLimit, or totalLimit if it is missing', () => {
     expect(performRulesOf(jobWith({ control }))).toEqual([
       { scope: key('k'), limit: 2, throttle: { count: 3, seconds: 60 } },
     ])
@@ -144,7 +144,7 @@ describe('the rules of a start', () => {
     expect(performRulesOf(jobWith({ control: { key: 'k', enqueueLimit: 5 } }))).toEqual([])
   })
 
-  test('P38 the key of the row counts; without one it is computed', () => {
+  test('P38 use the key of the row; without one the key is computed', () => {
     const job = jobWith({ control: { key: () => 'computed', performLimit: 1 } })
     expect(performRulesOf(job)).toMatchObject([{ scope: key('computed') }])
     const stored = jobWith({ control: { key: () => 'computed', performLimit: 1 } })
@@ -152,7 +152,7 @@ describe('the rules of a start', () => {
     expect(performRulesOf(stored)).toMatchObject([{ scope: key('stored') }])
   })
 
-  test('P43 the labels of the row decide, not those of the class', () => {
+  test('P43 use the labels of the row, not those of the class', () => {
     const jobClass = classWith({ labels: ['a'], rules: [{ label: 'a', performLimit: 1 }] })
     expect(performRulesOfRow(jobClass, { labels: null, concurrency_key: null })).toEqual([])
     expect(performRulesOfRow(jobClass, { labels: [' a '], concurrency_key: null })).toMatchObject([
@@ -160,7 +160,7 @@ describe('the rules of a start', () => {
     ])
   })
 
-  test('from the columns they are the same as from the job', () => {
+  test('are the same from the columns as from the job', () => {
     const jobClass = classWith({
       control,
       labels: ['a'],
@@ -179,7 +179,7 @@ describe('the rules of a start', () => {
     expect(performRulesOfRow(jobClass, { ...row, concurrency_key: null })).toEqual(performRulesOf(job))
   })
 
-  test('a row without a key has the name of the class as its key, if the control has none', () => {
+  test('use the class name as the key for a row without a key, if the control has no key either', () => {
     const jobClass = classWith({ control: { performLimit: 1 } })
     expect(performRulesOfRow(jobClass, { labels: null, concurrency_key: null })).toMatchObject([{ scope: key('VJob') }])
     expect(performRulesOfRow(jobClass, { labels: null, concurrency_key: ' ' })).toEqual([])

@@ -7,7 +7,7 @@ import { eventsDuring, NOW, perform, run, storedAgain, storedParams } from './fi
 import { count, declareJob, progressOf, resumed, stopAfter } from './step-jobs.ts'
 
 describe('steps', () => {
-  test('without a body are methods of the job', async () => {
+  test('without a function are methods of the job', async () => {
     const log: unknown[] = []
     class StepJob extends Job {
       static override continuable = true
@@ -22,7 +22,7 @@ describe('steps', () => {
     expect(log).toEqual([true, 'validate'])
   })
 
-  test('that are isolated run alone: interrupts before one after work, and before the next [AJ-078]', async () => {
+  test('that are isolated run alone: the job is interrupted before such a step if it has done work, and before the next step [AJ-078]', async () => {
     const log: string[] = []
     const StepJob = declareJob(async (job) => {
       await job.step('one', () => log.push('one'))
@@ -43,7 +43,7 @@ describe('steps', () => {
     ])
   })
 
-  test('with an error after progress resume, past retryOn and discardOn [AJ-079]', async () => {
+  test('with an error after progress resume, without retryOn and discardOn [AJ-079]', async () => {
     const StepJob = declareJob(async (job) => {
       await job.step('one', () => {})
       await job.step('two', () => {
@@ -74,7 +74,7 @@ describe('steps', () => {
     })
   })
 
-  test('with an error after progress go to retryOn when the class says so [AJ-079]', async () => {
+  test('with an error after progress go to retryOn if resumeErrorsAfterAdvancing is false [AJ-079]', async () => {
     const StepJob = declareJob(async (job) => {
       await job.step('one', () => {})
       throw new RangeError('late')
@@ -84,7 +84,7 @@ describe('steps', () => {
     expect(await perform(new StepJob())).toMatchObject({ outcome: 'discarded' })
   })
 
-  test('resume as often as the class allows, then with ResumeLimitError, which handlers may take [AJ-080]', async () => {
+  test('resume as often as maxResumptions allows, then fail with ResumeLimitError, which handlers can handle [AJ-080]', async () => {
     const StepJob = declareJob((job) => job.step('import', count(0, 10)))
     StepJob.maxResumptions = 1
     const first = await perform(new StepJob(), {}, stopAfter(0))
@@ -97,14 +97,14 @@ describe('steps', () => {
     expect(await run(storedAgain(first), stopAfter(0))).toMatchObject({ outcome: 'discarded' })
   })
 
-  test('are enqueued again as the class says', async () => {
+  test('are enqueued again with the resumeOptions of the class', async () => {
     const StepJob = declareJob((job) => job.step('import', count(0, 10)))
     StepJob.resumeOptions = { wait: 60, queue: 'slow' }
     const { reenqueue } = await perform(new StepJob(), {}, stopAfter(0))
     expect(reenqueue).toMatchObject({ queueName: 'slow', scheduledAt: new Date(NOW.getTime() + 60_000) })
   })
 
-  test('of a class that has none declared are refused, with the way out [AJ-081]', async () => {
+  test('of a class that does not declare steps throw an error that shows the declaration [AJ-081]', async () => {
     class PlainJob extends Job {
       async perform() {
         await this.step('one', () => {})
@@ -143,15 +143,15 @@ describe('the order of steps [AJ-081]', () => {
     ['a step without a function', 'has no function', {}, (job) => job.step('unknown')],
   ]
 
-  test.each(cases)('%s is an InvalidStepError, never resumed', async (_what, text, progress, body) => {
-    const StepJob = declareJob(body)
+  test.each(cases)('%s is an InvalidStepError, never resumed', async (_what, text, progress, perform) => {
+    const StepJob = declareJob(perform)
     const continuation = { completed: [], ...progress }
     const result = await run(resumed(new StepJob(), { continuation }))
     expect(result).toMatchObject({ outcome: 'unhandled', reenqueue: null, cause: expect.any(InvalidStepError) })
     expect(result.error?.text).toContain(text)
   })
 
-  test('a step that nobody can run does not become the one to resume at, nor hide behind an interrupt', async () => {
+  test('a step without a function or method fails at once: it is not stored as the current step nor hidden by an interrupt', async () => {
     const StepJob = declareJob(async (job) => {
       await job.step('one', nothing)
       await job.step('renamed')
@@ -162,13 +162,13 @@ describe('the order of steps [AJ-081]', () => {
     expect(progressOf(result)).toEqual({ continuation: { completed: ['one'] }, resumptions: 0 })
   })
 
-  test('a completed step may have lost its method', async () => {
+  test('a completed step without a method is skipped', async () => {
     const StepJob = declareJob((job) => job.step('gone'))
     const result = await run(resumed(new StepJob(), { continuation: { completed: ['gone'] } }))
     expect(result).toMatchObject({ outcome: 'succeeded' })
   })
 
-  test('may have completed steps that are no longer reached', async () => {
+  test('a job may have completed steps that it no longer reaches', async () => {
     const StepJob = declareJob((job) => job.step('one', nothing))
     const result = await run(resumed(new StepJob(), { continuation: { completed: ['one', 'gone'] } }))
     expect(result).toMatchObject({ outcome: 'succeeded' })
@@ -201,7 +201,7 @@ describe('cursors advance', () => {
   })
 })
 
-test('callbacks of a superclass see an interrupted run as ended well, those of the class with steps do not', async () => {
+test('the after callbacks of a superclass run after an interrupted run, those of the class with steps do not', async () => {
   const log: string[] = []
   abstract class ApplicationJob extends Job {
     static {
@@ -221,7 +221,7 @@ test('callbacks of a superclass see an interrupted run as ended well, those of t
   expect(log).toEqual(['superclass'])
 })
 
-test('a job with steps that a before callback keeps from its queue again fails rather than being lost', async () => {
+test('a job with steps whose re-enqueue a before callback aborts fails instead of being lost', async () => {
   const StepJob = declareJob((job) => job.step('import', count(0, 10)))
   const text = jobToText(new StepJob(), { now: NOW, railsVersion: '8.1' })
   StepJob.beforeEnqueue(() => {

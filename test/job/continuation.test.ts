@@ -7,7 +7,7 @@ import { eventsDuring, NOW, perform, run, storedAgain, storedJobOf, storedParams
 import { count, declareJob, progressOf, resumed, stopAfter } from './step-jobs.ts'
 
 describe('the stored progress', () => {
-  test('of a new job is empty, and only classes with steps have one [AJ-074]', () => {
+  test('is empty for a new job, and missing for a class without steps [AJ-074]', () => {
     class PlainJob extends Job {
       perform() {}
     }
@@ -17,7 +17,7 @@ describe('the stored progress', () => {
     expect(hash(new PlainJob())).not.toHaveProperty('continuation')
   })
 
-  test('has a current step only while one is in progress, with its cursor or null [AJ-074]', async () => {
+  test('has a current step, with its cursor or null, only while a step is in progress [AJ-074]', async () => {
     const StepJob = declareJob(async (job) => {
       await job.step('one', () => {})
       await job.step('two', (step) => step.checkpoint())
@@ -28,7 +28,7 @@ describe('the stored progress', () => {
     expect(progressOf(inside)).toEqual({ continuation: { completed: ['one'], current: ['two', null] }, resumptions: 0 })
   })
 
-  test.each([{}, null, { completed: [] }])('%j is that of a job that has not begun [AJ-074]', async (continuation) => {
+  test.each([{}, null, { completed: [] }])('%j stands for a job that has not begun [AJ-074]', async (continuation) => {
     const log: string[] = []
     const StepJob = declareJob((job) => job.step('one', () => log.push('one')))
     const seen = await eventsDuring(() => run(resumed(new StepJob(), { continuation })))
@@ -37,7 +37,7 @@ describe('the stored progress', () => {
   })
 
   test.each([42, 'az', [1, 'a', null], null, 2 ** 53, '9007199254740993', true])(
-    'cursor %j of Ruby is the one a step resumes at, and goes back as it came [AJ-083]',
+    'with the Ruby cursor %j lets a step resume there, and is stored again unchanged [AJ-083]',
     async (cursor) => {
       const StepJob = declareJob((job) =>
         job.step('import', (step) => {
@@ -58,7 +58,7 @@ describe('the stored progress', () => {
   )
 
   test.each(['8.1', 'main'] as const)(
-    'that Rails %s wrote is taken up where it was left [AJ-083]',
+    'written by Rails %s lets the job resume at the same place [AJ-083]',
     async (railsVersion) => {
       const written = vectors<{ ruby: string; json: string }[]>(`activejob-jobs-${railsVersion}.json`)
       const { json } = written.find(({ ruby }) => ruby.startsWith('ActiveJob::Base.execute(StepJob')) ?? { json: '' }
@@ -90,13 +90,13 @@ describe('the stored progress', () => {
     expect(result.reenqueue?.serializedParams).toContain(progress)
   })
 
-  test('a cursor that Rails 8.1 could not read back is refused where it is set [AJ-083]', async () => {
+  test('a cursor that Rails 8.1 could not read back throws when it is set [AJ-083]', async () => {
     const StepJob = declareJob((job) => job.step('import', (step) => step.set({ page: new Date() })))
     const result = await perform(new StepJob())
     expect(result).toMatchObject({ outcome: 'unhandled', cause: expect.any(SerializationError) })
   })
 
-  test('a cursor that cannot be stored leaves the one before: the job resumes there', async () => {
+  test('a cursor that cannot be stored keeps the previous one: the job resumes there', async () => {
     const StepJob = declareJob((job) =>
       job.step('import', (step) => {
         step.set(41)
@@ -107,7 +107,7 @@ describe('the stored progress', () => {
     expect(progressOf(result)).toEqual({ continuation: { completed: [], current: ['import', 41] }, resumptions: 0 })
   })
 
-  test('a cursor that cannot be stored is no start of a step: the retry can be written', async () => {
+  test('a step does not start with a cursor that cannot be stored, so the retry can be written', async () => {
     const StepJob = declareJob((job) => job.step('import', () => {}, { start: new Map() }))
     StepJob.retryOn(SerializationError, { wait: 60 })
     const result = await perform(new StepJob())
@@ -133,7 +133,7 @@ describe('the stored progress', () => {
 })
 
 describe('an interrupt', () => {
-  test('stores name and cursor, waits five seconds and counts for no retryOn [AJ-075]', async () => {
+  test('stores step name and cursor, waits five seconds and does not count for retryOn [AJ-075]', async () => {
     const StepJob = declareJob((job) => job.step('import', count(0, 10), { start: 3 }))
     StepJob.retryOn(Error)
     const result = await perform(new StepJob(), {}, stopAfter(2))
@@ -147,7 +147,7 @@ describe('an interrupt', () => {
     })
   })
 
-  test('tells its reason and place, and an enqueue_retry without an error [AJ-075]', async () => {
+  test('emits its reason and step, and an enqueue_retry without an error [AJ-075]', async () => {
     const StepJob = declareJob((job) => job.step('import', count(0, 10)))
     const seen = await eventsDuring(() => perform(new StepJob(), {}, stopAfter(0)))
     expect(seen.map(({ name }) => name)).toEqual([
@@ -164,7 +164,7 @@ describe('an interrupt', () => {
     expect(seen[5]?.payload).not.toHaveProperty('error')
   })
 
-  test('that user code swallows is met again at the next step, and at the end [AJ-075]', async () => {
+  test('that user code swallows is thrown again at the next step, and at the end [AJ-075]', async () => {
     const log: string[] = []
     const StepJob = declareJob(async (job) => {
       await job.step('one', (step) => step.checkpoint()).catch(() => log.push('swallowed'))
@@ -175,7 +175,7 @@ describe('an interrupt', () => {
     expect(progressOf(result)).toEqual({ continuation: { completed: [], current: ['one', null] }, resumptions: 0 })
   })
 
-  test('does not come before the first step of an execution or after the last [AJ-076]', async () => {
+  test('does not occur before the first step of an execution or after the last [AJ-076]', async () => {
     const log: string[] = []
     const StepJob = declareJob(async (job) => {
       await job.step('one', () => log.push('one'))
@@ -188,13 +188,13 @@ describe('an interrupt', () => {
     expect(second).toMatchObject({ outcome: 'succeeded', reenqueue: null })
   })
 
-  test('comes once the signal has aborted when the worker gives no reason', async () => {
+  test('occurs once the signal is aborted if the worker gives no reason', async () => {
     const StepJob = declareJob((job) => job.step('import', count(0, 10)))
     const result = await perform(new StepJob(), {}, { signal: AbortSignal.abort() })
     expect(progressOf(result)).toEqual({ continuation: { completed: [], current: ['import', 1] }, resumptions: 0 })
   })
 
-  test('is a resume at the next run, which is counted and told [AJ-075, AJ-077]', async () => {
+  test('leads to a resume at the next run, which is counted and emitted [AJ-075, AJ-077]', async () => {
     const log: unknown[] = []
     const StepJob = declareJob(async (job) => {
       await job.step('one', () => log.push('one'))

@@ -5,7 +5,7 @@ import { eventsDuring, perform, performAll } from './fixtures.ts'
 class NotFoundError extends Error {}
 class GoneError extends NotFoundError {}
 
-/** A class that throws `error` and writes what its declarations see into `log`. */
+/** A class that throws `error`; its handlers log their calls in `log`. */
 const declareJob = (error: unknown, log: string[] = []) => {
   class FailingJob extends Job {
     static {
@@ -18,15 +18,15 @@ const declareJob = (error: unknown, log: string[] = []) => {
   return FailingJob
 }
 
-describe('which handler', () => {
-  test('the one declared last wins, also over a more specific one before it [AJ-054]', async () => {
+describe('the handler of an error', () => {
+  test('is the one declared last, also if an earlier one is more specific [AJ-054]', async () => {
     const FailingJob = declareJob(new GoneError('gone'))
     FailingJob.discardOn(GoneError)
     FailingJob.retryOn(Error)
     expect(await perform(new FailingJob())).toMatchObject({ outcome: 'retried' })
   })
 
-  test("a subclass's handler comes before its superclass's, and siblings have none of it [AJ-054]", async () => {
+  test("is a subclass's before its superclass's, and never a sibling's [AJ-054]", async () => {
     const FailingJob = declareJob(new GoneError('gone'))
     class SubJob extends FailingJob {}
     SubJob.discardOn(NotFoundError)
@@ -46,7 +46,7 @@ describe('which handler', () => {
     expect(await perform(new FailingJob())).toMatchObject({ outcome: 'discarded' })
   })
 
-  test('a Ruby name matches the error class that has it [AJ-054]', async () => {
+  test('may be declared by the Ruby name of the error class [AJ-054]', async () => {
     class MissingError extends Error {
       static rubyName = 'ActiveRecord::RecordNotFound'
     }
@@ -55,14 +55,14 @@ describe('which handler', () => {
     expect(await perform(new FailingJob())).toMatchObject({ outcome: 'discarded' })
   })
 
-  test('a thrown value that is no error is handled as one [AJ-084]', async () => {
+  test('also handles a thrown value that is no error [AJ-084]', async () => {
     const FailingJob = declareJob('just text')
     FailingJob.discardOn(Error, {}, (_job, error) => expect(error.message).toBe('just text'))
     const result = await perform(new FailingJob())
     expect(result).toMatchObject({ outcome: 'discarded', error: { text: 'StandardError: just text' } })
   })
 
-  test('a cause is looked at only when nothing matches the error, and is then the error [AJ-055]', async () => {
+  test('is found by the cause only if no handler matches the error, and then gets the cause as the error [AJ-055]', async () => {
     const cause = new GoneError('the row')
     const error = new Error('wrapped', { cause: new RangeError('between', { cause }) })
     const FailingJob = declareJob(error)
@@ -78,7 +78,7 @@ describe('which handler', () => {
     expect(await perform(new DirectJob())).toMatchObject({ outcome: 'retried', cause: error })
   })
 
-  test('a cycle of causes ends the search [AJ-055]', async () => {
+  test('is not searched for ever in a cycle of causes [AJ-055]', async () => {
     const error = new Error('a')
     error.cause = new RangeError('b', { cause: error })
     const FailingJob = declareJob(error)
@@ -86,7 +86,7 @@ describe('which handler', () => {
     expect(await perform(new FailingJob())).toMatchObject({ outcome: 'unhandled', cause: error })
   })
 
-  test('a handler that throws propagates its own error and no other handler is asked [AJ-067]', async () => {
+  test('propagates an error that it throws itself, and no other handler runs [AJ-067]', async () => {
     const log: string[] = []
     const FailingJob = declareJob(new GoneError('gone'), log)
     FailingJob.discardOn(RangeError)
@@ -115,7 +115,7 @@ describe('the end of a job', () => {
     expect(log).toEqual(['block', 'afterDiscard 7'])
   })
 
-  test('a block of discardOn that throws skips afterDiscard, and its error is unhandled [AJ-064]', async () => {
+  test('a discardOn block that throws skips afterDiscard, and its error is unhandled [AJ-064]', async () => {
     const log: string[] = []
     const FailingJob = declareJob(new NotFoundError('7'), log)
     FailingJob.discardOn(NotFoundError, {}, () => {
@@ -128,7 +128,7 @@ describe('the end of a job', () => {
     expect(log).toEqual([])
   })
 
-  test('attempts used up without a block: retry_stopped, afterDiscard, the error [AJ-063]', async () => {
+  test('a job whose attempts are used up, without a block, emits retry_stopped, runs afterDiscard and fails with the error [AJ-063]', async () => {
     const log: string[] = []
     const FailingJob = declareJob(new NotFoundError('7'), log)
     FailingJob.retryOn(NotFoundError, { attempts: 1 })
@@ -143,7 +143,7 @@ describe('the end of a job', () => {
     expect(log).toEqual(['afterDiscard 7'])
   })
 
-  test('attempts used up with a block: the block inside retry_stopped, afterDiscard, no error [AJ-063]', async () => {
+  test('a job whose attempts are used up, with a block, runs the block inside retry_stopped, then afterDiscard, without an error [AJ-063]', async () => {
     const log: string[] = []
     const FailingJob = declareJob(new NotFoundError('7'), log)
     FailingJob.retryOn(NotFoundError, { attempts: 2, jitter: null }, (job, error) =>
@@ -172,7 +172,7 @@ describe('the end of a job', () => {
     expect(log).toEqual([])
   })
 
-  test('an error that nobody handles runs afterDiscard once and propagates [AJ-065]', async () => {
+  test('an unhandled error runs afterDiscard once and propagates [AJ-065]', async () => {
     const log: string[] = []
     const error = new NotFoundError('7')
     const FailingJob = declareJob(error, log)
@@ -211,7 +211,7 @@ describe('the end of a job', () => {
     expect(log).toEqual(['afterDiscard 7', 'third'])
   })
 
-  test('a missing argument is an ordinary error of the body [AJ-053]', async () => {
+  test('a missing argument is an ordinary error that perform throws [AJ-053]', async () => {
     class PickyJob extends Job {
       perform({ name }: { name: string }) {
         return name.length

@@ -9,7 +9,7 @@ import { jobToData } from '../../src/job/serialization.ts'
 import { declareMailJob, eventNamesDuring, eventsDuring, NOW, RecordingAdapter } from './fixtures.ts'
 
 describe('performLater', () => {
-  test('gives the job to the adapter of its class and answers it', async () => {
+  test('passes the job to the adapter of its class and returns it', async () => {
     const { MailJob, adapter } = declareMailJob()
     const job = await MailJob.performLater('a', { copies: 2 })
     expect(job).toMatchObject({ arguments: ['a', { copies: 2 }], successfullyEnqueued: true, enqueueError: null })
@@ -25,7 +25,7 @@ describe('performLater', () => {
     expect(seen.at(-1)?.payload).not.toHaveProperty('arguments')
   })
 
-  test('hands the transaction on', async () => {
+  test('passes the transaction on', async () => {
     const { MailJob, adapter } = declareMailJob()
     const transaction = { query: async () => ({ rows: [], rowCount: 0 }) }
     await MailJob.set({ transaction }).performLater('a')
@@ -33,7 +33,7 @@ describe('performLater', () => {
     expect(adapter.transactions).toEqual([transaction, undefined])
   })
 
-  test('answers false when a before aborts, and the adapter sees nothing', async () => {
+  test('returns false if a before callback aborts, and does not call the adapter', async () => {
     const { MailJob, adapter } = declareMailJob()
     MailJob.beforeEnqueue(() => throwAbort())
     const seen = await eventsDuring(async () => expect(await MailJob.performLater('a')).toBe(false))
@@ -41,7 +41,7 @@ describe('performLater', () => {
     expect(adapter.jobs).toEqual([])
   })
 
-  test('answers false for an EnqueueError, keeps it, and runs afters [AJ-071]', async () => {
+  test('returns false for an EnqueueError, keeps it on the job, and runs after callbacks [AJ-071]', async () => {
     const { MailJob, adapter } = declareMailJob()
     const refusal = new EnqueueError('full')
     adapter.refuse = () => {
@@ -67,7 +67,7 @@ describe('performLater', () => {
     expect(seen).toMatchObject([{ name: 'enqueue', payload: { error: expect.any(SerializationError) } }])
   })
 
-  test('enqueues the job that a chain of set built', async () => {
+  test('enqueues the job built by a chain of set() calls', async () => {
     const { MailJob, adapter } = declareMailJob()
     const job = MailJob.set({ queue: 'low' }).build('a')
     await job.enqueue({ priority: 3 })
@@ -77,7 +77,7 @@ describe('performLater', () => {
 })
 
 describe('performAllLater', () => {
-  test('runs no callbacks and gives each adapter its jobs at once, with one event each [AJ-072]', async () => {
+  test('runs no callbacks and passes each adapter all of its jobs in one call, with one event per adapter [AJ-072]', async () => {
     const one = declareMailJob()
     const two = declareMailJob()
     one.MailJob.beforeEnqueue(() => throwAbort())
@@ -97,7 +97,7 @@ describe('performAllLater', () => {
     expect(jobs.every((job) => job.successfullyEnqueued)).toBe(true)
   })
 
-  test('hands the transaction on and forgets earlier refusals [AJ-072]', async () => {
+  test('passes the transaction on and clears earlier enqueue errors [AJ-072]', async () => {
     const { MailJob, adapter } = declareMailJob()
     const job = new MailJob('a')
     job.enqueueError = new EnqueueError('full')
@@ -107,7 +107,7 @@ describe('performAllLater', () => {
     expect(job.enqueueError).toBeNull()
   })
 
-  test('of nothing does nothing', async () => {
+  test('does nothing for an empty list', async () => {
     await expect(performAllLater([])).resolves.toBeUndefined()
   })
 })
@@ -115,7 +115,7 @@ describe('performAllLater', () => {
 describe('the adapter of a class', () => {
   afterEach(() => setDefaultQueueAdapter(() => new RecordingAdapter()))
 
-  test('is its own, its nearest superclass’s, or the default, which is made once', () => {
+  test('is its own, that of its nearest superclass, or the default adapter, which is created once', () => {
     let made = 0
     const fallback = new RecordingAdapter()
     setDefaultQueueAdapter(() => {
@@ -133,7 +133,7 @@ describe('the adapter of a class', () => {
     expect([DerivedJob.queueAdapter, BaseJob.queueAdapter, Job.queueAdapter]).toEqual([own, own, fallback])
   })
 
-  test('is asked for by name when there is none', () => {
+  test('is required: without one an error names queueAdapter', () => {
     setDefaultQueueAdapter(() => undefined as never)
     class LonelyJob extends Job {
       perform() {}

@@ -104,12 +104,12 @@ describe('the text of an error [AJ-084]', () => {
     },
   )
 
-  test('does not fail when the error itself does', () => {
+  test('is read without failing if the properties of the error throw', () => {
     const fail = () => {
       throw new Error('from a getter')
     }
     const hostile = new Error('x')
-    // V8 reads the others when it first makes the stack.
+    // V8 reads the other properties when it first builds the stack.
     Object.defineProperty(hostile, 'stack', { get: fail })
     Object.defineProperties(hostile, { message: { get: fail }, name: { get: fail } })
     expect(errorText(hostile)).toBe('StandardError: Error')
@@ -139,13 +139,13 @@ describe('the backtrace of an error', () => {
     expect(frames).not.toContain('at the moment')
   })
 
-  test('is empty for what has no frames', () => {
+  test('is empty for a stack without frames', () => {
     expect(backtraceOf('text')).toEqual([])
     expect(backtraceOf(null)).toEqual([])
   })
 })
 
-test('what is no error becomes one that carries it', () => {
+test('a thrown value that is no error is wrapped in an error that carries it', () => {
   const error = new RangeError('x')
   expect(asError(error)).toBe(error)
   const value = { code: 7 }
@@ -153,7 +153,7 @@ test('what is no error becomes one that carries it', () => {
   expect(asError({ message: 'said so' }).message).toBe('said so')
 })
 
-describe('why an error came about', () => {
+describe('the causes of an error', () => {
   const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:1'), { code: 'ECONNREFUSED' })
   const deep = Array.from({ length: 100 }).reduce<Error>(
     (cause, _, index) => new Error(`e${index}`, { cause }),
@@ -213,7 +213,7 @@ describe('why an error came about', () => {
     expect(errorText(error)).toBe(text)
   })
 
-  test('has an end, however deep, wide and long', () => {
+  test('are limited in depth, width and length', () => {
     expect(errorText(deep)).toBe(
       `StandardError: e99 ← Error: e98 ← Error: e97 ← Error: e96 ← Error: e95 ← Error: e94 ← Error: e93 ← Error: e92 ← Error: e91`,
     )
@@ -223,7 +223,7 @@ describe('why an error came about', () => {
     expect(backtraceOf(wide(5)).length).toBeLessThan(100)
   })
 
-  test('is in the backtrace, with the nearest frames of each cause', () => {
+  test('are part of the backtrace, with the nearest frames of each cause', () => {
     const lines = backtraceOf(new TypeError('fetch failed', { cause: refused }))
     const at = lines.indexOf('caused by Error: connect ECONNREFUSED 127.0.0.1:1')
     expect(at).toBeGreaterThan(0)
@@ -231,7 +231,7 @@ describe('why an error came about', () => {
     expect(lines.length - at).toBeLessThanOrEqual(6)
   })
 
-  test('does not fail when reading it does', () => {
+  test('are read without failing if reading them throws', () => {
     const fail = () => {
       throw new Error('from a getter')
     }
@@ -243,7 +243,7 @@ describe('why an error came about', () => {
   })
 })
 
-test('the backtrace names the class in JavaScript where the row has its Ruby equivalent, and the text is told with it', () => {
+test('the backtrace names the JavaScript class if the row has its Ruby equivalent, and the shown text names it instead of the equivalent', () => {
   const lines = backtraceOf(new Error('x'))
   expect(lines[0]).toMatch(/^at /)
   expect(javaScriptNameIn(lines)).toBe('Error')
@@ -255,7 +255,7 @@ test('the backtrace names the class in JavaScript where the row has its Ruby equ
   expect(javaScriptText('StandardError: a', undefined)).toBe('StandardError: a')
 })
 
-test('a text that Postgres could not take is cut, and says so', () => {
+test('a text too long for Postgres is cut, and says so', () => {
   const text = errorText(new Error('x'.repeat(100_000_007)))
   expect(text.length).toBeLessThan(100_000_100)
   expect(text.endsWith('x… (7 more characters)')).toBe(true)

@@ -8,15 +8,15 @@ import { type ExecutionResult, execute, type StoredJob } from '../../src/perform
 import type { StopRequest, WorkerContext } from '../../src/perform/attempt/run.ts'
 import { systemClock } from '../../src/time.ts'
 
-/** The moment at which the clock of these tests stands still. */
+/** The constant time of the clock of these tests. */
 export const NOW = new Date('2024-02-29T12:34:56.123Z')
 
-/** A clock that stands still. */
+/** A clock that always shows `NOW`. */
 export const stoppedClock = { ...systemClock, now: () => NOW, monotonic: () => 0 }
 
 export type Surroundings = Partial<WorkerContext & StopRequest>
 
-/** Runs a stored job in a worker with nothing special about it, except for `overrides`. */
+/** Runs a stored job in a worker with default settings, except for `overrides`. */
 export const run = (stored: StoredJob, overrides: Surroundings = {}): Promise<ExecutionResult> => {
   const { signal = new AbortController().signal, stoppingReason = () => signal.aborted && 'stopping' } = overrides
   const worker: WorkerContext = {
@@ -69,7 +69,7 @@ export const storedParams = (result: ExecutionResult): Record<string, unknown> =
   return JSON.parse(result.reenqueue.serializedParams) as Record<string, unknown>
 }
 
-/** Runs a job again and again until it does not ask for more; answers all results. */
+/** Runs a job until it is no longer enqueued again; returns all results. */
 export const performAll = async (job: Job, overrides: Surroundings = {}): Promise<ExecutionResult[]> => {
   const results = [await perform(job, {}, overrides)]
   for (let last = results.at(-1); last?.reenqueue; last = results.at(-1)) {
@@ -78,7 +78,7 @@ export const performAll = async (job: Job, overrides: Surroundings = {}): Promis
   return results
 }
 
-/** An adapter that keeps what it is given, or does what `refuse` does. */
+/** An adapter that records the enqueued jobs, or calls `refuse`. */
 export class RecordingAdapter implements QueueAdapter {
   readonly name = 'Recording'
   readonly jobs: Job[] = []
@@ -121,8 +121,8 @@ export interface SeenEvent {
   readonly payload: EventMap[(typeof JOB_EVENTS)[number]] & { readonly error?: unknown; readonly aborted?: boolean }
 }
 
-/** Records the job events while `body` runs. */
-export const eventsDuring = async (body: () => unknown): Promise<SeenEvent[]> => {
+/** Records the job events during `work`. */
+export const eventsDuring = async (work: () => unknown): Promise<SeenEvent[]> => {
   const seen: SeenEvent[] = []
   const listeners = JOB_EVENTS.map((name) => {
     const listener = (payload: EventMap[typeof name]) => seen.push({ name, payload } as SeenEvent)
@@ -130,16 +130,16 @@ export const eventsDuring = async (body: () => unknown): Promise<SeenEvent[]> =>
     return () => events.off(name, listener as never)
   })
   try {
-    await body()
+    await work()
   } finally {
     for (const stop of listeners) stop()
   }
   return seen
 }
 
-/** The names of the job events while `body` runs. */
-export const eventNamesDuring = async (body: () => unknown): Promise<string[]> =>
-  (await eventsDuring(body)).map(({ name }) => name)
+/** The names of the job events during `work`. */
+export const eventNamesDuring = async (work: () => unknown): Promise<string[]> =>
+  (await eventsDuring(work)).map(({ name }) => name)
 
 /** A class for one test, whose `perform` is `body`. */
 export const declareTestedJob = (body: (job: Job, ...args: unknown[]) => unknown) => {

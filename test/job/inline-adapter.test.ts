@@ -5,11 +5,11 @@ import { Job } from '../../src/job/base.ts'
 import { currentEnqueueContext, withEnqueueContext } from '../../src/job/context.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
 
-const declareJob = (log: unknown[], body: (job: Job) => unknown = () => {}) => {
+const declareJob = (log: unknown[], perform: (job: Job) => unknown = () => {}) => {
   class EchoJob extends Job {
     async perform(...args: unknown[]) {
       log.push(args)
-      await body(this)
+      await perform(this)
     }
   }
   EchoJob.queueAdapter = new InlineAdapter()
@@ -17,7 +17,7 @@ const declareJob = (log: unknown[], body: (job: Job) => unknown = () => {}) => {
 }
 
 describe('the inline adapter', () => {
-  test('runs the job inside performLater, with arguments that went through their serialized form', async () => {
+  test('runs the job inside performLater, with arguments that were serialized and deserialized', async () => {
     const log: unknown[] = []
     const EchoJob = declareJob(log)
     const list = [1]
@@ -34,7 +34,7 @@ describe('the inline adapter', () => {
     await expect(EchoJob.performLater()).rejects.toThrow(RangeError)
   })
 
-  test('cannot keep a job for later, and so not one that asks for a retry', async () => {
+  test('refuses scheduled jobs, and a job that is retried fails', async () => {
     const log: unknown[] = []
     const EchoJob = declareJob(log, () => {
       throw new RangeError('no')
@@ -46,7 +46,7 @@ describe('the inline adapter', () => {
     expect(log).toEqual([[]])
   })
 
-  test('runs many one after the other, and keeps the refusal of one', async () => {
+  test('runs several jobs one after the other, and keeps the enqueue error of one', async () => {
     const log: unknown[] = []
     const EchoJob = declareJob(log, (job) => {
       if (job.arguments[0] === 2) throw new EnqueueError('nested queue is full')
@@ -65,7 +65,7 @@ describe('the inline adapter', () => {
     expect(seen).toEqual([{}])
   })
 
-  test('gives the labels and options of the enqueued job to the one that runs', async () => {
+  test('passes the labels and options of the enqueued job to the job that runs', async () => {
     const seen: unknown[] = []
     const EchoJob = declareJob([], ({ labels, queueName, priority, jobId }) =>
       seen.push({ labels, queueName, priority, jobId }),

@@ -7,7 +7,7 @@ import { JobRegistry } from '../../src/job/definition/registry.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
 
-/** A class as a build tool may leave it: of this name, or with `static jobClass`. */
+/** A class as a build tool may rename it: with this name, or with `static jobClass`. */
 const built = (name: string, declared?: object): JobConstructor => {
   const made = class extends Job {
     perform() {}
@@ -18,8 +18,8 @@ const built = (name: string, declared?: object): JobConstructor => {
 
 const BUILT_NAMES = ['', 'o', 'Ab', 'A1', 'A12', '_WelcomeJob', 'WelcomeJob$1', 'default', 'jobs_default', 'e$', '$']
 
-describe.each(BUILT_NAMES)('a class that a build tool named "%s"', (name) => {
-  test('is refused where it is registered, enqueued, enqueued with others and called by a batch', async () => {
+describe.each(BUILT_NAMES)('a class that a build tool renamed to "%s"', (name) => {
+  test('is refused when registered, enqueued alone or in bulk, and as a batch callback', async () => {
     const adapter = new Adapter({ databaseUrl: 'postgres://nobody@127.0.0.1:1/none' })
     const Built = built(name)
     Built.queueAdapter = new TestAdapter()
@@ -32,7 +32,7 @@ describe.each(BUILT_NAMES)('a class that a build tool named "%s"', (name) => {
       expect(() => new Batch({ [event]: Built }, adapter)).toThrow(refusal)
   })
 
-  test('is welcome with static jobClass', async () => {
+  test('is accepted with static jobClass', async () => {
     const Built = built(name, { jobClass: 'WelcomeJob' })
     Built.queueAdapter = new TestAdapter()
     expect(new JobRegistry().register(Built).names()).toEqual(['WelcomeJob'])
@@ -41,7 +41,7 @@ describe.each(BUILT_NAMES)('a class that a build tool named "%s"', (name) => {
 })
 
 test.each(['WelcomeJob', 'PDF', 'ÜberweisungJob', 'Mail2Job', 'Mail_Job'])(
-  'the name %s is written by a person',
+  'the name %s is recognized as written by a person',
   (name) => {
     expect(new JobRegistry().register(built(name)).names()).toEqual([name])
   },
@@ -58,7 +58,7 @@ test('a subclass without a name of its own does not inherit static jobClass', ()
 })
 
 describe('former names', () => {
-  test('belong to the class, and to none that extends it', () => {
+  test('belong to their class and not to its subclasses', () => {
     const Mail = built('MailJob', { formerNames: ['OldMailJob', 'o', 'MailJob'] })
     const Urgent = class UrgentMailJob extends Mail {
       perform() {}
@@ -80,20 +80,20 @@ describe('former names', () => {
     expect(() => new JobRegistry().register(pair[1]).register(pair[0])).toThrow(refusal)
   })
 
-  test('of a class that is refused are not taken by it', () => {
+  test('of a refused class are not registered', () => {
     const registry = new JobRegistry().register(built('MailJob'))
     expect(() => registry.register(built('OtherJob', { formerNames: ['OldJob', 'MailJob'] }))).toThrow()
     expect(registry.names()).toEqual(['MailJob'])
   })
 
-  test.each([['OldJob'], [[1]], [['']], [null]])('are a list of names, not %j', (formerNames) => {
+  test.each([['OldJob'], [[1]], [['']], [null]])('must be a list of names, not %j', (formerNames) => {
     expect(() => new JobRegistry().register(built('MailJob', { formerNames }))).toThrow(
       /MailJob: static formerNames is a list of names such as \['OldMailJob'\]/,
     )
   })
 })
 
-describe('static fields that look like options and are read by nobody', () => {
+describe('static fields that look like options but are unknown', () => {
   test.each<[string, RegExp]>([
     ['queue', /static queue is not an option of Job; write static queueAs = 'mail'/],
     ['queue_as', /static queue_as is not an option of Job; write static queueAs/],
@@ -115,7 +115,7 @@ describe('static fields that look like options and are read by nobody', () => {
     ).toThrow(refusal)
   })
 
-  test('a method of that name is not one', () => {
+  test('do not include methods', () => {
     class MailJob extends Job {
       static queue(): string {
         return 'mail'
@@ -126,7 +126,7 @@ describe('static fields that look like options and are read by nobody', () => {
   })
 })
 
-describe('what is no job class', () => {
+describe('a value that is no job class', () => {
   class MailJob extends Job {
     perform() {}
   }
@@ -151,7 +151,7 @@ describe('what is no job class', () => {
     expect(() => new JobRegistry().register(value as JobConstructor)).toThrow(ConfigurationError)
   })
 
-  test('a class of another copy of this package is told from others', () => {
+  test('a class from another copy of this package is refused for that reason', () => {
     class OtherCopy {
       static performLater() {}
     }
@@ -174,7 +174,7 @@ describe('error classes of retryOn, discardOn and rescueFrom', () => {
     else MailJob[declaration](errors as never, options)
   }
 
-  test('a counter under the name of a build tool is refused, unless the class or the declaration names it', () => {
+  test('a retry counter with a name from a build tool is refused, unless the error class or the declaration names it', () => {
     expect(() => declare('retryOn', o)).toThrow(/^retryOn: "o" is not a usable name for an error class with a counter/)
     expect(() => declare('retryOn', [TypeError, class extends Error {}])).toThrow(/^retryOn: "" is not a usable name/)
     expect(() => declare('retryOn', o, { key: '[MailError]' })).not.toThrow()
@@ -187,7 +187,7 @@ describe('error classes of retryOn, discardOn and rescueFrom', () => {
   })
 
   test.each(['retryOn', 'discardOn', 'rescueFrom'] as const)(
-    '%s refuses what is no error class, by what it is',
+    '%s refuses a value that is no error class, with its type',
     (declaration) => {
       expect(() => declare(declaration, undefined)).toThrow(
         new RegExp(`^${declaration}: the error class is undefined: .*no two modules import each other`),
@@ -211,7 +211,7 @@ describe('error classes of retryOn, discardOn and rescueFrom', () => {
     })
     const afterWarnings = () => new Promise((resolve) => setImmediate(resolve))
 
-    test('that nothing may have, one warning says so, once', async () => {
+    test('that no error can have lead to one warning, once', async () => {
       declare('retryOn', 'NetwrokError')
       declare('discardOn', ['NetwrokError', 'TimeuotError'])
       await afterWarnings()
@@ -223,7 +223,7 @@ describe('error classes of retryOn, discardOn and rescueFrom', () => {
       )
     })
 
-    test('of Ruby, of JavaScript or of this package, nothing is said', async () => {
+    test('of Ruby, of JavaScript or of this package lead to no warning', async () => {
       declare('retryOn', ['Net::OpenTimeout', 'TypeError', 'AbortError', 'InterruptError', 'Error'])
       await afterWarnings()
       expect(warnings).toEqual([])

@@ -16,24 +16,24 @@ class OtherMailJob extends Job {
 
 class UrgentMailJob extends MailJob {}
 
-test('a registry knows classes by the name they have in the queue', () => {
+test('a registry finds classes by their job_class name', () => {
   const registry = new JobRegistry().register(MailJob).register(UrgentMailJob).register(MailJob)
   expect(registry.names()).toEqual(['Post::MailJob', 'UrgentMailJob'])
   expect(registry.get('Post::MailJob')).toBe(MailJob)
 })
 
-test('a registry knows no class that was not registered, whatever its name [AJ-014]', () => {
+test('a registry finds no class that was not registered, whatever its name [AJ-014]', () => {
   const registry = new JobRegistry().register(MailJob)
   for (const name of ['MailJob', 'constructor', '__proto__', 'Kernel', '']) expect(registry.get(name)).toBeUndefined()
 })
 
-test('two classes of one name are refused, both named', () => {
+test('two classes with the same name are refused with an error that names both', () => {
   const registry = new JobRegistry().register(MailJob)
   expect(() => registry.register(OtherMailJob)).toThrow(ConfigurationError)
   expect(() => registry.register(OtherMailJob)).toThrow(/"Post::MailJob": MailJob and OtherMailJob/)
 })
 
-test('job classes are told from all other exports of a module', () => {
+test('job classes are distinguished from all other exports of a module', () => {
   expect([MailJob, UrgentMailJob].every(isJobClass)).toBe(true)
   expect([Job, class {}, () => MailJob, new MailJob(), 'MailJob', null, undefined].some(isJobClass)).toBe(false)
 })

@@ -19,13 +19,13 @@ describe('retryOn counts', () => {
     expect(storedParams(result).exception_executions).toEqual({ '[NetworkError, QuotaError]': 1 })
   })
 
-  test('under quoted names when the declaration has strings, as Ruby does [AJ-056]', async () => {
+  test('under quoted names if the declaration has strings, as in Ruby [AJ-056]', async () => {
     const FailingJob = declareFailingJob(['NetworkError', QuotaError], {}, () => new TimeoutError('slow'))
     const result = await perform(new FailingJob())
     expect(storedParams(result).exception_executions).toEqual({ '["NetworkError", QuotaError]': 1 })
   })
 
-  test('under the key of the declaration when it has one [AJ-056]', async () => {
+  test('under the key of the declaration if it has one [AJ-056]', async () => {
     const FailingJob = declareFailingJob(NetworkError, { key: '["Net::OpenTimeout"]' }, () => new TimeoutError('slow'))
     const result = await perform(new FailingJob())
     expect(storedParams(result).exception_executions).toEqual({ '["Net::OpenTimeout"]': 1 })
@@ -42,7 +42,7 @@ describe('retryOn counts', () => {
     })
   })
 
-  test('each declaration for itself while executions counts all runs [AJ-058]', async () => {
+  test('each declaration separately, while executions counts all runs [AJ-058]', async () => {
     const errors = [new NetworkError('1'), new QuotaError('2'), new NetworkError('3'), new NetworkError('4')]
     class FailingJob extends Job {
       static {
@@ -61,7 +61,7 @@ describe('retryOn counts', () => {
     })
   })
 
-  test('on from what Ruby counted, so that one failure there and two here stop at three [AJ-056, AJ-057]', async () => {
+  test("on from Ruby's count, so one failure in Ruby and two in Node stop at three [AJ-056, AJ-057]", async () => {
     const FailingJob = declareFailingJob(NetworkError, { attempts: 3 }, () => new NetworkError('no'))
     const job = new FailingJob()
     job.executions = 1
@@ -70,7 +70,7 @@ describe('retryOn counts', () => {
     expect(results.map(({ outcome }) => outcome)).toEqual(['retried', 'retry_stopped'])
   })
 
-  test('keys of others are kept as they are [AJ-082]', async () => {
+  test('without changing other keys of the hash [AJ-082]', async () => {
     const FailingJob = declareFailingJob(NetworkError, {}, () => new NetworkError('no'))
     const job = new FailingJob()
     const foreign = { "Interrupted at 'import', cursor '42' (stopping)": 1, '[EA]': 7, boom: 2 }
@@ -79,7 +79,7 @@ describe('retryOn counts', () => {
     expect(storedParams(result).exception_executions).toEqual({ ...foreign, '[NetworkError]': 1 })
   })
 
-  test('all runs when the hash has no counters, which then stay null [AJ-059]', async () => {
+  test('all runs if the hash has no counters, which then stay null [AJ-059]', async () => {
     const FailingJob = declareFailingJob(NetworkError, { attempts: 3 }, () => new NetworkError('no'))
     const job = new FailingJob()
     job.exceptionExecutions = null
@@ -89,9 +89,9 @@ describe('retryOn counts', () => {
     expect(results[0] && storedParams(results[0])).toMatchObject({ executions: 2, exception_executions: null })
   })
 
-  test('a warning tells of two declarations that share a counter by their names alone', async () => {
+  test('with a warning if two declarations share a counter because their error classes have the same name', async () => {
     const twins = [class DoubleError extends Error {}, class DoubleError extends Error {}] as const
-    // Node reports warnings at the next tick: those of the tests before this one are over then.
+    // Node emits warnings at the next tick: those of earlier tests have been emitted by then.
     await new Promise((resolve) => setImmediate(resolve))
     const warned: string[] = []
     const listener = (warning: Error) => warned.push(warning.message)
@@ -113,7 +113,7 @@ describe('retryOn counts', () => {
 })
 
 describe('retryOn attempts', () => {
-  test.each([1, 2, 5])('attempts: %i gives that many runs [AJ-057]', async (attempts) => {
+  test.each([1, 2, 5])('attempts: %i allows that number of runs [AJ-057]', async (attempts) => {
     const FailingJob = declareFailingJob(NetworkError, { attempts }, () => new NetworkError('no'))
     const results = await performAll(new FailingJob())
     expect(results).toHaveLength(attempts)
@@ -125,7 +125,7 @@ describe('retryOn attempts', () => {
     })
   })
 
-  test('five runs are the default [AJ-057]', async () => {
+  test('allow five runs by default [AJ-057]', async () => {
     const FailingJob = declareFailingJob(NetworkError, {}, () => new NetworkError('no'))
     expect(await performAll(new FailingJob())).toHaveLength(5)
   })
@@ -157,7 +157,7 @@ describe('retryOn waits', () => {
     expect(results.slice(0, 5).map(waitOf)).toEqual([3, 18, 83, 258, 627])
   })
 
-  test('jitter stretches the polynomial but not its two seconds, numbers wholly, functions never [AJ-061]', async () => {
+  test('with jitter lengthen the polynomial except its two seconds, lengthen numbers wholly, and never change functions [AJ-061]', async () => {
     const count = fc.integer({ min: 1, max: 50 })
     const jitter = fc.double({ min: 0, max: 2, noNaN: true })
     await fc.assert(
@@ -185,7 +185,7 @@ describe('retryOn waits', () => {
     )
   })
 
-  test('a function gets the count of its declaration and the error [AJ-061]', async () => {
+  test('from a function that gets the count of its declaration and the error [AJ-061]', async () => {
     const seen: unknown[] = []
     const wait = (executions: number, error: Error) => {
       seen.push([executions, error.message])
@@ -196,13 +196,13 @@ describe('retryOn waits', () => {
     expect(seen).toEqual([1, 2, 3, 4].map((count) => [count, 'no']))
   })
 
-  test('the class decides about jitter that a declaration leaves open [AJ-061]', async () => {
+  test('use the jitter of the class if the declaration has none [AJ-061]', async () => {
     const FailingJob = declareFailingJob(NetworkError, { wait: 100 }, () => new NetworkError('no'))
     FailingJob.retryJitter = 0
     expect(waitOf(await perform(new FailingJob()))).toBe(100)
   })
 
-  test('zero is a schedule for now, not for none [AJ-012]', async () => {
+  test('of zero seconds set a schedule for now instead of none [AJ-012]', async () => {
     const FailingJob = declareFailingJob(NetworkError, { wait: 0 }, () => new NetworkError('no'))
     expect(await perform(new FailingJob())).toMatchObject({ reenqueue: { scheduledAt: NOW } })
   })

@@ -18,7 +18,7 @@ import {
 class NetworkError extends Error {}
 
 describe('a retry', () => {
-  test('goes to the queue and priority of its declaration, in hash and row, not in memory [AJ-011, AJ-062]', async () => {
+  test('stores the queue and priority of its declaration in hash and row, and leaves the job in memory unchanged [AJ-011, AJ-062]', async () => {
     const FailingJob = declareFailingJob(NetworkError, { queue: 'slow', priority: 0 }, () => new NetworkError('no'))
     FailingJob.queueNamePrefix = 'pre'
     const result = await perform(new FailingJob().set({ queue: 'fast', priority: 7 }))
@@ -36,7 +36,7 @@ describe('a retry', () => {
     expect(seen[3]?.payload).not.toHaveProperty('error')
   })
 
-  test('report tells of scheduled retries only, not of the end [AJ-070]', async () => {
+  test('with the report option emits error_report for scheduled retries only, not for the final failure [AJ-070]', async () => {
     const FailingJob = declareFailingJob(NetworkError, { report: true, attempts: 3 }, () => new NetworkError('no'))
     const seen = await eventsDuring(() => performAll(new FailingJob()))
     const reports = seen.filter(({ name }) => name === 'error_report')
@@ -44,7 +44,7 @@ describe('a retry', () => {
     expect(reports[0]?.payload).toMatchObject({ severity: 'warning', source: 'application.active_job' })
   })
 
-  test('that a before callback aborts is warned of, and the error stands as unhandled [AJ-068]', async () => {
+  test('that a before callback aborts emits a warning, and the error counts as unhandled [AJ-068]', async () => {
     const warnings: string[] = []
     const discarded: string[] = []
     const logger: Logger = {
@@ -61,7 +61,7 @@ describe('a retry', () => {
     expect(discarded).toEqual(['no'])
   })
 
-  test('keeps the time the job was scheduled for when it has no wait of its own [AJ-069]', async () => {
+  test('without its own wait keeps the scheduled_at of the job [AJ-069]', async () => {
     const FailingJob = declareFailingJob(NetworkError, { wait: () => null }, () => new NetworkError('no'))
     const then = new Date('2024-02-28T00:00:00.500Z')
     const result = await perform(new FailingJob().set({ waitUntil: then }))
@@ -69,7 +69,7 @@ describe('a retry', () => {
     expect(storedParams(result).scheduled_at).toBe('2024-02-28T00:00:00.500000000Z')
   })
 
-  test('clears that time when its class says so [AJ-069]', async () => {
+  test('clears the scheduled_at of the job if its class says so [AJ-069]', async () => {
     const FailingJob = declareFailingJob(NetworkError, { wait: () => undefined }, () => new NetworkError('no'))
     FailingJob.retryKeepsSchedule = false
     const result = await perform(new FailingJob().set({ waitUntil: new Date(0) }))

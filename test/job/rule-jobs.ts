@@ -7,7 +7,7 @@ export interface Declared {
   readonly labels?: readonly string[]
 }
 
-/** A class of its own for each case. */
+/** A separate class for each case. */
 export const classWith = ({ control, rules = [], labels = [] }: Declared): JobConstructor => {
   class VJob extends Job {
     static override labels = labels
@@ -24,5 +24,5 @@ export const key = (text: string) => ({ claimKey: `key:${text}`, lockName: text 
 export const label = (text: string) => ({ claimKey: `label:${text}`, lockName: `label:${text}` })
 export const ALL = { claimKey: 'all', lockName: 'all' }
 
-/** What JavaScript lets through, and TypeScript does not. */
+/** Values that JavaScript accepts and TypeScript refuses. */
 export const wrong = <T>(value: unknown): T => value as T

@@ -26,14 +26,14 @@ describe('the key that an enqueue stores', () => {
     expect(keyOfNewJob(jobWith(declared))).toBe(expected)
   })
 
-  test('is computed once for a job', () => {
+  test('is computed once per job', () => {
     let calls = 0
     const job = jobWith({ control: { key: () => `key-${++calls}`, totalLimit: 1 } })
     expect(enqueueRulesOf(job)).toMatchObject([{ scope: key('key-1') }])
     expect([keyOfNewJob(job), keyOfNewJob(job), job.concurrencyKey]).toEqual(['key-1', 'key-1', 'key-1'])
   })
 
-  test('is the one that was set on the job, if there is one', () => {
+  test('is the key that was set on the job, if any', () => {
     const job = jobWith({ control: { key: 'k', totalLimit: 1 } })
     job.concurrencyKey = 'mine'
     expect(keyOfNewJob(job)).toBe('mine')
@@ -57,7 +57,7 @@ describe('applyLabel', () => {
     expect(labelsOfNewJob(jobWith({ labels: ['own'], rules }).set({ labels: ['x'] }))).toEqual(['x', 'u3'])
   })
 
-  test('adds nothing to labels that are assigned, as in Ruby', () => {
+  test('adds nothing to labels that were assigned, as in Ruby', () => {
     const job = jobWith({ labels: ['own'], rules })
     job.labels = ['x']
     expect(labelsOfNewJob(job)).toEqual(['x'])

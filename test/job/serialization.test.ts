@@ -112,7 +112,7 @@ describe('a new job has the hash that Rails wrote', () => {
     for (const { ruby, json } of known) {
       const job = (builders[ruby] as () => Job)()
       job.jobId = '0f3c1b7a-5f2e-4c7d-9a10-2b8e6d4c1f00'
-      // Their clock stood still at a nanosecond, ours at a millisecond.
+      // Their frozen clock shows nanoseconds, ours milliseconds.
       const rails = JSON.parse(json.replaceAll('456789Z', '000000Z'))
       // Typed attributes (main) exist in Ruby only; Rails reads a hash without them.
       delete rails.attributes
@@ -128,7 +128,7 @@ describe('a job from its hash', () => {
     '"locale":"fr","timezone":"Eastern Time (US & Canada)","enqueued_at":"2024-02-29T12:34:56.123456789Z","scheduled_at":null,' +
     '"attributes":{"token":"abc","n":12.0,"_aj_symbol_keys":[]},"continuation":{"completed":["one"],"current":["two",7.0]},"resumptions":3,"__proto__":{"a":1}}'
 
-  test('goes back as the same hash, unknown keys included [AJ-004]', () => {
+  test('is serialized to the same hash, unknown keys included [AJ-004]', () => {
     const data = parseJobData(golden)
     const job = jobFromData(HelloJob, data)
     const again = jobToData(job, { now: NOW, railsVersion: '7.2' })
@@ -146,7 +146,7 @@ describe('a job from its hash', () => {
     expect(text).toContain('"arguments":[[1.0,9007199254740993,4],')
   })
 
-  test('mutated arguments are what a retry stores, keywords as keywords [AJ-047]', async () => {
+  test('stores mutated arguments on a retry, keywords as keywords [AJ-047]', async () => {
     const attempt = { ...storedJobOf(new HelloJob([], {})), serializedParams: golden }
     const result = await run(attempt)
     expect(storedParams(result).arguments).toEqual([
@@ -155,7 +155,7 @@ describe('a job from its hash', () => {
     ])
   })
 
-  test('counts and runs without anything but its class [AJ-001, AJ-003]', () => {
+  test('counts and runs if the hash has only a job_class [AJ-001, AJ-003]', () => {
     const job = jobFromText(HelloJob, '{"job_class":"HelloJob","odd":1}')
     expect(job).toMatchObject({
       executions: 0,
@@ -173,7 +173,7 @@ describe('a job from its hash', () => {
     expect(hashOf(job).good_job_notify).toBe(false)
   })
 
-  test('needs readable times', () => {
+  test('throws if a time cannot be parsed', () => {
     expect(() => jobFromText(HelloJob, '{"job_class":"HelloJob","enqueued_at":"yesterday"}')).toThrow(
       InvalidJobDataError,
     )

@@ -3,12 +3,12 @@ import type { Step } from '../../src/job/continuation/step.ts'
 import type { ExecutionResult, StoredJob } from '../../src/perform/attempt/execution.ts'
 import { storedJobOf, storedParams } from './fixtures.ts'
 
-/** A class of jobs with steps, whose body is `body`. */
-export const declareJob = (body: (job: Job) => unknown) => {
+/** A class of jobs with steps, with this `perform`. */
+export const declareJob = (perform: (job: Job) => unknown) => {
   class StepJob extends Job {
     static override continuable = true
     perform() {
-      return body(this)
+      return perform(this)
     }
   }
   return StepJob
@@ -25,13 +25,13 @@ export const progressOf = (result: ExecutionResult) => {
   return { continuation, resumptions }
 }
 
-/** An attempt of a job whose earlier runs left this behind. */
+/** An attempt of a job whose earlier runs stored this progress. */
 export const resumed = (job: Job, keys: Record<string, unknown>): StoredJob => {
   const attempt = storedJobOf(job)
   return { ...attempt, serializedParams: JSON.stringify({ ...JSON.parse(attempt.serializedParams), ...keys }) }
 }
 
-/** The body of a step that counts from its cursor on, with a checkpoint after each number. */
+/** A step function that counts from its cursor on, with a checkpoint after each number. */
 export const count = (from: number, to: number) => async (step: Step) => {
   for (let n = Number(step.cursor ?? from); n < to; n++) step.advance({ from: n })
 }

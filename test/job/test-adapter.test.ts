@@ -35,7 +35,7 @@ beforeEach(() => {
 })
 
 describe('enqueued jobs', () => {
-  test('are counted, all of them or some', async () => {
+  test('are counted, all of them or those that match', async () => {
     await MailJob.performLater('a')
     await MailJob.set({ queue: 'low' }).performLater('b')
     await ParentJob.performLater('c')
@@ -54,7 +54,7 @@ describe('enqueued jobs', () => {
     expect(() => adapter.assertEnqueuedJobs(1, { only: MailJob, except: MailJob })).toThrow(ConfigurationError)
   })
 
-  test('of a block are counted apart from those before it', async () => {
+  test('of a block are counted separately from earlier ones', async () => {
     await MailJob.performLater('before')
     await adapter.assertEnqueuedJobs(2, {}, () => performAllLater([new MailJob('a'), new MailJob('b')]))
     await adapter.assertNoEnqueuedJobs({}, () => {})
@@ -84,7 +84,7 @@ describe('enqueued jobs', () => {
     }
   })
 
-  test('of a block are found apart from those before it', async () => {
+  test('of a block are found separately from earlier ones', async () => {
     await MailJob.performLater('before')
     const job = await adapter.assertEnqueuedWith({ args: ['a'] }, () => MailJob.performLater('a'))
     expect(job.arguments).toEqual(['a'])
@@ -99,7 +99,7 @@ describe('enqueued jobs', () => {
 })
 
 describe('performed jobs', () => {
-  test('are those that waited, not what they enqueue in turn', async () => {
+  test('are the waiting jobs, not the jobs that these enqueue', async () => {
     await ParentJob.performLater('a')
     expect(await adapter.performEnqueuedJobs()).toBe(1)
     adapter.assertPerformedJobs(1, { only: ParentJob })
@@ -109,14 +109,14 @@ describe('performed jobs', () => {
     expect(performed).toEqual([['a', undefined]])
   })
 
-  test('may be limited to those due by a time', async () => {
+  test('can be limited to jobs due at a given time', async () => {
     await MailJob.set({ waitUntil: NOW }).performLater('now')
     await MailJob.set({ waitUntil: new Date(NOW.getTime() + 1) }).performLater('later')
     expect(await adapter.performEnqueuedJobs({ at: NOW })).toBe(1)
     expect(performed).toEqual([['now', undefined]])
   })
 
-  test('of a block run as they are enqueued, those they enqueue and their retries too', async () => {
+  test('of a block run when enqueued, including the jobs that they enqueue and their retries', async () => {
     await MailJob.performLater('before')
     expect(await adapter.performEnqueuedJobs({}, () => ParentJob.performLater('a'))).toBe(4)
     expect(performed).toEqual([
@@ -154,7 +154,7 @@ describe('performed jobs', () => {
     adapter.assertEnqueuedJobs(1)
   })
 
-  test('with steps stop when the test says so', async () => {
+  test('with steps stop at the checkpoint at which adapter.stopping returns true', async () => {
     class StepJob extends Job {
       static override continuable = true
       async perform() {

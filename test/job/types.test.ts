@@ -55,7 +55,7 @@ class ShardedJob extends ApplicationJob {
   perform() {}
 }
 
-test('performLater takes what perform takes', async () => {
+test('performLater has the parameter types of perform', async () => {
   expectTypeOf<PerformArguments<ThumbnailJob>>().toEqualTypeOf<[photoId: number, options: { width: number }]>()
   expectTypeOf(ThumbnailJob.performLater(7, { width: 200 })).resolves.toEqualTypeOf<ThumbnailJob | false>()
   // @ts-expect-error an argument is missing
@@ -69,13 +69,13 @@ test('performLater takes what perform takes', async () => {
   expect(await ThumbnailJob.set({ queue: 'low' }).performLater(7, { width: 2 })).toMatchObject({ queueName: 'low' })
 })
 
-test('performNow answers what perform answers, false or a handled error', async () => {
+test('performNow returns the result of perform, false or a handled error', async () => {
   expectTypeOf(ThumbnailJob.performNow(7, { width: 200 })).resolves.toEqualTypeOf<number | false | Error>()
   expectTypeOf(new ThumbnailJob(1, { width: 2 }).performNow()).resolves.toEqualTypeOf<number | false | Error>()
   expect(await ThumbnailJob.performNow(7, { width: 200 })).toBe(1400)
 })
 
-test('new checks its arguments when the class says what they are', () => {
+test('the constructor checks its arguments if the class declares their types', () => {
   expectTypeOf(StrictJob).constructorParameters.toEqualTypeOf<[photoId: number, name?: string]>()
   expect(new StrictJob(1, 'a').arguments).toEqual([1, 'a'])
   // @ts-expect-error an argument has another type
@@ -90,7 +90,7 @@ test('every class is a JobConstructor, its superclass may be abstract', async ()
   await performAllLater([new ThumbnailJob(1, { width: 9 }), [new OptionalJob(2)]])
 })
 
-test('a job that answers nothing, and one that overrides nothing, are jobs', () => {
+test('a class whose perform returns nothing and a class that overrides nothing are job classes', () => {
   expectTypeOf<Job['batch']>().toExtend<BatchReference | null>()
   expectTypeOf(new OptionalJob(1).enqueue()).resolves.toEqualTypeOf<OptionalJob | false>()
 })

@@ -113,16 +113,16 @@ export const BODY_MUTANTS: readonly Mutant[] = [
     text: '    const run = body ?? (this.completed.includes(name) ? undefined : methodOf(this.#job, name))\n    if (this.isAdvanced) this.checkpoint()\n',
     replacement:
       '    if (this.isAdvanced) this.checkpoint()\n    const run = body ?? (this.completed.includes(name) ? undefined : methodOf(this.#job, name))\n',
-    tests: { 'test/job/continuation-steps.test.ts': ['a step that nobody can run'] },
+    tests: { 'test/job/continuation-steps.test.ts': ['a step without a function or method fails at once: it is not'] },
   },
   {
-    name: 'a cursor that cannot be stored leaves the one before',
+    name: 'a cursor that cannot be stored keeps the previous one: the job',
     file: 'src/job/continuation/step.ts',
     text: `    this.#assertStorable(cursor)
     this.#cursor = cursor`,
     replacement: `    this.#cursor = cursor
     this.#assertStorable(cursor)`,
-    tests: { 'test/job/continuation.test.ts': ['a cursor that cannot be stored leaves the one before'] },
+    tests: { 'test/job/continuation.test.ts': ['a cursor that cannot be stored keeps the previous one: the job'] },
   },
   {
     name: 'few limits make prepared statements',

@@ -59,7 +59,7 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     file: 'src/batch/context.ts',
     text: 'const name = jobClassName(callback)',
     replacement: 'const name = callback.name',
-    tests: { 'test/job/names.test.ts': ['is refused where it is registered, enqueued'] },
+    tests: { 'test/job/names.test.ts': ['is refused when registered, enqueued alone or in bulk, and as a batch'] },
   },
   {
     name: 'a pause that no worker honours fails',
@@ -159,7 +159,7 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     replacement: 'return { jobs, next: position, isCut: false }',
     tests: {
       'test/cli/capped.test.ts': ['searches for few among many jobs end in time'],
-      'test/sql/job-list.test.ts': ['a search for few among many ends in time'],
+      'test/sql/job-list.test.ts': ['a search for few among many jobs ends in time, reports its position'],
     },
   },
   {
@@ -167,14 +167,14 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/jobs/filter.ts',
     text: 'const MAX_SORTED = 10_000',
     replacement: 'const MAX_SORTED = 1_000_000_000',
-    tests: { 'test/sql/job-list.test.ts': ['a search for few among many ends in time'] },
+    tests: { 'test/sql/job-list.test.ts': ['a search for few among many jobs ends in time, reports its position'] },
   },
   {
     name: 'jobs of the future are found by their index',
     file: 'src/sql/jobs/filter.ts',
     text: "if (isAll('scheduled', 'retried')) return",
     replacement: "if (isAll('scheduled', 'retried') && values.length > 9) return",
-    tests: { 'test/sql/job-list.test.ts': ['jobs of the future are found by its index'] },
+    tests: { 'test/sql/job-list.test.ts': ['future jobs are found by their index, however many others are due'] },
   },
   {
     name: 'a count of jobs ends in time',

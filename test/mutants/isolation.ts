@@ -17,7 +17,7 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
         'the query that finds which outcomes wait succeeds although a',
       ],
       'test/sql/read-committed.test.ts': [
-        'a transaction of ours sees what is committed meanwhile; another one is known by its level',
+        'an own transaction sees concurrent commits; a foreign transaction is recognized by its isolation level',
       ],
     },
   },
@@ -37,8 +37,8 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
     replacement: 'throw error',
     tests: {
       'test/sql/read-committed.test.ts': [
-        'a job whose id was inserted meanwhile is refused by name',
-        'a cleanup deletes what changed while it waited for the tables',
+        'a job whose id was inserted meanwhile is refused with an error that names it',
+        'a cleanup deletes rows that changed while it waited for the tables',
       ],
     },
   },
@@ -48,7 +48,7 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
     text: 'await connected.query(data.begin)',
     replacement: "await connected.query('BEGIN')",
     tests: {
-      'test/sql/read-committed.test.ts': ['a process leaves, and beats, whatever touches its rows at the same moment'],
+      'test/sql/read-committed.test.ts': ['a process deletes its row, and updates its heartbeat, despite concurrent'],
     },
   },
   {

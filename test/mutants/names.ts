@@ -18,7 +18,7 @@ export const NAMES_MUTANTS: readonly Mutant[] = [
     text: 'for (const each of [name, ...formerNames]) this.#classes.set(each, jobClass)',
     replacement: 'this.#classes.set(name, jobClass)',
     tests: {
-      'test/job/names.test.ts': ['belong to the class, and to none that extends it'],
+      'test/job/names.test.ts': ['belong to their class and not to its subclasses'],
     },
   },
   {
@@ -33,14 +33,14 @@ export const NAMES_MUTANTS: readonly Mutant[] = [
     file: 'src/job/definition/naming.ts',
     text: "if (!Object.hasOwn(jobClass, 'formerNames')) return []",
     replacement: "if (!('formerNames' in jobClass)) return []",
-    tests: { 'test/job/names.test.ts': ['belong to the class, and to none that extends it'] },
+    tests: { 'test/job/names.test.ts': ['belong to their class and not to its subclasses'] },
   },
   {
     name: 'failures are not counted under the name of a build tool',
     file: 'src/job/exceptions/exceptions.ts',
     text: 'if (options.key === undefined) assertLastingCounter(matchers)',
     replacement: '',
-    tests: { 'test/job/names.test.ts': ['a counter under the name of a build tool is refused'] },
+    tests: { 'test/job/names.test.ts': ['a retry counter with a name from a build tool is refused, unless the error'] },
   },
   {
     name: 'classes of another copy of the package are refused by the command line',

@@ -7,7 +7,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/outcome/fence.ts',
     text: '    AND good_jobs.locked_by_id IS NOT DISTINCT FROM $9::uuid\n',
     replacement: '    AND $9::uuid IS NOT NULL\n',
-    tests: { 'test/sql/fences.test.ts': ['is not written to a row with another owner'] },
+    tests: { 'test/sql/fences.test.ts': ['does not change a row with another owner'] },
   },
   {
     name: 'an outcome is not written over a job that is finished',

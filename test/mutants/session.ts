@@ -7,21 +7,21 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/connection/session.ts',
     text: 'if (connection === undefined || end !== this.end) return',
     replacement: 'if (connection === undefined) return',
-    tests: { 'test/sql/connection.test.ts': ['a late error of a connection that was given up'] },
+    tests: { 'test/sql/connection.test.ts': ['a late error of an abandoned connection does not affect the next one'] },
   },
   {
     name: 'two who connect a session get one connection',
     file: 'src/sql/connection/session.ts',
     text: 'this.#connecting ??= this',
     replacement: 'this.#connecting = this',
-    tests: { 'test/sql/connection.test.ts': ['whoever connects a session while another caller does'] },
+    tests: { 'test/sql/connection.test.ts': ['two callers that connect a session at the same time get the same'] },
   },
   {
     name: 'a session waits for the end of the one before',
     file: 'src/sql/connection/session.ts',
     text: '  throw Object.assign(new Error(`the server process ${pid}',
     replacement: '  Object.assign(new Error(`the server process ${pid}',
-    tests: { 'test/sql/stuck-backend.test.ts': ['a session does not go on while the server process before'] },
+    tests: { 'test/sql/stuck-backend.test.ts': ['a session waits while the previous backend holds its locks, and'] },
   },
   {
     name: 'the statements of a connection have a limit, also the first ones',
@@ -72,6 +72,6 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/database.ts',
     text: 'if (this.#facts === reading) this.#areFactsRead = true',
     replacement: 'this.#areFactsRead = true',
-    tests: { 'test/sql/connection.test.ts': ['facts that come late, after they were forgotten'] },
+    tests: { 'test/sql/connection.test.ts': ['schema facts that arrive after they were discarded do not replace'] },
   },
 ]

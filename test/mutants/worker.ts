@@ -105,7 +105,7 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
     text: 'this.#closing.abort()\n',
     replacement: '',
     tests: {
-      'test/sql/connection.test.ts': ['a session that is closed while it is being opened drops its connection'],
+      'test/sql/connection.test.ts': ['a session closed while it connects drops its connection at once'],
     },
   },
   {

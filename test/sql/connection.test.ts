@@ -15,16 +15,16 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-/** Lets the server end this connection; resolves when the client knows. */
+/** Makes the server end this connection; resolves when the client has noticed. */
 const lose = async (client: PoolClient): Promise<void> => {
   const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
-  // Not events.once: that would listen to the error, too.
+  // Not events.once: it would also listen for the error.
   const ended = new Promise((resolve) => client.once('end', resolve))
   await world.sql('SELECT pg_terminate_backend($1)', [rows[0]?.pid])
   await ended
 }
 
-test('a connection lost between two statements is an error of the next one, and not the end of the process', async () => {
+test('a connection lost between two statements fails the next statement and does not end the process', async () => {
   const work = world.adapter.database.connection(async (client) => {
     await lose(client)
     return client.query('SELECT 1')
@@ -32,30 +32,30 @@ test('a connection lost between two statements is an error of the next one, and 
   await expect(work).rejects.toThrow(/not queryable/)
 })
 
-test('a connection that was lost is not lent again, also when its borrower did not notice', async () => {
+test('the pool does not lend a lost connection again, also if its borrower did not notice the loss', async () => {
   const { database } = world.adapter
   await database.connection(lose)
   await expect(database.connection((client) => client.query('SELECT 1'))).resolves.toMatchObject({ rowCount: 1 })
 })
 
-/** A server that lets everybody in, and ends the session in the same breath. */
+/** A server that accepts every login and ends the session at once. */
 const WELCOME_AND_GOODBYE = Buffer.concat([
   Buffer.from('R\0\0\0\x08\0\0\0\0', 'latin1'),
   Buffer.from('Z\0\0\0\x05I', 'latin1'),
   Buffer.from('E\0\0\0\x1eSFATAL\0C57P01\0Mshut down\0\0', 'latin1'),
 ])
 
-test('a connection lost with the answer that opened it is an error of the next statement, and not the end of the process', async () => {
+test('a connection lost right after the login fails the next statement and does not end the process', async () => {
   const server = createServer((socket) => socket.once('data', () => socket.end(WELCOME_AND_GOODBYE)))
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const { port } = server.address() as AddressInfo
-  const database = new Database({ databaseUrl: `postgres://somebody@127.0.0.1:${port}/any` })
+  const database = new Database({ databaseUrl: `postgres://user@127.0.0.1:${port}/any` })
   await expect(database.connection((client) => client.query('SELECT 1'))).rejects.toThrow(/not queryable|terminated/)
   await database.close()
   server.close()
 })
 
-test("a pool that is made anew, or is the caller's again, listens to its idle connections as the first one did", async () => {
+test("a reopened pool, and a reused caller's pool, handles errors of its idle connections like the first one", async () => {
   const callers = world.database.pool()
   for (const database of [new Database({ databaseUrl: world.url }), new Database({ pool: callers })]) {
     const before = database.pool.listenerCount('error')
@@ -67,7 +67,7 @@ test("a pool that is made anew, or is the caller's again, listens to its idle co
   }
 })
 
-test('a session that is closed while it is being opened drops its connection at once', async () => {
+test('a session closed while it connects drops its connection at once', async () => {
   await using wire = await Wire.start(world.url)
   wire.hold('toClient')
   const session = new Session({
@@ -83,7 +83,7 @@ test('a session that is closed while it is being opened drops its connection at 
   expect(session.isConnected).toBe(false)
 })
 
-test('a session that is not connected is not taken for one that answers', async () => {
+test('a session that is not connected does not count as responsive', async () => {
   const session = new Session({ config: { connectionString: world.url }, createConnection: pgConnection, settings: {} })
   await expect(session.proveAlive(1_000)).rejects.toMatchObject({ code: '08003' })
   await session.connect()
@@ -92,7 +92,7 @@ test('a session that is not connected is not taken for one that answers', async 
   await expect(session.proveAlive(1_000)).rejects.toMatchObject({ code: '08003' })
 })
 
-test('facts that come late, after they were forgotten, say nothing about those that are being read', async () => {
+test('schema facts that arrive after they were discarded do not replace those that are being read', async () => {
   await using poolWire = await Wire.start(world.url)
   await using sessionWire = await Wire.start(world.url)
   const database = new Database({ databaseUrl: poolWire.url() })
@@ -110,7 +110,7 @@ test('facts that come late, after they were forgotten, say nothing about those t
   const second = database.facts(slow)
   poolWire.release()
   await first
-  // The second reading has no answer yet: whoever comes with a session asks it.
+  // The second query has no answer yet: a caller with its own session sends its own query.
   await expect(database.facts(session)).resolves.toMatchObject({ timestampType: 'timestamp' })
   sessionWire.release()
   await second
@@ -118,7 +118,7 @@ test('facts that come late, after they were forgotten, say nothing about those t
   await database.close()
 }, 15_000)
 
-test('a late error of a connection that was given up does nothing to the next one', async () => {
+test('a late error of an abandoned connection does not affect the next one', async () => {
   const losses: unknown[] = []
   const session = new Session({
     config: { connectionString: world.url },
@@ -137,7 +137,7 @@ test('a late error of a connection that was given up does nothing to the next on
   await session.close()
 })
 
-test('whoever connects a session while another caller does gets the same connection', async () => {
+test('two callers that connect a session at the same time get the same connection', async () => {
   const name = 'connected at once'
   const session = new Session({
     config: { connectionString: world.url, application_name: name },

@@ -4,8 +4,8 @@ import { reacquire } from '../../src/sql/claim/claim.ts'
 import { deleteJobs, finishJobs, type OutcomeRow, reenqueueJobs, rerunJobs } from '../../src/sql/outcome/outcomes.ts'
 import { openWorld, type Row } from '../support/harness.ts'
 
-// Whole workers never differ in one column only: two claims of one job have other owners and other stamps. Each column of the fence is
-// seen alone here.
+// Two claims of one job by real workers differ in several columns: owner and stamp. Here each column of the fence is
+// tested alone.
 const world = await openWorld()
 afterAll(() => world.close())
 const facts = await world.adapter.database.facts()
@@ -66,12 +66,12 @@ const WRITES = [
 ] as const satisfies readonly (readonly [string, typeof finishJobs])[]
 
 describe.each(WRITES)('the write of an outcome: %s', (_name, write) => {
-  test('is written to the row that was claimed', async () => {
+  test('changes the claimed row', async () => {
     const outcome = await insertClaimed()
     expect(await write(world.pool, facts, writer, [outcome])).toMatchObject([{ id: outcome.id }])
   })
 
-  test.each(CHANGED)('is not written to a row with %s', async (_change, columns) => {
+  test.each(CHANGED)('does not change a row with %s', async (_change, columns) => {
     const outcome = await insertClaimed(columns)
     const before = await world.job(outcome.id)
     expect(await write(world.pool, facts, writer, [outcome])).toEqual([])
@@ -91,7 +91,7 @@ describe('a lane that has a new session takes back the lock of a job', () => {
     }
   }
 
-  test('whose row is as it was claimed', async () => {
+  test('if its row is unchanged since the claim', async () => {
     const { claim, ids } = await takeBack()
     expect(ids).toEqual([claim.id])
   })

@@ -9,7 +9,7 @@ import { openWorld } from '../support/harness.ts'
 const world = await openWorld()
 afterAll(() => world.close())
 
-/** More than a page is sorted out of, and more than one step of a walk reads. */
+/** More than the jobs that one page sorts, and more than one step of a search reads. */
 const COMMON = 10_500
 
 beforeAll(async () => {
@@ -34,14 +34,14 @@ test('a class of few jobs is found by its index, however many others are younger
   expect({ next, isCut }).toEqual({ next: undefined, isCut: false })
 })
 
-test('jobs of the future are found by its index, however many others are due', async () => {
+test('future jobs are found by their index, however many others are due', async () => {
   const id = await world.insert({ job_class: 'CommonJob', queue_name: 'common', scheduled_at: '2999-01-01T00:00:00Z' })
   const found = await search({ queueName: 'common', states: ['scheduled', 'retried'] }, { budgetMs: 0 })
   expect(found).toMatchObject({ jobs: [{ id, state: 'scheduled' }], isCut: false })
   await world.sql('DELETE FROM good_jobs WHERE id = $1', [id])
 })
 
-test('a search for few among many ends in time, says how far it came, and goes on from there', async () => {
+test('a search for few among many jobs ends in time, reports its position, and continues from there', async () => {
   const filter: JobFilter = { queueName: 'common', jobClass: 'CommonJob', states: ['retried', 'running'] }
   const cut = await search(filter, { budgetMs: 0 })
   expect(cut).toMatchObject({ jobs: [], isCut: true, next: { id: expect.any(String) } })
@@ -53,13 +53,13 @@ const count = (filter: JobFilter, more: { limit?: number; budgetMs?: number } = 
     countJobs(db, { filter, now, limit: 10_000, budgetMs: 60_000, ...more }),
   )
 
-test('a count of few, by an index or by reading all, is exact', async () => {
+test('a count of few jobs, by an index or by reading all, is exact', async () => {
   expect(await count({ jobClass: 'RareJob' }, { budgetMs: 0 })).toEqual({ jobs: 1, isCapped: false })
   expect(await count({ states: ['queued'] }, { budgetMs: 0 })).toEqual({ jobs: COMMON / 2, isCapped: false })
   expect(await count({ queueName: 'common', states: ['retried', 'running'] })).toEqual({ jobs: 0, isCapped: false })
 })
 
-test('a count ends at its limit and in time, and says that there may be more', async () => {
+test('a count ends at its limit and in time, and reports that more jobs may exist', async () => {
   const common: JobFilter = { jobClass: 'CommonJob' }
   expect(await count(common)).toEqual({ jobs: 10_000, isCapped: true })
   expect(await count({ states: ['queued'] }, { limit: 100 })).toEqual({ jobs: 100, isCapped: true })
@@ -69,7 +69,7 @@ test('a count ends at its limit and in time, and says that there may be more', a
   })
 })
 
-test('pages of a walk hold every job once, in order', async () => {
+test('the pages of a search hold every job once, in order', async () => {
   const seen: string[] = []
   let after: { at: string; id: string } | undefined
   do {
@@ -85,7 +85,7 @@ test('pages of a walk hold every job once, in order', async () => {
   expect(seen).toEqual(rows.map(({ id }) => id))
 })
 
-test('what is looked at is read only, and no statement outlasts its time', async () => {
+test('a listing runs in a read-only transaction, and no statement runs longer than its timeout', async () => {
   const { database } = world.adapter
   const tooLong = boundedRead(database, { timeoutMs: 50 }, (db) => db.query({ text: 'SELECT pg_sleep(5)' }))
   await expect(tooLong).rejects.toMatchObject({ code: '57014' })
@@ -93,7 +93,7 @@ test('what is looked at is read only, and no statement outlasts its time', async
   await expect(writing).rejects.toMatchObject({ code: '25006' })
 })
 
-test('a search ends with the statement that takes too long, and keeps what it found', async () => {
+test('a search ends with the statement that takes too long, and returns the jobs found so far', async () => {
   const found: string[] = []
   await boundedSearch(world.adapter.database, async (db) => {
     found.push('before')

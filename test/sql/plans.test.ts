@@ -28,15 +28,15 @@ const scansOf = (plan: Plan): Plan[] => [
   ...(plan.Plans ?? []).flatMap(scansOf),
 ]
 
-/** An EXISTS over all of a table ends at its first row. */
+/** An EXISTS over a whole table ends at its first row. */
 const asksWhetherEmpty = (scan: Plan): boolean =>
   scan['Relation Name'] === 'good_job_concurrency_claims' && scan['Parent Relationship'] === 'InitPlan'
 
-test('statements that are prepared over empty tables look rows up by their keys', async () => {
+test('statements prepared over empty tables use index scans on their keys', async () => {
   const database = new Database({ databaseUrl: world.url })
   const session = laneSession(database, { sort: 'created_at', createConnection: pgConnection, onLost: () => undefined })
   await session.connect()
-  // Vacuumed, they count as empty; tables that were never looked at count as a few pages.
+  // Vacuumed tables count as empty; tables without statistics count as a few pages.
   await world.sql('VACUUM ANALYZE good_jobs, good_job_executions')
   const facts = await database.facts()
   const now = systemClock.timestamp()

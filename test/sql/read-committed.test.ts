@@ -30,7 +30,7 @@ describe.each(['read committed', 'repeatable read', 'serializable'])('where %s i
   beforeAll(async () => {
     world = await openWorld()
     await setDefault(world, { name: 'default_transaction_isolation', scope: 'database', value })
-    // Connections of the user's, whose session is not ours to set.
+    // The user's own connections, whose session settings are not changed.
     pool = new Pool({ connectionString: world.url, application_name: 'ours' })
     adapter = new Adapter({ pool })
     await adapter.database.facts()
@@ -45,7 +45,7 @@ describe.each(['read committed', 'repeatable read', 'serializable'])('where %s i
     world.sql('TRUNCATE good_jobs, good_job_executions, good_job_batches, good_job_processes, good_job_settings'),
   )
 
-  /** Changes something in another session, lets `work` run into the change, commits it, and answers what `work` came to. */
+  /** Makes an uncommitted change in another session, lets `work` wait for it, commits, and returns the result of `work`. */
   const behind = async <T>(
     change: string,
     values: unknown[],
@@ -56,7 +56,7 @@ describe.each(['read committed', 'repeatable read', 'serializable'])('where %s i
     await other.query('BEGIN ISOLATION LEVEL READ COMMITTED')
     await other.query(change, values)
     const done = work()
-    // A rejection is the caller's to see, at the end.
+    // The caller sees a rejection at the end.
     done.catch(() => undefined)
     const waits = `SELECT FROM pg_stat_activity WHERE application_name IN ('ours', 'GoodJob::Process', 'GoodJob::Lane') AND wait_event_type = 'Lock' AND datname = current_database()`
     await until(async () => (await world.sql(waits)).length > 0, 'ours waits')
@@ -68,17 +68,17 @@ describe.each(['read committed', 'repeatable read', 'serializable'])('where %s i
 
   const SAME_ID = `INSERT INTO good_jobs (id, active_job_id, created_at, updated_at) VALUES ($1, $1, now(), now())`
 
-  test('a job whose id was inserted meanwhile is refused by name', async () => {
+  test('a job whose id was inserted meanwhile is refused with an error that names it', async () => {
     const job = newJob()
     await expect(behind(SAME_ID, [job.jobId], () => adapter.enqueue(job))).rejects.toBeInstanceOf(EnqueueError)
   })
 
-  test('of many jobs one whose id was inserted meanwhile is left out', async () => {
+  test('a job of a bulk whose id was inserted meanwhile is left out', async () => {
     const jobs = [newJob(), newJob()]
     expect(await behind(SAME_ID, [jobs[0]?.jobId], () => adapter.enqueueAll(jobs))).toBe(1)
   })
 
-  test('a cleanup deletes what changed while it waited for the tables', async () => {
+  test('a cleanup deletes rows that changed while it waited for the tables', async () => {
     const id = await world.insert({ finished_at: ago(7200) })
     const cleanUp = () =>
       cleanupPreservedJobs({
@@ -92,7 +92,7 @@ describe.each(['read committed', 'repeatable read', 'serializable'])('where %s i
     expect(await world.sql('SELECT FROM good_jobs WHERE id = $1', [id])).toEqual([])
   })
 
-  test('two pauses at the same time both hold, and so do their ends', async () => {
+  test('two pauses set at the same time are both stored, and both removals too', async () => {
     await pauseJobs(adapter, { queue: 'first' })
     const touch = `UPDATE good_job_settings SET updated_at = now() WHERE key = 'pauses'`
     await behind(touch, [], () => pauseJobs(adapter, { queue: 'second' }))
@@ -101,7 +101,7 @@ describe.each(['read committed', 'repeatable read', 'serializable'])('where %s i
     expect((await adapter.paused()).queues).toEqual(['second'])
   })
 
-  test('a batch is saved over a change of the same moment', async () => {
+  test('a batch is saved over a concurrent change', async () => {
     const batch = new Batch({ description: 'first' }, adapter)
     await batch.save()
     batch.description = 'second'
@@ -109,7 +109,7 @@ describe.each(['read committed', 'repeatable read', 'serializable'])('where %s i
     expect((await Batch.find(batch.id, adapter)).description).toBe('second')
   })
 
-  test('a process leaves, and beats, whatever touches its rows at the same moment', async () => {
+  test('a process deletes its row, and updates its heartbeat, despite concurrent changes of the row', async () => {
     const { database } = adapter
     const facts = await database.facts()
     const id = randomUUID()
@@ -139,7 +139,7 @@ describe.each(['read committed', 'repeatable read', 'serializable'])('where %s i
     expect(await world.job(jobId)).toMatchObject({ locked_by_id: null })
   })
 
-  test('a transaction of ours sees what is committed meanwhile; another one is known by its level', async () => {
+  test('an own transaction sees concurrent commits; a foreign transaction is recognized by its isolation level', async () => {
     const open = 'SELECT count(*)::int AS jobs FROM good_jobs'
     await adapter.database.transaction(async (db) => {
       expect((await db.query(open)).rows).toEqual([{ jobs: 0 }])
@@ -156,7 +156,7 @@ describe.each(['read committed', 'repeatable read', 'serializable'])('where %s i
     client.release()
   })
 
-  test('a statement that is refused for another reason is not sent again', async () => {
+  test('a statement refused for another reason is not repeated', async () => {
     let tries = 0
     const refused = adapter.database.statement((db) => {
       tries += 1
@@ -207,7 +207,7 @@ describe.each(['read committed', 'repeatable read', 'serializable'])('where %s i
     },
   )
 
-  test('two installations at the same time make one set of tables', async () => {
+  test('two installations at the same time create one set of tables', async () => {
     const empty = await createDatabase({ template: 'empty' })
     await setDefault({ ...world, database: empty }, { name: 'default_transaction_isolation', scope: 'database', value })
     const pools = [empty.pool(), empty.pool()]

@@ -47,7 +47,7 @@ describe('checkSchema', () => {
     })
   })
 
-  test('lists what GoodJob 4.23.1 has and older tables have not', async () => {
+  test('lists columns and indexes of GoodJob 4.23.1 that older tables lack', async () => {
     await inSchema(database, 'public', async (client) => {
       await installVectorSchema(client, '4.0.0')
       const report = await checkSchema(client)
@@ -74,7 +74,7 @@ describe('checkSchema', () => {
     })
   })
 
-  test('sees that a Rails application owns the database', async () => {
+  test('detects that a Rails application owns the database', async () => {
     await inSchema(database, 'public', async (client) => {
       await client.query('CREATE TABLE schema_migrations (version text PRIMARY KEY)')
       expect((await checkSchema(client)).isRails).toBe(true)

@@ -11,7 +11,7 @@ afterAll(() => database.drop())
 const TABLES = Object.keys(GOOD_JOB_TABLES)
 
 describe('installSchema', () => {
-  test('creates all tables in an empty schema and nothing when it runs again', async () => {
+  test('creates all tables in an empty schema and changes nothing in a second run', async () => {
     await inSchema(database, 'public', async (client) => {
       expect(await installSchema(client)).toEqual({ schema: 'public', installed: TABLES, existing: [] })
       expect(await installSchema(client)).toEqual({ schema: 'public', installed: [], existing: TABLES })
@@ -38,7 +38,7 @@ describe('installSchema', () => {
     })
   })
 
-  test('of two at the same time creates the tables once', async () => {
+  test('creates the tables once if it runs twice at the same time', async () => {
     const twice = await createDatabase({ template: 'empty' })
     try {
       const pool = twice.pool()
@@ -69,7 +69,7 @@ describe('installSchema', () => {
     },
   )
 
-  test('refuses tables of unknown origin that lack a column, and tells which', async () => {
+  test('refuses tables of unknown origin that lack a column, and names the column', async () => {
     await inSchema(database, 'public', async (client) => {
       await installSchema(client)
       await client.query('ALTER TABLE good_jobs DROP COLUMN labels')
@@ -93,7 +93,7 @@ describe('installSchema', () => {
     })
   })
 
-  test('accepts what Rails applications may choose: timestamptz, no precision, more columns and indexes', async () => {
+  test('accepts variants that Rails applications may choose: timestamptz, no precision, more columns and indexes', async () => {
     await inSchema(database, 'public', async (client) => {
       await installSchema(client)
       await client.query('ALTER TABLE good_jobs ALTER COLUMN scheduled_at TYPE timestamptz(6)')
@@ -104,14 +104,14 @@ describe('installSchema', () => {
     })
   })
 
-  test('tells when search_path names no schema that exists', async () => {
+  test('throws an error that says so if search_path names no existing schema', async () => {
     const client = await database.connect()
     await client.query('SET search_path TO nowhere')
     expect(await refusal(installSchema(client))).toContain('search_path names no schema that exists: nowhere')
     await client.end()
   })
 
-  test('makes no table schema_migrations', async () => {
+  test('does not create a table schema_migrations', async () => {
     await inSchema(database, 'public', async (client) => {
       await installSchema(client)
       expect(Object.keys(await readTables(client)).sort()).toEqual([...TABLES].sort())

@@ -17,7 +17,7 @@ describe('probeCapabilities', () => {
     ['4.20.0', true, true, false, true, true],
     ['4.23.1', true, true, true, true, true],
   ] as const)(
-    'knows what the tables of GoodJob %s offer [GJ-001]',
+    'returns the capabilities of the tables of GoodJob %s [GJ-001]',
     async (version, hasLockType, hasJobsFinishedAt, hasConcurrencyClaims, hasQueueDequeueIndex, hasDiscardedIndex) => {
       await inSchema(database, 'public', async (client) => {
         await installVectorSchema(client, version)
@@ -65,7 +65,7 @@ describe('probeCapabilities', () => {
     })
   })
 
-  test('tells how to install the tables when there are none', async () => {
+  test('throws an error that says how to install the tables if none exist', async () => {
     await inSchema(database, 'public', async (client) => {
       const text = await refusal(probeCapabilities(client))
       expect(text).toContain('has no GoodJob tables (search_path: public)')

@@ -28,29 +28,29 @@ const insertJob = (values: { is_discrete?: boolean; retried?: boolean; finished?
     ],
   )
 
-test('jobs of GoodJob 4 are no evidence of GoodJob 3 [GJ-007]', async () => {
+test('jobs of GoodJob 4 are not taken for jobs of GoodJob 3 [GJ-007]', async () => {
   await insertJob({})
   expect(await findVersion3Writer(client, new Date('2020-01-01'))).toBeUndefined()
 })
 
-test('an unfinished job with is_discrete false is [GJ-007]', async () => {
+test('an unfinished job with is_discrete false is evidence of GoodJob 3 [GJ-007]', async () => {
   await insertJob({ is_discrete: false })
   expect(await findVersion3Writer(client)).toMatch(/was written by GoodJob 3 \(is_discrete is false\)/)
   expect((await checkSchema(client)).version3Writer).toMatch(/GoodJob 3/)
 })
 
-test('an unfinished job that replaced another one is [GJ-007]', async () => {
+test('an unfinished job that replaced another one is evidence of GoodJob 3 [GJ-007]', async () => {
   await insertJob({ is_discrete: true, retried: true })
   expect(await findVersion3Writer(client)).toMatch(/retried_good_job_id is set/)
 })
 
-test('finished jobs of GoodJob 3 are history [GJ-007]', async () => {
+test('finished jobs of GoodJob 3 are no evidence [GJ-007]', async () => {
   await insertJob({ is_discrete: false, finished: true })
   await insertJob({ retried: true, finished: true })
   expect(await findVersion3Writer(client, new Date('2020-01-01'))).toBeUndefined()
 })
 
-test('an unfinished job with is_discrete true counts when it is younger than the worker [GJ-007]', async () => {
+test('an unfinished job with is_discrete true is evidence if it is younger than the worker [GJ-007]', async () => {
   await insertJob({ is_discrete: true, created_at: '2026-01-01 00:00:00' })
   expect(await findVersion3Writer(client)).toBeUndefined()
   expect(await findVersion3Writer(client, new Date('2026-01-01T00:00:00Z'))).toBeUndefined()

@@ -9,14 +9,14 @@ const database = await createDatabase({ template: 'empty' })
 afterAll(() => database.drop())
 
 describe('schema.sql', () => {
-  test('makes exactly the tables of the install migration of GoodJob 4.23.1', async () => {
+  test('creates exactly the tables of the install migration of GoodJob 4.23.1', async () => {
     await inSchema(database, 'public', async (client) => {
       await client.query(printSchema())
       expect(await readTables(client)).toEqual(readVectorTables('4.23.1'))
     })
   })
 
-  test('changes nothing when it runs again, not even by another name for an index', async () => {
+  test('changes nothing in a second run, and adds no index under another name', async () => {
     await inSchema(database, 'public', async (client) => {
       await client.query(printSchema())
       await client.query(`INSERT INTO good_job_settings (key, created_at, updated_at) VALUES ('mine', now(), now())`)
@@ -31,7 +31,7 @@ describe('schema.sql', () => {
   })
 })
 
-test('the tables of the value table are those of the vectors', () => {
+test('the value table lists the same tables as the vectors', () => {
   const vector = readVectorTables('4.23.1')
   expect(Object.keys(GOOD_JOB_TABLES).sort()).toEqual(Object.keys(vector).sort())
   for (const version of SCHEMA_VERSIONS) {

@@ -34,7 +34,7 @@ const pool = database.pool()
 afterAll(() => database.drop())
 const newest = await readFacts(pool)
 
-/** What GoodJob 4.0 has. */
+/** The capabilities of GoodJob 4.0. */
 const oldest: Facts = {
   ...newest,
   hasLockType: false,
@@ -93,7 +93,7 @@ describe('the text of each statement is the stored one (npm run fix)', () => {
   })
 })
 
-test('every stored text is that of a statement', () => {
+test('every stored text belongs to a statement', () => {
   const stored = readdirSync(FOLDER, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.sql'))
   const known = new Set(SHAPES.flatMap((shape) => [fileOf(shape.name), fileOf(goodJob40(shape))]))
   expect(stored.filter((path) => !known.has(join(FOLDER, path)))).toEqual([])

@@ -5,7 +5,7 @@ import { startOwnServer } from '../support/own-server.ts'
 
 const KEY = '4711'
 
-test('a session does not go on while the server process before holds its locks, and ends that as soon as it can', async () => {
+test('a session waits while the previous backend holds its locks, and terminates that backend as soon as it can', async () => {
   const { database } = await startOwnServer()
   onTestFinished(() => database.drop())
   const config = { connectionString: database.url, application_name: 'GoodJob::Lane' }

@@ -33,7 +33,7 @@ test.each([
   expect(await readBy('text', textArray(elements))).toEqual(elements)
 })
 
-test('Postgres reads ids, numbers and times that need no quotes', async () => {
+test('Postgres reads unquoted ids, numbers and times of an array', async () => {
   const id = '0b5d3c3e-8a4e-4c8e-9a53-3c1f6f1f7a11'
   expect(await readBy('uuid', plainArray([id, id]))).toEqual([id, id])
   expect(await readBy('uuid', plainArray([]))).toEqual([])

@@ -68,7 +68,7 @@ describe('errors of Postgres', () => {
     expect(isRetryable(error)).toBe(expected)
   })
 
-  test('a SQLSTATE is told from the codes of Node', () => {
+  test('a SQLSTATE is distinguished from the error codes of Node', () => {
     expect([sqlState(coded('23505')), sqlState(coded('ENOENT')), sqlState(coded('EPIPE')), sqlState(null)]).toEqual([
       '23505',
       undefined,
@@ -78,7 +78,7 @@ describe('errors of Postgres', () => {
   })
 })
 
-test('the badge and the tabs of each state are those of the dashboard', async () => {
+test('the badge and the tabs of each state are the same as in the dashboard', async () => {
   const future = { scheduled_at: ago(-3_600) }
   const hash = (executions: number) => ({ serialized_params: `{"executions":${executions}}` })
   const finished = { performed_at: ago(5), finished_at: ago(4) }

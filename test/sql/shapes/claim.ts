@@ -12,7 +12,7 @@ import type { Shape } from './shape.ts'
 
 const EVERY_QUEUE = 'every queue'
 
-/** What a claim can be asked for. */
+/** Requests of a claim. */
 const CLAIMS: Readonly<Record<string, Partial<ClaimOptions>>> = {
   [EVERY_QUEUE]: {},
   'every queue, by scheduled_at': { sort: 'scheduled_at' },
