@@ -25,6 +25,13 @@ interface EnqueueEnd {
   readonly isInTransaction?: true
 }
 
+interface ConcurrencyRefusal {
+  /** `label:<label>`, `key:<key>` or `all`. */
+  readonly key: string
+  readonly limit: number
+  readonly isInTransaction?: true
+}
+
 /**
  * Every event and its payload. The first group has the names of Active Job's notifications (without `.active_job`), the second group mixes
  * GoodJob's (without `.good_job`) with our own.
@@ -39,6 +46,10 @@ export interface EventMap {
     readonly jobCount: number
     readonly isInTransaction?: true
   }
+  /** A concurrency rule refused a job: the jobs of the scope `key` have reached `limit`. */
+  enqueue_concurrency_limit_exceeded: JobEvent & ConcurrencyRefusal
+  /** A concurrency rule refused a job: `limit` jobs of the scope `key` were enqueued within the time of its throttle. */
+  enqueue_concurrency_throttle_exceeded: JobEvent & ConcurrencyRefusal
   perform_start: JobEvent
   perform: JobEvent & {
     readonly durationMs: number
@@ -121,6 +132,8 @@ export interface EventMap {
     readonly jobClass: string
     readonly jobId: string
   }
+  /** Concurrency rules refused members of a batch; the batch does not contain them. */
+  batch_members_refused: BatchEvent & { readonly refused: number; readonly jobs: number }
   /** A batch was enqueued in a transaction that may see an old state of its jobs, so the next sweep checks it. */
   batch_check_left: BatchEvent
   /** Postgres refused the next step of a batch with its callbacks (`on_success NotifyJob`). The batch is unchanged; the sweep tries again. */

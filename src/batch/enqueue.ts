@@ -9,12 +9,20 @@ import { seesCommits } from '../sql/transaction/read-committed.ts'
 import type { Batch, BatchJobs, EnqueueBatchOptions } from './batch.ts'
 import { announceChecks, type CheckedBatch, checkBatches, lockTouchedBatches } from './completion/completion.ts'
 import { checkOptionsOf } from './context.ts'
-import { collectMembers, type Members, type StoredMembers, storeMembers } from './members.ts'
+import { checkMembers, collectMembers, type Members, type StoredMembers, storeMembers } from './members.ts'
+
+/** How many members of a batch concurrency rules refused, of how many. */
+interface RefusedMembers {
+  readonly batch: Batch
+  readonly refused: number
+  readonly jobs: number
+}
 
 /** What one transaction wrote. */
 interface Written {
   readonly stored: StoredMembers
   readonly checked: readonly CheckedBatch[]
+  readonly refused: readonly RefusedMembers[]
   /** The rows of the batches, unless the transaction is the caller's. */
   readonly rows: readonly BatchRow[]
 }
@@ -86,10 +94,13 @@ const commit = async (
     return stored.mark()
   }
   const facts = await database.facts()
-  const { stored, checked, rows } = await database.transaction((db) => work(db, facts))
+  const { stored, checked, refused, rows } = await database.transaction((db) => work(db, facts))
   stored.mark()
   const byId = new Map(rows.map((row) => [row.id, row]))
   for (const batch of batches) batch.take(byId.get(batch.id) ?? gone(batch))
+  for (const { batch, ...numbers } of refused) {
+    events.emit('batch_members_refused', { batchId: batch.id, description: batch.description, ...numbers })
+  }
   announceChecks(checked, checkOptionsOf(adapter))
 }
 
@@ -103,17 +114,23 @@ const write = async (
   const [{ adapter }] = batches as [Batch]
   const ids = batches.map(({ id }) => id)
   const isCallers = transaction != null
+  const checkedMembers = await checkMembers(db, facts, adapter, members, { isCallers })
   await lockTouchedBatches(db, ids)
   const made = await save(db, facts, adapter, batches, isArmed)
-  const stored = await storeMembers(db, facts, adapter, members, { isCallers })
+  const stored = await storeMembers(db, facts, adapter, checkedMembers, { isCallers })
   // A member that was inserted is open.
   const ended = members.filter(({ jobs }) => isArmed && !jobs.some((job) => stored.insertedIds.has(job.jobId)))
   const checked = await checkArmed(db, facts, ended, isCallers ? made : undefined)
   const rows = isCallers ? await findBatchIds(db, ids) : await findBatches(db, facts, ids)
   const found = new Set(rows.map(({ id }) => id))
   for (const batch of batches) if (!found.has(batch.id)) gone(batch)
-  return { stored, checked, rows: isCallers ? [] : (rows as BatchRow[]) }
+  return { stored, checked, refused: refusedMembers(members, stored), rows: isCallers ? [] : (rows as BatchRow[]) }
 }
+
+const refusedMembers = (members: readonly Members[], { refusals }: StoredMembers): RefusedMembers[] =>
+  members
+    .map(({ batch, jobs }) => ({ batch, refused: jobs.filter((job) => refusals.has(job)).length, jobs: jobs.length }))
+    .filter(({ refused }) => refused > 0)
 
 /** @returns the batches that had no row before */
 const save = async (

@@ -1,6 +1,7 @@
 import type { EnqueueAdapter } from '../enqueue/adapter.ts'
 import { insertPages, markInserted } from '../enqueue/insert-pages.ts'
 import { jobRow } from '../enqueue/job-row.ts'
+import { announceRefusal, checkRules, type Refusals, ruledJob } from '../enqueue/rule-check.ts'
 import { ConfigurationError, RecordMissingError } from '../errors.ts'
 import { EnqueueBuffer } from '../job/adapters/enqueue-buffer.ts'
 import type { CallerTransaction } from '../job/adapters/queue-adapter.ts'
@@ -75,9 +76,36 @@ const capture = async (
   return { batch, jobs: buffer.jobs, settle: (error) => buffer.settle(error) }
 }
 
+/** The jobs of members, before they are stored. */
+export interface CheckedMembers {
+  readonly batchIds: ReadonlyMap<Job, string>
+  /** The jobs that may have no row. */
+  readonly fresh: ReadonlySet<Job>
+  /** Fresh jobs that a concurrency rule refused. */
+  readonly refusals: Refusals
+}
+
+/**
+ * Finds out which jobs are new, and checks their concurrency rules. Call it before the lock of the batch is taken: another transaction may
+ * hold the lock of a rule for long, and the outcomes of the batch's members would wait for it.
+ */
+export const checkMembers = async (
+  db: Queryable,
+  facts: Facts,
+  adapter: EnqueueAdapter,
+  members: readonly Members[],
+  { isCallers }: { readonly isCallers: boolean },
+): Promise<CheckedMembers> => {
+  const batchIds = batchIdsByJob(members)
+  const fresh = await freshOf(db, [...batchIds.keys()])
+  const refusals = await checkRules(db, facts, [...fresh].map(ruledJob), { clock: adapter.clock, isCallers })
+  return { batchIds, fresh, refusals }
+}
+
 /** The result of storing members; the jobs in memory are unchanged so far. */
 export interface StoredMembers {
   readonly insertedIds: ReadonlySet<string>
+  readonly refusals: Refusals
   /** Call this after the commit, or at once if the transaction is the caller's. */
   mark(): void
 }
@@ -91,13 +119,12 @@ export const storeMembers = async (
   db: Queryable,
   facts: Facts,
   adapter: EnqueueAdapter,
-  members: readonly Members[],
+  { batchIds, fresh, refusals }: CheckedMembers,
   { isCallers }: { readonly isCallers: boolean },
 ): Promise<StoredMembers> => {
-  const batchIds = batchIdsByJob(members)
-  const jobs = [...batchIds.keys()]
-  const fresh = await freshOf(db, jobs)
-  const inserted = await insertPages(db, facts, memberRows(adapter, members, fresh))
+  const jobs = [...batchIds.keys()].filter((job) => !refusals.has(job))
+  const accepted = jobs.filter((job) => fresh.has(job))
+  const inserted = await insertPages(db, facts, memberRows(adapter, accepted, batchIds))
   const others = jobs.filter((job) => !inserted.ids.has(job.jobId))
   const joining = others.map((job) => ({ jobId: job.jobId, batchId: batchIds.get(job) ?? '' }))
   const joined = await joinBatches(db, facts, joining, adapter.clock.timestamp())
@@ -110,10 +137,18 @@ export const storeMembers = async (
   const transaction = isCallers ? inserted.transaction : undefined
   return {
     insertedIds: inserted.ids,
+    refusals,
     mark: () => {
       // A job that joined through its row may have been inserted earlier in the caller's transaction; a rollback would remove that row too.
       const before = (job: Job) => (isCallers ? job[STATE].insertedIn : undefined)
-      for (const job of fresh) markInserted(job, inserted.ids.has(job.jobId) ? transaction : before(job))
+      for (const job of accepted) {
+        job.enqueueError = null
+        markInserted(job, inserted.ids.has(job.jobId) ? transaction : before(job))
+      }
+      for (const [job, refusal] of refusals) {
+        Object.assign(job, { successfullyEnqueued: false, enqueueError: refusal })
+        announceRefusal(job, refusal, { isCallers })
+      }
     },
   }
 }
@@ -155,13 +190,9 @@ const freshOf = async (db: Queryable, jobs: readonly Job[]): Promise<ReadonlySet
   return new Set(fresh)
 }
 
-const memberRows = (adapter: EnqueueAdapter, members: readonly Members[], fresh: ReadonlySet<Job>) => {
+const memberRows = (adapter: EnqueueAdapter, jobs: readonly Job[], batchIds: ReadonlyMap<Job, string>) => {
   const { railsVersion, enableListenNotify } = adapter.configuration
   const { clock } = adapter
   const options = { clock, bulkAt: clock.timestamp(), railsVersion, enableListenNotify }
-  return members.flatMap(({ batch, jobs }) =>
-    withEnqueueContext({ batchId: batch.id }, () =>
-      jobs.filter((job) => fresh.has(job)).map((job) => jobRow(job, options)),
-    ),
-  )
+  return jobs.map((job) => withEnqueueContext({ batchId: batchIds.get(job) }, () => jobRow(job, options)))
 }

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg'
 import { type Configuration, type Options, resolveConfiguration } from '../configuration.ts'
-import { ConfigurationError, EnqueueError } from '../errors.ts'
+import { ConcurrencyExceededError, ConfigurationError, EnqueueError } from '../errors.ts'
 import type { AdapterOptions, QueueAdapter } from '../job/adapters/queue-adapter.ts'
 import type { Job } from '../job/base.ts'
 import { currentEnqueueContext } from '../job/context.ts'
@@ -11,6 +11,7 @@ import { type InsertedJobs, insertJob, type NewJobRow } from '../sql/jobs/insert
 import { type Clock, systemClock } from '../time.ts'
 import { insertPages, MAX_BULK, markInserted } from './insert-pages.ts'
 import { type JobRowOptions, jobRow } from './job-row.ts'
+import { announceRefusal, checkRules, type RuledJob, ruledJob } from './rule-check.ts'
 
 /** `databaseUrl` or `pool`, and the `Options` for enqueueing. */
 export type AdapterConfig = Options & {
@@ -42,13 +43,16 @@ export class EnqueueAdapter implements QueueAdapter {
 
   /**
    * Inserts one job and notifies the workers, in the caller's transaction if there is one.
-   * @throws EnqueueError for a duplicate cron occurrence
+   * @throws EnqueueError for a duplicate cron occurrence; ConcurrencyExceededError if a concurrency rule refuses the job
    */
   async enqueue(job: Job, { transaction }: AdapterOptions = {}): Promise<void> {
     if (isBuffered([job], transaction)) return
     assertEnqueueable(job)
-    const row = jobRow(job, this.#rowOptions)
-    const inserted = await this.#inOneStatement(transaction, (db, facts) => insertJob(db, facts, row))
+    const ruled = ruledJob(job)
+    const inserted =
+      ruled.rules.length === 0
+        ? await this.#insertOne(job, transaction)
+        : await this.#insertUnderRules(ruled, transaction)
     if (inserted === undefined) {
       const isCron = currentEnqueueContext().cronKey !== undefined
       throw new EnqueueError(
@@ -78,6 +82,30 @@ export class EnqueueAdapter implements QueueAdapter {
       if (inserted.ids.has(job.jobId)) markInserted(job, transaction ? inserted.transaction : undefined)
     }
     return inserted.ids.size
+  }
+
+  #insertOne(job: Job, transaction: AdapterOptions['transaction']): Promise<string | undefined> {
+    const row = jobRow(job, this.#rowOptions)
+    return this.#inOneStatement(transaction, (db, facts) => insertJob(db, facts, row))
+  }
+
+  /** The check and the INSERT are one transaction. The time of the row is read under the locks, so that throttles count it from there. */
+  async #insertUnderRules(ruled: RuledJob, transaction: AdapterOptions['transaction']): Promise<string | undefined> {
+    const { job } = ruled
+    const isCallers = transaction !== undefined
+    const work = async (db: Queryable, facts: Facts) => {
+      const refusal = (await checkRules(db, facts, [ruled], { clock: this.clock, isCallers })).get(job)
+      if (refusal) throw refusal
+      return insertJob(db, facts, jobRow(job, this.#rowOptions))
+    }
+    try {
+      if (transaction) return await this.#inOneStatement(transaction, work)
+      const facts = await this.database.facts()
+      return await this.database.transaction((db) => work(db, facts))
+    } catch (error) {
+      if (error instanceof ConcurrencyExceededError) announceRefusal(job, error, { isCallers })
+      throw error
+    }
   }
 
   async #insert(rows: readonly NewJobRow[], transaction: AdapterOptions['transaction']): Promise<InsertedJobs> {

@@ -124,7 +124,7 @@ export abstract class Job<Arguments extends readonly unknown[] = readonly unknow
   concurrencyKey: string | null = null
   /** Whether the last `enqueue` stored the job. */
   successfullyEnqueued = false
-  /** Why the adapter refused the job. */
+  /** Why the adapter refused the job: a ConcurrencyExceededError if a concurrency rule did. */
   enqueueError: Error | null = null
   /** @internal */
   readonly [STATE] = new JobInternals()

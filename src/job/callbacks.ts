@@ -25,6 +25,9 @@ export const throwAbort = (): never => {
   throw new CallbackAbortError()
 }
 
+/** The value with which the innermost function of a chain aborts it, like a before callback that calls `throwAbort()`. */
+export const ABORTED = Symbol('aborted')
+
 interface Chain {
   readonly job: Job
   readonly callbacks: readonly JobCallback[]
@@ -33,7 +36,7 @@ interface Chain {
 }
 
 /**
- * Runs `body` inside the callbacks and returns whether a before callback aborted it. The first declared callback is the outermost one;
+ * Runs `body` inside the callbacks and returns whether a before callback, or `body` itself, aborted it. The first declared callback is the outermost one;
  * before, around and after callbacks are interleaved in the order of declaration (Active Support callbacks.rb).
  */
 export const runCallbacks = async (
@@ -49,7 +52,7 @@ export const runCallbacks = async (
 const runFrom = async (chain: Chain, index: number): Promise<void> => {
   const callback = chain.callbacks[index]
   if (!callback) {
-    await chain.body()
+    if ((await chain.body()) === ABORTED) chain.isAborted = true
     return
   }
   if (!applies(callback, chain.job)) return runFrom(chain, index + 1)

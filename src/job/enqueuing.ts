@@ -1,9 +1,9 @@
-import { ConfigurationError, EnqueueError } from '../errors.ts'
+import { ConcurrencyExceededError, ConfigurationError, EnqueueError } from '../errors.ts'
 import { events } from '../events.ts'
 import type { CallerTransaction, QueueAdapter } from './adapters/queue-adapter.ts'
 import { assertTransaction } from './adapters/transaction.ts'
 import type { Job } from './base.ts'
-import { runCallbacks } from './callbacks.ts'
+import { ABORTED, runCallbacks } from './callbacks.ts'
 import { currentEnqueueContext } from './context.ts'
 import { declarationsOf } from './definition/declarations.ts'
 import { assertEnqueueable, jobsOf, kindOf } from './enqueueable.ts'
@@ -31,8 +31,9 @@ export const enqueueJob = async (job: Job, options: EnqueueOptions): Promise<boo
   }
   try {
     const { isAborted } = await runCallbacks(job, declarationsOf(job.constructor).enqueue, () => deliver(job))
-    if (isAborted) outcome = { aborted: true }
     if (job.enqueueError) outcome = { error: job.enqueueError }
+    // GoodJob's check of concurrency rules is the last before callback, and aborts.
+    if (isAborted) outcome = { aborted: true }
   } catch (error) {
     outcome = { error }
     throw error
@@ -44,6 +45,7 @@ export const enqueueJob = async (job: Job, options: EnqueueOptions): Promise<boo
     else {
       buffer.whenStored((error) => {
         if (error !== undefined) outcome = { error }
+        else if (job.enqueueError) outcome = { aborted: true }
         announce()
       })
     }
@@ -51,17 +53,20 @@ export const enqueueJob = async (job: Job, options: EnqueueOptions): Promise<boo
   return job.successfullyEnqueued
 }
 
-// Catches the EnqueueError of a refusal, so that after callbacks still run.
-const deliver = async (job: Job): Promise<void> => {
+// Catches the EnqueueError of a refusal, so that after callbacks still run. They do not run after the refusal of a concurrency rule.
+const deliver = async (job: Job): Promise<typeof ABORTED | undefined> => {
   const { run, transaction } = job[STATE]
   try {
     if (run.reenqueue) reenqueue(job, run.reenqueue)
     else await job.jobConstructor.queueAdapter.enqueue(job, { transaction })
     job.successfullyEnqueued = true
   } catch (error) {
-    if (!(error instanceof EnqueueError)) throw error
+    const isRefusedByRule = error instanceof ConcurrencyExceededError
+    if (!isRefusedByRule && !(error instanceof EnqueueError)) throw error
     job.enqueueError = error
+    if (isRefusedByRule) return ABORTED
   }
+  return undefined
 }
 
 const reenqueue = (job: Job, again: (job: Job) => void): void => {
@@ -95,7 +100,7 @@ export interface PerformAllLaterOptions {
 }
 
 /**
- * Enqueues many jobs with one statement per adapter, without enqueue callbacks. `successfullyEnqueued` of each job is true if it was
+ * Enqueues many jobs with one statement per adapter, without enqueue callbacks and without a check of concurrency rules. `successfullyEnqueued` of each job is true if it was
  * stored. Active Job enqueuing.rb#perform_all_later.
  * @throws EnqueueError if jobs with the same id exist already; the other jobs are stored. Ruby does not throw
  */
@@ -165,7 +170,7 @@ const enqueueGroup = async (
     if (!isBuffered) announce()
     else {
       buffer?.whenStored((error) => {
-        if (error !== undefined) enqueuedCount = 0
+        enqueuedCount = error === undefined ? jobs.filter((job) => job.successfullyEnqueued).length : 0
         announce()
       })
     }

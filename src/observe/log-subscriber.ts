@@ -13,7 +13,7 @@ const enqueued =
   (sentence: string) =>
   (payload: { readonly error?: unknown; readonly aborted?: boolean }): Line => {
     if (payload.error !== undefined) return ['error', 'Failed to enqueue a job']
-    if (payload.aborted === true) return ['info', 'A callback stopped a job from being enqueued']
+    if (payload.aborted === true) return ['info', 'A callback or a concurrency rule stopped a job from being enqueued']
     return ['info', sentence]
   }
 
@@ -21,6 +21,8 @@ const LINES: Lines = {
   enqueue: enqueued('Enqueued a job'),
   enqueue_at: enqueued('Enqueued a job for later'),
   enqueue_all: ['info', 'Enqueued many jobs'],
+  enqueue_concurrency_limit_exceeded: ['info', 'A concurrency rule refused a job because its limit is reached'],
+  enqueue_concurrency_throttle_exceeded: ['info', 'A concurrency rule refused a job because its throttle is used up'],
   perform_start: ['info', 'Performing a job'],
   perform: ({ error, isStopped, aborted }) => {
     // The dropped outcome is logged separately.
@@ -81,6 +83,10 @@ const LINES: Lines = {
   ],
   processes_released: ['warn', 'Released the jobs of dead processes'],
   batch_callback_enqueued: ['info', 'Enqueued a callback of a batch'],
+  batch_members_refused: ({ refused, jobs }) => [
+    refused === jobs ? 'warn' : 'info',
+    'Concurrency rules refused jobs of a batch; the batch does not contain them',
+  ],
   batch_check_left: ['info', 'Left the check of a batch to the sweep because the transaction is not READ COMMITTED'],
   batch_check_refused: [
     'error',

@@ -10,7 +10,6 @@ import {
   performRulesOfRow,
 } from '../../src/job/concurrency/evaluation.ts'
 import type { ConcurrencyOptions } from '../../src/job/concurrency/rules.ts'
-import { conditionOf } from '../../src/job/concurrency/scopes.ts'
 import { ALL, classWith, type Declared, jobWith, key, label, wrong } from './rule-jobs.ts'
 
 describe('the rules of an enqueue', () => {
@@ -226,10 +225,4 @@ test.each<[string, Declared, { enqueue: boolean; perform: boolean; isStatic: boo
   expect(hasStaticPerformRules(jobClass)).toBe(isStatic)
   expect(hasStaticPerformRules(jobClass, { concurrency_key: null })).toBe(isStatic)
   expect(hasStaticPerformRules(jobClass, { concurrency_key: 'stored' })).toBe(isStaticWithKey)
-})
-
-test('the condition of a scope is a label, a key or all jobs', () => {
-  expect(conditionOf(label('a:b'))).toEqual({ label: 'a:b' })
-  expect(conditionOf(key('label:a'))).toEqual({ key: 'label:a' })
-  expect(conditionOf(ALL)).toBe('all')
 })

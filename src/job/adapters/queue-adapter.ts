@@ -21,7 +21,7 @@ export interface QueueAdapter {
   readonly name: string
   /**
    * Stores one job for `job.scheduledAt`, or for now if that is null, and sets `job.providerJobId`.
-   * Throws EnqueueError to refuse it; every other error reaches the caller of `performLater`.
+   * Throws EnqueueError or ConcurrencyExceededError to refuse it; every other error reaches the caller of `performLater`.
    */
   enqueue(job: Job, options: AdapterOptions): Promise<void>
   /** Stores many jobs, and sets `successfullyEnqueued` (and `enqueueError`) of each. Returns the number of stored jobs. */

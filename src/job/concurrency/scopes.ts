@@ -13,13 +13,3 @@ export const labelScope = (label: string): Scope => ({ claimKey: `label:${label}
 
 /** The scope of the jobs with this concurrency_key. */
 export const keyScope = (key: string): Scope => ({ claimKey: `key:${key}`, lockName: key })
-
-/** The condition of a scope on the columns of good_jobs, as data. */
-export type ScopeCondition = { readonly label: string } | { readonly key: string } | 'all'
-
-/** What the rows of a scope have in common. */
-export const conditionOf = ({ claimKey }: Scope): ScopeCondition => {
-  if (claimKey.startsWith('label:')) return { label: claimKey.slice('label:'.length) }
-  if (claimKey.startsWith('key:')) return { key: claimKey.slice('key:'.length) }
-  return 'all'
-}

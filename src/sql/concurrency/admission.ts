@@ -1,4 +1,4 @@
-import { advisoryKey, jobLockKeySql } from '../advisory-lock.ts'
+import { jobLockKeySql } from '../advisory-lock.ts'
 import type { ClaimedRow } from '../claim/claim.ts'
 import { HAS_LOCKED_ATTEMPT } from '../claim/locked-candidates.ts'
 import { startJobs } from '../claim/start-jobs.ts'
@@ -9,6 +9,7 @@ import { byKey, Parameters, plainArray, prepared, sinceStatementBegan, textArray
 import { BEGIN } from '../transaction/read-committed.ts'
 import { hasUngrantedClaim, unlessClaimIsHeld } from './claims.ts'
 import { type ScopeKind, splitClaimKey } from './scope.ts'
+import { scopeLockKeys } from './scope-locks.ts'
 
 /** How long an admission waits for the locks of its scopes, milliseconds. Ruby holds such a lock for the time of one query. */
 const SCOPE_LOCK_MS = 1_000
@@ -19,8 +20,7 @@ const SCOPE_LOCK_MS = 1_000
  * statement that counts must see everything that was committed before the locks were free.
  */
 export const beginAdmission = async (lane: Queryable, lockNames: readonly string[]): Promise<void> => {
-  const keys = [...new Set(lockNames.map(advisoryKey))].sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1))
-  const locks = keys.map((key) => `SELECT pg_advisory_xact_lock('${key}'::bigint)`)
+  const locks = scopeLockKeys(lockNames).map((key) => `SELECT pg_advisory_xact_lock('${key}'::bigint)`)
   await lane.query({ text: [BEGIN, `SET LOCAL lock_timeout = ${SCOPE_LOCK_MS}`, ...locks].join('; ') })
 }
 

@@ -1,3 +1,4 @@
+import { ALL_JOBS, keyScope, labelScope } from '../../../src/job/concurrency/scopes.ts'
 import { claim } from '../../../src/sql/claim/claim.ts'
 import {
   abandonAdmission,
@@ -13,7 +14,9 @@ import {
   freePlacesOfProcesses,
   promoteWaiting,
 } from '../../../src/sql/concurrency/claims.ts'
+import { countScopes } from '../../../src/sql/concurrency/enqueue.ts'
 import type { LimitedJobs } from '../../../src/sql/concurrency/limited.ts'
+import { lockScopes } from '../../../src/sql/concurrency/scope-locks.ts'
 import { findWaitingInScopes } from '../../../src/sql/concurrency/waiting.ts'
 import { AT, ID, PROCESS_ID, request, writer } from './samples.ts'
 import type { Shape } from './shape.ts'
@@ -63,7 +66,30 @@ const waitingShapes = [true, false].map(
   }),
 )
 
+const [label, key] = [labelScope('mail'), keyScope('user-7')]
+
+/** What is counted at an enqueue: one scope, as for one job, and each kind. */
+const COUNTS: Readonly<Record<string, Parameters<typeof countScopes>[2]>> = {
+  'count scope': [{ scope: label, kind: 'unfinished' }],
+  'count scopes': [
+    { scope: label, kind: 'waiting' },
+    { scope: key, kind: 'unfinished' },
+    { scope: key, kind: 'created', seconds: 60 },
+    { scope: ALL_JOBS, kind: 'created', seconds: 60 },
+  ],
+}
+
+const countShapes = Object.entries(COUNTS).map(
+  ([name, counts]): Shape => ({
+    name: `concurrency/${name}`,
+    of: countScopes,
+    send: (db, facts) => countScopes(db, facts, counts, AT),
+  }),
+)
+
 export const CONCURRENCY_SHAPES: readonly Shape[] = [
+  { name: 'concurrency/lock scopes', of: lockScopes, send: (db) => lockScopes(db, [label, key]) },
+  ...countShapes,
   ...claimShapes,
   ...waitingShapes,
   {
