@@ -46,17 +46,6 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'the close of a round has a limit',
-    file: 'src/sql/deferred/round-connection.ts',
-    text: "await this.#askInTime({ type: 'close', statements }, 'closed')",
-    replacement: "await this.#ask({ type: 'close', statements }, 'closed')",
-    tests: {
-      'test/claim/late-answers.test.ts': [
-        'a round without an answer ends the session that wrote it, and not the next session',
-      ],
-    },
-  },
-  {
     name: 'an answer that has arrived while the event loop was blocked counts',
     file: 'src/sql/connection/pg-connection.ts',
     text: '    turnOffTimer(client)\n',
