@@ -1,3 +1,4 @@
+import { parseConcurrency, type WorkerConcurrencyRule } from './concurrency-option.ts'
 import { nearest, parseBoolean } from './configuration-values.ts'
 import { warnOfMisspelt } from './environment.ts'
 import { ConfigurationError } from './errors.ts'
@@ -67,6 +68,11 @@ export interface Options {
   globalidApp?: string
   /** Seconds for which `start` waits for Postgres. Environment: GOOD_JOB_CONNECT_TIMEOUT. @default 30 */
   connectTimeout?: number
+  /**
+   * Concurrency rules for labels or keys whatever the class of the job, such as those of Ruby classes that share a limit with classes of
+   * this worker. Environment, as JSON: GOOD_JOB_CONCURRENCY. @default []
+   */
+  concurrency?: readonly WorkerConcurrencyRule[]
   /** Connections in the pool for enqueueing and administration. Environment: GOOD_JOB_POOL_SIZE. @default 5 */
   poolSize?: number
 }
@@ -178,6 +184,7 @@ export const OPTION_RULES: { readonly [K in keyof Required<Options>]: OptionRule
   },
   globalidApp: { env: ['GOOD_JOB_GLOBALID_APP'], parse: text, fallback: 'good-job-node' },
   connectTimeout: { env: ['GOOD_JOB_CONNECT_TIMEOUT'], parse: notNegative, fallback: 30 },
+  concurrency: { env: ['GOOD_JOB_CONCURRENCY'], parse: parseConcurrency, fallback: [] },
   poolSize: { env: ['GOOD_JOB_POOL_SIZE'], parse: positiveInteger, fallback: 5 },
 }
 
@@ -200,7 +207,6 @@ const SYNONYMS: Readonly<Record<string, keyof Options>> = {
   db: 'databaseUrl',
   url: 'databaseUrl',
   uri: 'databaseUrl',
-  concurrency: 'threads',
   workers: 'threads',
   teamsize: 'threads',
   maxconcurrency: 'threads',

@@ -4,6 +4,7 @@ import './assert-node.ts'
 export { Batch, type BatchJobs, type BatchOptions, type Callback, type EnqueueBatchOptions } from './batch/batch.ts'
 export type { CallbackEvent } from './batch/completion/decision.ts'
 export type { BatchStatus, RecoveryState, TimelineEntry } from './batch/status.ts'
+export type { WorkerConcurrencyRule } from './concurrency-option.ts'
 export type { Configuration, Options, PreserveJobRecords } from './configuration.ts'
 export type { AdapterConfig } from './enqueue/adapter.ts'
 export {

@@ -4,9 +4,11 @@ import { Lane } from '../claim/lane.ts'
 import type { LaneOptions } from '../claim/lane-options.ts'
 import type { QueuePool } from '../claim/queue-string.ts'
 import { RoundLane } from '../claim/round-lane.ts'
+import type { WorkerConcurrencyRule } from '../concurrency-option.ts'
 import type { Configuration, Durations } from '../configuration.ts'
 import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
+import { keyScope, labelScope } from '../job/concurrency/scopes.ts'
 import type { JobRegistry } from '../job/definition/registry.ts'
 import type { Logger } from '../job/logger.ts'
 import type { Adapter } from '../maintenance/adapter.ts'
@@ -15,7 +17,7 @@ import { AttemptWatch } from '../perform/attempt/watch.ts'
 import { DeferredStarts } from '../perform/deferred/starts.ts'
 import { JobPerformer } from '../perform/job-performer.ts'
 import { PoolLimits } from '../perform/limits/pool-limits.ts'
-import { RuleBook } from '../perform/limits/rule-book.ts'
+import { RuleBook, type WorkerRule } from '../perform/limits/rule-book.ts'
 import { Completer } from '../perform/outcome/completer.ts'
 import { EagerStarts, type StartPolicy } from '../perform/start-policy.ts'
 import { pgConnection } from '../sql/connection/pg-connection.ts'
@@ -153,10 +155,17 @@ const laneOptions = (
   onReady: () => pools.wake(),
 })
 
+const workerRule = ({ label, key = '', performLimit, performThrottle }: WorkerConcurrencyRule): WorkerRule => ({
+  ...(label === undefined ? { key } : { label }),
+  scope: label === undefined ? keyScope(key) : labelScope(label),
+  limit: performLimit ?? null,
+  throttle: performThrottle ? { count: performThrottle[0], seconds: performThrottle[1] } : null,
+})
+
 const buildRuleBook = ({ registry, configuration, clock, adapter }: PartsOptions): RuleBook =>
   new RuleBook({
     registry,
-    workerRules: [],
+    workerRules: configuration.concurrency.map(workerRule),
     railsVersion: configuration.railsVersion,
     clock,
     locate: (gid) => locateRecord(gid, adapter),

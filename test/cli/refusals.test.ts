@@ -48,7 +48,11 @@ describe('what is typed wrong ends with 2, the value and the way out', () => {
       ['--rails-version', '7.3', MODULE],
       /--rails-version: expected 6\.1, 7\.0.*got "7\.3"/,
     ],
-    ['the option of another library', ['--concurrency', '5', MODULE], /unknown option --concurrency.*--threads/],
+    [
+      'the option of another library',
+      ['--concurrency', '5', MODULE],
+      /--concurrency is a list of rules.*the number of jobs at the same time is --threads/,
+    ],
     ['another one, without a value', ['--connection-string', MODULE], /--connection-string.*--database-url/],
     [
       'a URL with several hosts',

@@ -34,7 +34,7 @@ export const addStartCommand = (program: Command): void => {
     )
     .addOption(new Option('--json', 'the ready line as JSON').helpGroup('Output:'))
     .addHelpText('after', EXAMPLES)
-  addMistakenOptions(command, { '--concurrency': '--threads', '--connection-string': '--database-url' })
+  addMistakenOptions(command, { '--connection-string': '--database-url' })
   addWorkerOptions(command).action((modules: string[]) => start(command, modules))
 }
 

@@ -59,6 +59,12 @@ const WORKER_OPTIONS: { readonly [K in OptionName]: OptionHelp } = {
     text: 'write start and end of a short job together; maximum delay of a start',
     defaultText: '0, off',
   },
+  concurrency: {
+    group: WORK,
+    value: 'json',
+    text: 'limits for labels or keys whatever the class, e.g. [{"label":"api","performLimit":5}]',
+    defaultText: 'none',
+  },
   lanes: { group: DATABASE, value: 'count', text: 'connections that claim jobs and hold their locks' },
   shutdownTimeout: {
     group: STOP,
