@@ -1,4 +1,4 @@
-// Before `npm test`: how long it takes, what it leaves to another command, and what cannot run here.
+// Printed before `npm test`: how long it takes, what another command runs, and what cannot run here.
 import { missingTools } from '../compat/support/tools.js'
 
 console.log(`npm test takes about eight minutes on two cores: the unit tests, then a choice of the tests beside the real GoodJob, whose

@@ -1,4 +1,4 @@
-// node test/commit-subject.js <file>: what is wrong with the subject of a commit message; exit code 1 when something is.
+// node test/commit-subject.js <file>: prints what is wrong with the subject of a commit message; exits with 1 if a rule is broken.
 import { readFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 
@@ -25,7 +25,7 @@ export const subjectFaults = (subject) => {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const subject = readFileSync(process.argv[2] ?? '', 'utf8').split('\n')[0] ?? ''
-  // What git writes by itself stays as it is.
+  // Subjects that git writes itself are exempt.
   const faults = /^(?:fixup|squash|Merge|Revert)\b/.test(subject) ? [] : subjectFaults(subject)
   if (faults.length > 0) {
     console.error(`The subject "${subject}" is refused: ${faults.join('; ')}.`)

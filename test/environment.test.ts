@@ -3,14 +3,14 @@ import { resolveConfiguration } from '../src/configuration.ts'
 
 const codeOf = (warning: unknown) => (warning as { code?: string }).code
 
-test('a variable that nobody reads and that looks like one of ours is told once, with what was meant', async () => {
+test('an unknown GOOD_JOB_ variable leads to one warning with a suggestion', async () => {
   const seen: string[] = []
   const listener = (warning: Error) => {
     if (codeOf(warning) === 'GOOD_JOB_ENVIRONMENT') seen.push(warning.message)
   }
   process.on('warning', listener)
   const env = { GOOD_JOB_THREAD: '7', GOOD_JOB_QUEUE: 'mail' }
-  // Those of Ruby, of the command line, of somebody else, and ours.
+  // Variables of Ruby, of the command line, of other programs, and known ones.
   const others = {
     GOOD_JOB_CRON: '1',
     GOOD_JOB_ENABLE_CRON: '1',

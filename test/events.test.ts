@@ -3,7 +3,7 @@ import { Events } from '../src/events.ts'
 
 const processId = '00000000-0000-0000-0000-000000000001'
 
-test('a listener hears the payload until it is taken off', () => {
+test('a listener gets the payload until it is removed', () => {
   const events = new Events()
   const heard: unknown[] = []
   const listener = (payload: unknown) => heard.push(payload)
@@ -12,7 +12,7 @@ test('a listener hears the payload until it is taken off', () => {
   expect(heard).toEqual([{ processId }])
 })
 
-test('a listener that throws is told as a warning and disturbs neither the emitter nor other listeners', async () => {
+test('a listener that throws leads to a warning and affects neither the emitter nor other listeners', async () => {
   const events = new Events()
   const warning = new Promise<Error>((resolve) => process.once('warning', resolve))
   let isHeard = false
@@ -35,15 +35,15 @@ test.each<[string, () => unknown]>([
     },
   ],
   ['is async and rejected', async () => Promise.reject(new Error('bad listener'))],
-])('a listener that %s is told to those who listen to worker_error', async (_how, listener) => {
+])('a listener that %s is reported to the listeners of worker_error', async (_how, listener) => {
   const events = new Events()
-  const told = events.once('worker_error')
+  const reported = events.once('worker_error')
   events.on('perform_start', listener as () => void)
   events.emit('perform_start', { jobId: 'j', jobClass: 'EchoJob', queueName: 'default', processId })
-  expect(await told).toEqual({ processId, part: 'listener of perform_start', error: new Error('bad listener') })
+  expect(await reported).toEqual({ processId, part: 'listener of perform_start', error: new Error('bad listener') })
 })
 
-test('a listener of worker_error that fails is told as a warning, once', async () => {
+test('a listener of worker_error that fails leads to one warning', async () => {
   const events = new Events()
   const warning = new Promise<Error>((resolve) => process.once('warning', resolve))
   let calls = 0

@@ -11,13 +11,13 @@ const { packages } = JSON.parse(readFileSync(new URL('../package-lock.json', imp
   packages: Readonly<Record<string, LockedPackage>>
 }
 
-test('the lock has every optional package, also those for other systems: npm ci asks for them', () => {
+test('the lock file has every optional package, also those for other systems, as npm ci requires them', () => {
   const missing = Object.values(packages).flatMap(({ optionalDependencies = {} }) =>
     Object.keys(optionalDependencies).filter((name) => !(`node_modules/${name}` in packages)),
   )
   expect(missing).toEqual([])
 })
 
-test('the lock names no download address', () => {
+test('the lock file names no download address', () => {
   expect(Object.entries(packages).filter(([, { resolved }]) => resolved !== undefined)).toEqual([])
 })

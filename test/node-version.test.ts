@@ -6,7 +6,7 @@ import { nodeComplaint } from '../src/node-version.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
-/** Runs this Node under the version of an older one, before anything else is loaded. */
+/** Runs this Node with the version number of an older one, set before anything else is loaded. */
 const underNode = (version: string, args: string[]) => {
   const pretend = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } })`
   return spawnSync(process.execPath, ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`, ...args], {
@@ -15,7 +15,7 @@ const underNode = (version: string, args: string[]) => {
   })
 }
 
-test('the Node that is needed is the one of package.json', () => {
+test('the required Node version is that of package.json', () => {
   const { engines } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { engines: { node: string } }
   expect(engines.node).toBe('>=20.19')
   const refused = ['18.20.8', '20.18.3', '12.0.0', '6.17.1']
@@ -23,7 +23,7 @@ test('the Node that is needed is the one of package.json', () => {
   expect([...refused, ...accepted].filter((version) => nodeComplaint(version) !== undefined)).toEqual(refused)
 })
 
-test('an older Node is told which one is needed, by the command line and by the package', () => {
+test('the command line and the package report the required version on an older Node', () => {
   const cli = underNode('18.20.8', ['dist/cli.js', 'start', './jobs.js'])
   expect(cli.stderr).toMatch(/^error: good-job-node needs Node 20\.19 or later, this is 18\.20\.8 \(.+\)\n$/)
   expect(cli.status).toBe(1)

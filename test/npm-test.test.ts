@@ -9,7 +9,7 @@ import { TOOLS, type ToolName } from '../compat/support/tools.js'
 const ROOT = join(import.meta.dirname, '..')
 const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
 
-// A machine with nothing but Node.
+// A machine with Node alone.
 let bin: string
 beforeAll(() => {
   bin = mkdtempSync(join(tmpdir(), 'good-job-bare-'))
@@ -33,7 +33,7 @@ test('the choice of compat/ that npm test runs, and the rest that .ci/run adds, 
   for (const command of ['npm ci', 'npm run demo', 'npm test', 'npm run compat:rest']) expect(ci).toContain(command)
 })
 
-test('npm test says at its start how long it takes, and which command runs the rest', () => {
+test('npm test prints at its start how long it takes, and which command runs the rest', () => {
   expect(scripts.pretest).toBe('node test/announce.js')
   const { stdout } = onBareMachine(['test/announce.js'])
   expect(stdout).toMatch(/^npm test takes about \w+ minutes/)
@@ -41,7 +41,7 @@ test('npm test says at its start how long it takes, and which command runs the r
   expect(stdout).toMatch(/npm run compat\b.*\.ci\/run/s)
 })
 
-test('npm test says what is missing, what is skipped for it, and how to install it', () => {
+test('npm test prints missing programs, the tests skipped for them, and how to install them', () => {
   const { status, stdout } = onBareMachine(['test/announce.js'])
   expect(status).toBe(0)
   for (const { name, shows, install } of Object.values(TOOLS))

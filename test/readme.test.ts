@@ -109,7 +109,7 @@ describe('TypeScript in the pages', () => {
     expect(log).toContain('"msg":"Shut down"')
   })
 
-  test('is all named and tried', () => {
+  test('names its file in the first line of each block', () => {
     const texts = PAGES.flatMap((page) => blocks(page, 'ts'))
     expect(texts.filter((text) => !/^\/\/ \S+\.ts\n/.test(text) && !isOneOfContributing(text))).toEqual([])
   })
@@ -130,7 +130,7 @@ describe('commands in the pages', () => {
     const args = [...line.replace('npx good-job ', '').matchAll(/"([^"]*)"|(\S+)/g)].map(
       ([, quoted, bare]) => quoted ?? bare ?? '',
     )
-    // Without a database a command gets as far as the connection, which it only asks for when its arguments are right.
+    // Without a database a command fails at the connection, which it only opens if its arguments are right.
     const isWorker = args[0] === 'start'
     const { code, stderr } = await runCli(isWorker ? [...args, '--help'] : args, {
       env: { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' },
@@ -147,7 +147,7 @@ describe('commands in the pages', () => {
   })
 })
 
-test('the table of options is what command line and configuration say', () => {
+test('the table of options matches the command line and the configuration', () => {
   const rows = describeOptions().map(
     ({ flag, text, default: byDefault, environment }) =>
       `| \`${flag}\` | ${text} | ${byDefault || '–'} | ${environment.map((name) => `\`${name}\``).join(', ')} |`,
@@ -157,7 +157,7 @@ test('the table of options is what command line and configuration say', () => {
   expect(rows.length).toBe(Object.keys(OPTION_RULES).length)
 })
 
-test('the table "works with" names versions that the tests beside them name', () => {
+test('the table "works with" names the versions that the tests run', () => {
   const [, table = ''] = read('README.md').split('\n## Works with\n')
   const rows = [...table.matchAll(/^\| (?:Rails|GoodJob|Postgres|Node)[^|]*\| ([^|]+) \| (.+) \|$/gm)]
   expect(rows.length).toBe(5)
@@ -170,7 +170,7 @@ test('the table "works with" names versions that the tests beside them name', ()
   }
 })
 
-test('the Ruby side is the one that compat/ runs', () => {
+test('the Ruby versions are those that compat/ runs', () => {
   const [stub = ''] = blocks('docs/beside-rails.md', 'ruby')
   const compat = read('compat/rails/app/jobs/node.rb')
   const base = /class Stub[\s\S]*?\n {2}end\n/.exec(stub)?.[0] ?? 'missing'
@@ -179,7 +179,7 @@ test('the Ruby side is the one that compat/ runs', () => {
   expect(read('compat/rails-app.ts')).toContain(`queues = '-node'`)
 })
 
-test('what the pages link to is there', () => {
+test('every link of the pages has a target', () => {
   const missing = PAGES.flatMap((page) =>
     [...read(page).matchAll(/\]\((?!https?:)([^)#]+)\)/g)]
       .map(([, path]) => resolve(ROOT, page, '..', path ?? ''))

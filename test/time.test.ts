@@ -14,14 +14,14 @@ import {
   Wake,
 } from '../src/time.ts'
 
-test('stamps have microseconds and each is later than the one before', () => {
+test('timestamps have microseconds and each is later than the previous one', () => {
   const clock = createClock()
   const stamps = Array.from({ length: 5_000 }, () => clock.timestamp())
   expect(stamps).toEqual([...new Set(stamps)].sort())
   expect(stamps.every((stamp) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/.test(stamp))).toBe(true)
 })
 
-test('a clock may be off, in what it says and in what it stamps', () => {
+test('a clock with an offset applies it to now() and to timestamps', () => {
   const tenMinutes = 600_000
   const clock = createClock(-tenMinutes)
   for (const time of [clock.now(), new Date(clock.timestamp())]) {
@@ -37,7 +37,7 @@ test.each([
   expect(microsecondText(microseconds)).toBe(text)
 })
 
-test('readings of now and stamps follow each other, and are those of the system to the millisecond', async () => {
+test('now() and timestamps never go backwards, and match the system clock to the millisecond', async () => {
   const clock = createClock()
   const texts: string[] = []
   for (let round = 0; round < 200; round++) {
@@ -46,7 +46,7 @@ test('readings of now and stamps follow each other, and are those of the system 
     const stamp = clock.timestamp()
     const after = Date.now()
     expect(before).toBeLessThanOrEqual(now.getTime())
-    // The system's time is set back a little now and then; readings are not.
+    // The system clock is set back a little now and then; now() is not.
     expect(Date.parse(stamp)).toBeLessThanOrEqual(after + 1)
     texts.push(columnText(now), stamp)
     await new Promise(setImmediate)
@@ -55,7 +55,7 @@ test('readings of now and stamps follow each other, and are those of the system 
 })
 
 test.each([3_600_000, -3_600_000, 1_500])(
-  'after one reading that was %i ms off, the time is the world’s again',
+  'after one reading that was %i ms off, now() matches the system clock again',
   (off) => {
     const clock = createClock()
     const before = clock.timestamp()
@@ -68,7 +68,7 @@ test.each([3_600_000, -3_600_000, 1_500])(
   },
 )
 
-test('stamps follow each other when the clock is set back by less than a second', () => {
+test('timestamps keep increasing if the clock is set back by less than a second', () => {
   const clock = createClock()
   const stamps = [clock.timestamp()]
   const read = vi.spyOn(Date, 'now').mockReturnValue(Date.now() - 900)
@@ -78,7 +78,7 @@ test('stamps follow each other when the clock is set back by less than a second'
   expect(stamps).toEqual([...new Set(stamps)].sort())
 })
 
-test('what is below the millisecond is a reading too, not a counter', async () => {
+test('the microseconds are measured, not counted', async () => {
   const clock = createClock()
   const parts: number[] = []
   for (let round = 0; round < 50; round++) {
@@ -104,7 +104,7 @@ test.each([
 
 const never = new AbortController().signal
 
-test('a wake before the wait is not lost, and wakes one wait only', async () => {
+test('a wake-up before the wait is not lost, and ends one wait only', async () => {
   const wake = new Wake()
   wake.wake()
   wake.wake()
@@ -171,7 +171,7 @@ test.each([2 ** 31, 1e15, Number.POSITIVE_INFINITY])('no timer of %d ms fires at
   const stop = new AbortController()
   const waits = [sleep(ms, stop.signal), new Wake().wait(ms, stop.signal)]
   for (const wait of waits) void wait.then(() => fired.push('wait'))
-  // Node makes 1 ms of what is too long for it.
+  // Node shortens a too long timer to 1 ms.
   await sleep(20)
   expect(fired).toEqual([])
   stop.abort()

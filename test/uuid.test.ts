@@ -4,7 +4,7 @@ import { uuidV7 } from '../src/uuid.ts'
 const timeOf = (id: string): number => Number.parseInt(id.slice(0, 13).replace('-', ''), 16)
 
 describe('an id by time', () => {
-  test('is a lower-case UUID of version 7 that begins with the millisecond at which it was made', () => {
+  test('is a lower-case UUID of version 7 that begins with the millisecond of its creation', () => {
     const before = Date.now()
     const id = uuidV7()
     expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)

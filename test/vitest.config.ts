@@ -10,12 +10,12 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // Where continuous integration counts them.
     reporters: results ? ['default', ['json', { outputFile: `${results}/test.json` }]] : ['default'],
-    // Many tests wait: for a server, for a process, for a timeout. A file for each core would leave cores idle.
+    // Many tests wait for a server, a process or a timeout. One file per core would leave cores idle.
     maxWorkers: availableParallelism() + 1,
     // The threads of the source are TypeScript, which Node 20 does not run.
     execArgv: ['--import', new URL('./support/run-typescript.js', import.meta.url).href],
     globalSetup: ['test/support/postgres-setup.ts'],
-    // What a busy machine may take.
+    // Enough for a busy machine.
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

@@ -27,11 +27,11 @@ export const violationsOf = (verdict: Verdict, deserters: readonly string[]): st
   for (const each of repeated.filter((pairs) => !isRubyOnly(pairs)))
     broken(each.unexplained, `attempts after a success (${each.pair})`)
   broken(early.node ?? 0, 'attempts in Node before their time')
-  broken(openExecutions.node ?? 0, 'executions of Node that nobody closed')
+  broken(openExecutions.node ?? 0, 'executions of Node that were never closed')
   for (const { batches, event, missing, duplicated, invented } of callbacks) {
     broken(missing, `${event} callbacks of ${batches} batches missing`)
     broken(duplicated, `${event} callbacks of ${batches} batches given twice`)
-    broken(invented, `${event} callbacks of ${batches} batches that nobody owed`)
+    broken(invented, `${event} callbacks of ${batches} batches that were not owed`)
   }
   const nodes = deserters.filter((name) => /^(node|deferred)-/.test(name))
   broken(nodes.length, `workers in Node ended by themselves: ${nodes.join(', ')}`)

@@ -31,7 +31,7 @@ afterAll(close)
 
 const batches = (...args: string[]) => runCli(['batches', ...args], { env: { DATABASE_URL: database.url } })
 
-/** Works until the batch has got this far. */
+/** Runs a worker until the batch is in this state. */
 const workUntil = async (event: 'batch_completed' | 'batch_recovered', id: string): Promise<void> => {
   await using capsule = new Capsule({
     jobs: [MemberJob, CallbackJob],
@@ -53,7 +53,7 @@ const discardedBatch = async (): Promise<Batch> => {
   return batch
 }
 
-test('list and show tell the life of a batch, retry brings it back', async () => {
+test('list and show print the states of a batch, and retry recovers it', async () => {
   const { id } = await discardedBatch()
   const listed = await batches('list', '--state', 'discarded')
   expect(listed.stdout).toMatch(new RegExp(`^${id}\\s+discarded.*1 succeeded, 1 discarded\\s+import$`, 'm'))
@@ -116,14 +116,14 @@ test('jobs retry of the one job recovers the batch', async () => {
   })
 })
 
-/** Discarded, its broken member gone: nobody can know what was in it. */
+/** A discarded batch whose failed member was deleted, so its recovery cannot be proven. */
 const unprovenBatch = async (): Promise<string> => {
   const { id } = await discardedBatch()
   await adapter.database.pool.query('DELETE FROM good_jobs WHERE batch_id = $1 AND error IS NOT NULL', [id])
   return id
 }
 
-test('an unproven batch is listed with the reason, refused, and recovered by force', async () => {
+test('an unproven batch is listed with the reason, a retry of it is refused, and --force recovers it', async () => {
   const id = await unprovenBatch()
   const listed = await batches('list', '--unproven')
   expect(listed.stdout).toContain(id)
@@ -157,13 +157,13 @@ test('an unproven batch is listed with the reason, refused, and recovered by for
   expect((await batches('list', '--unproven')).stdout).toBe('No unproven batches.\n')
 })
 
-test('--force needs an id, and a batch that is not there is a failure', async () => {
+test('--force without an id is a usage error, and an unknown batch exits with 1', async () => {
   expect(await batches('recover', '--force')).toMatchObject({ code: 2, stderr: expect.stringContaining('name its id') })
   const missing = await batches('show', '01234567-89ab-cdef-0123-456789abcdef')
   expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('there is no batch') })
 })
 
-test('callback enqueues by hand and says what; discard ends every open member', async () => {
+test('callback enqueues a callback manually and prints it; discard ends every unfinished member', async () => {
   const batch = await Batch.enqueue({ onDiscard: CallbackJob, onFinish: 'Ruby::ReportJob' }, async () => {
     await MemberJob.performLater(true)
     await MemberJob.performLater(true)

@@ -84,7 +84,7 @@ const start = (...files: string[]) => new Cli(['start', ...files], { env: { DATA
 const refuse = (...files: string[]) => runCli(['start', ...files], { env: { DATABASE_URL: database.url } })
 
 describe('two builds that differ in one unrelated line', () => {
-  test('give one name to two classes, so that neither is enqueued nor run under it', async () => {
+  test('give two classes the same name, and that name is refused for enqueueing and running', async () => {
     const files = [await bundle('one', jobs()), await bundle('two', jobs({ line: LINE }))]
     const names = await Promise.all(
       files.map(async (file) => Object.entries(await load(file)).map(([name, made]) => `${made.name} is ${name}`)),
@@ -103,7 +103,7 @@ describe('two builds that differ in one unrelated line', () => {
     }
   })
 
-  test('run what was meant when the classes declare their names', async () => {
+  test('run the right jobs if the classes declare their names', async () => {
     const enqueuing = await load(await bundle('declared-one', jobs({ declared: DECLARED })))
     const working = await bundle('declared-two', jobs({ declared: DECLARED, line: LINE }))
     const job = await enqueue(enqueuing.WelcomeJob, 7)
@@ -112,7 +112,7 @@ describe('two builds that differ in one unrelated line', () => {
     await worker.says(/"jobClass":"WelcomeJob".*"id":7,"msg":"WELCOME"/)
   })
 
-  test('run jobs that wait under a former name, and store the new one for a retry', async () => {
+  test('run jobs that wait under a former name, and store the new name on a retry', async () => {
     const before = await load(
       await bundle('before', jobs({ declared: `(name) => ({ jobClass: name === 'WelcomeJob' ? 't' : name })` })),
     )
@@ -187,13 +187,13 @@ describe('a bundle in the form of webpack', () => {
     `var i=t[n]={exports:{}};return e[n](i,i.exports,r),i.exports}var n={};(()=>{var e=n;Object.defineProperty(e,"__esModule",{value:!0}),` +
     `e.WelcomeJob=void 0;const t=r(145);class o extends t.Job{${declared}perform(){}}e.WelcomeJob=o})(),module.exports=n})();`
 
-  test('is refused where its classes have the names of a minifier', async () => {
+  test('is refused if its classes have minified names', async () => {
     const { code, stderr } = await refuse(await write('webpack.cjs', webpack('')))
     expect(stderr).toContain('"o" is not a usable name for a job class: build tools make such names')
     expect(code).toBe(2)
   })
 
-  test('runs where they declare their names', async () => {
+  test('runs if its classes declare their names', async () => {
     await using worker = start(await write('webpack-declared.cjs', webpack('static jobClass="WelcomeJob";')))
     const [line] = await worker.says(/ready.*|error:.*/)
     expect(line).toContain('1 job class: WelcomeJob')
@@ -201,7 +201,7 @@ describe('a bundle in the form of webpack', () => {
 })
 
 describe('with a second copy of this package in a bundle', () => {
-  test.each(['esm', 'cjs'] as const)('start refuses its classes by that reason (%s)', async (format) => {
+  test.each(['esm', 'cjs'] as const)('start refuses its classes for that reason (%s)', async (format) => {
     const { code, stdout, stderr } = await refuse(
       await bundle(`copy-${format}`, jobs({ declared: DECLARED }), { format, isWhole: true }),
     )
@@ -213,7 +213,7 @@ describe('with a second copy of this package in a bundle', () => {
   })
 
   test.each(['esm', 'cjs'] as const)(
-    'a capsule inside of it refuses to start instead of failing at its first claim (%s)',
+    'a capsule inside the bundle refuses to start instead of failing at its first claim (%s)',
     async (format) => {
       const file = await bundle(
         `host-${format}`,

@@ -9,7 +9,7 @@ afterAll(() => world.close())
 /** More due jobs than `doctor` reads, and more batches than a search reads with two statements. */
 const JOBS = 20_001
 const BATCHES = 4_100
-/** Two statements of a search take longer than the search may. */
+/** Two statements of a search take longer than its time limit. */
 const SLOW_MS = 160
 
 beforeAll(async () => {
@@ -33,7 +33,7 @@ beforeAll(async () => {
 
 const goodJob = (url: string, ...args: string[]) => runCli(args, { env: { DATABASE_URL: url } })
 
-/** What a search prints on all pages after that one. */
+/** The output of a search on all pages after the first one. */
 const restOf = async (stdout: string, ...search: string[]): Promise<string> => {
   const [, page] = /--after (\S+)$/m.exec(stdout) ?? []
   if (page === undefined) return ''
@@ -41,13 +41,13 @@ const restOf = async (stdout: string, ...search: string[]): Promise<string> => {
   return `${more}${await restOf(more, ...search)}`
 }
 
-test('doctor reads the oldest due jobs, and says that there are more', async () => {
+test('doctor reads the oldest due jobs, and prints that more exist', async () => {
   const { code, stdout } = await goodJob(world.url, 'doctor')
   expect(stdout).toContain('Queue "many" has 20000 due jobs or more of class ManyJob and no worker')
   expect(code).toBe(1)
 })
 
-test('a mass action counts to ten thousand, and says that there are more', async () => {
+test('a mass action counts to ten thousand, and prints that more exist', async () => {
   const asked = (...filter: string[]) => goodJob(world.url, 'jobs', 'discard', ...filter)
   expect((await asked('--class', 'ManyJob')).stderr).toContain('Discard 10000 or more jobs?')
   expect((await asked('--queue', 'many', '--state', 'scheduled', '--state', 'queued')).stderr).toContain(
@@ -55,7 +55,7 @@ test('a mass action counts to ten thousand, and says that there are more', async
   )
 })
 
-test('searches for few among many jobs end in time, say how far they came, and go on from there', async () => {
+test('searches for few among many jobs end in time, print their position, and continue from there', async () => {
   await using slow = await SlowNetwork.start(world.url, SLOW_MS)
   const filter = ['--queue', 'many', '--class', 'ManyJob', '--state', 'retried', '--state', 'running']
   const search = ['jobs', 'list', ...filter]
@@ -65,7 +65,7 @@ test('searches for few among many jobs end in time, say how far they came, and g
   expect((await goodJob(slow.url, 'jobs', 'discard', ...filter)).stderr).toContain('Discard 0 or more jobs?')
 })
 
-test('a search for few among many batches ends in time, says how far it came, and goes on from there', async () => {
+test('a search for few among many batches ends in time, prints its position, and continues from there', async () => {
   await using slow = await SlowNetwork.start(world.url, SLOW_MS)
   const search = ['batches', 'list', '--state', 'pending']
   const { stdout } = await goodJob(slow.url, ...search)
@@ -74,7 +74,7 @@ test('a search for few among many batches ends in time, says how far it came, an
   expect(await runJson(slow.url, ...search)).toMatchObject({ batches: [], next: expect.any(String), is_cut: true })
 })
 
-test('a search for unproven batches ends in time, says which were not examined, and goes on from there', async () => {
+test('a search for unproven batches ends in time, prints which were not examined, and continues from there', async () => {
   await using slow = await SlowNetwork.start(world.url, SLOW_MS)
   const search = ['batches', 'list', '--unproven']
   const { stdout } = await goodJob(slow.url, ...search)

@@ -29,13 +29,13 @@ afterAll(
 
 const list = (env: NodeJS.ProcessEnv) => runCli(['jobs', 'list'], { env })
 
-test('a host name that nobody knows is called that', async () => {
+test('a host name that does not resolve is reported as such', async () => {
   const { code, stderr } = await list({ DATABASE_URL: 'postgres://no-such-host.invalid/app' })
   expect(stderr).toMatch(/no-such-host\.invalid\. The name of the host cannot be resolved: check it in DATABASE_URL/)
   expect(code).toBe(1)
 })
 
-/** What a server does that has TLS with a certificate of its own making. */
+/** A server that uses TLS with a self-signed certificate. */
 const answerWithTls = (socket: Socket): void => {
   socket.on('error', () => {})
   socket.once('data', () => {
@@ -49,7 +49,7 @@ const answerWithTls = (socket: Socket): void => {
 }
 
 test.each(['require', 'verify-full'])(
-  'sslmode=%s, a certificate that nobody vouches for: the setting that names its authority',
+  'sslmode=%s and a self-signed certificate: the error names the setting for its authority',
   async (mode) => {
     const files = ['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')]
     const subject = ['-subj', '/CN=localhost', '-days', '1', '-newkey', 'rsa:2048', '-nodes']
@@ -79,13 +79,13 @@ test('"postgres://" alone uses PGHOST and the like; without any URL the message 
   expect(code).toBe(2)
 })
 
-test('discard --force is told what it means', async () => {
+test('jobs discard --force is refused with a suggestion of jobs force-discard', async () => {
   const { code, stderr } = await runCli(['jobs', 'discard', '--force'], { env: { DATABASE_URL: database.url } })
   expect(stderr).toContain('unknown option --force. Did you mean good-job jobs force-discard?')
   expect(code).toBe(2)
 })
 
-test('a job whose worker left it is listed and shown as waiting, not as running', async () => {
+test('a job that its worker abandoned is listed and shown as waiting, not as running', async () => {
   const adapter = new Adapter({ databaseUrl: database.url })
   Job.queueAdapter = adapter
   const job = await MailJob.performLater()

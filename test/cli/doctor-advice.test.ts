@@ -22,14 +22,14 @@ const addForeign = (jobs: number) =>
     [jobs],
   )
 
-/** A worker of Ruby, which is taken to run them. */
+/** A process row of a Ruby worker, which counts as running these jobs. */
 const addRubyWorker = () =>
   world.sql(
     `INSERT INTO good_job_processes (id, state, created_at, updated_at)
      VALUES (gen_random_uuid(), '{"hostname":"ruby","pid":1,"schedulers":[{"queues":"shared"}]}', now(), now() AT TIME ZONE 'UTC')`,
   )
 
-test('doctor proposes an index where workers pass by thousands of jobs that they do not run, until it is there', async () => {
+test('doctor proposes an index if workers skip thousands of jobs that they do not run, until the index exists', async () => {
   await using _capsule = await world.start({ jobs: [OursJob], queues: 'shared;*' })
   await addRubyWorker()
   await addForeign(9_999)

@@ -43,7 +43,7 @@ describe('an action on several jobs that loses its connection in the middle', ()
     return { ids, ...result }
   }
 
-  test('tells what was done, that the rest was not tried, and why, and ends with 1', async () => {
+  test('prints what was done, that the rest was not tried, and why, and exits with 1', async () => {
     const { ids, code, stdout, stderr } = await loseAtThird()
     expect(stdout).toBe(`2 jobs discarded.\n  ${ids[0]}\n  ${ids[1]}\n`)
     expect(stderr).toMatch(
@@ -60,20 +60,20 @@ describe('an action on several jobs that loses its connection in the middle', ()
     })
   })
 
-  test('tells machines the same as JSON', async () => {
+  test('prints the same as JSON with --json', async () => {
     const { ids, code, stdout } = await loseAtThird('--json')
     expect(JSON.parse(stdout)).toEqual({ action: 'discard', done: ids.slice(0, 2), failed: [] })
     expect(code).toBe(1)
   })
 })
 
-describe('a mass action at a terminal', () => {
+describe('a mass action in a terminal', () => {
   const discardAll = (answer: string) =>
     runAtTerminal(['jobs', 'discard', '--class', 'ReportJob'], { DATABASE_URL: database.url }, [
       { after: /\[y\/N\] /, type: answer },
     ])
 
-  test.each(['y', 'YES'])('asks, and does it after %s', async (answer) => {
+  test.each(['y', 'YES'])('asks, and runs after %s', async (answer) => {
     const ids = await enqueueReports(3)
     const { code, screen } = await discardAll(answer)
     expect(screen).toContain('Discard 3 jobs? [y/N] ')
@@ -82,7 +82,7 @@ describe('a mass action at a terminal', () => {
     expect(await discardedIds()).toEqual(ids.toSorted())
   })
 
-  test.each(['n', '', 'yess'])('asks, does nothing after "%s", and ends with 1', async (answer) => {
+  test.each(['n', '', 'yess'])('asks, changes nothing after "%s", and exits with 1', async (answer) => {
     await enqueueReports(2)
     const { code, screen } = await discardAll(answer)
     expect(screen).toContain('Nothing was done.')
@@ -91,7 +91,7 @@ describe('a mass action at a terminal', () => {
   })
 })
 
-describe('a database that lets nobody in, or has another schema, is told in one line', () => {
+describe('a database that refuses the login or has another schema is reported in one line', () => {
   const asRole = async (rights: string): Promise<{ url: string; drop: () => Promise<void> }> => {
     const role = `cli_${randomBytes(4).toString('hex')}`
     const { pool } = adapter.database
@@ -124,7 +124,7 @@ describe('a database that lets nobody in, or has another schema, is told in one 
     await role.drop()
   })
 
-  test('a user who may only read lists jobs, but does not retry, discard or work', async () => {
+  test('a role that may only read can list jobs, but not retry, discard or work them', async () => {
     const [id = ''] = await enqueueReports(1)
     const { url, drop } = await asRole('SELECT')
     const run = (...args: string[]) => runCli(args, { env: { DATABASE_URL: url } })
@@ -163,7 +163,7 @@ describe('a database that lets nobody in, or has another schema, is told in one 
     await old.drop()
   })
 
-  test('the tables of GoodJob 4, where GoodJob 3 still writes [GJ-007]', async () => {
+  test('the tables of GoodJob 4 with jobs that GoodJob 3 still writes [GJ-007]', async () => {
     const [id] = await enqueueReports(1)
     await adapter.database.pool.query('UPDATE good_jobs SET is_discrete = false WHERE id = $1', [id])
     const { code, stderr } = await runCli(['start', MODULE], { env: { DATABASE_URL: database.url } })

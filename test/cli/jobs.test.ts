@@ -33,7 +33,7 @@ const idOf = (job: Job | false): string => (job ? job.jobId : '')
 const jobs = (...args: string[]) => runCli(['jobs', ...args], { env: { DATABASE_URL: database.url } })
 const list = (...args: string[]) => runJson<JobList>(database.url, 'jobs', 'list', ...args)
 
-test('list shows a table for people and rows with the names of the columns for machines', async () => {
+test('list prints a table, and with --json rows with the names of the columns', async () => {
   const id = idOf(await MailJob.performLater('a@example.com'))
   const { code, stdout } = await jobs('list')
   expect(code).toBe(0)
@@ -55,7 +55,7 @@ test('list shows a table for people and rows with the names of the columns for m
   })
 })
 
-test('list of nothing says so', async () => {
+test('list without any jobs prints that there are none', async () => {
   expect((await jobs('list')).stdout).toBe('No jobs.\n')
 })
 
@@ -86,7 +86,7 @@ test('pages of a list hold every job once', async () => {
   expect(seen.length).toBe(7)
 })
 
-test('finished jobs are listed by their end, the last first, in pages of their own', async () => {
+test('finished jobs are listed by their end, the latest first, with their own pages', async () => {
   const made = [new ReportJob(), new ReportJob(), new ReportJob()]
   await performAllLater(made)
   const order = [made[1], made[2], made[0]].map((job) => job?.jobId ?? '')
@@ -97,7 +97,7 @@ test('finished jobs are listed by their end, the last first, in pages of their o
   expect(second).toMatchObject({ jobs: [{ id: order[0] }], next: null })
 })
 
-test('a list of what runs has the jobs of a process and those that were interrupted', async () => {
+test('a list of running jobs includes those of a live process and interrupted ones', async () => {
   const [running, interrupted, waiting] = [new ReportJob(), new ReportJob(), new ReportJob()]
   await performAllLater([running, interrupted, waiting])
   const pool = database.pool()
@@ -109,7 +109,7 @@ test('a list of what runs has the jobs of a process and those that were interrup
   expect(ids.toSorted()).toEqual([running.jobId, interrupted.jobId].toSorted())
 })
 
-test('show tells arguments, attempts and error of one job', async () => {
+test('show prints arguments, attempts and error of one job', async () => {
   const id = idOf(await MailJob.performLater('a@example.com'))
   await adapter.discardJob(id, 'no such address')
   const { stdout } = await jobs('show', id)
@@ -124,14 +124,14 @@ test('show tells arguments, attempts and error of one job', async () => {
   })
 })
 
-test('show of a job that is not there fails with 1, an id that is none with 2', async () => {
+test('show exits with 1 for a job that does not exist, and with 2 for an id that is no UUID', async () => {
   const missing = await jobs('show', '01234567-89ab-cdef-0123-456789abcdef')
   expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('there is no job 01234567') })
   const wrong = await jobs('show', '17')
   expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('An id looks like') })
 })
 
-test('retry, discard, reschedule and destroy act on the ids', async () => {
+test('retry, discard, reschedule and destroy act on the given ids', async () => {
   const id = idOf(await ReportJob.performLater())
   expect((await jobs('discard', id, '--message', 'by mistake')).stdout).toBe('1 job discarded.\n')
   expect((await list()).jobs[0]).toMatchObject({
@@ -147,7 +147,7 @@ test('retry, discard, reschedule and destroy act on the ids', async () => {
   expect((await list()).jobs).toEqual([])
 })
 
-test('an action that one of several jobs refuses does the others and fails with 1', async () => {
+test('an action that is refused for one of several jobs changes the others and exits with 1', async () => {
   const good = idOf(await ReportJob.performLater())
   const bad = idOf(await ReportJob.performLater())
   await adapter.discardJob(good)
@@ -180,7 +180,7 @@ test('a mass action asks first, which without a terminal needs --yes', async () 
   expect(await jobs('retry', '--class', 'MailJob', '--yes')).toMatchObject({ code: 0, stdout: 'No job matches.\n' })
 })
 
-test('a mass action that lasts tells how far it is', async () => {
+test('a long mass action prints its progress', async () => {
   await performAllLater(Array.from({ length: 2_000 }, () => new ReportJob()))
   const { code, stdout, stderr } = await jobs('discard', '--class', 'ReportJob', '--yes')
   expect(stdout).toBe('2000 jobs discarded.\n')
@@ -188,7 +188,7 @@ test('a mass action that lasts tells how far it is', async () => {
   expect(code).toBe(0)
 })
 
-test('an action without ids and filter, or with both, is wrong usage', async () => {
+test('an action without ids and filter, or with both, is a usage error', async () => {
   expect(await jobs('retry')).toMatchObject({ code: 2, stderr: expect.stringContaining('which jobs?') })
   const id = '01234567-89ab-cdef-0123-456789abcdef'
   expect(await jobs('retry', id, '--queue', 'x')).toMatchObject({
@@ -197,7 +197,7 @@ test('an action without ids and filter, or with both, is wrong usage', async () 
   })
 })
 
-test('list and show name the class of an error in JavaScript, and its causes; the row is as Ruby needs it', async () => {
+test('list and show name the JavaScript class of an error and its causes; the row keeps the Ruby equivalent', async () => {
   class FailingJob extends Job {
     perform(): void {
       throw new Error('no photo', {

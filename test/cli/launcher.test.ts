@@ -33,13 +33,13 @@ afterAll(
   ),
 )
 
-/** Those that a failed test has left: nobody else would end them. */
+/** Processes that a failed test left running: nothing else would end them. */
 const killWorkers = async (): Promise<void> => {
   const rows = await world.sql<{ pid: number }>(`SELECT (state ->> 'pid')::int AS pid FROM good_job_processes`)
   for (const { pid } of rows) if (isAlive(pid)) process.kill(pid, 'SIGKILL')
 }
 
-/** Starts a worker of one queue in this way; resolves when it has begun a job that lasts so long. */
+/** Starts a worker of one queue this way; resolves when it has begun a job of this duration. */
 const begin = async (queue: string, command: readonly string[], ms: number) => {
   const [program = '', ...args] = command
   const launcher = spawn(program, args, {
@@ -86,7 +86,7 @@ describe.concurrent('a worker that npm started', () => {
     expect(await world.sql(`SELECT FROM good_job_processes WHERE (state ->> 'pid')::int = $1`, [workerPid])).toEqual([])
   })
 
-  test.each(['nohup', 'setsid'])('and that %s sent into the background works on without it', async (queue) => {
+  test.each(['nohup', 'setsid'])('and that %s sent into the background continues without npm', async (queue) => {
     const { launcher, id, workerPid } = await begin(queue, ['npm', 'run', '--silent', queue], 3_000)
     launcher.kill('SIGTERM')
     await ended(launcher)

@@ -14,7 +14,7 @@ class NoopJob extends Job {
 const { adapter, database, close } = await openWorld()
 afterAll(close)
 
-/** Runs a command; one that finds a fault fails, and never says that all is well. */
+/** Runs a command; one that finds a fault fails, and never prints that all is well. */
 const checked = async (args: readonly string[], env: NodeJS.ProcessEnv) => {
   const result = await runCli(args, { env })
   if (result.stdout.includes('✖'))
@@ -23,7 +23,7 @@ const checked = async (args: readonly string[], env: NodeJS.ProcessEnv) => {
 }
 const goodJob = (...args: string[]) => checked(args, { DATABASE_URL: database.url })
 
-test('without a command, help is shown', async () => {
+test('good-job without a command shows help', async () => {
   const { code, stdout } = await runCli([])
   expect(code).toBe(0)
   for (const name of ['start', 'jobs', 'batches', 'schema', 'doctor', 'demo', 'cleanup_preserved_jobs']) {
@@ -31,20 +31,20 @@ test('without a command, help is shown', async () => {
   }
 })
 
-test('--version is the package version', async () => {
+test('--version prints the package version', async () => {
   const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as {
     version: string
   }
   expect((await runCli(['--version'])).stdout).toBe(`${version}\n`)
 })
 
-test('a group without a command shows its help and is wrong usage', async () => {
+test('a group without a command shows its help and is a usage error', async () => {
   const { code, stderr } = await runCli(['jobs'])
   expect(stderr).toContain('force-discard')
   expect(code).toBe(2)
 })
 
-test('schema install creates the tables once, check compares them, print writes schema.sql', async () => {
+test('schema install creates the tables once, check compares them, print prints schema.sql', async () => {
   const empty = await createDatabase({ template: 'empty' })
   const run = (...args: string[]) => runCli(['schema', ...args], { env: { DATABASE_URL: empty.url } })
   expect(await run('check')).toMatchObject({ code: 1, stdout: expect.stringContaining('There are no GoodJob tables') })
@@ -75,7 +75,7 @@ test('schema install creates the tables once, check compares them, print writes 
   await empty.drop()
 })
 
-test('cleanup_preserved_jobs deletes what is older than it is told', async () => {
+test('cleanup_preserved_jobs deletes jobs older than --before-seconds-ago', async () => {
   const job = await NoopJob.performLater()
   await adapter.discardJob(job ? job.jobId : '')
   expect((await goodJob('cleanup_preserved_jobs')).stdout).toBe('Deleted 0 jobs, 0 executions, 0 batches.\n')
@@ -92,7 +92,7 @@ test('cleanup_preserved_jobs deletes what is older than it is told', async () =>
   })
 })
 
-test('doctor names queues that nobody serves, and is content when a worker does', async () => {
+test('doctor names queues without a worker, and succeeds once a worker serves them', async () => {
   const job = await NoopJob.set({ queue: 'lonely' }).performLater()
   const alone = await goodJob('doctor')
   expect(alone.code).toBe(1)
@@ -115,7 +115,7 @@ test('doctor names queues that nobody serves, and is content when a worker does'
   expect(await goodJob('doctor')).toMatchObject({ code: 0, stdout: expect.stringContaining('All is well.') })
 })
 
-test('doctor names a class that no worker has, though its queue is served', async () => {
+test('doctor names a class that no worker has, although its queue is served', async () => {
   await using capsule = new Capsule({ jobs: [NoopJob], databaseUrl: database.url })
   await capsule.start()
   const pool = database.pool()
@@ -133,7 +133,7 @@ test('doctor names a class that no worker has, though its queue is served', asyn
     processes: [{ id: capsule.processId, job_classes: ['NoopJob'], honours_pauses: false }],
     unserved_jobs: [{ queue_name: 'mail', job_class: 'ForgottenJob', jobs: 2, lacks: 'class' }],
   })
-  // A worker of Ruby does not say which classes it has, and may have this one.
+  // A Ruby worker does not publish its classes, and may have this one.
   await pool.query(`INSERT INTO good_job_processes (id, state, created_at, updated_at)
     VALUES (gen_random_uuid(), '{"hostname":"ruby","pid":1,"schedulers":[{"queues":"mail"}]}', now(), now() AT TIME ZONE 'UTC')`)
   expect((await goodJob('doctor')).stdout).toContain('Every due job has a worker.')
@@ -141,7 +141,7 @@ test('doctor names a class that no worker has, though its queue is served', asyn
   await pool.query(`DELETE FROM good_jobs WHERE job_class = 'ForgottenJob'`)
 })
 
-test('doctor without any worker fails, also when nothing is due', async () => {
+test('doctor without any worker fails, also if no job is due', async () => {
   const { code, stdout } = await goodJob('doctor')
   expect(code).toBe(1)
   expect(stdout).toContain('✖ No worker process is alive.')
@@ -162,7 +162,7 @@ test('a process that has been silent for two minutes serves no queue', async () 
   await pool.query('DELETE FROM good_job_processes')
 })
 
-test('a pause that no live worker honours is stored and fails, and doctor tells of it', async () => {
+test('a pause that no live worker honours is stored, exits with 1, and is reported by doctor', async () => {
   const alone = await goodJob('pause', '--queue', 'mail')
   expect(alone).toMatchObject({ code: 1, stdout: 'queue  mail\n' })
   expect(alone.stderr).toContain('no live worker honours pauses: start workers with --enable-pauses')
@@ -183,7 +183,7 @@ test('a pause that no live worker honours is stored and fails, and doctor tells 
   await goodJob('unpause', '--queue', 'mail')
 })
 
-test('beside a worker that honours pauses, one that does not is named by host and pid', async () => {
+test('a worker that ignores pauses is named by host and pid beside one that honours them', async () => {
   const { pool } = adapter.database
   await pool.query(`INSERT INTO good_job_processes (id, state, created_at, updated_at)
     VALUES (gen_random_uuid(), '{"hostname":"deaf","pid":7,"schedulers":[{"queues":"*"}],"good_job_node":{"enable_pauses":false}}', now(), now() AT TIME ZONE 'UTC')`)
@@ -196,7 +196,7 @@ test('beside a worker that honours pauses, one that does not is named by host an
   await pool.query(`DELETE FROM good_job_processes WHERE id <> $1`, [capsule.processId])
 })
 
-test('a schema in the URL is where the tables are made and found, and is named', async () => {
+test('the tables are created and found in the schema of the URL, which messages name', async () => {
   const empty = await createDatabase({ template: 'empty' })
   await empty.pool().query('CREATE SCHEMA "tenant b"')
   const env = { DATABASE_URL: `${empty.url}?schema=tenant%20b` }
@@ -210,7 +210,7 @@ test('a schema in the URL is where the tables are made and found, and is named',
   await empty.drop()
 })
 
-test('doctor knows dead processes from live ones, those of Ruby included', async () => {
+test('doctor distinguishes dead from live processes, including those of Ruby', async () => {
   const pool = database.pool()
   await pool.query(`INSERT INTO good_job_processes (id, state, lock_type, created_at, updated_at) VALUES
     (gen_random_uuid(), '{"hostname":"quiet","pid":1,"schedulers":[{"queues":"*"}]}', NULL, now(), now() - interval '6 minutes'),
@@ -231,7 +231,7 @@ test('doctor knows dead processes from live ones, those of Ruby included', async
   await pool.query('DELETE FROM good_job_processes')
 })
 
-test('doctor of a database without tables says how to get them', async () => {
+test('doctor of a database without tables prints how to create them', async () => {
   const empty = await createDatabase({ template: 'empty' })
   const { code, stdout } = await checked(['doctor'], { DATABASE_URL: empty.url })
   expect(stdout).toContain('Create them with "good-job schema install"')
@@ -239,7 +239,7 @@ test('doctor of a database without tables says how to get them', async () => {
   await empty.drop()
 })
 
-test('a reader that goes away is no error', async () => {
+test('a closed output pipe is no error', async () => {
   const cli = new URL('../../dist/cli.js', import.meta.url).pathname
   const child = spawn(process.execPath, [cli, 'schema', 'print'], { stdio: ['ignore', 'pipe', 'pipe'] })
   child.stdout.destroy()

@@ -9,7 +9,7 @@ beforeAll(async () => {
 })
 afterAll(() => database.drop())
 
-test('the first line comes when the work has lasted two seconds, and the next ones every ten', () => {
+test('the first progress line is printed after two seconds, and the next ones every ten seconds', () => {
   vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] })
   const lines: string[] = []
   const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
@@ -29,14 +29,14 @@ test('the first line comes when the work has lasted two seconds, and the next on
   }
 })
 
-// At the same time, as all of them wait.
+// All at the same time, as each of them waits.
 test.concurrent.each([
   ['jobs list', 'good_jobs', /^No jobs\.\n$/],
   ['batches list', 'good_job_batches', /^No batches\.\n$/],
   ['cleanup_preserved_jobs', 'good_jobs', /^Deleted 0 jobs, 0 executions, 0 batches\.\n$/],
   ['doctor', 'good_job_processes', /All is well|problem/],
 ])(
-  '%s that waits for a lock for more than two seconds says so, and its answer comes clean',
+  '%s that waits for a lock for more than two seconds prints that, and its result stays clean',
   async (command, table, answer) => {
     const holder = await database.connect()
     await holder.query('BEGIN')
@@ -46,7 +46,7 @@ test.concurrent.each([
     await holder.query('ROLLBACK')
     const { stdout, stderr } = await cli.ended()
     expect({ stdout, stderr }).toMatchObject({ stdout: expect.stringMatching(answer) })
-    // Two of them lock the same table: who has waited for one lock may wait for the next, and say what was done before.
+    // Two commands lock the same table: one that has waited for a lock may wait for the next, and print what was done before.
     expect(stderr).toMatch(/^((Waiting for Postgres|0 jobs deleted) … \d+ s\n)+$/)
   },
 )

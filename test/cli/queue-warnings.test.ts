@@ -33,7 +33,7 @@ test.each<[string, RegExp[]]>([
   for (const [index, pattern] of expected.entries()) expect(warnings[index]).toMatch(pattern)
 })
 
-test('a class that decides for each job may use any queue', () => {
+test('a class with a queue function may use any queue', () => {
   expect(warningsOf('mial', MailJob, AnywhereJob)).toEqual([])
 })
 

@@ -25,7 +25,7 @@ afterAll(
 const start = (args: readonly string[], env: NodeJS.ProcessEnv = { DATABASE_URL: database.url }) =>
   runCli(['start', ...args], { env, cwd: FIXTURES })
 
-describe('what is typed wrong ends with 2, the value and the way out', () => {
+describe('wrong usage exits with 2 and prints the value and the correction', () => {
   test.each<[string, string[], RegExp]>([
     ['an unknown option', ['--thread', '3', MODULE], /unknown option '--thread'\n\(Did you mean --threads\?\)/],
     [
@@ -103,7 +103,7 @@ describe('what is typed wrong ends with 2, the value and the way out', () => {
   })
 })
 
-describe('modules that do not do end with 1, the file and the name', () => {
+describe('modules without usable job classes exit with 1 and print the file and the name', () => {
   test.each<[string, string[], RegExp]>([
     ['a file that is not there', ['./nope.mjs'], /\.\/nope\.mjs does not load: there is no such file or package/],
     ['a module that throws', ['./broken.mjs'], /\.\/broken\.mjs does not load: TypeError: this module is broken/],
@@ -121,19 +121,19 @@ describe('modules that do not do end with 1, the file and the name', () => {
     expect(code).toBe(1)
   })
 
-  test('--verbose shows where the error comes from', async () => {
+  test('--verbose prints the stack of the error', async () => {
     const { stderr } = await start(['./broken.mjs', '--verbose'])
     expect(stderr).toMatch(/caused by TypeError: this module is broken\n\s+at .*broken\.mjs/)
   })
 
-  test('the same module twice is one', async () => {
+  test('the same module given twice is loaded once', async () => {
     const { code, stdout } = await start([MODULE, './worker-jobs.mjs', '--idle-timeout', '0'])
     expect(stdout).toContain('5 job classes')
     expect(code).toBe(0)
   })
 })
 
-describe('a database that does not do ends with 1', () => {
+describe('an unusable database exits with 1', () => {
   test('without tables', async () => {
     const { code, stderr } = await start([MODULE], { DATABASE_URL: empty.url })
     expect(stderr).toMatch(/has no GoodJob tables.*good-job schema install.*bin\/rails g good_job:install/)
@@ -157,7 +157,7 @@ describe('a database that does not do ends with 1', () => {
     expect(code).toBe(1)
   })
 
-  test('that does not answer: each try is told, and the end after --connect-timeout', async () => {
+  test('that does not answer: each attempt is logged, and the command ends after --connect-timeout', async () => {
     const { code, stdout, stderr } = await start([MODULE, '--connect-timeout', '0.5'], await refusing())
     expect(stderr.match(/Postgres does not respond; trying again/g)?.length).toBeGreaterThan(1)
     expect(stderr).toMatch(
@@ -167,7 +167,7 @@ describe('a database that does not do ends with 1', () => {
     expect(code).toBe(1)
   })
 
-  test('whose host nobody knows: the name is called unknown', async () => {
+  test('whose host does not resolve: the error calls the name unknown', async () => {
     const env = { DATABASE_URL: 'postgres://user@no-such-host.invalid/app' }
     const { code, stderr } = await start([MODULE, '--connect-timeout', '0.5'], env)
     expect(stderr).toMatch(
@@ -177,7 +177,7 @@ describe('a database that does not do ends with 1', () => {
     expect(code).toBe(1)
   })
 
-  test('a signal ends the wait for it', async () => {
+  test('a signal ends the wait for the database', async () => {
     await using worker = new Cli(['start', MODULE], { env: await refusing() })
     await worker.says(/trying again/)
     worker.signal('SIGTERM')
@@ -185,7 +185,7 @@ describe('a database that does not do ends with 1', () => {
   })
 })
 
-/** The URL of a port on which nobody listens. */
+/** The URL of a closed port. */
 const refusing = async (): Promise<NodeJS.ProcessEnv> => ({
   DATABASE_URL: `postgres://nobody@127.0.0.1:${await freePort()}/none`,
 })

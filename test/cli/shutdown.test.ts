@@ -41,13 +41,13 @@ const signalAll = async (worker: Cli, signals: readonly NodeJS.Signals[]): Promi
   }
 }
 
-describe('during a flood', () => {
+describe('a shutdown under load', () => {
   const FLOOD = 3_000
   const THREADS = 30
   const HANGING = 5
 
   test.each([...PATIENT, ...IMPATIENT])(
-    '%s: what ended is written, what was aborted or not begun runs at once elsewhere, and the exit code is 0 [GJ-061, GJ-085]',
+    '%s: outcomes of ended jobs are written, aborted and unbegun jobs run at once elsewhere, and the exit code is 0 [GJ-061, GJ-085]',
     async (_name, timeout, signals) => {
       const hanging = timeout === '-1' && signals.length === 1 ? 0 : HANGING
       await using worker = start(world.url, '--threads', `${THREADS}`, '--shutdown-timeout', timeout)
@@ -62,7 +62,7 @@ describe('during a flood', () => {
       const ended = [...stdout.matchAll(/^ended (.*)$/gm)].map(([, id]) => id)
       expect(new Set(ended)).toEqual(new Set((await rows('finished_at IS NOT NULL')).map(({ id }) => id)))
       expect(await rows('error IS NOT NULL OR locked_by_id IS NOT NULL OR executions_count > 1')).toEqual([])
-      // A second signal may meet a claim under way: its jobs do not begin, and are interrupted like those that hang.
+      // A second signal may come during a claim: its jobs do not begin, and are interrupted like hanging jobs.
       const notBegun = await rows(`finished_at IS NULL AND performed_at IS NOT NULL AND job_class = 'ShortJob'`)
       expect(notBegun.length).toBeLessThanOrEqual(signals.length > 1 ? THREADS - hanging : 0)
       expect(await rows(`performed_at IS NOT NULL AND job_class = 'HangJob'`)).toHaveLength(hanging)
@@ -80,7 +80,7 @@ describe('during a flood', () => {
   )
 })
 
-describe('during a reconnect', () => {
+describe('a shutdown during a reconnect', () => {
   const scene = async (timeout: string) => {
     const network = await FaultyNetwork.start(world.url)
     const worker = start(network.url, '--shutdown-timeout', timeout)
@@ -97,7 +97,7 @@ describe('during a reconnect', () => {
     ['-1', 'SIGTERM'],
     ['20', 'SIGINT'],
   ] as const)(
-    'a timeout of %s waits for Postgres to write what ended, and the exit code is 0',
+    'with a timeout of %s waits for Postgres to write the outcomes of ended jobs, and the exit code is 0',
     async (timeout, signal) => {
       const { network, worker, id } = await scene(timeout)
       worker.signal(signal)
@@ -115,7 +115,7 @@ describe('during a reconnect', () => {
     ['1', ['SIGTERM']],
     ['-1', ['SIGTERM', 'SIGINT']],
   ] as const)(
-    'a timeout of %s that is over (%j) gives up what cannot be written: the exit code is 1, the job runs again as interrupted',
+    'with an expired timeout of %s (%j) abandons unwritten outcomes: the exit code is 1, and the job runs again as interrupted',
     async (timeout, signals) => {
       const { network, worker, id } = await scene(timeout)
       await worker.says(/ended/)
@@ -134,7 +134,7 @@ describe('during a reconnect', () => {
     },
   )
 
-  test('a Postgres that is slow gets time to write what ended, also with a timeout of 0, and the exit code is 0', async () => {
+  test('with a slow Postgres still writes the outcomes of ended jobs, also with a timeout of 0, and the exit code is 0', async () => {
     await using wire = await Wire.start(world.url)
     await using worker = start(wire.url(), '--shutdown-timeout', '0')
     await worker.says(/ready/)
@@ -150,7 +150,7 @@ describe('during a reconnect', () => {
     expect(await world.sql('SELECT FROM good_job_processes')).toEqual([])
   })
 
-  test('a Postgres that says nothing does not hold up a timeout of 0, and the exit code is 1', async () => {
+  test('with a silent Postgres and a timeout of 0 ends without a wait, and the exit code is 1', async () => {
     await using wire = await Wire.start(world.url)
     await using worker = start(wire.url(), '--shutdown-timeout', '0')
     await worker.says(/ready/)
@@ -164,8 +164,8 @@ describe('during a reconnect', () => {
   })
 })
 
-describe('during the start', () => {
-  test.each(['SIGTERM', 'SIGINT'] as const)('%s while Postgres refuses ends it with 0', async (signal) => {
+describe('a shutdown during the start', () => {
+  test.each(['SIGTERM', 'SIGINT'] as const)('by %s while Postgres refuses connections exits with 0', async (signal) => {
     await using network = await FaultyNetwork.start(world.url)
     network.refuse()
     await using worker = start(network.url)
@@ -175,7 +175,7 @@ describe('during the start', () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
   })
 
-  test('a signal, and a second one, while Postgres says nothing end it with 0, long before the connection times out', async () => {
+  test('by one or two signals while Postgres is silent exits with 0, long before the connection times out', async () => {
     await using wire = await Wire.start(world.url)
     wire.hold('both')
     await using worker = start(wire.url(), '--log-level', 'debug')
@@ -187,7 +187,7 @@ describe('during the start', () => {
   })
 
   test.each(['SIGTERM', 'SIGINT'] as const)(
-    '%s while the parts connect ends it with 0 and leaves nothing',
+    'by %s while the parts connect exits with 0 and leaves nothing behind',
     async (signal) => {
       await using wire = await Wire.start(world.url)
       wire.hold('toClient', { names: /Lane/ })

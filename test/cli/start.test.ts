@@ -9,7 +9,7 @@ const MODULE = join(import.meta.dirname, '../fixtures/jobs/worker-jobs.mjs')
 const { adapter, database, close } = await openWorld()
 afterAll(close)
 
-/** Stands for the class of that name in the fixture. */
+/** Enqueues for the class of the same name in the fixture. */
 const enqueue = async (jobClass: string): Promise<string> => {
   class Stub extends Job {
     static override jobClass = jobClass
@@ -31,7 +31,7 @@ const countProcesses = async (id: string): Promise<number> =>
 
 const start = (...args: string[]): Cli => new Cli(['start', MODULE, ...args], { env: { DATABASE_URL: database.url } })
 
-test('start says ready with pid, process, pools and classes, and its process row is there', async () => {
+test('start logs ready with pid, process, pools and classes, and its process row exists', async () => {
   await using worker = start('--queues', '+high,low:2;*', '--threads', '3')
   const [line, pid, processId] = await worker.says(/good-job ready: pid (\d+), process ([\w-]+), .*\n/)
   expect(Number(pid)).toBe(worker.pid)
@@ -43,7 +43,7 @@ test('start says ready with pid, process, pools and classes, and its process row
   expect(await countProcesses(processId ?? '')).toBe(0)
 })
 
-test('start --json says the same for machines', async () => {
+test('start --json prints the same as JSON', async () => {
   await using worker = start('--json')
   const [line] = await worker.says(/^\{.*"ready".*\}$/m)
   expect(JSON.parse(line)).toMatchObject({
@@ -67,7 +67,7 @@ test('SIGTERM lets the running job end and exits with 0 [GJ-087]', async () => {
   expect(await row(id)).toMatchObject({ finished_at: expect.any(Date), error: null, locked_by_id: null })
 })
 
-test('a second signal aborts the running job, which is free for the next worker', async () => {
+test('a second signal aborts the running job, which the next worker can claim at once', async () => {
   await using worker = start()
   const [, processId] = await worker.says(/process ([\w-]+)/)
   const id = await enqueue('HangJob')
@@ -116,7 +116,7 @@ test.each([
   expect((await row(next)).error).toBeNull()
 })
 
-test('an error outside of any job is told, and the worker ends cleanly with 1', async () => {
+test('an error outside of any job is logged, and the worker shuts down cleanly with exit code 1', async () => {
   await using worker = start()
   await worker.says(/ready/)
   const id = await enqueue('SlowJob')
@@ -129,7 +129,7 @@ test('an error outside of any job is told, and the worker ends cleanly with 1', 
   expect((await row(id)).finished_at).toBeInstanceOf(Date)
 })
 
-test('a job enqueues with the connection that was given as an option', async () => {
+test('a job enqueues through the connection given by --database-url', async () => {
   await using worker = new Cli(['start', MODULE, '--database-url', database.url])
   await worker.says(/ready/)
   await enqueue('ChainJob')

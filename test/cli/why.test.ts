@@ -45,10 +45,10 @@ test.each<[string, () => Promise<unknown>, Row, RegExp]>([
     /^It was discarded at .* \(1 min ago\), as attempt 3 failed: TypeError: no\nTo run it again: good-job jobs retry \S+\n$/,
   ],
   [
-    'discarded by hand',
+    'discarded by a person',
     async () => undefined,
-    { finished_at: ago(60), error: 'GoodJob::Job::DiscardJobError: Discarded by hand' },
-    /^A person discarded it at .*, after 0 attempts: GoodJob::Job::DiscardJobError: Discarded by hand\n/,
+    { finished_at: ago(60), error: 'GoodJob::Job::DiscardJobError: Wrong tenant' },
+    /^A person discarded it at .*, after 0 attempts: GoodJob::Job::DiscardJobError: Wrong tenant\n/,
   ],
   ['running', addNodeWorker, OWNED, /^Process web-1:7 is running attempt 2, since .* \(1 min ago\)\.\n$/],
   [
@@ -124,7 +124,7 @@ test.each<[string, () => Promise<unknown>, Row, RegExp]>([
   expect(await whyOf(await world.insert(columns))).toMatch(text)
 })
 
-test('a job is refused by a concurrency rule', async () => {
+test('why prints that a concurrency rule refuses a job', async () => {
   await addWorker()
   const id = await world.insert()
   await world.sql(
@@ -136,7 +136,7 @@ test('a job is refused by a concurrency rule', async () => {
   )
 })
 
-test('a job whose advisory lock a session holds names it, and how to end it', async () => {
+test('why prints the session that holds the advisory lock of a job, and how to end it', async () => {
   const id = await world.insert()
   const holder = await world.database.connect()
   const { rows } = await holder.query('SELECT pg_backend_pid() AS pid, pg_advisory_lock($1)', [
@@ -148,7 +148,7 @@ test('a job whose advisory lock a session holds names it, and how to end it', as
   await holder.end()
 })
 
-test('an abandoned job names its owner and the way out that doctor names, and is due after that', async () => {
+test('why prints the owner of an abandoned job and the same command as doctor, after which the job is due', async () => {
   const id = await world.insert({ ...OWNED, lock_type: 1 })
   const text = await whyOf(id)
   expect(text).toMatch(
@@ -164,7 +164,7 @@ test('an abandoned job names its owner and the way out that doctor names, and is
   expect(await whyOf(id)).toMatch(/^No worker process is alive/)
 })
 
-test('--json prints the reason with its fields in snake_case', async () => {
+test('why --json prints the reason with its fields in snake_case', async () => {
   await addWorker()
   const id = await world.insert({ queue_name: 'mail' })
   const { code, stdout } = await goodJob('jobs', 'why', id, '--json')
@@ -184,7 +184,7 @@ test('--json prints the reason with its fields in snake_case', async () => {
   })
 })
 
-test('a job that does not exist is said to be missing, with exit code 1', async () => {
+test('why prints that a job does not exist, with exit code 1', async () => {
   const id = randomUUID()
   expect(await goodJob('jobs', 'why', id)).toMatchObject({
     code: 1,
@@ -196,7 +196,7 @@ test('a job that does not exist is said to be missing, with exit code 1', async 
   expect(await goodJob('jobs', 'why', 'nonsense')).toMatchObject({ code: 2 })
 })
 
-test('the text counts the jobs before it, reckons ages by the clock of the server, and names a clock that differs', () => {
+test('the text of why has the number of jobs before the job, ages by the clock of the server, and a differing clock', () => {
   const explanation: JobExplanation = {
     reason: 'scheduled',
     at: new Date('2026-01-31T12:01:00Z'),

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Cli, runCli } from '../support/cli.ts'
 import { serverUrl } from '../support/postgres.ts'
 
-/** Where the demos of this file put their files; others may run beside it. */
+/** The folder for the files of these demos; other demos may run at the same time. */
 let folder: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'good-job-demo-test-'))
@@ -24,7 +24,7 @@ const leftDatabases = async (): Promise<number> => {
   return rowCount ?? 0
 }
 
-test('the demo shows the batch that comes back, ends by itself, leaves nothing behind, and is what the README shows', {
+test('the demo shows the batch that recovers, ends by itself, leaves nothing behind, and prints what the README shows', {
   timeout: 60_000,
 }, async () => {
   const { code, stdout, stderr } = await runCli(['demo'], { env: environment() })
@@ -46,7 +46,7 @@ test('the demo shows the batch that comes back, ends by itself, leaves nothing b
   expect(await leftDatabases()).toBe(0)
 })
 
-test('--keep runs on until Ctrl-C, and the printed URL leads to what it did', { timeout: 60_000 }, async () => {
+test('--keep runs until Ctrl-C, and the printed URL opens the database of the demo', { timeout: 60_000 }, async () => {
   await using demo = new Cli(['demo', '--keep'], { env: environment() })
   const [, url = ''] = await demo.says(/export DATABASE_URL=(\S+)\n[\s\S]*good-job doctor/)
   const { stdout } = await runCli(['batches', 'list'], { env: { DATABASE_URL: url } })
@@ -57,7 +57,7 @@ test('--keep runs on until Ctrl-C, and the printed URL leads to what it did', { 
   expect(await leftDatabases()).toBe(0)
 })
 
-test('Ctrl-C in the middle cleans up too', { timeout: 60_000 }, async () => {
+test('Ctrl-C in the middle of the demo cleans up, too', { timeout: 60_000 }, async () => {
   await using demo = new Cli(['demo'], { env: environment() })
   await demo.says(/Everyday work/)
   demo.signal('SIGINT')

@@ -5,7 +5,7 @@ import { startContainer } from '../../src/demo/postgres-container.ts'
 
 afterEach(() => vi.unstubAllEnvs())
 
-test('an engine that accepts connections and never answers holds up nobody for more than a few seconds', async () => {
+test('the search for Docker gives up within a few seconds if the engine accepts connections and never answers', async () => {
   const sockets: Socket[] = []
   const engine = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1')
   await once(engine, 'listening')

@@ -15,7 +15,7 @@ import { inTurn } from '../support/clean-up.ts'
 
 const isRoot = process.getuid?.() === 0
 
-const answers = async (url: string, text: string): Promise<unknown> => {
+const evaluate = async (url: string, text: string): Promise<unknown> => {
   const client = new Client({ connectionString: url })
   await client.connect()
   try {
@@ -40,19 +40,19 @@ const untilGone = async (path: string): Promise<void> => {
   }
 }
 
-test('a given server is used as it is and left running', async () => {
+test('a given server is used unchanged and left running', async () => {
   const given = await findPostgres({ env: { DATABASE_URL: 'postgres://app@db/app' } })
   expect(given).toMatchObject({ url: 'postgres://app@db/app', kind: 'given' })
   await given.stop()
 })
 
-test('TEST_DATABASE_URL wins over DATABASE_URL, and an empty value is none', async () => {
+test('TEST_DATABASE_URL wins over DATABASE_URL, and an empty value counts as missing', async () => {
   const both = { TEST_DATABASE_URL: 'postgres://test/', DATABASE_URL: 'postgres://app/' }
   expect((await findPostgres({ env: both })).url).toBe('postgres://test/')
   expect((await findPostgres({ env: { ...both, TEST_DATABASE_URL: '' } })).url).toBe('postgres://app/')
 })
 
-describe('a server of our own', () => {
+describe('an own server', () => {
   let server: PostgresServer
   beforeAll(async () => {
     server = await startServer(findEmbeddedPostgres())
@@ -60,13 +60,13 @@ describe('a server of our own', () => {
   afterAll(() => server.stop())
 
   test('listens on the loopback interface only and asks for a password', async () => {
-    expect(await answers(server.url, `current_setting('listen_addresses')`)).toBe('127.0.0.1')
+    expect(await evaluate(server.url, `current_setting('listen_addresses')`)).toBe('127.0.0.1')
     const url = new URL(server.url)
     url.password = 'wrong'
-    await expect(answers(url.href, '1')).rejects.toMatchObject({ code: '28P01' })
+    await expect(evaluate(url.href, '1')).rejects.toMatchObject({ code: '28P01' })
   })
 
-  test('works through its Unix socket, in every form of URL that pg knows', async () => {
+  test('accepts connections through its Unix socket, in every URL form that pg supports', async () => {
     const { port, password } = new URL(server.url)
     const directory = server.socketDirectory ?? ''
     const urls = [
@@ -75,13 +75,13 @@ describe('a server of our own', () => {
     ]
     for (const url of urls) {
       const created = await createDatabase(url, { prefix: 'by_socket' })
-      expect(await answers(created, 'inet_server_addr()')).toBeNull()
-      expect(await answers(created, 'current_database()')).toBe(databaseName(created))
+      expect(await evaluate(created, 'inet_server_addr()')).toBeNull()
+      expect(await evaluate(created, 'current_database()')).toBe(databaseName(created))
       await dropDatabase(url, databaseName(created))
     }
   })
 
-  test('works with a password and a database name full of special characters', async () => {
+  test('accepts a password and a database name full of special characters', async () => {
     const password = `p@ss:w/rd?#%&= é'"\\`
     // pg leaves an encoded /, ? or # in a database name as it is.
     const name = `odd name &%é`
@@ -95,13 +95,13 @@ describe('a server of our own', () => {
       name,
     )
     expect(databaseName(url)).toBe(name)
-    expect(await answers(url, `current_user || ' ' || current_database()`)).toBe(`odd@role ${name}`)
+    expect(await evaluate(url, `current_user || ' ' || current_database()`)).toBe(`odd@role ${name}`)
     const created = await createDatabase(url, { prefix: 'odd' })
-    expect(await answers(created, 'current_user')).toBe('odd@role')
+    expect(await evaluate(created, 'current_user')).toBe('odd@role')
     await dropDatabase(url, databaseName(created))
   })
 
-  test('drops a database that somebody is connected to', async () => {
+  test('drops a database with an open connection', async () => {
     const url = await createDatabase(server.url, { prefix: 'busy' })
     const client = new Client({ connectionString: url })
     const errors: unknown[] = []
@@ -113,12 +113,12 @@ describe('a server of our own', () => {
     expect(errors[0]).toMatchObject({ code: '57P01' })
   })
 
-  test('is gone with its folder after stop, however often stop is called', async () => {
+  test('ends and removes its folder after stop, however often stop is called', async () => {
     const other = await startServer(findEmbeddedPostgres())
-    const directory = dirname(String(await answers(other.url, `current_setting('data_directory')`)))
+    const directory = dirname(String(await evaluate(other.url, `current_setting('data_directory')`)))
     await Promise.all([other.stop(), other.stop()])
     expect(await isThere(directory)).toBe(false)
-    await expect(answers(other.url, '1')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    await expect(evaluate(other.url, '1')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 })
 
@@ -134,7 +134,7 @@ test.each([
   expect(databaseName(changed)).toBe('two')
 })
 
-describe('whoever starts it', () => {
+describe('a server that another process started', () => {
   const home = join(import.meta.dirname, '../../dist/demo')
   const program = `
     const { findEmbeddedPostgres } = await import(${JSON.stringify(join(home, 'postgres-binaries.js'))})
@@ -156,7 +156,7 @@ describe('whoever starts it', () => {
     throw new Error('the child ended without a server')
   }
 
-  test.each(['stop', 'exit', 'throw'])('the server is gone after "%s"', async (how) => {
+  test.each(['stop', 'exit', 'throw'])('ends after "%s"', async (how) => {
     const { child, directory } = await start({})
     expect(await isThere(directory)).toBe(true)
     child.stdin.write(how)
@@ -164,14 +164,14 @@ describe('whoever starts it', () => {
     await untilGone(directory)
   })
 
-  test.each(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)('the server is gone after %s', async (signal) => {
+  test.each(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)('ends after %s', async (signal) => {
     const { child, directory } = await start({})
     child.kill(signal)
     await once(child, 'exit')
     await untilGone(directory)
   })
 
-  test('an ordinary user can start one', async () => {
+  test('can belong to an unprivileged user', async () => {
     const user = isRoot ? await serverUser() : {}
     const { child, directory } = await start(user)
     const { uid } = await stat(directory)
@@ -183,7 +183,7 @@ describe('whoever starts it', () => {
   })
 })
 
-describe('binaries as npm leaves them', () => {
+describe('the binaries that npm installs', () => {
   let directory: string
   let native: string
   beforeAll(async () => {
@@ -206,20 +206,20 @@ describe('binaries as npm leaves them', () => {
     }
   }
 
-  test('get their symbolic links and the right to run when the install script did not run', async () => {
+  test('get their symbolic links and execute permission if the install script did not run', async () => {
     await removeLinks()
     expect(await runnablePostgres(native, join(directory, 'unused'), await serverUser())).toBe(native)
     expect(await isThere(join(directory, 'unused'))).toBe(false)
   })
 
-  test('are copied when the user of the server cannot use them where they are', async () => {
+  test('are copied if the user of the server cannot use them in place', async () => {
     if (isRoot) await chmod(join(directory, 'package'), 0o700)
     else {
       await removeLinks()
       await chmod(join(native, 'lib'), 0o555)
     }
     const server = await startServer(native)
-    const data = String(await answers(server.url, `current_setting('data_directory')`))
+    const data = String(await evaluate(server.url, `current_setting('data_directory')`))
     const home = dirname(data)
     expect(await isThere(join(home, 'native', 'bin', 'postgres'))).toBe(true)
     await server.stop()
@@ -227,7 +227,7 @@ describe('binaries as npm leaves them', () => {
     if (!isRoot) await chmod(join(native, 'lib'), 0o755)
   })
 
-  test('that do not run at all are named in the error', async () => {
+  test('are named in the error if they do not run at all', async () => {
     await expect(runnablePostgres(join(directory, 'nothing'), join(directory, 'nowhere'), {})).rejects.toThrow(
       /nothing/,
     )

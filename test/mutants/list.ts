@@ -14,7 +14,7 @@ import { PROCESS_MUTANTS } from './process.ts'
 import { SESSION_MUTANTS } from './session.ts'
 import { WORKER_MUTANTS } from './worker.ts'
 
-/** Every guard that a promise rests on. What a mend adds belongs here. */
+/** Every guard that a promise rests on. Add the guard of each fix here. */
 export const MUTANTS: readonly Mutant[] = [
   ...CLAIM_MUTANTS,
   ...PROCESS_MUTANTS,

@@ -8,7 +8,7 @@ export const NAMES_MUTANTS: readonly Mutant[] = [
     text: "if (typeof name !== 'string' || !isLastingName(name)) throw",
     replacement: "if (typeof name !== 'string' || name === '') throw",
     tests: {
-      'test/cli/bundles.test.ts': ['give one name to two classes, so that neither is enqueued nor run under it'],
+      'test/cli/bundles.test.ts': ['give two classes the same name, and that name is refused for enqueueing and'],
       'test/job/names.test.ts': [],
     },
   },
@@ -47,14 +47,14 @@ export const NAMES_MUTANTS: readonly Mutant[] = [
     file: 'src/cli/start/load-jobs.ts',
     text: 'if (foreign !== undefined) throw',
     replacement: 'if ((false as boolean) && foreign !== undefined) throw',
-    tests: { 'test/cli/bundles.test.ts': ['start refuses its classes by that reason'] },
+    tests: { 'test/cli/bundles.test.ts': ['start refuses its classes for that reason ('] },
   },
   {
     name: 'a capsule without the files of its threads does not start',
     file: 'src/worker/capsule.ts',
     text: '    assertThreadFiles()\n',
     replacement: '    void assertThreadFiles\n',
-    tests: { 'test/cli/bundles.test.ts': ['a capsule inside of it refuses to start'] },
+    tests: { 'test/cli/bundles.test.ts': ['a capsule inside the bundle refuses to start instead of failing at its'] },
   },
   {
     name: 'a rejection of an attempt fails that attempt',

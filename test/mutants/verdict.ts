@@ -1,7 +1,7 @@
 import type { Mutant } from './mutant.ts'
 import type { TestRun } from './workshop.ts'
 
-/** What became of one mutant. 'broken': the list or the tests must be mended before anything is known. */
+/** What became of one mutant. 'broken': the list or the tests must be fixed before a result is known. */
 export interface Verdict {
   readonly kind: 'caught' | 'survived' | 'broken'
   /** Why, where it was not caught. */

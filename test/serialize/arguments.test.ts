@@ -111,7 +111,7 @@ describe('JavaScript values', () => {
     expect(() => wireOf(new Map([['a', [value]]]))).toThrow(SerializationError)
   })
 
-  test('binary data names the way out', () => {
+  test('the error for binary data names the conversion to use', () => {
     expect(() => wireOf(Buffer.from('a'))).toThrow(/Buffer has no Active Job form; encode it as base64 yourself/)
   })
 

@@ -81,7 +81,7 @@ describe('GlobalIDs among arguments', () => {
 
   const read = (json: string, options = {}) => deserializeArguments(parseJson(json) as JsonValue[], options)
 
-  test('they come as GlobalID and go back as they came [AJ-022]', () => {
+  test('they are read as GlobalID and written back unchanged [AJ-022]', () => {
     expect(containsGlobalID(read(JSON_WITH_GIDS))).toBe(true)
     expect(canonical(serializeArguments(read(JSON_WITH_GIDS)))).toEqual(canonical(parseJson(JSON_WITH_GIDS)))
   })

@@ -44,8 +44,8 @@ describe('parseTime', () => {
     expect(rewritten(text)).toBe(expected)
   })
 
-  // A small z is no form of Rails', so that text is read the long way.
-  test('what Rails writes is read as any other form of the same time', () => {
+  // Rails never writes a lower-case z, so such text takes the slow path.
+  test('the form that Rails writes is read like any other form of the same time', () => {
     for (let month = 1; month <= 12; month++) {
       for (let day = 1; day <= 31; day++) {
         for (const year of ['0000', '0099', '1900', '2024', '9999']) {

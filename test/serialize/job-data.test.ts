@@ -162,7 +162,7 @@ describe('stringifyJobData', () => {
     expect(() => stringifyJobData({ ...data, exceptionExecutions: { [text]: 1 } })).toThrow(SerializationError)
   })
 
-  test.each(['\\u0000', '\\\\ud800', '😀'])('%j only looks like it', (text) => {
+  test.each(['\\u0000', '\\\\ud800', '😀'])('%j is only similar and accepted', (text) => {
     expect(parseJobData(stringifyJobData({ ...data, queueName: text })).queueName).toBe(text)
   })
 })

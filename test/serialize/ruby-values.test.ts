@@ -164,7 +164,7 @@ describe('BigDecimal', () => {
     },
   )
 
-  test('text that is no BigDecimal cannot be made one', () => {
+  test('text that is no decimal number is refused by BigDecimal', () => {
     expect(() => new RubyBigDecimal('1,5')).toThrow(SerializationError)
   })
 })
@@ -177,7 +177,7 @@ describe('symbols, constants, dates', () => {
     expect(`${sym('a')} ${JSON.stringify([sym('a')])}`).toBe('a ["a"]')
   })
 
-  test('symbols that nobody holds any more are not kept', async () => {
+  test('symbols without references are garbage-collected', async () => {
     const { setFlagsFromString } = await import('node:v8')
     const { runInNewContext } = await import('node:vm')
     setFlagsFromString('--expose_gc')

@@ -76,7 +76,7 @@ describe.each(RAILS_VERSIONS)('arguments that Rails %s wrote', (railsVersion) =>
   })
 })
 
-/** The key of Person has one part, so Ruby finds nothing; without the model nobody can know that. */
+/** The key of Person has one part, so Ruby finds nothing; this is unknown without the model. */
 const isCompositeGid = (json: string): boolean => json === '[{"_aj_globalid":"gid://shop/Person/a/7"}]'
 
 /**
@@ -115,7 +115,7 @@ const DEVIATIONS: readonly {
   {
     matches: /"time_zone":"(?:Nope|\+05:30)"/,
     result: 'error',
-    reason: 'Rails 6.1 does not look at the key; a zone that Rails 7 refuses is refused for all',
+    reason: 'Rails 6.1 does not check the key; a zone that Rails 7 refuses is refused for all',
   },
   {
     matches: /BigDecimalSerializer","value":(?:"[^a"]|5})/,

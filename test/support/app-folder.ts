@@ -22,7 +22,7 @@ export const makeAppFolder = async (
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
 }
 
-/** A module with a job that says on standard output when it starts and when it has ended, after so many milliseconds. */
+/** A module with a job that takes `ms` milliseconds and prints its start and end. */
 export const TIMED_JOBS = `
 import { setTimeout as wait } from 'node:timers/promises'
 import { Job } from 'good-job-node'

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createConnection, createServer, type Socket } from 'node:net'
 import { addressOf, listen, urlThrough } from './loopback.ts'
 
-/** A server that is of no use, by its URL. */
+/** A faulty server and its URL. */
 export interface BadServer extends AsyncDisposable {
   readonly url: string
 }
@@ -10,7 +10,7 @@ export interface BadServer extends AsyncDisposable {
 const AUTHENTICATION_OK = Buffer.from('R\0\0\0\x08\0\0\0\0', 'latin1')
 const READY_FOR_QUERY = Buffer.from('Z\0\0\0\x05I', 'latin1')
 
-const serve = async (onClient: (socket: Socket) => void, databaseUrl = 'postgres://somebody@host/any') => {
+const serve = async (onClient: (socket: Socket) => void, databaseUrl = 'postgres://user@host/any') => {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket)
@@ -28,16 +28,16 @@ const serve = async (onClient: (socket: Socket) => void, databaseUrl = 'postgres
   }
 }
 
-/** Accepts connections and says nothing. */
+/** Accepts connections and sends nothing. */
 export const silentServer = (): Promise<BadServer> => serve(() => undefined)
 
-/** Lets everybody in and never answers a statement. */
+/** Accepts every login and never answers a statement. */
 export const deafServer = (): Promise<BadServer> =>
   serve((socket) => {
     socket.once('data', () => socket.write(Buffer.concat([AUTHENTICATION_OK, READY_FOR_QUERY])))
   })
 
-/** What a pooler says for the first `times` connections, whose server it cannot reach; later ones are let through to the database. */
+/** A pooler that cannot reach its server for the first `times` connections; later connections reach the database. */
 export const refusingPooler = async (databaseUrl: string, times: number): Promise<BadServer> => {
   let left = times
   return serve((socket) => {

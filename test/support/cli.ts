@@ -40,7 +40,7 @@ export class Cli implements AsyncDisposable {
     return this.#child.exitCode !== null || this.#child.signalCode !== null
   }
 
-  /** Resolves with the first match in what it says on either stream. @throws Error when it ends without. */
+  /** Resolves with the first match in its output on either stream. @throws Error if it ends without a match. */
   async says(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
       const match = pattern.exec(this.#stdout) ?? pattern.exec(this.#stderr)
@@ -75,7 +75,7 @@ export class Cli implements AsyncDisposable {
 export const runCli = (args: readonly string[], options: CliOptions = {}): Promise<CliResult> =>
   new Cli(args, options).ended()
 
-/** Runs a command of one database and answers what it printed as JSON. */
+/** Runs a command on one database with --json and returns the parsed output. */
 export const runJson = async <T>(databaseUrl: string, ...args: string[]): Promise<T> => {
   const { stdout, stderr } = await runCli([...args, '--json'], { env: { DATABASE_URL: databaseUrl } })
   try {
@@ -85,7 +85,7 @@ export const runJson = async <T>(databaseUrl: string, ...args: string[]): Promis
   }
 }
 
-/** Without what the shell of the test run wants of a worker, a database or colours. */
+/** The environment without the shell's variables for workers, databases and colours. */
 export const cleanEnvironment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(
     Object.entries(process.env).filter(

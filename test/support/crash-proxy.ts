@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { addressOf, listen, urlThrough } from './loopback.ts'
 
-/** Where the process behind the proxy dies: before the server sees a statement, or after it answered it. */
+/** Where the process behind the proxy dies: before the server gets a statement, or after the server answered it. */
 export interface CrashPoint {
   readonly when: 'before' | 'after'
   /** The connections that count, by their application_name. @default the completer's */
@@ -41,12 +41,12 @@ export class CrashProxy implements AsyncDisposable {
     return proxy
   }
 
-  /** The database's URL by way of the proxy. */
+  /** The database's URL through the proxy. */
   get url(): string {
     return urlThrough(this.#server, this.#databaseUrl)
   }
 
-  /** What is killed. */
+  /** The process to kill. */
   onCrash(crash: () => void): void {
     this.#crash = crash
   }

@@ -4,7 +4,7 @@ import type { World } from './harness.ts'
 export interface DefaultSetting {
   readonly name: string
   readonly value: string
-  /** For everybody in the database, or for our user in it; the second wins. */
+  /** For all roles of the database, or for the test's role in it; the second wins. */
   readonly scope: 'database' | 'role'
 }
 

@@ -22,7 +22,7 @@ interface Trap {
 }
 
 /**
- * A TCP proxy in front of Postgres that makes the faults of networks: cuts, refusals, silence, lost answers. Connections are named
+ * A TCP proxy in front of Postgres that imitates network faults: cuts, refusals, silence, lost answers. Connections are named
  * by their application_name; no name means all of them.
  */
 export class FaultyNetwork implements AsyncDisposable {
@@ -44,7 +44,7 @@ export class FaultyNetwork implements AsyncDisposable {
     return proxy
   }
 
-  /** The database's URL by way of the proxy. */
+  /** The database's URL through the proxy. */
   get url(): string {
     const url = new URL(this.#databaseUrl)
     url.hostname = '127.0.0.1'
@@ -52,7 +52,7 @@ export class FaultyNetwork implements AsyncDisposable {
     return url.href
   }
 
-  /** Takes connections (again, on the same port). */
+  /** Accepts connections (again, on the same port). */
   async accept(): Promise<void> {
     const server = createServer((client) => this.#link(client))
     await listen(server, this.#port)
@@ -60,7 +60,7 @@ export class FaultyNetwork implements AsyncDisposable {
     this.#server = server
   }
 
-  /** Takes no more connections: ECONNREFUSED, as while a server restarts. */
+  /** Accepts no more connections: ECONNREFUSED, as while a server restarts. */
   refuse(): void {
     this.#server?.close()
     this.#server = undefined
@@ -130,7 +130,7 @@ export class FaultyNetwork implements AsyncDisposable {
     })
     for (const socket of [client, link.server]) {
       socket.on('error', () => undefined)
-      // A frozen connection tells neither side that the other has gone.
+      // A frozen connection does not report the end of either side to the other.
       socket.on('close', () => {
         if (link.isFrozen && !(client.destroyed && link.server.destroyed)) return
         this.#links.delete(link)

@@ -9,7 +9,7 @@ import { createDatabase, type TestDatabase } from './postgres.ts'
 /** A row of good_jobs or good_job_executions, as pg reads it. */
 export type Row = Readonly<Record<string, unknown>>
 
-/** A database with an adapter for `Job` and the means to look at rows. */
+/** A database with an adapter for `Job` and functions to read rows. */
 export interface World {
   readonly database: TestDatabase
   readonly url: string
@@ -21,7 +21,7 @@ export interface World {
   job(id: string): Promise<Row>
   /** The executions of a job, oldest first. */
   executions(id: string): Promise<Row[]>
-  /** Inserts a row of good_jobs as another program might; answers its id. */
+  /** Inserts a row of good_jobs as another program might; returns its id. */
   insert(columns?: Row): Promise<string>
   /** A running worker; `await using` shuts it down. */
   start(options: Partial<CapsuleOptions> & Pick<CapsuleOptions, 'jobs'>): Promise<Capsule>
@@ -29,7 +29,7 @@ export interface World {
   close(): Promise<void>
 }
 
-/** Parameters as Active Job writes them, for rows that are inserted by hand. */
+/** Parameters as Active Job writes them, for rows that a test inserts itself. */
 export const paramsOf = (jobClass: string, id: string, more: Row = {}): Row => ({
   job_class: jobClass,
   job_id: id,
@@ -123,7 +123,7 @@ export const insertEchoJobs = ({ sql }: World, jobs: number): Promise<Row[]> =>
     [jobs],
   )
 
-/** UTC text of so many seconds ago, for a timestamp column. */
+/** The time `seconds` ago as UTC text, for a timestamp column. */
 export const ago = (seconds: number): string => new Date(Date.now() - seconds * 1000).toISOString()
 
 /** Resolves with the payloads of the next `count` events for which `matches` holds; listening begins at the call. */
@@ -145,9 +145,9 @@ export const next = <N extends EventName>(
     events.on(name, listener)
   })
 
-/** Jobs that `enqueue` or `insert` made and that nobody has waited for. */
+/** Jobs that `enqueue` or `insert` made and whose end no test has awaited. */
 const unawaited = new Set<string>()
-/** The first ends of attempts that no test has heard of, by job. */
+/** The first ends of attempts that no test has awaited, by job. */
 const unheard = new Map<string, EventMap['perform_job']>()
 events.on('perform_job', (payload) => {
   if (!unheard.has(payload.jobId)) unheard.set(payload.jobId, payload)
@@ -155,7 +155,7 @@ events.on('perform_job', (payload) => {
 
 /**
  * Resolves with the next end of an attempt of each of these jobs, in the order in which they ended. On a busy machine a job may end
- * before the test that made it goes on: where nobody has heard of that end yet, it is the one.
+ * before the test that made it goes on: an end that no test has awaited yet resolves the promise at once.
  */
 export const performed = async (...ids: string[]): Promise<EventMap['perform_job'][]> => {
   const missing = new Set(ids)
@@ -173,12 +173,12 @@ export const record = <N extends EventName>(name: N): { readonly seen: EventMap[
   return { seen, stop: () => void events.off(name, listener) }
 }
 
-/** A door in a job body: the test knows when the body is there, and lets it go on. */
+/** A gate inside `perform`: the test awaits a job's arrival there, and opens the gate. */
 export class Gate {
   readonly #opened = resolvable<void>()
   readonly #entered = resolvable<Job>()
 
-  /** Resolves when a body waits at the gate. */
+  /** Resolves when a job waits at the gate. */
   get entered(): Promise<Job> {
     return this.#entered.promise
   }
@@ -201,7 +201,7 @@ const resolvable = <T>(): { readonly promise: Promise<T>; resolve(value: T): voi
   return { promise, resolve: (value) => resolve(value) }
 }
 
-/** Waits until a condition on the database holds; for what announces itself by no event. Fails after `timeoutMs`. @default 30000 */
+/** Waits until a condition on the database holds, for changes without an event. Fails after `timeoutMs`. @default 30000 */
 export const until = async (holds: () => Promise<boolean>, what: string, timeoutMs = 30_000): Promise<void> => {
   const deadline = performance.now() + timeoutMs
   while (!(await holds())) {
@@ -226,7 +226,7 @@ export const jobClass = (
   return made
 }
 
-/** Enqueues one job of a class made by `jobClass`; answers its id. */
+/** Enqueues one job of a class made by `jobClass`; returns its id. */
 export const enqueue = async (
   made: JobConstructor,
   options: Parameters<Job['set']>[0] = {},

@@ -12,7 +12,7 @@ const often = <T>(usual: fc.Arbitrary<T>, ...others: fc.Arbitrary<T>[]): fc.Arbi
   fc.oneof({ arbitrary: usual, weight: 4 * others.length }, ...others.map((arbitrary) => ({ arbitrary, weight: 1 })))
 const anyOf = (...texts: (string | null)[]) => fc.constantFrom(...texts)
 
-// What jsonb refuses cannot be in a row: U+0000 and half a surrogate pair.
+// jsonb refuses U+0000 and half a surrogate pair, so no row contains them.
 const isStorable = (text: string): boolean => !/\0|[\uD800-\uDFFF]/u.test(text)
 const words = fc.oneof(
   fc.string({ maxLength: 12 }),
@@ -32,7 +32,7 @@ const words = fc.oneof(
 )
 const string = words.map((text) => JSON.stringify(text))
 
-/** Numbers as no JSON.stringify writes them. */
+/** Number spellings that JSON.stringify never writes. */
 const number = fc.oneof(
   fc.integer().map(String),
   fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => JSON.stringify(value)),
@@ -87,7 +87,7 @@ const globalId = fc.oneof(
   scalar,
 )
 
-/** JSON text: anything, with a liking for what means something to Active Job. */
+/** Any JSON text, often with keys that Active Job interprets. */
 const { json } = fc.letrec<{ json: string }>((tie) => {
   const member = fc.tuple(string, tie('json')).map(([key, value]) => `${key}:${value}`)
   const members = fc.array(member, { maxLength: 3 })
@@ -173,7 +173,7 @@ const labels = fc.array(fc.oneof(words, fc.constant(null)), { maxLength: 4 }).ma
 const PAST = '2026-01-31 12:00:00'
 const EXTREMES = ['2147483647', '-2147483648', '0', '-1', null]
 
-/** A row of one of these classes; `batchIds` are of batches that are as hostile. */
+/** A row of one of these classes; `batchIds` belong to equally hostile batches. */
 export const hostileRow = (jobClasses: readonly string[], batchIds: readonly string[]): fc.Arbitrary<HostileRow> =>
   fc.tuple(fc.constantFrom(...jobClasses), fc.uuid()).chain(([jobClass, id]) =>
     fc.record({
@@ -216,7 +216,7 @@ export const hostileBatch: fc.Arbitrary<Readonly<Record<string, string | null>> 
   discarded_at: often(anyOf(null), anyOf(PAST, '-infinity')),
 })
 
-/** A payload of NOTIFY: nonsense, nearly GoodJob's, or as long as Postgres takes it. */
+/** A NOTIFY payload: nonsense, nearly GoodJob's, or as long as Postgres accepts. */
 export const hostilePayload: fc.Arbitrary<string> = fc
   .oneof(
     words,

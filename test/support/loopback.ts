@@ -10,7 +10,7 @@ export const listen = async (server: Server, port = 0): Promise<void> => {
 /** The port on which the server listens. */
 export const portOf = (server: Server): number => (server.address() as AddressInfo).port
 
-/** The database's URL by way of such a server. */
+/** The database's URL through such a server. */
 export const urlThrough = (server: Server, databaseUrl: string): string => {
   const url = new URL(databaseUrl)
   url.hostname = '127.0.0.1'

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { Client, Pool } from 'pg'
 import type { TestDatabase } from './postgres.ts'
 
-/** The payloads on the channel good_job during `body`, in the order of commits; a fence message closes the recording. */
-export const messagesDuring = async (database: TestDatabase, body: () => Promise<unknown>): Promise<string[]> => {
+/** The payloads on the channel good_job during `work`, in the order of commits; a fence message ends the recording. */
+export const messagesDuring = async (database: TestDatabase, work: () => Promise<unknown>): Promise<string[]> => {
   const listener = await database.connect()
   const seen: string[] = []
   const fence = `fence ${randomUUID()}`
@@ -14,7 +14,7 @@ export const messagesDuring = async (database: TestDatabase, body: () => Promise
     })
   })
   await listener.query('LISTEN good_job')
-  await body()
+  await work()
   await sendMessage(listener, fence)
   await over
   await listener.end()

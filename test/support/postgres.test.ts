@@ -5,7 +5,7 @@ import { assertNoLeaks, createDatabase, serverUrl } from './postgres.ts'
 
 const countTables = `SELECT count(*)::integer AS count FROM pg_tables WHERE schemaname = 'public'`
 
-test('a database has the GoodJob tables, or none when an empty one is asked for', async () => {
+test('a test database has the GoodJob tables, or none if an empty one is requested', async () => {
   const goodjob = await createDatabase()
   const empty = await createDatabase({ template: 'empty' })
   expect((await goodjob.pool().query(countTables)).rows).toEqual([{ count: 6 }])
@@ -14,7 +14,7 @@ test('a database has the GoodJob tables, or none when an empty one is asked for'
   await empty.drop()
 })
 
-test('what one database holds is not in the next one', async () => {
+test('rows of one test database are not in the next one', async () => {
   const first = await createDatabase()
   await first.pool().query(`INSERT INTO good_job_settings (created_at, updated_at) VALUES (now(), now())`)
   const second = await createDatabase()
@@ -25,7 +25,7 @@ test('what one database holds is not in the next one', async () => {
   await second.drop()
 })
 
-test('drop ends what it handed out, also when that is ended already, and removes the database', async () => {
+test('drop ends the pools and connections of the database, also if they have ended already, and removes the database', async () => {
   const database = await createDatabase()
   const pool = database.pool()
   await pool.query('SELECT 1')
@@ -41,7 +41,7 @@ test('drop ends what it handed out, also when that is ended already, and removes
   expect(rowCount).toBe(0)
 })
 
-test('drop fails for a connection that somebody left open, tells its locks, and still removes the database', async () => {
+test('drop fails for a connection that a test left open, names its locks, and still removes the database', async () => {
   const database = await createDatabase()
   const left = new Client({ connectionString: database.url, application_name: 'forgetful' })
   left.on('error', () => {})

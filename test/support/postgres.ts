@@ -10,7 +10,7 @@ export interface TestDatabase {
   pool(config?: PoolConfig): Pool
   /** A new connection; `drop()` ends it. */
   connect(): Promise<Client>
-  /** Ends the pools and connections it handed out, fails when anybody else left one or a lock behind, drops the database. */
+  /** Ends its pools and connections, fails if another connection or a lock was left behind, and drops the database. */
   drop(): Promise<void>
 }
 
@@ -70,7 +70,7 @@ interface Leak {
   readonly advisory_locks: number
 }
 
-/** Everybody else who is connected to the database, and the advisory locks they hold. */
+/** All other connections to the database, and the advisory locks they hold. */
 const SELECT_LEAKS = `
   SELECT
     pg_stat_activity.pid,
@@ -91,7 +91,7 @@ const SELECT_LEAKS = `
 /** Milliseconds that Postgres gets to end the backend of a closed connection. */
 const GRACE_MS = 2_000
 
-/** Fails when somebody is still connected to the database of `url`, and with that holds locks there. */
+/** Fails if a session is still connected to the database of `url`, and lists its locks. */
 export const assertNoLeaks = async (url: string): Promise<void> => {
   const client = new Client({ connectionString: url })
   await client.connect()

@@ -30,7 +30,7 @@ export class RubyWorker {
   readonly processId = randomUUID()
   /** Ids of the jobs it ran. */
   readonly ran: string[] = []
-  /** Ids that it found started by somebody who never reported back. */
+  /** Ids of jobs whose previous attempt never wrote an outcome. */
   readonly interrupted: string[] = []
   readonly #client: Client
   readonly #strategy: LockStrategy
@@ -54,17 +54,17 @@ export class RubyWorker {
     return worker
   }
 
-  /** Runs jobs until a claim finds none; `body` is each job's. */
-  async runAll(body: (id: string) => Promise<void>): Promise<void> {
+  /** Runs jobs with `perform` until a claim finds none. */
+  async runAll(perform: (id: string) => Promise<void>): Promise<void> {
     for (let id = await this.claim(); id !== undefined; id = await this.claim()) {
       await this.#start(id)
-      await body(id)
+      await perform(id)
       this.ran.push(id)
       await this.#finish(id)
     }
   }
 
-  /** What every Ruby process does with those that were not heard of for five minutes; answers their ids. GoodJob process.rb#cleanup */
+  /** Releases the jobs of processes without a heartbeat for five minutes, as Ruby does; returns their ids. GoodJob process.rb#cleanup */
   async cleanUp(): Promise<string[]> {
     const { rows } = await this.#client.query<{ id: string }>(
       `SELECT id FROM good_job_processes WHERE lock_type IS NULL AND updated_at < now() AT TIME ZONE 'UTC' - interval '5 minutes'`,
@@ -78,7 +78,7 @@ export class RubyWorker {
     return rows.map(({ id }) => id)
   }
 
-  /** One claim; the id, if there was a job. */
+  /** One claim; returns the id of the claimed job, if any. */
   async claim(): Promise<string | undefined> {
     const { rows } =
       this.#strategy === 'advisory'
@@ -89,7 +89,7 @@ export class RubyWorker {
           ])
     const row = rows[0]
     if (row === undefined) return undefined
-    // What the row was at the snapshot of the claim may be over: GoodJob reads it again.
+    // The row may have changed since the snapshot of the claim: GoodJob reads it again.
     const { rows: fresh } = await this.#client.query(
       'SELECT performed_at FROM good_jobs WHERE id = $1 AND finished_at IS NULL',
       [row.id],

@@ -9,7 +9,7 @@ export const advisoryLocks = async (world: World): Promise<string[]> =>
     )
   ).map(({ key }) => key)
 
-/** Resolves when nobody holds an advisory lock in the database of `world`. */
+/** Resolves when no session holds an advisory lock in the database of `world`. */
 export const noLocks = (world: World): Promise<void> =>
   until(async () => (await advisoryLocks(world)).length === 0, 'no advisory lock')
 

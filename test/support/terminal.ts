@@ -9,19 +9,19 @@ export interface Answer {
 }
 
 /**
- * Runs a command at a terminal of its own, as util-linux' or BSD's `script` makes one; answers what was on the screen, both streams mixed.
+ * Runs a command in its own terminal, made by `script` of util-linux or BSD; returns the screen, both streams mixed.
  */
 export const runAtTerminal = async (
   args: readonly string[],
   env: NodeJS.ProcessEnv,
-  answers: readonly Answer[],
+  inputs: readonly Answer[],
 ): Promise<{ code: number | null; screen: string }> => {
   const command = [process.execPath, GOOD_JOB_CLI, ...args]
   const quoted = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ')
   const script = process.platform === 'darwin' ? ['-q', '/dev/null', ...command] : ['-qefc', quoted, '/dev/null']
   const child = spawn('script', script, { env: { ...cleanEnvironment(), TERM: 'xterm', ...env } })
   let screen = ''
-  const left = [...answers]
+  const left = [...inputs]
   child.stdout.on('data', (chunk: Buffer) => {
     screen += chunk.toString()
     if (left[0]?.after.test(screen)) child.stdin.write(`${left.shift()?.type}\n`)

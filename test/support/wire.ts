@@ -25,7 +25,7 @@ interface Tear {
   readonly torn: () => void
 }
 
-/** From which statement on the answers to a connection are held. */
+/** The statement from which on the answers to a connection are held. */
 interface Mute {
   readonly name: string
   readonly statement: RegExp
@@ -40,7 +40,7 @@ export interface Hold {
 }
 
 /**
- * A stretch of network in front of Postgres that delays in one or both directions without losing or closing anything, and that can
+ * A proxy in front of Postgres that delays in one or both directions without losing or closing anything, and that can
  * reset a connection in the middle of a message. Connections are named by their application_name.
  */
 export class Wire implements AsyncDisposable {
@@ -52,7 +52,7 @@ export class Wire implements AsyncDisposable {
   #held: { readonly direction: Direction; readonly names: RegExp } | undefined
 
   #hasConnected: () => void = () => undefined
-  /** Resolves when the first connection is there. */
+  /** Resolves when the first connection is open. */
   readonly connected = new Promise<void>((resolve) => {
     this.#hasConnected = resolve
   })
@@ -68,7 +68,7 @@ export class Wire implements AsyncDisposable {
     return wire
   }
 
-  /** The database's URL by way of this wire; `parameters` are added. */
+  /** The database's URL through this proxy; `parameters` are added. */
   url(parameters: Readonly<Record<string, string>> = {}): string {
     const url = new URL(urlThrough(this.#server, this.#databaseUrl))
     for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
@@ -132,7 +132,7 @@ export class Wire implements AsyncDisposable {
       from.setNoDelay(true)
       from.on('error', () => undefined)
       from.on('close', () => {
-        // The other side hears of it when the way is free again.
+        // The other side learns of the end when data flows again.
         if (!way.isHeld) way.to.destroy()
         if (client.destroyed && server.destroyed) this.#links.delete(link)
       })

@@ -21,13 +21,13 @@ export const at = (seconds: number): string => new Date(Date.UTC(2026, 0, 31, 12
 export interface Run {
   readonly worker: string
   readonly from: number
-  /** Null: it never said so. */
+  /** Null: it never reported its end. */
   readonly to: number | null
-  /** When its execution was begun. @default just before its body */
+  /** When its execution was begun. @default just before `perform` */
   readonly claimed?: number
   readonly outcome?: string
   readonly due?: number
-  /** Whether its execution says that it ended, and how; 'nothing': there is none. @default 'success' */
+  /** Whether its execution row has ended, and how; 'nothing': there is no row. @default 'success' */
   readonly written?: 'success' | 'interrupted' | 'nothing'
   /** When that was written. @default at its end */
   readonly writtenAt?: number
@@ -46,7 +46,7 @@ export const addWorker = async (worker: string): Promise<string> => {
   return id
 }
 
-/** A job that has ended well, with the attempts that the ledger and the tables know of. */
+/** A job that has succeeded, with its attempts in the ledger and in the tables. */
 export const addJob = async (runs: readonly Run[], columns: Record<string, unknown> = {}): Promise<string> => {
   const id = await world.insert({ finished_at: at(60), ...columns })
   for (const run of runs) {

@@ -10,7 +10,7 @@ test('attempts one after the other break no promise', async () => {
   expect(await violations([id])).toEqual([])
 })
 
-test('two attempts at a time are told, also when Ruby made one of them', async () => {
+test('two attempts at the same time are reported, also if Ruby made one of them', async () => {
   await addJob([
     { worker: 'node-1', from: 1, to: 5, written: 'interrupted' },
     { worker: 'node-2', from: 3, to: 6 },
@@ -22,7 +22,7 @@ test('two attempts at a time are told, also when Ruby made one of them', async (
   expect(await violations()).toEqual(['1 overlapping attempts (node, node)', '1 overlapping attempts (ruby, node)'])
 })
 
-test('a lock that was lost explains an overlap, unless the attempt wrote its outcome all the same', async () => {
+test('a lost lock explains an overlap, unless the attempt still wrote its outcome', async () => {
   const overlapping = (written: 'success' | 'interrupted'): Run[] => [
     { worker: 'node-1', from: 1, to: 5, written },
     { worker: 'advisory-1', from: 3, to: 6 },
@@ -39,7 +39,7 @@ test('a lock that was lost explains an overlap, unless the attempt wrote its out
   expect(await violations()).toEqual(['1 overlapping attempts (node, ruby)'])
 })
 
-test('an attempt whose deferred start was undone has nothing of the execution that its worker wrote before', async () => {
+test('an attempt whose deferred start was rolled back does not count the execution that its worker wrote before', async () => {
   await addJob([
     { worker: 'node-1', from: 1, to: 2, outcome: 'failed' },
     { worker: 'node-1', from: 10, to: 14, written: 'nothing' },
@@ -55,7 +55,7 @@ test('an attempt whose deferred start was undone has nothing of the execution th
   expect(await violations()).toContain('1 overlapping attempts (node, node)')
 })
 
-test('an outcome that Ruby wrote late, over a claim of Node, explains an overlap with what Node then dropped', async () => {
+test('an outcome that Ruby wrote late, over a claim of Node, explains an overlap with the attempt that Node then dropped', async () => {
   const runs = (writtenAt: number, written: 'success' | 'interrupted'): Run[] => [
     { worker: 'skiplocked-1', from: 1, to: 2, outcome: 'failed', writtenAt },
     { worker: 'node-1', from: 10.2, to: 14, outcome: 'failed', written },
@@ -67,15 +67,15 @@ test('an outcome that Ruby wrote late, over a claim of Node, explains an overlap
     await addJob(runs(writtenAt, written))
     return (await violations()).filter((line) => line.includes('overlapping'))
   }
-  const told = ['1 overlapping attempts (node, ruby)']
-  expect(await wanted(10, 'interrupted')).toEqual(told)
+  const expected = ['1 overlapping attempts (node, ruby)']
+  expect(await wanted(10, 'interrupted')).toEqual(expected)
   await world.sql(
     `INSERT INTO fleet_faults (kind, worker, takes_locks, at, over_at) VALUES ('stop', 'skiplocked-1', false, $1, $2)`,
     [at(2), at(9)],
   )
   expect(await wanted(10, 'interrupted')).toEqual([])
-  expect(await wanted(2, 'interrupted')).toEqual(told)
-  expect(await wanted(10, 'success')).toEqual(told)
+  expect(await wanted(2, 'interrupted')).toEqual(expected)
+  expect(await wanted(10, 'success')).toEqual(expected)
 })
 
 test('an attempt ends with its worker', async () => {
@@ -87,7 +87,7 @@ test('an attempt ends with its worker', async () => {
   expect(await violations()).toEqual([])
 })
 
-test('an attempt after a success is told, unless somebody retried the job by hand', async () => {
+test('an attempt after a success is reported, unless the job was retried manually', async () => {
   const runs: Run[] = [
     { worker: 'node-1', from: 1, to: 2 },
     { worker: 'node-2', from: 5, to: 6 },
@@ -98,7 +98,7 @@ test('an attempt after a success is told, unless somebody retried the job by han
   expect(await violations()).toEqual(['1 attempts after a success (node, node)'])
 })
 
-test('a look of Ruby on advisory before the success explains its start afterwards, if the session had ended before the success', async () => {
+test("a query of an advisory Ruby worker before the success explains its start afterwards, if Node's session had ended before the success", async () => {
   const wanted = async ({ ruby = 'advisory-1', looked = 4, endedAt = 3, of = 'node-1' } = {}) => {
     await world.sql('TRUNCATE fleet_attempts, fleet_faults, good_jobs, good_job_executions')
     await world.sql('DROP TABLE IF EXISTS fleet_runs')
@@ -112,17 +112,17 @@ test('a look of Ruby on advisory before the success explains its start afterward
     )
     return (await violations()).filter((line) => line.includes('after a success'))
   }
-  const told = ['1 attempts after a success (node, ruby)']
+  const expected = ['1 attempts after a success (node, ruby)']
   expect(await wanted()).toEqual([])
-  expect(await wanted({ looked: 5.1 })).toEqual(told)
-  expect(await wanted({ endedAt: 6 })).toEqual(told)
-  expect(await wanted({ endedAt: 0.5 })).toEqual(told)
-  expect(await wanted({ of: 'node-2' })).toEqual(told)
-  expect(await wanted({ ruby: 'skiplocked-1' })).toEqual(told)
-  expect(await wanted({ ruby: 'hybrid-1' })).toEqual(told)
+  expect(await wanted({ looked: 5.1 })).toEqual(expected)
+  expect(await wanted({ endedAt: 6 })).toEqual(expected)
+  expect(await wanted({ endedAt: 0.5 })).toEqual(expected)
+  expect(await wanted({ of: 'node-2' })).toEqual(expected)
+  expect(await wanted({ ruby: 'skiplocked-1' })).toEqual(expected)
+  expect(await wanted({ ruby: 'hybrid-1' })).toEqual(expected)
 })
 
-test('a Ruby worker that was held up may start after a success, but not with a look that came after it', async () => {
+test('a stalled Ruby worker may start a job after its success, but not from a query that it sent after the success', async () => {
   const wanted = async (looked: number, overAt = 6) => {
     await world.sql('TRUNCATE fleet_attempts, fleet_faults, good_jobs, good_job_executions')
     await world.sql('DROP TABLE IF EXISTS fleet_runs')
@@ -136,20 +136,20 @@ test('a Ruby worker that was held up may start after a success, but not with a l
     )
     return (await violations()).filter((line) => line.includes('after a success'))
   }
-  const told = ['1 attempts after a success (node, ruby)']
+  const expected = ['1 attempts after a success (node, ruby)']
   expect(await wanted(4)).toEqual([])
   expect(await wanted(6.5)).toEqual([])
-  expect(await wanted(7.5)).toEqual(told)
-  expect(await wanted(4, 4.9)).toEqual(told)
+  expect(await wanted(7.5)).toEqual(expected)
+  expect(await wanted(4, 4.9)).toEqual(expected)
 })
 
-test('jobs without an end, without a body or without a row are lost', async () => {
+test('jobs without an end, without an attempt or without a row count as lost', async () => {
   await addJob([{ worker: 'node-1', from: 1, to: 2 }], { finished_at: null })
   await addJob([])
   expect(await violations([randomUUID()])).toEqual(['3 jobs lost'])
 })
 
-test('an attempt in Node before its time is told', async () => {
+test('an attempt in Node before its scheduled time is reported', async () => {
   await addJob([{ worker: 'node-1', from: 1, to: 2, due: 30 }])
   await addJob([{ worker: 'advisory-1', from: 1, to: 2, due: 30 }])
   expect(await violations()).toEqual(['1 attempts in Node before their time'])

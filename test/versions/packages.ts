@@ -8,7 +8,7 @@ const run = promisify(execFile)
 
 const ROOT = join(import.meta.dirname, '../..')
 
-/** Outside the repository; the continuous integration may keep it from run to run. */
+/** Outside the repository; continuous integration may keep it between runs. */
 const CACHE = process.env.VERSIONS_CACHE || join(tmpdir(), 'good-job-node-versions')
 
 /**
@@ -27,7 +27,7 @@ export const downloadPackage = async (name: string, version: string): Promise<st
   const unfinished = await mkdtemp(join(CACHE, 'unfinished-'))
   await writeFile(join(unfinished, 'package.json'), '{}')
   await run('npm', ['install', '--prefix', unfinished, '--ignore-scripts', '--no-package-lock', `${name}@${version}`])
-  // Two runs at a time: whoever comes second keeps the folder of the first.
+  // Of two simultaneous runs the second keeps the folder of the first.
   await rename(unfinished, home).catch(() => rm(unfinished, { recursive: true, force: true }))
   return folder
 }
@@ -55,7 +55,7 @@ export const SMOKE_RESULT = {
   ],
 }
 
-/** Runs smoke.mjs against a database and answers what it printed last. */
+/** Runs smoke.mjs against a database and returns the last line of its output. */
 export const runSmoke = async (node: string, home: string, databaseUrl: string): Promise<unknown> => {
   const { stdout } = await run(node, [join(home, 'smoke.mjs')], {
     cwd: home,
