@@ -2,6 +2,7 @@ import type { Client } from 'pg'
 import { OPTION_RULES } from '../src/configuration.ts'
 import type { SeriesKey } from './figure.ts'
 import { goodJobsWaiting, type Waiting } from './seed.ts'
+import type { Rule } from './workers/limited-job.ts'
 
 /** Somebody who works on jobs, and what it needs around it. */
 export interface Contender {
@@ -32,13 +33,28 @@ export interface Tables {
 
 const moduleUrl = (path: string): string => new URL(path, import.meta.url).href
 
-const goodJobTables = (waiting: Omit<Waiting, 'jobs'> = {}): Tables => ({
-  name: 'good_job',
+const goodJobTables = (name: string, waiting: Omit<Waiting, 'jobs'> = {}): Tables => ({
+  name,
   waiting: (jobs) => goodJobsWaiting({ ...waiting, jobs }),
-  left: `SELECT 1 FROM good_jobs WHERE job_class = 'NoopJob' AND finished_at IS NULL LIMIT 1`,
+  left: `SELECT 1 FROM good_jobs WHERE job_class = '${waiting.jobClass ?? 'NoopJob'}' AND finished_at IS NULL LIMIT 1`,
 })
 
-const GOOD_JOB = goodJobTables()
+const GOOD_JOB = goodJobTables('good_job')
+
+/** Jobs of the class that may have a rule, each with one of so many concurrency keys. */
+export const limitedTables = (keys: number): Tables =>
+  goodJobTables(`good_job ${keys} keys`, { jobClass: 'LimitedNoopJob', keys })
+
+/** The same contender with jobs that have a rule, on their tables. Without a limit in the rule the jobs have only the key. */
+export const withRule = (contender: Contender, text: string, rule: Rule): Contender => ({
+  ...contender,
+  name: `${contender.name}, ${text}`,
+  key: { ...contender.key, rule: text },
+  family: text,
+  options: { ...contender.options, rule },
+  tables: limitedTables(rule.keys),
+  share: 1,
+})
 
 /** Threads up to which a worker gets this part of the jobs. */
 const SHARES = [

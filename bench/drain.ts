@@ -3,6 +3,7 @@ import { Child, type WorkerProcess } from './child.ts'
 import type { Contender } from './contenders.ts'
 import { RubyWorker } from './ruby.ts'
 import type { BenchDatabase, BenchServer } from './server.ts'
+import { serverCpuSeconds } from './server-cpu.ts'
 import { sharedNow } from './workers/spec.ts'
 
 export interface DrainOptions {
@@ -23,6 +24,8 @@ export interface Drained {
   readonly seconds: number
   /** CPU seconds of the worker processes, from before the start to after the end. */
   readonly cpuSeconds: number
+  /** CPU seconds of the Postgres server meanwhile; not a number for a server on another machine. */
+  readonly serverCpuSeconds: number
   readonly peakRssMb: number
 }
 
@@ -42,6 +45,7 @@ export const drain = async (server: BenchServer, contender: Contender, options: 
   )
   try {
     const before = await Promise.all(children.map((child) => child.usage()))
+    const serverBefore = await serverCpuSeconds(database.client)
     await Promise.all(children.map((child) => child.start()))
     const peakRssMb = await untilRun(children, jobs)
     const ran = sum(children.map(({ count }) => count))
@@ -50,8 +54,9 @@ export const drain = async (server: BenchServer, contender: Contender, options: 
     const seconds = (endedAt - Math.min(...children.map(({ firstAt }) => firstAt))) / 1000
     const after = await Promise.all(children.map((child) => child.usage()))
     const cpuSeconds = sum(after.map((usage) => usage.cpuSeconds)) - sum(before.map((usage) => usage.cpuSeconds))
+    const serverCpu = (await serverCpuSeconds(database.client)) - serverBefore
     await Promise.all(children.map((child) => child.stop()))
-    return { jobs: ran, seconds, cpuSeconds, peakRssMb }
+    return { jobs: ran, seconds, cpuSeconds, serverCpuSeconds: serverCpu, peakRssMb }
   } catch (error) {
     for (const child of children) child.kill()
     throw error

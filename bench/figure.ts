@@ -42,6 +42,8 @@ export interface SeriesKey {
   readonly action?: string
   /** Where a claim begins. */
   readonly from?: string
+  /** The concurrency rule of the jobs. */
+  readonly rule?: string
 }
 
 type Variant = 'classic' | 'deferred' | 'batching' | 'loops' | 'notify' | 'advisory' | 'skiplocked' | 'hybrid'

@@ -14,6 +14,9 @@ import { drainSuites } from './suites/drain.ts'
 import { enqueueSuite } from './suites/enqueue.ts'
 import { idleSuite } from './suites/idle.ts'
 import { latencySuite } from './suites/latency.ts'
+import { manyKeysSuite, oneKeySuite } from './suites/limits.ts'
+import { besideBlockedSuite, idleBlockedSuite } from './suites/limits-blocked.ts'
+import { limitedEnqueueSuite } from './suites/limits-enqueue.ts'
 import { memorySuite } from './suites/memory.ts'
 import { processesSuite, waitingSuite } from './suites/more.ts'
 import { plansSuite } from './suites/plans.ts'
@@ -37,11 +40,17 @@ const SUITES: readonly Suite[] = [
   memorySuite,
   commandsSuite,
   plansSuite,
+  oneKeySuite,
+  manyKeysSuite,
+  besideBlockedSuite,
+  idleBlockedSuite,
+  limitedEnqueueSuite,
 ]
 
 const USAGE = `npm run bench -- [options]
 
-  --only <names>         suites, comma separated: ${SUITES.map(({ name }) => name).join(', ')}
+  --only <names>         suites, comma separated: ${SUITES.map(({ name }) => name).join(', ')};
+                         limits: those whose names begin with limits-
   --rounds <count>       rounds in which the contenders take turns (5)
   --scale <factor>       multiplies the number of jobs (1)
   --contenders <regexp>  only those whose name matches
@@ -75,10 +84,10 @@ const say = (text: string): void => console.log(text)
 
 const chosenSuites = (): Suite[] => {
   const names = values.only?.split(',') ?? SUITES.map(({ name }) => name)
-  return names.map((name) => {
-    const suite = SUITES.find((each) => each.name === name)
-    if (suite === undefined) throw new Error(`no suite "${name}"\n\n${USAGE}`)
-    return suite
+  return names.flatMap((name) => {
+    const suites = SUITES.filter((suite) => suite.name === name || suite.group === name)
+    if (suites.length === 0) throw new Error(`no suite "${name}"\n\n${USAGE}`)
+    return suites
   })
 }
 

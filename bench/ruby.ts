@@ -66,6 +66,7 @@ export class RubyWorker implements WorkerProcess {
         GOOD_JOB_LOCK_STRATEGY: String(this.#options.lockStrategy),
         GOOD_JOB_THREADS: String(this.#options.threads),
         GOOD_JOB_QUEUES: '*',
+        ...(this.#options.rule === undefined ? {} : { BENCH_RULE: JSON.stringify(this.#options.rule) }),
       },
       stdio: ['pipe', 'ignore', 'inherit'],
     })

@@ -19,6 +19,8 @@ export type MeasuredFigure = Omit<Figure, 'scale' | 'date'>
 
 export interface Suite {
   readonly name: string
+  /** Chooses several suites at once. */
+  readonly group?: string
   readonly run: (options: RunOptions) => Promise<MeasuredFigure[]>
 }
 

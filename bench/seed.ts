@@ -21,16 +21,19 @@ export interface Waiting {
   readonly ageSeconds?: number
   /** Random, as Rails makes them, or by the time of creation, as this package does. @default 'random' */
   readonly ids?: 'random' | 'by time'
+  /** Each job has one of so many concurrency keys. @default no key */
+  readonly keys?: number
 }
 
 /**
  * As Rails 7.2 writes a job. $1 jobs · $2 queue · $3 class · $4 age, seconds · $5 bytes of the argument · $6 due from, seconds
  * after now, or null · $7 due over, seconds · $8 shared clock minus the epoch, milliseconds, or null · $9 whether ids begin with the
- * time of creation
+ * time of creation · $10 concurrency keys, or null
  */
 const WAITING = `
-INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, priority, serialized_params, scheduled_at, created_at, updated_at)
-SELECT id, id, $3, $2, 0,
+INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, priority, concurrency_key, serialized_params, scheduled_at, created_at,
+  updated_at)
+SELECT id, id, $3, $2, 0, 'bench-' || floor(random() * $10::int),
   jsonb_build_object('job_class', $3::text, 'job_id', id, 'provider_job_id', NULL, 'queue_name', $2::text, 'priority', 0,
     'arguments', CASE
       WHEN $8::float8 IS NOT NULL THEN jsonb_build_array($8::float8 + 1000 * extract(epoch FROM due_at)::float8)
@@ -101,7 +104,7 @@ const fillWithoutIndexes = async (client: Client, fill: () => Promise<void>): Pr
 /** Adds jobs that wait. */
 export const addWaiting = async (client: Client, waiting: Waiting): Promise<void> => {
   const { jobs, queue = 'bench', jobClass = 'NoopJob', ageSeconds = 3_600, argumentBytes = 0 } = waiting
-  const { dueFromMs = 0, dueOverMs, isTimed = false, ids = 'random' } = waiting
+  const { dueFromMs = 0, dueOverMs, isTimed = false, ids = 'random', keys = null } = waiting
   const due = dueOverMs === undefined ? [null, 0] : [dueFromMs / 1000, dueOverMs / 1000]
   await client.query(WAITING, [
     jobs,
@@ -112,6 +115,7 @@ export const addWaiting = async (client: Client, waiting: Waiting): Promise<void
     ...due,
     isTimed ? sharedNow() - Date.now() : null,
     ids === 'by time',
+    keys,
   ])
 }
 

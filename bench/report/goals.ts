@@ -1,6 +1,7 @@
 import { type Figure, matches, median, type Series, type SeriesKey } from '../figure.ts'
 import { shown } from '../run.ts'
 import { table } from './document.ts'
+import { limitGoals } from './limit-goals.ts'
 
 /** Series of figures, by the figure's id and parts of their keys; the best of them counts. */
 type Source = readonly [figures: readonly string[], series: SeriesKey]
@@ -253,6 +254,7 @@ export const GOALS: readonly Goal[] = [
   ...idle,
   ...memory,
   ...commands,
+  ...limitGoals,
 ]
 
 /** How far the worker is from what was wanted of it. */
@@ -264,7 +266,7 @@ export const goalTable = (figures: readonly Figure[]): string => {
     if (ours === undefined || theirs === undefined) return []
     const ratio = isLess ? theirs / ours : ours / theirs
     const verdict = ratio >= atLeast ? 'reached' : `missed: ${Math.floor((ratio / atLeast) * 100)} % of it`
-    return [[name, shown(ours), `${against}: ${shown(theirs)}`, ratio.toFixed(2), `≥ ${atLeast}`, verdict]]
+    return [[name, shown(ours), `${against}: ${shown(theirs)}`, ratio.toFixed(2), `≥ ${shown(atLeast)}`, verdict]]
   })
   return table(['', 'measured', 'against', 'ratio', 'goal', ''], rows)
 }

@@ -22,11 +22,25 @@ interface Client {
   close(): Promise<void>
 }
 
+export const nodeEnqueuer = (): Contender => ({
+  ...goodJobNode(5),
+  name: 'good-job-node',
+  key: { library: 'good-job-node' },
+  share: 1,
+})
+
+export const rubyEnqueuer = (): Contender => ({
+  ...goodJobRuby('advisory'),
+  name: 'GoodJob (Ruby)',
+  key: { library: 'good-job' },
+  share: 0.2,
+})
+
 /** Everybody who can enqueue, under the name that the tables show. */
 const contenders = (): Contender[] => [
-  { ...goodJobNode(5), name: 'good-job-node', key: { library: 'good-job-node' }, share: 1 },
+  nodeEnqueuer(),
   { ...floor(1, 1), name: 'floor: raw insert with its NOTIFY', key: { library: 'floor' }, family: 'floor', share: 1 },
-  { ...goodJobRuby('advisory'), name: 'GoodJob (Ruby)', key: { library: 'good-job' }, share: 0.2 },
+  rubyEnqueuer(),
   { ...graphileDefault(10), name: 'graphile-worker', key: { library: 'graphile-worker' }, share: 1 },
   { ...pgBoss(100), name: 'pg-boss', key: { library: 'pg-boss' } },
 ]
@@ -45,19 +59,22 @@ const nodeClient = async ({ server }: RunOptions, contender: Contender): Promise
 }
 
 const RUBY = {
-  oneByOne: 'args[:count].times { NoopJob.perform_later }',
-  bulk: '(args[:count] / args[:size]).times { GoodJob::Bulk.enqueue(Array.new(args[:size]) { NoopJob.new }) }',
+  oneByOne: 'args[:count].times { job_class.perform_later }',
+  bulk: '(args[:count] / args[:size]).times { GoodJob::Bulk.enqueue(Array.new(args[:size]) { job_class.new }) }',
 }
 
 /** Ruby measures its own loop; booting Rails does not count. */
-const rubyClient = async ({ server }: RunOptions): Promise<Client> => {
+const rubyClient = async ({ server }: RunOptions, { options: { rule } }: Contender): Promise<Client> => {
+  const jobClass = rule === undefined ? 'NoopJob' : 'LimitedNoopJob'
   const database = await server.database('good_job 0', goodJobsWaiting())
   const app = await RailsApp.boot({ databaseUrl: database.url, schema: 'given' })
-  await app.run('ActiveJob::Base.logger.level = :warn; NoopJob.perform_later; nil')
+  if (rule !== undefined) await app.run('LimitedNoopJob.limit(**args[:rule].deep_symbolize_keys); nil', { rule })
+  await app.run(`ActiveJob::Base.logger.level = :warn; ${jobClass}.perform_later; nil`)
   return {
     enqueue: (order) =>
       app.run<number>(
-        `started_at = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+        `job_class = ${jobClass}
+         started_at = Process.clock_gettime(Process::CLOCK_MONOTONIC)
          ${RUBY[order.kind]}
          (Process.clock_gettime(Process::CLOCK_MONOTONIC) - started_at) * 1000`,
         { ...order },
@@ -69,14 +86,26 @@ const rubyClient = async ({ server }: RunOptions): Promise<Client> => {
   }
 }
 
-/** `orderOf` makes an order of at least so many jobs. */
-const measure = async (options: RunOptions, jobs: number, orderOf: (count: number) => Order): Promise<Series[]> => {
+/** How jobs are enqueued in a measurement. */
+interface Way {
+  /** Jobs of a round at full size. */
+  readonly jobs: number
+  /** Makes an order of at least so many jobs. */
+  readonly orderOf: (count: number) => Order
+}
+
+/** The contenders enqueue in turns, each on a database of its own. */
+export const measureEnqueue = async (
+  options: RunOptions,
+  contenders: readonly Contender[],
+  { jobs, orderOf }: Way,
+): Promise<Series[]> => {
   const collector = new Collector(options.say)
-  const chosen = contenders().filter(({ name }) => options.contenders.test(name))
+  const chosen = contenders.filter(({ name }) => options.contenders.test(name))
   for (let round = 1; round <= options.rounds; round += 1) {
     const clients = []
     for (const contender of chosen) {
-      const client = await (contender.module === undefined ? rubyClient(options) : nodeClient(options, contender))
+      const client = await (contender.module === undefined ? rubyClient : nodeClient)(options, contender)
       const order = orderOf((jobs * options.scale * (contender.share ?? 1)) / TURNS)
       clients.push({ contender, client, order, ms: 0 })
     }
@@ -91,14 +120,15 @@ const measure = async (options: RunOptions, jobs: number, orderOf: (count: numbe
   return collector.series
 }
 
-const oneByOne = (count: number): Order => ({
-  kind: 'oneByOne',
-  count: Math.ceil(count),
-  pauseMs: 0,
-  isTimed: false,
-})
+export const ONE: Way = {
+  jobs: ONE_BY_ONE,
+  orderOf: (count) => ({ kind: 'oneByOne', count: Math.ceil(count), pauseMs: 0, isTimed: false }),
+}
 
-const bulk = (count: number): Order => ({ kind: 'bulk', count: Math.ceil(count / BULK) * BULK, size: BULK })
+export const MANY: Way = {
+  jobs: IN_BULK,
+  orderOf: (count) => ({ kind: 'bulk', count: Math.ceil(count / BULK) * BULK, size: BULK }),
+}
 
 export const enqueueSuite: Suite = {
   name: 'enqueue',
@@ -107,13 +137,13 @@ export const enqueueSuite: Suite = {
       id: 'enqueue-one',
       title: 'Enqueueing one by one, one connection',
       unit: 'jobs/s',
-      series: await measure(options, ONE_BY_ONE, oneByOne),
+      series: await measureEnqueue(options, contenders(), ONE),
     },
     {
       id: 'enqueue-bulk',
       title: `Enqueueing ${BULK} with one call, one connection`,
       unit: 'jobs/s',
-      series: await measure(options, IN_BULK, bulk),
+      series: await measureEnqueue(options, contenders(), MANY),
     },
   ],
 }

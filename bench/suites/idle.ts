@@ -4,14 +4,15 @@ import type { Usage } from '../child.ts'
 import { type Contender, goodJobNode, goodJobRuby, graphileDefault, pgBossNotify } from '../contenders.ts'
 import { bootWorker } from '../drain.ts'
 import { Collector, type RunOptions, type Suite } from '../run.ts'
+import type { BenchDatabase } from '../server.ts'
 
-const SECONDS = 30
+export const SECONDS = 30
 /** A start has costs of its own, and an idle backend reports its transactions only after ten seconds. */
 const SETTLE_MS = 25_000
 
 const contenders = (): Contender[] => [goodJobNode(5), graphileDefault(10), pgBossNotify(), goodJobRuby('advisory')]
 
-interface Idled extends Usage {
+export interface Idled extends Usage {
   readonly transactionsPerSecond: number
 }
 
@@ -27,8 +28,13 @@ const transactions = async (client: Client): Promise<number> => {
 /** Statements that `transactions` itself runs between its two looks. */
 const OWN_TRANSACTIONS = 2
 
-const idle = async ({ server, scale }: RunOptions, contender: Contender): Promise<Idled> => {
-  const database = await server.database(`${contender.tables.name} 0`, contender.tables.waiting(0))
+/** What a worker does that finds nothing to run in the tables that `open` opens. */
+export const idle = async (
+  { scale }: RunOptions,
+  contender: Contender,
+  open: () => Promise<BenchDatabase>,
+): Promise<Idled> => {
+  const database = await open()
   const worker = await bootWorker(contender, database.url)
   await worker.start()
   await sleep(SETTLE_MS)
@@ -60,7 +66,12 @@ export const idleSuite: Suite = {
     }
     const wanted = contenders().filter(({ name }) => options.contenders.test(name))
     for (let round = 1; round <= options.rounds; round += 1) {
-      const idled = await Promise.all(wanted.map((contender) => idle(options, contender)))
+      const idled = await Promise.all(
+        wanted.map((contender) => {
+          const { tables } = contender
+          return idle(options, contender, () => options.server.database(`${tables.name} 0`, tables.waiting(0)))
+        }),
+      )
       for (const [index, contender] of wanted.entries()) {
         for (const [what, { collector }] of Object.entries(figures))
           collector.add(contender, round, { value: idled[index]?.[what as keyof Idled] ?? Number.NaN, size: SECONDS })

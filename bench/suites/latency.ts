@@ -43,13 +43,23 @@ const halfLoaded = (): Contender[] => [
   pgBossNotify({ localConcurrency: 10 }),
 ]
 
-const delaysOf = async (
+interface LatencyScene {
+  /** Half of ten threads are busy. @default false */
+  readonly isLoaded?: boolean
+  /** The tables at the beginning. @default empty ones */
+  readonly open?: () => Promise<BenchDatabase>
+}
+
+/** Milliseconds from the call that enqueues a job to the start of the job, for each of many. */
+export const delaysOf = async (
   { server, scale }: RunOptions,
   contender: Contender,
-  isLoaded: boolean,
+  { isLoaded = false, open }: LatencyScene,
 ): Promise<readonly number[]> => {
-  const { module, options, tables } = contender
-  const database = await server.database(`${tables.name} 0`, tables.waiting(0))
+  const { module, tables } = contender
+  // The jobs that are enqueued have no rule.
+  const { rule: _rule, ...options } = contender.options
+  const database = await (open?.() ?? server.database(`${tables.name} 0`, tables.waiting(0)))
   const jobMs = isLoaded ? LOAD_JOB_MS : 0
   const worker = await bootWorker(contender, database.url, jobMs)
   await worker.start()
@@ -102,7 +112,7 @@ const measure = async (
   const collector = new Collector(options.say)
   for (let round = 1; round <= options.rounds; round += 1) {
     for (const contender of contenders.filter(({ name }) => options.contenders.test(name))) {
-      const delays = await delaysOf(options, contender, isLoaded)
+      const delays = await delaysOf(options, contender, { isLoaded })
       for (const [word, share] of [
         ['p50', 0.5],
         ['p99', 0.99],

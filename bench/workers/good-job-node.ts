@@ -1,7 +1,19 @@
 import { Adapter, Capsule, type CapsuleOptions, Job } from '../../dist/index.js'
-import type { ContenderModule } from './spec.ts'
+import { limitedClass, type Rule } from './limited-job.ts'
+import type { ContenderModule, WorkerSpec } from './spec.ts'
 
 const BULK = 1_000
+
+/** Settings of the worker, and the rule of its jobs. */
+interface Settings {
+  readonly rule: Rule | undefined
+  readonly options: Partial<CapsuleOptions>
+}
+
+const settingsOf = ({ options: { rule, ...options } }: WorkerSpec): Settings => ({
+  rule: rule as Rule | undefined,
+  options,
+})
 
 /** The package as built, with default settings unless `options` says otherwise. */
 export const makeWorker: ContenderModule['makeWorker'] = async (spec, body) => {
@@ -11,11 +23,9 @@ export const makeWorker: ContenderModule['makeWorker'] = async (spec, body) => {
       return body(sentAt)
     }
   }
-  const capsule = new Capsule({
-    databaseUrl: spec.databaseUrl,
-    ...(spec.options as Partial<CapsuleOptions>),
-    jobs: [NoopJob],
-  })
+  const { rule, options } = settingsOf(spec)
+  const jobs = rule === undefined ? [NoopJob] : [NoopJob, limitedClass(rule, body)]
+  const capsule = new Capsule({ databaseUrl: spec.databaseUrl, ...options, jobs })
   return { start: () => capsule.start(), stop: () => capsule.shutdown() }
 }
 
@@ -24,10 +34,12 @@ export const makeEnqueuer: ContenderModule['makeEnqueuer'] = async (spec) => {
     static override queueAs = 'bench'
     perform(_sentAt?: number): void {}
   }
+  const { rule } = settingsOf(spec)
+  const jobClass = rule === undefined ? NoopJob : limitedClass(rule, () => undefined)
   const adapter = new Adapter({ databaseUrl: spec.databaseUrl })
   return {
-    one: (sentAt) => adapter.enqueue(sentAt === undefined ? new NoopJob() : new NoopJob(sentAt)),
-    many: (count = BULK) => adapter.enqueueAll(Array.from({ length: count }, () => new NoopJob())),
+    one: (sentAt) => adapter.enqueue(sentAt === undefined ? new jobClass() : new jobClass(sentAt)),
+    many: (count = BULK) => adapter.enqueueAll(Array.from({ length: count }, () => new jobClass())),
     close: () => adapter.close(),
   }
 }
