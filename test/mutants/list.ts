@@ -3,6 +3,7 @@ import { BATCH_MUTANTS } from './batch.ts'
 import { BODY_MUTANTS } from './body.ts'
 import { CLAIM_MUTANTS } from './claim.ts'
 import { COMMAND_LINE_MUTANTS } from './command-line.ts'
+import { CONCURRENCY_MUTANTS } from './concurrency.ts'
 import { ENQUEUE_MUTANTS } from './enqueue.ts'
 import { FLEET_MUTANTS } from './fleet.ts'
 import { ISOLATION_MUTANTS } from './isolation.ts'
@@ -25,6 +26,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...SESSION_MUTANTS,
   ...ISOLATION_MUTANTS,
   ...ENQUEUE_MUTANTS,
+  ...CONCURRENCY_MUTANTS,
   ...LAUNCHER_MUTANTS,
   ...NAMES_MUTANTS,
   ...COMMAND_LINE_MUTANTS,

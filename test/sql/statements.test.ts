@@ -25,7 +25,6 @@ const SHAPES = [
   ...BATCH_SHAPES,
   ...JOB_SHAPES,
   ...PROCESS_SHAPES,
-  ...CONCURRENCY_SHAPES,
 ]
 const FOLDER = join(import.meta.dirname, 'statements')
 const SOURCES = join(import.meta.dirname, '../../src/sql')
