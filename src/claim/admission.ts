@@ -7,10 +7,9 @@ import {
   beginAdmission,
   commitAdmission,
   countRunning,
-  findStarts,
-  type ScopeWindow,
   startAdmitted,
 } from '../sql/concurrency/admission.ts'
+import { findStarts, type ScopeWindow } from '../sql/concurrency/starts.ts'
 import type { Session } from '../sql/connection/session.ts'
 import type { Facts } from '../sql/database.ts'
 import type { LockLedger } from './lock-ledger.ts'

@@ -1,5 +1,5 @@
 import type { PerformRule } from '../../job/concurrency/evaluation.ts'
-import type { ScopeWindow } from '../../sql/concurrency/admission.ts'
+import type { ScopeWindow } from '../../sql/concurrency/starts.ts'
 import { columnText, timeAfter } from '../../time.ts'
 import type { Candidate } from './rule-book.ts'
 

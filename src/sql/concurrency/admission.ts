@@ -8,7 +8,6 @@ import { notPaused } from '../pauses.ts'
 import { byKey, Parameters, plainArray, prepared, sinceStatementBegan, textArray } from '../text.ts'
 import { BEGIN } from '../transaction/read-committed.ts'
 import { hasUngrantedClaim, unlessClaimIsHeld } from './claims.ts'
-import { type ScopeKind, splitClaimKey } from './scope.ts'
 import { scopeLockKeys } from './scope-locks.ts'
 
 /** How long an admission waits for the locks of its scopes, milliseconds. Ruby holds such a lock for the time of one query. */
@@ -65,63 +64,6 @@ export const countRunning = async (
   const statement = prepared('count_running', countRunningText(facts), [textArray(claimKeys)])
   const rows = await rowsOf<{ claim_key: string; running: number }>(db, statement)
   return new Map(rows.map(({ claim_key, running }) => [claim_key, running]))
-}
-
-/** A throttle of a scope: at most `count` starts after `since`. */
-export interface ScopeWindow {
-  readonly claimKey: string
-  readonly count: number
-  /** Beginning of the window, ISO text. */
-  readonly since: string
-}
-
-/** GoodJob 4.23.1 concurrency.rb: the error of attempts that a throttle refused; they do not count. */
-const THROTTLED = 'GoodJob::ActiveJobExtensions::Concurrency::ThrottleExceededError'
-
-const startsOf = (kind: ScopeKind, isInScope: string): string => `
-    SELECT good_job_executions.created_at
-    FROM good_jobs
-    JOIN good_job_executions ON good_job_executions.active_job_id = good_jobs.active_job_id
-    WHERE throttle.kind = '${kind}' AND ${isInScope}
-      AND (good_jobs.finished_at > throttle.since OR (good_jobs.finished_at IS NULL AND executions_count > 0))
-      AND good_job_executions.created_at > throttle.since
-      AND good_job_executions.error IS DISTINCT FROM '${THROTTLED}: ${THROTTLED}'`
-
-/** $1 kinds text[] · $2 labels or keys text[] · $3 since timestamp[] · $4 counts int[] */
-const findStartsText = (facts: Facts): string => `
-SELECT throttle.number::int, started.created_at
-FROM unnest($1::text[], $2::text[], $3::${facts.timestampType}[], $4::int[]) WITH ORDINALITY AS throttle(kind, value, since, places, number)
-CROSS JOIN LATERAL (
-  SELECT created_at FROM (${startsOf('key', 'concurrency_key = throttle.value')}
-    UNION ALL${startsOf('label', 'labels @> ARRAY[throttle.value]')}
-    UNION ALL${startsOf('all', 'true')}
-  ) AS execution
-  ORDER BY created_at DESC
-  LIMIT throttle.places
-) AS started
-ORDER BY throttle.number, started.created_at DESC`
-
-/** Returns the starts within each window, the newest first, at most `count` of them. */
-export const findStarts = async (
-  db: Queryable,
-  facts: Facts,
-  windows: readonly ScopeWindow[],
-): Promise<ReadonlyMap<ScopeWindow, readonly string[]>> => {
-  if (windows.length === 0) return new Map()
-  const scopes = windows.map(({ claimKey }) => splitClaimKey(claimKey))
-  const values = [
-    textArray(scopes.map(({ kind }) => kind)),
-    textArray(scopes.map(({ value }) => value)),
-    plainArray(windows.map(({ since }) => since)),
-    plainArray(windows.map(({ count }) => count)),
-  ]
-  const rows = await rowsOf<{ number: number; created_at: string }>(db, { text: findStartsText(facts), values })
-  return new Map(
-    windows.map((window, index) => [
-      window,
-      rows.filter(({ number }) => number === index + 1).map(({ created_at }) => created_at),
-    ]),
-  )
 }
 
 /** A job to start, with the scopes in which it takes a place. */

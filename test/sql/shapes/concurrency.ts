@@ -5,7 +5,6 @@ import {
   beginAdmission,
   commitAdmission,
   countRunning,
-  findStarts,
   startAdmitted,
 } from '../../../src/sql/concurrency/admission.ts'
 import {
@@ -17,6 +16,7 @@ import {
 import { countScopes } from '../../../src/sql/concurrency/enqueue.ts'
 import type { LimitedJobs } from '../../../src/sql/concurrency/limited.ts'
 import { lockScopes } from '../../../src/sql/concurrency/scope-locks.ts'
+import { findStarts } from '../../../src/sql/concurrency/starts.ts'
 import { findWaitingInScopes } from '../../../src/sql/concurrency/waiting.ts'
 import { AT, ID, PROCESS_ID, request, writer } from './samples.ts'
 import type { Shape } from './shape.ts'
@@ -122,11 +122,23 @@ export const CONCURRENCY_SHAPES: readonly Shape[] = [
     of: countRunning,
     send: (db, facts) => countRunning(db, facts, ['label:a', 'key:k', 'all']),
   },
-  {
-    name: 'concurrency/starts of throttles',
-    of: findStarts,
-    send: (db, facts) => findStarts(db, facts, [{ claimKey: 'label:a', count: 2, since: AT }]),
-  },
+  ...[1, 3, 9].map(
+    (count): Shape => ({
+      name: `concurrency/starts of ${count === 1 ? '1 throttle' : `${count} throttles`}`,
+      of: findStarts,
+      isSameIn40: true,
+      send: (db, facts) =>
+        findStarts(
+          db,
+          facts,
+          Array.from({ length: count }, (_, index) => ({
+            claimKey: ['label:a', 'key:k', 'all'][index % 3] ?? '',
+            count: index + 1,
+            since: AT,
+          })),
+        ),
+    }),
+  ),
   {
     name: 'concurrency/start admitted jobs',
     of: startAdmitted,
