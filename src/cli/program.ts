@@ -2,6 +2,7 @@ import { Command, Help } from 'commander'
 import { VERSION } from '../version.ts'
 import { addBatchesCommands } from './batches/batches.ts'
 import { addCleanupCommand } from './cleanup.ts'
+import { addConcurrencyCommands } from './concurrency/concurrency.ts'
 import { addDemoCommand } from './demo.ts'
 import { addDoctorCommand } from './doctor/doctor.ts'
 import { EXIT, report } from './failure.ts'
@@ -22,6 +23,7 @@ const buildProgram = (): Command => {
   addStartCommand(program)
   addJobsCommands(program)
   addBatchesCommands(program)
+  addConcurrencyCommands(program)
   addPausesCommands(program)
   addDoctorCommand(program)
   addSchemaCommands(program)

@@ -1,4 +1,5 @@
 import { matchesQueue, parseSelector } from '../claim/queue-string.ts'
+import { type PublishedRule, publishedRule } from '../job/concurrency/published.ts'
 import type { WaitingJobs } from '../sql/jobs/waiting.ts'
 import type { ListedProcess } from '../sql/process/list.ts'
 
@@ -18,6 +19,8 @@ export interface WorkerProcess {
   readonly job_classes: readonly string[] | null
   /** Whether the process starts no paused jobs; null if it does not publish this, as in Ruby. */
   readonly honours_pauses: boolean | null
+  /** The concurrency rules for starts; null if the process does not publish them, as in Ruby. */
+  readonly concurrency_rules: readonly PublishedRule[] | null
 }
 
 /** Parses the state that a process publishes in its row; older GoodJob versions publish less. */
@@ -37,6 +40,7 @@ export const workerProcess = (row: ListedProcess): WorkerProcess => {
     deletes_finished_jobs: preserve !== true && preserve !== 'true',
     job_classes: Array.isArray(ours.job_classes) ? ours.job_classes.map(String) : null,
     honours_pauses: typeof ours.enable_pauses === 'boolean' ? ours.enable_pauses : null,
+    concurrency_rules: Array.isArray(ours.concurrency_rules) ? ours.concurrency_rules.flatMap(publishedRule) : null,
   }
 }
 

@@ -198,6 +198,6 @@ export class CapsuleTracker {
   #stateText(): string {
     const { configuration, schedulers, database, registry } = this.#options
     const { totalCount, idleCount, options } = database.pool
-    return processState(configuration, schedulers(), registry.names(), { totalCount, idleCount, max: options.max })
+    return processState(configuration, schedulers(), registry, { totalCount, idleCount, max: options.max })
   }
 }

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Configuration } from '../configuration.ts'
+import { publishedRulesOf } from '../job/concurrency/published.ts'
+import type { JobRegistry } from '../job/definition/registry.ts'
 import { VERSION } from '../version.ts'
 import type { Scheduler } from './pool/scheduler.ts'
 
@@ -12,7 +14,7 @@ import type { Scheduler } from './pool/scheduler.ts'
 export const processState = (
   configuration: Configuration,
   schedulers: readonly Scheduler[],
-  jobClasses: readonly string[],
+  registry: JobRegistry,
   pool: { readonly totalCount: number; readonly idleCount: number; readonly max: number },
 ): string => {
   const stats = schedulers.map(schedulerState)
@@ -31,9 +33,14 @@ export const processState = (
     total_succeeded_executions_count: sum((state) => state.succeeded_executions_count),
     total_errored_executions_count: sum((state) => state.errored_executions_count),
     database_connection_pool: { size: pool.max, active: pool.totalCount - pool.idleCount },
-    good_job_node: { version: VERSION, job_classes: jobClasses, enable_pauses: enablePauses },
+    good_job_node: { version: VERSION, ...ownState(registry), enable_pauses: enablePauses },
   })
 }
+
+const ownState = (registry: JobRegistry) => ({
+  job_classes: registry.names(),
+  concurrency_rules: registry.names().flatMap((name) => publishedRulesOf(name, registry.get(name) ?? Object)),
+})
 
 const schedulerState = ({ pool, activeThreads, stats }: Scheduler) => ({
   name: `GoodJob::Scheduler(queues=${pool.name} max_threads=${pool.maxThreads})`,

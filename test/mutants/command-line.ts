@@ -49,9 +49,9 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'former names are among the classes that a process publishes',
-    file: 'src/worker/capsule-tracker.ts',
-    text: 'schedulers(), registry.names(), {',
-    replacement: 'schedulers(), registry.names().slice(0, 1), {',
+    file: 'src/worker/process-state.ts',
+    text: 'job_classes: registry.names(),',
+    replacement: 'job_classes: registry.names().slice(0, 1),',
     tests: { 'test/cli/bundles.test.ts': ['run jobs that wait under a former name'] },
   },
   {

@@ -40,7 +40,8 @@ interface ClassRules {
 
 const cache = new WeakMap<Declarations, ClassRules>()
 
-const rulesOf = (jobClass: object): ClassRules | undefined => {
+/** Undefined for a class that declared nothing. */
+export const rulesOf = (jobClass: object): ClassRules | undefined => {
   const declarations = declarationsOf(jobClass)
   const { concurrency } = declarations
   if (concurrency.length === 0) return undefined
@@ -65,7 +66,8 @@ const collect = (declared: readonly DeclaredRule[]): ClassRules => {
 const isEnqueueRule = ({ enqueueLimit, totalLimit, enqueueThrottle }: DeclaredRule): boolean =>
   enqueueLimit !== undefined || totalLimit !== undefined || enqueueThrottle !== undefined
 
-const isPerformRule = ({ performLimit, totalLimit, performThrottle }: DeclaredRule): boolean =>
+/** Whether a start of a job is checked under this rule. */
+export const isPerformRule = ({ performLimit, totalLimit, performThrottle }: DeclaredRule): boolean =>
   performLimit !== undefined || totalLimit !== undefined || performThrottle !== undefined
 
 /** Whether an enqueue of this class has to be checked. */

@@ -15,8 +15,10 @@ import {
 } from '../../../src/sql/concurrency/claims.ts'
 import { countScopes } from '../../../src/sql/concurrency/enqueue.ts'
 import type { LimitedJobs } from '../../../src/sql/concurrency/limited.ts'
+import { findHolders, findUngrantedClaims, findWaitingInScope } from '../../../src/sql/concurrency/scope-jobs.ts'
 import { lockScopes } from '../../../src/sql/concurrency/scope-locks.ts'
 import { findStarts } from '../../../src/sql/concurrency/starts.ts'
+import { countClaims, findUsedScopes } from '../../../src/sql/concurrency/usage.ts'
 import { findWaitingInScopes } from '../../../src/sql/concurrency/waiting.ts'
 import { AT, ID, PROCESS_ID, request, writer } from './samples.ts'
 import type { Shape } from './shape.ts'
@@ -149,5 +151,34 @@ export const CONCURRENCY_SHAPES: readonly Shape[] = [
     of: startAdmitted,
     send: (db, facts) =>
       startAdmitted(db, facts, [{ id: ID, claimKeys: ['label:a'] }], { ...request, honoursPauses: true }),
+  },
+  {
+    name: 'concurrency/scopes in use',
+    of: findUsedScopes,
+    send: (db, facts) => findUsedScopes(db, facts, { now: AT, maxWaiting: 100, limit: 10, labels: ['a'] }),
+  },
+  {
+    name: 'concurrency/claims in use',
+    of: countClaims,
+    send: (db, facts) => countClaims(db, facts, { maxClaims: 100, limit: 10 }),
+  },
+  {
+    name: 'concurrency/claims of a scope',
+    of: countClaims,
+    send: (db, facts) => countClaims(db, facts, { maxClaims: 100, limit: 1, key: 'label:a' }),
+  },
+  { name: 'concurrency/holders', of: findHolders, send: (db, facts) => findHolders(db, facts, ['label:a'], 10) },
+  ...['label:a', 'key:k', 'all'].map(
+    (claimKey): Shape => ({
+      name: `concurrency/next jobs, ${claimKey.split(':')[0]}`,
+      of: findWaitingInScope,
+      isSameIn40: true,
+      send: (db, facts) => findWaitingInScope(db, facts, claimKey, { now: AT, limit: 10, maxWaiting: 100 }),
+    }),
+  ),
+  {
+    name: 'concurrency/refused jobs',
+    of: findUngrantedClaims,
+    send: (db, facts) => findUngrantedClaims(db, facts, 'label:a', 10),
   },
 ]
