@@ -8,7 +8,10 @@ import { describeWithRuby } from './support/ruby.ts'
 
 const QUEUE = 'default'
 
-/** A worker in Node waits for looks more than five minutes apart: the long form waits for them, in the short one a person acts. */
+/**
+ * A worker in Node releases such a job after two queries more than five minutes apart. The long form of these tests waits for them; the
+ * short one releases the job by a command.
+ */
 const WAITS = Number(process.env.ABANDONED_SECONDS ?? 0)
 
 const ROW = `
@@ -16,7 +19,7 @@ const ROW = `
     (SELECT count(*)::integer FROM good_job_executions WHERE active_job_id = good_jobs.id) AS executions
   FROM good_jobs WHERE id = $1`
 
-/** Starts of a process wait at the gate of the trigger's name, after their claim was committed. */
+/** Starts of a process wait at the gate named by the trigger, after their claim was committed. */
 const waitAtStart = (name: string, processId: string): string => `
   CREATE OR REPLACE FUNCTION wait_at_start() RETURNS trigger LANGUAGE plpgsql AS $$
   BEGIN PERFORM pg_advisory_xact_lock_shared(hashtextextended(TG_NAME, 1450)); RETURN NEW; END $$;
@@ -59,7 +62,7 @@ describeWithRuby('a job that a skiplocked Ruby worker has claimed', () => {
     return { id, ruby }
   }
 
-  test('and not started when it was killed runs again once the dead process has expired', async () => {
+  test('and not started before it was killed runs again once the dead process has expired', async () => {
     const { ruby } = await killBeforeStart('expired')
     await app.pool.query(
       `UPDATE good_job_processes SET updated_at = updated_at - interval '10 minutes' WHERE id = $1`,
@@ -71,11 +74,11 @@ describeWithRuby('a job that a skiplocked Ruby worker has claimed', () => {
   })
 
   test(
-    'and not started when it was killed, without a process row: doctor names it and a person, or five minutes, free it',
+    'and not started before it was killed, without a process row, is named by doctor and released by a person or after five minutes',
     async () => {
       const { id, ruby } = await killBeforeStart('abandoned')
       await deleteProcess(ruby.processId)
-      // GoodJob frees jobs of rows that it finds.
+      // GoodJob releases jobs of process rows that it finds.
       await app.run('GoodJob::Process.cleanup; nil')
       const node = await startNode()
       await enqueue('after it')
@@ -92,7 +95,7 @@ describeWithRuby('a job that a skiplocked Ruby worker has claimed', () => {
     120_000 + WAITS * 1000,
   )
 
-  test('is not freed while that worker lives and has lost its row: it writes the row again, under its own id', async () => {
+  test('is not released while that worker lives without its row: the worker writes the row again, under its own id', async () => {
     const ruby = await startRuby()
     const gate = await shutGate(app.databaseUrl, 'alive')
     const id = await enqueue('alive')
@@ -101,7 +104,7 @@ describeWithRuby('a job that a skiplocked Ruby worker has claimed', () => {
     expect(await goodJob(app, ['doctor'])).toMatchObject({ output: expect.stringContaining(id) })
     const node = await startNode()
     await eventually(
-      'its row is there again',
+      'its row exists again',
       async () =>
         (await app.pool.query('SELECT FROM good_job_processes WHERE id = $1', [ruby.processId])).rowCount === 1,
       60_000,
@@ -118,13 +121,13 @@ describeWithRuby('a job that a skiplocked Ruby worker has claimed', () => {
   }, 120_000)
 })
 
-describeWithRuby('a Ruby process that lives and has lost its row', () => {
+describeWithRuby('a living Ruby process whose row was deleted', () => {
   test.each([
     ['4.19.2', { ownId: false, rows: 3 }],
     ['4.23.1', { ownId: true, rows: 1 }],
   ] as const)('comes back on GoodJob %s as %o', async (goodJobVersion, expected) => {
     const app = await bootRails({ goodJobVersion })
-    // What its heartbeat does three times.
+    // Its heartbeat does this three times.
     const seen = await app.run<{ ownId: boolean; rows: number }>(`
       id = SecureRandom.uuid
       record = GoodJob::Process.find_or_create_record(id: id)

@@ -20,7 +20,7 @@ const WITH_NUL = '"a\\u0000b"'
 const SERIALIZABLE = vectors<Vector[]>('activejob-vectors-7.2.json').flatMap(({ ruby, error }) => (error ? [] : [ruby]))
 const EXPRESSIONS = SERIALIZABLE.filter((ruby) => ruby !== WITH_NUL)
 
-/** Answers the expressions whose values could not be enqueued. */
+/** Returns the expressions whose values could not be enqueued. */
 const enqueueAll = (jobClass: string) => `
   args[:expressions].reject do |ruby|
     ${jobClass}.perform_later(VectorValues.evaluate(ruby), ruby)
@@ -28,7 +28,7 @@ const enqueueAll = (jobClass: string) => `
     false
   end`
 
-/** What Ruby says of a value. */
+/** The description of a value by Ruby. */
 interface Description {
   readonly class: string
   readonly inspect: string
@@ -39,12 +39,12 @@ interface Route {
   readonly name: string
   /** The job that gets the value first; the last one is always Ruby's EchoJob. */
   readonly jobClass: string
-  /** What happens to the jobs before anybody works them. */
+  /** What happens to the jobs before a worker runs them. */
   meanwhile?(app: RailsApp): Promise<void>
   startWorkers(app: RailsApp): Promise<unknown>
 }
 
-/** Every job is discarded in Ruby and retried in Node, which writes its row anew. A key that nobody knows stays where it is. */
+/** Every job is discarded in Ruby and retried in Node, which writes its row anew. Unknown keys are kept. */
 const retryInNode = async (app: RailsApp): Promise<void> => {
   const adapter = new Adapter({ databaseUrl: app.databaseUrl })
   const unknown = { kept: [1.5, { deep: null }] }
@@ -101,11 +101,11 @@ describeWithRuby('arguments of a job', () => {
 
     afterAll(() => app.stop())
 
-    test('are refused by Postgres when they hold a NUL', () => {
+    test('are refused by Postgres if they contain a NUL', () => {
       expect(refused).toEqual([WITH_NUL])
     })
 
-    test.each(EXPRESSIONS)('%s arrives as it was', (expression) => {
+    test.each(EXPRESSIONS)('%s arrives unchanged', (expression) => {
       const values = arrived.get(expression)
       expect(values).toBeDefined()
       expect(values?.received).toEqual(values?.expected)

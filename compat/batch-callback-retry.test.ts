@@ -15,7 +15,7 @@ type Side = keyof typeof CLASSES
 
 const CASES = WAYS.flatMap((way) => (['Ruby', 'Node'] as const).map((side) => [way, side] as const))
 
-/** A callback's failure is its own: it neither breaks the batch nor keeps it from anything. */
+/** The failure of a callback affects the callback only: it neither discards nor delays the batch. */
 describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
   'a callback job that is discarded itself, beside GoodJob %s',
   (goodJobVersion) => {
@@ -42,10 +42,10 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
       else expect(await goodJob(app, ['jobs', 'retry', id])).toMatchObject({ exitCode: 0 })
     }
 
-    /** Callbacks of the batch that have come to their end, and where. */
+    /** The ended callbacks of the batch, and where they ran. */
     const toldOf = async (batch: TestBatch): Promise<string[]> => {
-      const told = await app.events('callback', { batch_id: batch.id })
-      return told.map(({ payload }) => `${payload.event} in ${payload.side}`).toSorted()
+      const ended = await app.events('callback', { batch_id: batch.id })
+      return ended.map(({ payload }) => `${payload.event} in ${payload.side}`).toSorted()
     }
 
     const isWell = async (batch: TestBatch, side: Side, ...callbacks: CallbackEvent[]): Promise<void> => {
@@ -62,7 +62,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
     }
 
     test.each(CASES)(
-      'is retried by %s and runs in %s: no other callback comes, and the batch is well',
+      'is retried by %s and runs in %s: no other callback is enqueued, and the batch has succeeded',
       async (way, side) => {
         const batch = await enqueue(side, { name: 'good', waits: true })
         await batch.letCallbackFail('success', 1)
@@ -78,7 +78,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
     )
 
     test.each(CASES)(
-      'on_discard, retried by %s in %s after its batch has come back, tells of it still',
+      'on_discard, retried by %s in %s after its batch has recovered, still reports the discard',
       async (way, side) => {
         const batch = await enqueue(side, { name: 'bad', waits: true, fails: 1 })
         await batch.letCallbackFail('discard', 1)

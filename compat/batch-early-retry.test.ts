@@ -8,8 +8,8 @@ import { bootRails, openAdapter } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
 /**
- * GoodJob writes the outcome of a member first and discards the batch in a second transaction. Who retries the member in between
- * has it succeed in an attempt that is older than the discard.
+ * GoodJob writes the outcome of a member first and discards the batch in a second transaction. A retry of the member in between
+ * succeeds in an attempt that is older than the discard.
  */
 describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
   'a member retried before GoodJob %s has discarded its batch',
@@ -60,7 +60,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
       return resultOf(state)
     }
 
-    test('in Ruby: the batch comes back by itself, once that member has succeeded', async () => {
+    test('in Ruby: the batch recovers by itself once that member has succeeded', async () => {
       const { batch, held, id } = await almostDiscarded()
       await app.run('GoodJob::Job.find(args[:id]).retry_job; nil', { id })
       await batch.untilStarted('bad', 2)
@@ -68,7 +68,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
       expect(await endWell(batch)).toEqual(theResult('succeeded', 'discard', 'finish', 'success'))
     })
 
-    test('in Ruby, which also ends it before: the batch comes back, without a second on_success', async () => {
+    test('in Ruby, where it also ends before the discard: the batch recovers without a second on_success', async () => {
       const { batch, held, id } = await almostDiscarded()
       await app.run('GoodJob::Job.find(args[:id]).retry_job; nil', { id })
       await batch.letGo('good')
@@ -79,7 +79,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
       expect(await endWell(batch)).toEqual(theResult('succeeded', 'discard', 'finish', 'success'))
     })
 
-    test('in Ruby, but destroyed then: the batch stays discarded, with the reason, until somebody forces it', async () => {
+    test('in Ruby, and destroyed afterwards: the batch stays discarded, with the reason, until a forced recovery', async () => {
       const { batch, held, id } = await almostDiscarded()
       await app.run('GoodJob::Job.find(args[:id]).retry_job; nil', { id })
       await batch.untilMember('bad', 'succeeded')
@@ -95,7 +95,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
       expect(resultOf(await batch.settled())).toEqual(theResult('succeeded', 'discard', 'finish', 'success'))
     })
 
-    test('in Node waits for the discard, so that the batch comes back by itself', async () => {
+    test('in Node waits for the discard, so the batch recovers by itself', async () => {
       const { batch, held, id } = await almostDiscarded()
       const retried = adapter.retryJob(id)
       await eventually('the retry waits too', async () => (await held.waiters()) === 2)

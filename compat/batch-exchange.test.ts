@@ -86,7 +86,7 @@ describeWithRuby('a batch that both languages work on', () => {
   const fill = (by: Side, id: string, step: 'add' | 'enqueue', members: readonly Member[]): Promise<void> =>
     fillBatch(app, by, { id, step, members })
 
-  /** The callbacks when everything has ended; so many must come. */
+  /** The callbacks in the end; waits until `count` have run. */
   const callbacksAtEnd = async (id: string, count: number): Promise<readonly CallbackRow[]> => {
     await eventually(`batch ${id} has ended`, async () => {
       return (await app.pool.query(SELECT_UNENDED, [id, count])).rowCount === 0
@@ -106,7 +106,7 @@ describeWithRuby('a batch that both languages work on', () => {
     return seen.map((events) => events.map(({ payload }) => payload.side))
   }
 
-  /** Runs a batch to its end; answers what its one callback saw. */
+  /** Runs a batch to its end; returns what its only callback saw. */
   const readBy = async (by: Side, id: string) => {
     await fill(other(by), id, 'enqueue', [{ name: `of ${id}`, queue: QUEUES[other(by)] }])
     await expectEvents(id, 'success')
@@ -159,7 +159,7 @@ describeWithRuby('a batch that both languages work on', () => {
       expect(await propertiesInRuby(id)).toEqual(await inRuby(`${mixed}.merge(read_in: 'node')`))
     })
 
-    test.each(PAIRS)('of which there are none, from %s to %s', async (by, reader) => {
+    test.each(PAIRS)('that are empty, from %s to %s', async (by, reader) => {
       const id = await create(by, { onSuccess: READERS[reader] })
       const properties = reader === 'Ruby' ? await inRuby('{}') : describeValue({})
       expect(await readBy(reader, id)).toMatchObject({ side: reader.toLowerCase(), properties })
@@ -258,16 +258,19 @@ describeWithRuby('a batch that both languages work on', () => {
       ])
     })
 
-    test.each(SIDES)('that nobody has, from %s: that callback fails by name, the other one runs', async (side) => {
-      const callbacks = await endIn(side, { onSuccess: 'NobodysJob', onFinish: CALLBACKS.Node })
-      expect(callbacks).toMatchObject([
-        { event: 'finish', error: null },
-        { event: 'success', jobClass: 'NobodysJob', queue: 'default', error: expect.stringContaining('NobodysJob') },
-      ])
-    })
+    test.each(SIDES)(
+      'that neither side has, from %s: that callback fails with an error that names it, the other one runs',
+      async (side) => {
+        const callbacks = await endIn(side, { onSuccess: 'NobodysJob', onFinish: CALLBACKS.Node })
+        expect(callbacks).toMatchObject([
+          { event: 'finish', error: null },
+          { event: 'success', jobClass: 'NobodysJob', queue: 'default', error: expect.stringContaining('NobodysJob') },
+        ])
+      },
+    )
   })
 
-  test('and no callback comes a second time, however often anybody looks', async () => {
+  test('and no callback is enqueued a second time, however often the batch is checked', async () => {
     const sweeps = () => node.program.words().split('"event":"batch_sweep"').length
     const seen = sweeps()
     await eventually('Node has looked three times more', async () => sweeps() >= seen + 3)

@@ -12,7 +12,7 @@ const SIDES = ['Ruby', 'Node'] as const
 
 type Retrier = 'the dashboard' | 'Node'
 
-/** Rows k and g of upstream-defects.test.ts: Ruby ends every member before the retry, so that nobody could prevent it. */
+/** Rows k and g of upstream-defects.test.ts: Ruby ends every member before the retry, so Node could not prevent it. */
 describeWithRuby.each(['4.23.1', '4.0.3'] as const)('on_success that GoodJob %s fired too early', (goodJobVersion) => {
   let app: RailsApp
   let web: RailsWeb
@@ -50,7 +50,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)('on_success that GoodJob %s 
     else expect((await web.visit().job(id, 'retry')).notice).toMatch(/has been retried/)
   }
 
-  /** The callbacks when the batch is good again and Node has looked at it twice more. */
+  /** The callbacks after the recovery of the batch and two more sweeps of Node. */
   const untilRecovered = async (batch: TestBatch, ...callbacks: CallbackEvent[]): Promise<void> => {
     await eventually('the batch is good again', async () => resultOf(await batch.state()).status === 'succeeded')
     const sweeps = () => node.program.words().split('"event":"batch_sweep"').length
@@ -88,7 +88,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)('on_success that GoodJob %s 
   )
 
   test.each(WAYS)(
-    'g: is not fired again when %s retries the job discarded by hand, and it fails in Ruby and then succeeds in %s',
+    'g: is not fired again when %s retries the job discarded manually, and it fails in Ruby and then succeeds in %s',
     async (by, side) => {
       const batch = await TestBatch.enqueue(app, {
         members: [
@@ -97,7 +97,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)('on_success that GoodJob %s 
         ],
       })
       await batch.untilStarted('good')
-      await app.run(`GoodJob::Job.find(args[:id]).discard_job('by hand'); nil`, { id: batch.job('later') })
+      await app.run(`GoodJob::Job.find(args[:id]).discard_job('manually'); nil`, { id: batch.job('later') })
       await batch.letGo('good')
       expect(resultOf(await batch.settled())).toEqual(theResult('succeeded', 'success', 'finish'))
       expect(await recoveryOf(batch)).toBe('false_success')

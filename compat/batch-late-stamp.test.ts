@@ -13,7 +13,7 @@ const CALLBACKS = `
 
 /**
  * GoodJob commits the outcome of a member first. Whether the member is discarded it then asks the object in its memory, not the row: so
- * it discards a batch for a failure that has been made good since.
+ * it discards a batch for a failurethat has been retried successfully since.
  */
 describeWithRuby('a Ruby worker held up between the outcome of a member and the bookkeeping of its batch', () => {
   let app: RailsApp
@@ -23,7 +23,7 @@ describeWithRuby('a Ruby worker held up between the outcome of a member and the 
   })
   afterAll(() => app.stop())
 
-  test('discards the batch that has come back since, with a second on_discard; Node brings it back without one', async () => {
+  test('discards the batch that has recovered since, with a second on_discard; Node recovers it again without a callback', async () => {
     const batch = await TestBatch.enqueue(app, { members: [{ name: 'bad', waits: true, fails: 1 }] })
     const bookkeeping = await shutGate(app.databaseUrl, `bookkeeping of ${batch.id}`)
     const ruby = await app.startWorker({ queues: '*', threads: 1, env: { COMPAT_HOLDS_BOOKKEEPING: '1' } })

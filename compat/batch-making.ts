@@ -5,7 +5,7 @@ import type { RailsApp } from './rails-app.ts'
 
 export type Side = 'Ruby' | 'Node'
 
-/** A batch that waits for nothing yet, made in the Ruby console. */
+/** A batch that was not enqueued yet, made in the Ruby console. */
 const CREATE_IN_RUBY = `
   batch = GoodJob::Batch.new(
     description: args[:description], on_success: args[:on_success], on_finish: args[:on_finish], **args[:properties].to_h.symbolize_keys
@@ -25,7 +25,7 @@ const FILL_IN_RUBY = `
   end
   nil`
 
-/** What a new batch is to be. */
+/** The options of a new batch. */
 export interface Wanted {
   readonly description?: string
   readonly onSuccess?: string
@@ -41,7 +41,7 @@ export interface Member {
   readonly queue?: string
 }
 
-/** Makes a batch that waits for nothing yet, in the Ruby console or here; answers its id. */
+/** Makes a batch without enqueueing it, in the Ruby console or here; returns its id. */
 export const createBatch = async (
   app: RailsApp,
   by: Side,

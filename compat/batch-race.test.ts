@@ -27,8 +27,8 @@ const COUNT_WAITING = `
   WHERE held.pid = pg_backend_pid() AND held.granted AND NOT waiting.granted AND locktype = 'advisory'`
 
 /**
- * What still has to come. Rails 7.2 enqueues the callbacks of a batch that Ruby ends after the commit that says that it has: a moment
- * without anything unfinished is not yet the end. $1 batches
+ * The jobs and callbacks still to come. On Rails 7.2 Ruby ends a batch in one commit and enqueues its callbacks after that: a moment
+ * without unfinished jobs is not yet the end. $1 batches
  */
 const COUNT_OPEN = `
   SELECT

@@ -72,7 +72,7 @@ const COUNT_UNENDED = `
     (SELECT count(*)::integer FROM good_job_batches WHERE finished_at IS NULL) AS batches,
     (SELECT count(*)::integer FROM good_job_batches WHERE discarded_at IS NOT NULL) AS discarded`
 
-/** How many batches of each kind came to the same: members that are not good, callback jobs, and callbacks that ran. */
+/** Counts batches of each kind by their result: failed members, callback jobs, and callbacks that ran. */
 const SELECT_RESULTS = `
   WITH result AS (
     SELECT
@@ -118,7 +118,7 @@ describeWithRuby('two processes of Ruby and three of Node race for batches', () 
     const queues = (count: number, from: number) =>
       Array.from({ length: count }, (_, index) => QUEUES[(index + from) % 2] ?? '')
     const name = `${kind} ${number}`
-    // Every pairing of languages: who has the good ones and who the bad ones turn at different speeds.
+    // All pairs of languages occur: the language of the successful and of the failing members alternate at different rates.
     return {
       kind,
       number,
@@ -144,7 +144,7 @@ describeWithRuby('two processes of Ruby and three of Node race for batches', () 
   const retryAll = async ({ number }: Round, ids: readonly string[]): Promise<void> => {
     const by = RETRIERS[(number >> 2) % 2]
     for (const id of ids) {
-      // Whoever ran it may still hold its lock.
+      // The worker that ran the job may still hold its lock.
       await eventually(`${by} has retried ${id}`, async () => {
         if (by === 'Ruby') await app.run('GoodJob::Job.find(args[:id]).retry_job; nil', { id })
         else await adapter.retryJob(id)
@@ -193,7 +193,7 @@ describeWithRuby('two processes of Ruby and three of Node race for batches', () 
   const sweeps = () =>
     nodes.reduce((sum, { program }) => sum + program.words().split('"event":"batch_sweep"').length - 1, 0)
 
-  test(`and each callback comes exactly once, in ${ROUNDS} rounds of each kind`, async () => {
+  test(`and each callback runs exactly once, in ${ROUNDS} rounds of each kind`, async () => {
     const rounds = Array.from({ length: ROUNDS }, (_, number) => KINDS.map((kind) => roundOf(kind, number))).flat()
     const lane = async (): Promise<void> => {
       const client = new Client({ connectionString: app.databaseUrl })

@@ -47,7 +47,7 @@ export const CORE = ALL.filter(isCore)
 /** Two jobs, jobs that fail again, callbacks on the other side. */
 export const BEYOND_CORE = ALL.filter((one) => !isCore(one))
 
-/** Seconds; how soon Node sees what Ruby left. */
+/** Seconds after which Node checks what Ruby left. */
 const SWEEP_INTERVAL = 0.2
 
 const QUEUES = { Ruby: 'default', Node: 'node' } as const
@@ -58,7 +58,7 @@ const isRecovered = ({ isDiscarded, isFinished, callbacks }: BatchState): boolea
 
 /** The tests of these cases beside these versions. */
 export const testRecovery = (versions: readonly (readonly [GoodJobVersion, readonly Case[]])[]): void => {
-  describeWithRuby.each(versions)('a batch comes back beside GoodJob %s', (goodJobVersion, cases) => {
+  describeWithRuby.each(versions)('a batch recovers beside GoodJob %s', (goodJobVersion, cases) => {
     let database: TestDatabase
     let app: RailsApp
     let web: RailsWeb
@@ -145,7 +145,7 @@ export const testRecovery = (versions: readonly (readonly [GoodJobVersion, reado
       recovered.push(batch)
     })
 
-    test('and no callback comes a second time, however often anybody looks', async () => {
+    test('and no callback is enqueued a second time, however often the batch is checked', async () => {
       expect(recovered).toHaveLength(cases.length)
       const sweeps = () => node.program.words().split('"event":"batch_sweep"').length
       const seen = sweeps()

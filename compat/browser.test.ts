@@ -42,7 +42,7 @@ describeWithBrowser.each(SIDES)(
       ),
     )
 
-    test('leads from the jobs to a job, its retry, the processes and the batches', async () => {
+    test('links from the jobs to a job, its retry, the processes and the batches', async () => {
       const batch = await TestBatch.enqueue(app, {
         members: [
           { name: 'good', jobClass: memberClass },
@@ -59,7 +59,7 @@ describeWithBrowser.each(SIDES)(
       pictures.push(await visitor.picture('jobs'))
 
       await visitor.follow(`/jobs/${batch.job('bad')}`)
-      await visitor.see(/was told to fail/)
+      await visitor.see(/failed on purpose/)
       pictures.push(await visitor.picture('discarded-job'))
 
       await page.getByRole('button', { name: 'Retry job' }).click()

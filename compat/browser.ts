@@ -18,10 +18,10 @@ const FLAGS = [
   '--disable-sync',
 ]
 
-/** Somebody at a screen: opens the dashboard in Chromium, follows its links and keeps pictures of what is to be seen. */
+/** A visitor with a browser: opens the dashboard in Chromium, follows its links and saves screenshots. */
 export class Visitor {
   readonly page: Page
-  /** What went wrong in the page's own script. */
+  /** Errors of the page's own script. */
   readonly errors: string[] = []
   readonly #browser: Browser
   readonly #name: string
@@ -32,11 +32,11 @@ export class Visitor {
     this.page = page
     this.#name = name
     page.on('pageerror', (error) => this.errors.push(error.message))
-    // Whoever presses a button that asks back means it.
+    // Every confirmation dialog is accepted.
     page.on('dialog', (dialog) => void dialog.accept())
   }
 
-  /** `name` names the pictures. */
+  /** `name` is the prefix of the screenshots. */
   static async arrive(name: string): Promise<Visitor> {
     const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
     const page = await browser.newPage({ viewport: { width: 1400, height: 1000 }, colorScheme: 'light' })
@@ -56,17 +56,17 @@ export class Visitor {
     await this.settled()
   }
 
-  /** Resolves when this is to be read on the page. */
+  /** Resolves when the page shows this text. */
   async see(text: string | RegExp): Promise<void> {
     await this.page.getByText(text).filter({ visible: true }).first().waitFor()
   }
 
-  /** Resolves when the page and what its script fetches are there. */
+  /** Resolves when the page and the parts fetched by its script are loaded. */
   async settled(): Promise<void> {
     await this.page.waitForLoadState('networkidle')
   }
 
-  /** Keeps a picture of the whole page as `output/screenshots/<name>-<number>-<what>.png`, and answers its path. */
+  /** Saves a screenshot of the whole page as `output/screenshots/<name>-<number>-<what>.png`, and returns its path. */
   async picture(what: string): Promise<string> {
     this.#pictures += 1
     const folder = `${OUTPUT}screenshots/`

@@ -11,7 +11,7 @@ const GRANTED = 1
 const PROMOTED = 3
 
 const CLAIM = 'SELECT state, locked_by_id AS owner FROM good_job_concurrency_claims WHERE job_id = $1'
-/** $1 job id · $2 queue. Due now, for whoever serves that queue. */
+/** $1 job id · $2 queue. Makes the job due now on that queue. */
 const MOVE = `UPDATE good_jobs SET queue_name = $2, scheduled_at = now() AT TIME ZONE 'UTC' WHERE id = $1 AND performed_at IS NULL`
 const SLEEPS = `UPDATE good_jobs SET scheduled_at = (now() AT TIME ZONE 'UTC') + interval '1 hour' WHERE id = $1 AND performed_at IS NULL`
 const EXPIRE = `UPDATE good_job_processes SET updated_at = updated_at - interval '10 minutes' WHERE id = $1`
@@ -37,7 +37,7 @@ describeWithRuby('a class that Ruby performs one at a time', () => {
       const [performed] = await app.events('performed', { name })
       return performed?.payload.side === side
     })
-  /** A job that Ruby has refused, with its next try in an hour. */
+  /** A job that Ruby has refused, with its retry in an hour. */
   const refused = async (name: string) => {
     const id = await enqueue(name)
     await untilClaimed(id, WAITING)
@@ -45,7 +45,7 @@ describeWithRuby('a class that Ruby performs one at a time', () => {
     return id
   }
 
-  test('counts the job that Ruby refused while Node runs it, and gets the place when that ends [GJ-132] [GJ-133]', async () => {
+  test('counts the job that Ruby refused while Node runs it, and gets its slot when it ends [GJ-132] [GJ-133]', async () => {
     const ruby = await app.startWorker({ queues: 'ruby', threads: 2 })
     const node = await startNodeWorker(app, { queues: 'node', jobs: 'shared' })
     const [first, second] = [await shutGate(app.databaseUrl, 'first'), await shutGate(app.databaseUrl, 'second')]
@@ -69,7 +69,7 @@ describeWithRuby('a class that Ruby performs one at a time', () => {
     expect(await claimOf(third)).toBeUndefined()
   })
 
-  test('gets the places of a Ruby process that was killed, by the cleanup of a worker in Node [GJ-100]', async () => {
+  test('gets the slots of a killed Ruby process back through the cleanup of a worker in Node [GJ-100]', async () => {
     const dead = await app.startWorker({ queues: 'ruby', threads: 2 })
     const gate = await shutGate(app.databaseUrl, 'lost')
     const lost = await enqueue('lost')

@@ -27,7 +27,7 @@ describeWith('pidNamespace')('the first process of a container', () => {
     ),
   )
 
-  test('that is the command of docs/operations.md lets its job end after SIGTERM', async () => {
+  test('started by the command in docs/operations.md lets its job end after SIGTERM', async () => {
     const docs = await readFile(new URL('../docs/operations.md', import.meta.url), 'utf8')
     const command = JSON.parse(/^CMD (\[.*\])$/m.exec(docs)?.[1] ?? '[]') as string[]
     container = spawn('unshare', ['--pid', '--fork', '--kill-child', '--mount-proc', ...command], {
@@ -55,6 +55,6 @@ describeWith('pidNamespace')('the first process of a container', () => {
   })
 })
 
-/** The process that is number 1 inside; its number outside. */
+/** The outside pid of the process with pid 1 inside the container. */
 const firstProcessOf = async ({ pid }: ChildProcess): Promise<number> =>
   Number(await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8'))

@@ -51,7 +51,7 @@ describeWithRuby('the dashboard over rows that only Node has written', () => {
     return job.jobId
   }
 
-  test('every page is there: lists of each state, jobs, executions, batches, performance of each range, cleaner [GJ-081, GJ-113]', async () => {
+  test('every page opens: lists of each state, jobs, executions, batches, performance of each range, cleaner [GJ-081, GJ-113]', async () => {
     const failed = await enqueue(NodeMemberJob, 'fails for good', { fails: 1 })
     const waiting = await enqueue(NodeMemberJob, 'scheduled', { wait: 3600 })
     const batch = await Batch.enqueue({ onFinish: 'Node::BatchCallbackJob', description: 'of Node' }, async () => {
@@ -66,9 +66,9 @@ describeWithRuby('the dashboard over rows that only Node has written', () => {
       const page = await visitor.open(`/jobs?state=${state}`)
       expect([state, page.status]).toEqual([state, 200])
     }
-    expect((await visitor.open('/jobs?state=discarded')).text).toContain('fails for good was told to fail')
+    expect((await visitor.open('/jobs?state=discarded')).text).toContain('fails for good failed on purpose')
     expect((await visitor.open('/jobs?state=scheduled')).text).toContain(waiting)
-    // GoodJob job.rb: waiting for its first retry, a job is still listed as scheduled.
+    // GoodJob job.rb: a job that waits for its first retry is listed as scheduled.
     expect((await visitor.open('/jobs?state=scheduled')).text).toContain('come back in an hour')
     for (const path of ['/performance', '/performance?chart_range=7d']) {
       const page = await visitor.open(path)
@@ -77,7 +77,7 @@ describeWithRuby('the dashboard over rows that only Node has written', () => {
         expect(page.text).toContain(jobClass)
     }
     const shown = await visitor.open(`/jobs/${failed}`)
-    expect(shown.text).toMatch(/MemberJob::Failed: fails for good was told to fail/)
+    expect(shown.text).toMatch(/MemberJob::Failed: fails for good failed on purpose/)
     const pages = await visitor.crawl()
     expect(pages.filter(({ status }) => status !== 200).map(({ status, path }) => `${status} ${path}`)).toEqual([])
     const paths = pages.map(({ path }) => path.split('?')[0])
@@ -100,9 +100,9 @@ describeWithRuby('the dashboard over rows that only Node has written', () => {
     })
   })
 
-  test('a job of Node with a stub in Ruby runs again in Node, and rightly, after the retry button [GJ-083]', async () => {
+  test('a job of Node with a stub in Ruby runs again correctly in Node after the retry button [GJ-083]', async () => {
     const id = await enqueue(NodeMemberJob, 'retried by its button', { fails: 1 })
-    await untilRow(id, { isFinished: true, error: 'MemberJob::Failed: retried by its button was told to fail' })
+    await untilRow(id, { isFinished: true, error: 'MemberJob::Failed: retried by its button failed on purpose' })
     expect((await visitor.job(id, 'retry')).notice).toBe('Job has been retried')
     await untilRow(id, { isFinished: true, error: null, executions: 2, arguments: ['retried by its button'] })
     const performed = await app.events('performed', { name: 'retried by its button' })

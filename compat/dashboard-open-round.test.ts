@@ -6,7 +6,7 @@ import { eventually } from './support/eventually.ts'
 import { bootRails, openAdapter } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
-/** A round stays open for so long: time to open a page and press a button on a busy machine. */
+/** How long a round stays open: enough to open a page and press a button on a busy machine. */
 const ROUND_MS = 4_000
 
 /** Ends when the test says so, or its signal fires. */
@@ -55,7 +55,7 @@ describeWithRuby.each(['advisory', 'skiplocked', 'hybrid'])('the dashboard of an
     return rowCount === 1
   }
 
-  // The list offers "force discard" only for what looks started: it is pressed on an older page.
+  // The list offers "force discard" only for started jobs: the button of an older page is used.
   const press = async (page: Page, id: string, action: (typeof PRESSES)[number]): Promise<unknown> => {
     if (action === 'force_discard') {
       return app.run(`GoodJob::Job.find(args[:id]).force_discard_job('Force discarded'); nil`, { id })
@@ -69,7 +69,7 @@ describeWithRuby.each(['advisory', 'skiplocked', 'hybrid'])('the dashboard of an
     return { notice, alert }
   }
 
-  /** What a visitor is told who presses a button while the job runs, and what becomes of it. */
+  /** The message for a visitor who presses a button while the job runs, and the resulting rows. */
   const pressed = async (state: 'started' | 'open', action: (typeof PRESSES)[number]) => {
     // A new one: after a round that its jobs outlast, a worker starts the next ones at once.
     const capsule = new Capsule({
@@ -90,7 +90,7 @@ describeWithRuby.each(['advisory', 'skiplocked', 'hybrid'])('the dashboard of an
     const job = await HeldJob.performLater()
     if (job === false) throw new Error('refused')
     const id = job.jobId
-    const end = await eventually('its body runs', async () => HeldJob.ends.get(id))
+    const end = await eventually('the job runs', async () => HeldJob.ends.get(id))
     if (state === 'started') await eventually('its start is written', () => isStarted(id))
     const page = await visitor.open(`/jobs?query=${id}`)
     expect(await isStarted(id)).toBe(state === 'started')
@@ -104,16 +104,16 @@ describeWithRuby.each(['advisory', 'skiplocked', 'hybrid'])('the dashboard of an
       return isAnswered || (rowCount === 1 && (await isStarted(id)))
     })
     end()
-    const told = await answer
-    await eventually('nobody holds it', async () => {
+    const message = await answer
+    await eventually('no session holds its lock', async () => {
       const { rows } = await app.pool.query('SELECT finished_at, locked_by_id FROM good_jobs WHERE id = $1', [id])
       return rows.length === 0 || (rows[0].finished_at !== null && rows[0].locked_by_id === null)
     })
     const { rows } = await app.pool.query(OUTCOME, [id])
-    return { told, rows }
+    return { message, rows }
   }
 
-  test.each(PRESSES)('answers %s on a job whose round is open as on one that was started', async (action) => {
+  test.each(PRESSES)('handles %s on a job whose round is open like on a job whose start is written', async (action) => {
     const started = await pressed('started', action)
     const open = await pressed('open', action)
     expect(open).toEqual(started)

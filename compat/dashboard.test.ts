@@ -8,7 +8,7 @@ import { shutGate } from './support/locks.ts'
 import { bootRails } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
-/** Who works the jobs that the dashboard shows, and what their classes are called. */
+/** The workers of the jobs that the dashboard shows, and the names of their classes. */
 interface Side {
   readonly name: string
   readonly classes: string
@@ -16,7 +16,7 @@ interface Side {
   startWorker(app: RailsApp): Promise<{ stop(): Promise<void> }>
 }
 
-// As a team would run it: Ruby's worker is there too, for the batch callbacks and everything else that is Ruby's.
+// As a team would run it: a Ruby worker runs as well, for the batch callbacks and all other Ruby jobs.
 const startWorkerBesideRuby = async (app: RailsApp) => {
   const [worker] = await Promise.all([startNodeWorker(app), app.startWorker()])
   return worker
@@ -104,7 +104,7 @@ describeWithRuby.each(SIDES)(
       const page = await visitor.open(`/jobs/${id}`)
       expect(page.status).toBe(200)
       expect(page.text).toContain(memberClass)
-      expect(page.text).toContain('MemberJob::Failed: shown was told to fail')
+      expect(page.text).toContain('MemberJob::Failed: shown failed on purpose')
     })
 
     test('retries a discarded job', async () => {
@@ -148,7 +148,7 @@ describeWithRuby.each(SIDES)(
       expect(await row(id)).toBeUndefined()
     })
 
-    test('refuses what the state of the job does not allow, by a button of an older page', async () => {
+    test('refuses an action of an older page that the state of the job no longer allows', async () => {
       const id = await discarded('refused')
       const older = await visitor.open(`/jobs/${id}`)
       await visitor.job(id, 'retry')
@@ -157,7 +157,7 @@ describeWithRuby.each(SIDES)(
       expect(page.alert).toBe('Job is not in an appropriate state for this action.')
     })
 
-    test('retries and destroys the jobs that are ticked', async () => {
+    test('retries and destroys the selected jobs', async () => {
       const ids = [await discarded('many 1'), await discarded('many 2')]
       expect((await visitor.mass('retry', ids)).notice).toBe('Successfully retried 2 jobs')
       await Promise.all(ids.map(untilSucceeded))
@@ -171,7 +171,7 @@ describeWithRuby.each(SIDES)(
       for (const id of ids) expect(await row(id)).toMatchObject({ isFinished: true, isScheduled: false })
     })
 
-    test('reschedules the jobs that are ticked', async () => {
+    test('reschedules the selected jobs', async () => {
       const ids = [await enqueue('soon 1', { wait: 3600 }), await enqueue('soon 2', { wait: 3600 })]
       expect((await visitor.mass('reschedule', ids, 'scheduled')).notice).toBe('Successfully rescheduled 2 jobs')
       await Promise.all(ids.map(untilSucceeded))
@@ -207,7 +207,7 @@ describeWithRuby.each(SIDES)(
       expect((await visitor.open(`/cron_entries/${key}`)).text).toContain(`${classes}CronJob`)
     })
 
-    // Workers in Node do not look at pauses.
+    // Workers in Node ignore pauses here.
     if (side === 'Ruby') {
       test('pauses and unpauses a queue', async () => {
         await visitor.pause('queue', queue)
@@ -225,7 +225,7 @@ describeWithRuby.each(SIDES)(
       })
     }
 
-    test('lists the process', async () => {
+    test('lists the worker process', async () => {
       const { rows } = await app.pool.query<{ id: string; pid: number }>(
         `SELECT id, (state->>'pid')::integer AS pid FROM good_job_processes`,
       )
@@ -235,7 +235,7 @@ describeWithRuby.each(SIDES)(
       for (const { id, pid } of rows) expect(page.text).toMatch(new RegExp(`\\b(${id}|${pid})\\b`))
     })
 
-    test('answers every page that a visitor can reach', async () => {
+    test('opens every page that a visitor can reach', async () => {
       await app.run(`${classes}PatientJob.perform_later`)
       await enqueue('crawled', { wait: 3600 })
       const pages = await visitor.crawl()

@@ -1,12 +1,12 @@
 import { type Control, controlsOf, linksOf, metaOf, textOf } from './support/html.ts'
 
-/** A page as it came back, after the redirects. */
+/** A page as received, after redirects. */
 export interface Page {
   readonly status: number
   /** Path and query below the dashboard's address. */
   readonly path: string
   readonly html: string
-  /** What a person reads. */
+  /** The visible text. */
   readonly text: string
   /** The message of the last action, good or bad. */
   readonly notice: string | undefined
@@ -16,13 +16,13 @@ export interface Page {
   readonly csrfToken: string | undefined
 }
 
-/** Names something to press: the end of the path that it goes to, and the method where one path has several. */
+/** A control, named by the end of its path, and by its method if a path has several. */
 export interface Press {
   readonly action: string
   readonly method?: 'post' | 'put' | 'delete'
   /** What the visitor filled in or ticked. */
   readonly fields?: readonly (readonly [string, string])[]
-  /** Presses the one with this name and value, of a form with several. */
+  /** Presses the button with this name and value, in a form with several. */
   readonly button?: readonly [string, string]
 }
 

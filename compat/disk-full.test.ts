@@ -9,14 +9,14 @@ import { inTurn } from '../test/support/clean-up.ts'
 import { eventually } from './support/eventually.ts'
 import { describeWithSmallDisk, SmallDisk } from './support/small-disk.ts'
 
-/** More than the free room of any page. */
+/** More than the free space of any page. */
 const LONG_TEXT = 'x'.repeat(5_000)
 const JOBS = 40
 
-/** Random, or the server would compress it; some eleven characters each. */
+/** Random text, which the server cannot compress; about eleven characters each. */
 const randomText = (parts: number): string => Array.from({ length: parts }, () => Math.random().toString(36)).join('')
 
-/** A class whose bodies wait until `open` is called, and how often each job ran; `end` is the last that a body does. */
+/** A class whose jobs wait in `perform` until `open` is called, and the number of runs of each; `end` is called last. */
 const gated = (name: string, end: () => void = () => {}) => {
   let open = (): void => {}
   const isOpen = new Promise<void>((resolve) => {
@@ -69,7 +69,7 @@ describeWithSmallDisk('a full disk', () => {
     ),
   )
 
-  test('keeps outcomes until there is room, refuses enqueues by name, and loses nothing', async () => {
+  test('delays outcomes until space is free, fails enqueues with the error of the server, and loses nothing', async () => {
     const { GatedJob, runs, open } = gated('LongErrorJob', () => {
       throw new Error(randomText(500))
     })
@@ -110,7 +110,7 @@ describeWithSmallDisk('a full disk', () => {
     await adapter.close()
   })
 
-  test('in the middle of a round of deferred starts undoes the round, whose jobs are started when there is room', async () => {
+  test('in the middle of a round of deferred starts rolls the round back, and its starts are written once space is free', async () => {
     const { GatedJob, runs, open } = gated('GatedJob')
     const adapter = new Adapter({ databaseUrl: url })
     Job.queueAdapter = adapter
@@ -156,7 +156,7 @@ describeWithSmallDisk('a full disk', () => {
     return rows[0]?.count ?? 0
   }
 
-  /** Enqueues until the server refuses. */
+  /** Enqueues jobs until the server refuses one. */
   const fillWithJobs = async (): Promise<void> => {
     for (;;) await SmallJob.performLater(LONG_TEXT)
   }

@@ -17,7 +17,7 @@ interface Worker {
 /** Every class that both sides know is on this queue. */
 const QUEUE = 'default'
 
-/** $1 process id. As it will look in ten minutes; five are enough. */
+/** $1 process id. Backdates the heartbeat by ten minutes; five are enough to expire. */
 const EXPIRE = `UPDATE good_job_processes SET updated_at = updated_at - interval '10 minutes' WHERE id = $1`
 const OWNER = 'SELECT locked_by_id AS id FROM good_jobs WHERE id = $1'
 const EXECUTIONS = `
@@ -45,7 +45,7 @@ describeWithRuby('a job whose worker is killed with -9', () => {
       return performed?.payload.side === side
     })
 
-  /** Kills the worker in the middle of a job; answers the job's name and id. */
+  /** Kills the worker in the middle of a job; returns the job's name and id. */
   const killInTheMiddle = async (worker: Worker): Promise<{ name: string; id: string }> => {
     runs += 1
     const name = `cut off ${runs}`
@@ -58,7 +58,7 @@ describeWithRuby('a job whose worker is killed with -9', () => {
     return { name, id }
   }
 
-  /** Whoever serves the queue has looked at it: a job that came later has been performed, this one has not. */
+  /** The worker of the queue has skipped the job: a later job was performed, this one was not. */
   const expectPassedOver = async (name: string, id: string, side: 'ruby' | 'node', owner: string) => {
     await enqueue(`after ${name}`)
     await untilPerformed(`after ${name}`, side)
@@ -76,7 +76,7 @@ describeWithRuby('a job whose worker is killed with -9', () => {
   }
 
   describe('in Node', () => {
-    test('is run again at once by a Ruby worker on advisory, which looks at the lock only [GJ-063]', async () => {
+    test('is run again at once by an advisory Ruby worker, which checks the lock only [GJ-063]', async () => {
       const dead = await startNode()
       const { name, id } = await killInTheMiddle(dead)
       const ruby = await startRuby('advisory')

@@ -9,7 +9,7 @@ import type { Strategy } from '../torture/worker-process.ts'
 import { OUTPUT } from './support/program.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
-/** 10,000 by hand: FLEET_JOBS=10000 npx vitest run --config compat/vitest.config.ts compat/fleet-strategies.test.ts */
+/** For 10,000 jobs run manually: FLEET_JOBS=10000 npx vitest run --config compat/vitest.config.ts compat/fleet-strategies.test.ts */
 const JOBS = Number(process.env.FLEET_JOBS ?? 1_000)
 const SEED = 1_450
 
@@ -26,7 +26,7 @@ const total = (pairs: readonly { unexplained: number; explained: number }[]): nu
 
 describeWithRuby(`two processes in Node beside Ruby workers, ${JOBS} jobs of both sides`, () => {
   for (const [name, ruby] of Object.entries(CELLS)) {
-    test(`on ${name}: none is lost, early or run twice at a time by Node [GJ-030, GJ-031, GJ-032]`, async () => {
+    test(`on ${name}: Node loses no job, starts none early and runs none twice at the same time [GJ-030, GJ-031, GJ-032]`, async () => {
       await prepareRuby()
       const database = await createDatabase()
       const pool = database.pool({ max: 4 })

@@ -20,7 +20,7 @@ const VERSIONS = [
 
 /** The defects of upstream-defects.test.ts once more, by the same letters, with a process in Node beside Ruby's. */
 describeWithRuby.each(VERSIONS)('beside GoodJob %s, with a process in Node', (goodJobVersion, isWhole) => {
-  /** Where the other versions only need the last of several cases. */
+  /** All cases for the newest versions, the last case for the others. */
   const core = <T>(all: readonly T[]): readonly T[] => (isWhole ? all : all.slice(-1))
 
   let app: RailsApp
@@ -40,7 +40,7 @@ describeWithRuby.each(VERSIONS)('beside GoodJob %s, with a process in Node', (go
   const callJob = (id: string, call: string) => app.run(`GoodJob::Job.find(args[:id]).${call}; nil`, { id })
   const retryInRuby = (batch: TestBatch) => app.run('GoodJob::Batch.find(args[:id]).retry; nil', { id: batch.id })
 
-  /** The result when it stays so, however often Node looks. */
+  /** The result once it is stable over several sweeps of Node. */
   const untilResult = async (batch: TestBatch, ...[status, ...callbacks]: Parameters<typeof theResult>) => {
     const wanted = theResult(status, ...callbacks)
     await eventually(`${batch.id} is ${JSON.stringify(wanted)}`, async () => {
@@ -118,7 +118,7 @@ describeWithRuby.each(VERSIONS)('beside GoodJob %s, with a process in Node', (go
     await untilResult(batch, 'succeeded', 'discard', 'finish', 'success')
   })
 
-  test('f: a retry of the batch is refused while another discarded job is there beside the destroyed one', async () => {
+  test('f: a retry of the batch is refused while another discarded job exists besides the destroyed one', async () => {
     const batch = await enqueue([
       { name: 'bad', fails: 1 },
       { name: 'good', waits: true },
@@ -138,7 +138,7 @@ describeWithRuby.each(VERSIONS)('beside GoodJob %s, with a process in Node', (go
       { name: 'later', startsIn: 3600 },
     ])
     await batch.untilStarted('good')
-    await callJob(batch.job('later'), `discard_job('by hand')`)
+    await callJob(batch.job('later'), `discard_job('manually')`)
     await batch.letGo('good')
     await untilResult(batch, 'discarded', 'discard', 'finish')
   })
@@ -191,7 +191,7 @@ describeWithRuby.each(VERSIONS)('beside GoodJob %s, with a process in Node', (go
   ] as const
 
   test.each(RACES.flatMap((race) => core(ORDERS).map((order) => [...race, ...order] as const)))(
-    'k: a good job in %s (%s) and a bad one in %s (%s) that end together, the %s and then the %s one, are no success',
+    'k: a good job in %s (%s) and a bad one in %s (%s) that end together, the %s and then the %s one, do not fire on_success',
     async (_good, goodQueue, _bad, badQueue, ...order) => {
       const batch = await enqueue([
         { name: 'good', queue: goodQueue, waits: true },
@@ -215,7 +215,7 @@ describeWithRuby.each(VERSIONS)('beside GoodJob %s, with a process in Node', (go
   test('l: a job that Ruby force-discards while Node runs it stays discarded, and so does its batch', async () => {
     const batch = await enqueue([{ name: 'good', queue: NODE, waits: true }])
     await batch.untilStarted('good')
-    await callJob(batch.job('good'), `force_discard_job('by hand')`)
+    await callJob(batch.job('good'), `force_discard_job('manually')`)
     await batch.letGo('good')
     await untilResult(batch, 'discarded', 'discard', 'finish')
     expect((await batch.state()).members).toEqual({ good: 'discarded' })
@@ -242,17 +242,17 @@ describeWithRuby.each(VERSIONS)('beside GoodJob %s, with a process in Node', (go
       },
     )
     await batch.untilEnded('bad')
-    // While the next callback adds its stage, the batch waits for nobody in Ruby's eyes: who ends then completes it.
+    // While the next callback adds its stage, Ruby sees no unfinished member: a callback that ends then completes the batch.
     await batch.untilCallbackEnded('discard')
     await batch.letGo('good')
     const wiped = isAtLeast(goodJobVersion, '4.3.0')
     await untilResult(batch, 'discarded', 'discard', 'finish', 'finish', ...(wiped ? (['discard'] as const) : []))
   })
 
-  // Before 4.1.1 Ruby sets finished_at and loses the callbacks: nothing tells that they never were.
+  // Before 4.1.1 Ruby sets finished_at and loses the callbacks: no row shows that they are missing.
   if (isAtLeast(goodJobVersion, '4.1.1')) {
     test('i: a callback class that Ruby does not know is enqueued by Node', async () => {
-      // Up to 4.19 Ruby's own enqueue looks for the class too, when the member has ended by then.
+      // Up to 4.19 Ruby's own enqueue also loads the class, if the member has ended by then.
       const batch = await enqueue([{ name: 'good', waits: true }], { onSuccess: 'OnlyInNodeJob' })
       await batch.letGo('good')
       await untilResult(batch, 'succeeded', 'success', 'finish')

@@ -33,10 +33,10 @@ const waitAtGate = (name: string, table: string, condition: string): string => `
   CREATE TRIGGER "${name}" BEFORE INSERT ON ${table} FOR EACH ROW WHEN (${condition}) EXECUTE FUNCTION wait_at_gate()`
 
 /**
- * GoodJob on advisory looks once, after it has the lock, whether the job is still unfinished. What ends between that look and its start
- * runs again, whoever ran it: the start asks for nothing but the primary key.
+ * GoodJob on advisory checks once, after it has the lock, whether the job is still unfinished. A job that ends between that check and
+ * its start runs again, whichever side ran it: the statement of the start compares the primary key only.
  */
-describeWithRuby('an advisory worker in Ruby held up between its look at a job and its start', () => {
+describeWithRuby('an advisory worker in Ruby stalled between its check of a job and the start', () => {
   let database: TestDatabase
   let app: RailsApp
   let wire: Wire
@@ -55,7 +55,7 @@ describeWithRuby('an advisory worker in Ruby held up between its look at a job a
     ),
   )
 
-  // One thread: another one of the same process would take the job, whose lock is free, and is not held up.
+  // One thread: a second thread of the process would take the job, whose lock is free.
   const startRuby = () => app.startWorker({ queues: 'shared', threads: 1, env: { GOOD_JOB_LOCK_STRATEGY: 'advisory' } })
   const startNode = (...options: string[]) =>
     startNodeWorker(app, { jobs: 'shared', queues: 'shared', options, env: { DATABASE_URL: wire.url() } })
@@ -67,7 +67,7 @@ describeWithRuby('an advisory worker in Ruby held up between its look at a job a
     // GoodJob writes what changed in memory: the mark of the interruption stays.
     ['another in Ruby', startRuby, 0],
   ] as const)(
-    'runs it after the success of %s, whose session had ended before it wrote that',
+    'runs the job after the success of %s, whose session had ended before it wrote the outcome',
     async (first, start, event) => {
       const ending = `end after ${first}`
       await app.pool.query(waitAtGate(ending, 'compat_events', `NEW.name = 'performed'`))
@@ -76,7 +76,7 @@ describeWithRuby('an advisory worker in Ruby held up between its look at a job a
       const id = await app.run<string>(`MemberJob.set(queue: 'shared').perform_later(args[:name]).job_id`, {
         name: first,
       })
-      await eventually('its body is about to end', async () => (await end.waiters()) === 1)
+      await eventually('the job is about to end', async () => (await end.waiters()) === 1)
 
       const loser = await startRuby()
       const starting = `start after ${first}`
@@ -96,7 +96,7 @@ describeWithRuby('an advisory worker in Ruby held up between its look at a job a
       })
       expect(await startedBy(first)).toBe(1)
       await begin.release()
-      await eventually('the body has begun again', async () => (await startedBy(first)) === 2)
+      await eventually('the job has begun again', async () => (await startedBy(first)) === 2)
       wire.release()
       await Promise.all([winner.stop(), loser.stop()])
 

@@ -16,7 +16,7 @@ const INT4_MAX = 2 ** 31 - 1
 
 /** Ruby's JSON nests a hundred deep. */
 const IS_DEEP = /(\[|\{"a":){60}/
-/** Times and keys that the pages cannot show, or make no link of, whoever wrote them. */
+/** Times and keys that the pages cannot show or link, whichever side wrote them. */
 const PAST = '2026-01-31 12:00:00'
 const SHOWABLE = {
   scheduled_at: PAST,
@@ -27,7 +27,7 @@ const SHOWABLE = {
   is_discrete: null,
 }
 
-/** What GoodJob's dashboard can show at all: it fails for the whole list because of one row that is not like this, whoever wrote it. */
+/** Rows that GoodJob's dashboard can show: any other row makes the whole list fail, whichever side wrote it. */
 const isShowable = ({ serialized_params }: HostileRow): boolean => {
   const text = serialized_params ?? 'null'
   if (IS_DEEP.test(text)) return false
@@ -93,7 +93,7 @@ describeWithRuby('hostile rows that Node has worked', () => {
     expect(why.map(({ serialized_params }) => String(serialized_params).slice(0, 500))).toEqual([])
   })
 
-  test('a worker in Ruby works beside them and beside messages that are as hostile', async () => {
+  test('a worker in Ruby still works with these rows and with hostile NOTIFY messages', async () => {
     for (const payload of fc.sample(hostilePayload, { numRuns: 100, seed: SEED }))
       await app.pool.query(`SELECT pg_notify('good_job', $1)`, [payload])
     await app.run(`MemberJob.perform_later('still there'); nil`)

@@ -12,7 +12,7 @@ import { describeWithRuby } from './support/ruby.ts'
 type Side = 'Ruby' | 'Node'
 
 const SIDES: readonly Side[] = ['Ruby', 'Node']
-/** Who works which queue; MemberJob is a class of both. */
+/** The worker of each queue; both sides have the class MemberJob. */
 const QUEUES = { Ruby: 'default', Node: 'node' } as const
 
 const PAIRS = SIDES.flatMap((first) => SIDES.map((second) => [first, second] as const))
@@ -52,7 +52,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('on the tables of GoodJob %s', (goodJob
     app = await bootRails({ goodJobVersion })
     adapter = openAdapter(app)
     Job.queueAdapter = adapter
-    const workers = [startNodeWorker(app, { jobs: 'both' }), app.startWorker({ queues: '-node,nobody' })] as const
+    const workers = [startNodeWorker(app, { jobs: 'both' }), app.startWorker({ queues: '-node,unserved' })] as const
     node = (await Promise.all(workers))[0]
   })
 
@@ -79,18 +79,18 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('on the tables of GoodJob %s', (goodJob
       return true
     })
 
-  /** Does to a job what Ruby's console or Node's API does. */
+  /** Acts on a job through Ruby's console or Node's API. */
   const act = async (
     by: Side,
     action: 'retry' | 'discard' | 'force_discard' | 'destroy' | 'reschedule',
     id: string,
   ) => {
     if (by === 'Ruby') {
-      const message = action.endsWith('discard') ? `('by hand')` : ''
+      const message = action.endsWith('discard') ? `('manually')` : ''
       await app.run(`GoodJob::Job.find(args[:id]).${action}_job${message}; nil`, { id })
     } else if (action === 'retry') await adapter.retryJob(id)
-    else if (action === 'discard') await adapter.discardJob(id, 'by hand')
-    else if (action === 'force_discard') await adapter.forceDiscardJob(id, 'by hand')
+    else if (action === 'discard') await adapter.discardJob(id, 'manually')
+    else if (action === 'force_discard') await adapter.forceDiscardJob(id, 'manually')
     else if (action === 'destroy') await adapter.destroyJob(id)
     else await adapter.rescheduleJob(id, new Date())
   }
@@ -113,11 +113,11 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('on the tables of GoodJob %s', (goodJob
     expect(early.rowCount).toBe(0)
   })
 
-  test.each(PAIRS)('%s retries what was discarded in %s', async (by, worker) => {
+  test.each(PAIRS)('%s retries a job that was discarded in %s', async (by, worker) => {
     const name = `${by} retries ${worker}`
     await app.letFail(name)
     const id = await enqueue('Ruby', QUEUES[worker], name)
-    await untilRow(id, { isFinished: true, error: `MemberJob::Failed: ${name} was told to fail`, errorEvent: 1 })
+    await untilRow(id, { isFinished: true, error: `MemberJob::Failed: ${name} failed on purpose`, errorEvent: 1 })
     await eventually('the job can be retried', async () => {
       await act(by, 'retry', id)
       return true
@@ -127,12 +127,12 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('on the tables of GoodJob %s', (goodJob
   })
 
   test.each(SIDES)('%s discards, retries, discards and destroys a waiting job of the other side', async (by) => {
-    const id = await enqueue(by === 'Ruby' ? 'Node' : 'Ruby', 'nobody', 'waits', 3600)
+    const id = await enqueue(by === 'Ruby' ? 'Node' : 'Ruby', 'unserved', 'waits', 3600)
     for (let round = 1; round <= 2; round += 1) {
       await act(by, 'discard', id)
       expect(await row(id)).toMatchObject({
         isFinished: true,
-        error: 'GoodJob::Job::DiscardJobError: by hand',
+        error: 'GoodJob::Job::DiscardJobError: manually',
         errorEvent: 5,
       })
       if (round === 1) await act(by, 'retry', id)
@@ -149,7 +149,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('on the tables of GoodJob %s', (goodJob
     expect(await ranIn(name)).toEqual([worker.toLowerCase()])
   })
 
-  test.each(PAIRS)('%s force-discards what runs in %s, and it stays discarded', async (by, worker) => {
+  test.each(PAIRS)('%s force-discards a job that runs in %s, and the job stays discarded', async (by, worker) => {
     const name = `${by} forces ${worker}`
     const gate = await shutGate(app.databaseUrl, name)
     const id = await enqueue(by, QUEUES[worker], name)
@@ -157,7 +157,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('on the tables of GoodJob %s', (goodJob
     await act(by, 'force_discard', id)
     await gate.release()
     await eventually('its work is over', async () => (await ranIn(name)).length)
-    await untilRow(id, { isFinished: true, error: 'GoodJob::Job::DiscardJobError: by hand', errorEvent: 5 })
+    await untilRow(id, { isFinished: true, error: 'GoodJob::Job::DiscardJobError: manually', errorEvent: 5 })
   })
 
   test.each(PAIRS)('%s enqueues many at once and %s works them', async (by, worker) => {
@@ -185,7 +185,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('on the tables of GoodJob %s', (goodJob
     ['Node, Node, Ruby', ['Node', 'Node', 'Ruby']],
   ]
 
-  /** A job that fails on these sides, one after the other, as its rows tell. */
+  /** A job that fails on these sides one after the other, according to its rows. */
   const countedTrace = async ([first, ...others]: readonly [Side, Side, Side]): Promise<
     Pick<Trace, 'job' | 'executions'>
   > => {
@@ -196,7 +196,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('on the tables of GoodJob %s', (goodJob
       await untilRow(id, { executions: index + 1, isWaiting: true, isScheduled: true })
       await app.pool.query(CALL_TO, [id, QUEUES[side]])
       await eventually(
-        'somebody takes it',
+        'a worker takes it',
         async () => (await row(id))?.isScheduled !== false || (await row(id))?.isFinished,
       )
     }
@@ -209,22 +209,22 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('on the tables of GoodJob %s', (goodJob
     return { job: withoutQueue(job), executions: executions.map(withoutQueue) }
   }
 
-  test('three attempts are three, wherever each of them fails', async () => {
+  test('three failed attempts end a job, on whichever side each of them fails', async () => {
     const measure = await countedTrace(['Ruby', 'Ruby', 'Ruby'])
     expect(measure.job).toMatchObject({ error: 'CountedJob::Failed: attempt 3', executions_count: 3 })
     for (const [name, sides] of SEQUENCES) expect(await countedTrace(sides), name).toEqual(measure)
   })
 
-  test('what Node enqueues has the row that Ruby writes', async () => {
+  test('a job enqueued by Node has the same row as one enqueued by Ruby', async () => {
     const inRuby = await app.run<string>(
-      `CountedJob.set(queue: 'nobody', priority: 3).perform_later(1, 'ä', nil, [2.5]).job_id`,
+      `CountedJob.set(queue: 'unserved', priority: 3).perform_later(1, 'ä', nil, [2.5]).job_id`,
     )
-    const inNode = await CountedJob.set({ queue: 'nobody', priority: 3 }).performLater(1, 'ä', null, [2.5])
+    const inNode = await CountedJob.set({ queue: 'unserved', priority: 3 }).performLater(1, 'ä', null, [2.5])
     if (inNode === false) throw new Error('refused')
     expect(await traceOf(app.pool, inNode.jobId, new Map())).toEqual(await traceOf(app.pool, inRuby, new Map()))
   })
 
-  test('a worker in Node leaves alone every class that it does not have', async () => {
+  test('a worker in Node skips every class that it does not have', async () => {
     const id = await app.run<string>(`EchoJob.set(queue: 'node').perform_later(1, '1').job_id`)
     const other = await enqueue('Ruby', 'node', 'after the foreign one')
     await untilRow(other, { isFinished: true })
@@ -248,12 +248,12 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('on the tables of GoodJob %s', (goodJob
     expect(await ranIn(name)).toEqual(['node'])
   })
 
-  test('a job that only Node has is never lost to a Ruby worker, also while there is none in Node', async () => {
+  test('a job of a class that only Node has is never lost to a Ruby worker, also while no Node worker runs', async () => {
     await node.stop()
     const kept = await app.run<string>(`Node::MemberJob.perform_later('kept').job_id`)
     const ids = await Promise.all(['other 1', 'other 2'].map((name) => enqueue('Node', 'default', name)))
     for (const id of ids) await untilRow(id, { isFinished: true, error: null })
-    // A worker that starts looks at everything that waits.
+    // A starting worker queries all waiting jobs.
     const another = await app.startWorker({ queues: '-node' })
     const last = await enqueue('Ruby', 'default', 'last')
     await untilRow(last, { isFinished: true, error: null })

@@ -21,7 +21,7 @@ class MemberJob extends Job {
 
 /**
  * What `rails generate good_job:update` and `rails db:migrate` do in an application that was made with 4.0.3, with the files outside
- * of the repository. Answers how many migrations ran.
+ * of the repository. Returns how many migrations ran.
  */
 const UPDATE = `
   require 'rails/generators'
@@ -68,7 +68,7 @@ describeWithRuby('the update migrations of GoodJob 4.23.1 on the tables of 4.0.3
     (await after.pool.query<{ jobs: number }>(`SELECT count(*)::integer AS jobs FROM good_jobs WHERE ${condition}`))
       .rows[0]?.jobs ?? 0
 
-  /** Enqueues from both sides until `isOver`; answers the names. */
+  /** Enqueues from both sides until `isOver`; returns the names. */
   const load = async (isOver: () => boolean): Promise<string[]> => {
     const names: string[] = []
     const more = () => {
@@ -84,7 +84,7 @@ describeWithRuby('the update migrations of GoodJob 4.23.1 on the tables of 4.0.3
     return names
   }
 
-  test('lose no job and disturb no attempt of Node while workers of both sides and versions work', async () => {
+  test('lose no job and interrupt no attempt of Node while workers of both sides and versions run', async () => {
     const queues = 'default'
     await before.startWorker({ queues })
     await after.startWorker({ queues, env: { GOOD_JOB_LOCK_STRATEGY: 'skiplocked' } })
@@ -105,7 +105,7 @@ describeWithRuby('the update migrations of GoodJob 4.23.1 on the tables of 4.0.3
     const bySide = (side: string) => performed.filter(({ payload }) => payload.side === side)
     expect(bySide('node').length).toBeGreaterThan(PAGE)
     expect(bySide('ruby').length).toBeGreaterThan(PAGE)
-    // What Node performed, nobody else did.
+    // Jobs that Node performed ran nowhere else.
     const times = (name: unknown) => performed.filter(({ payload }) => payload.name === name).length
     expect(bySide('node').filter(({ payload }) => times(payload.name) !== 1)).toEqual([])
     const { rows: open } = await after.pool.query(
@@ -116,7 +116,7 @@ describeWithRuby('the update migrations of GoodJob 4.23.1 on the tables of 4.0.3
     expect(node.program.words()).not.toMatch(/"event":"(outcome_lost|outcome_write_failed|worker_error|lane_lost)"/)
   })
 
-  test('make the tables of 4.23.1, and Node uses the new columns without a restart', async () => {
+  test('create the tables of 4.23.1, and Node uses the new columns without a restart', async () => {
     const tables = await readTables(await database.connect())
     const goodJob = Object.fromEntries(Object.entries(tables).filter(([name]) => name.startsWith('good_job')))
     expect(goodJob).toEqual(readVectorTables('4.23.1'))

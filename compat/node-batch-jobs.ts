@@ -1,9 +1,9 @@
-// A callback that tells how the batch looks to it; rails/app/jobs/batch_reader_job.rb does the same in Ruby.
+// A callback that records the batch as it reads it; rails/app/jobs/batch_reader_job.rb does the same in Ruby.
 import { inspect } from 'node:util'
 import { type Batch, Job, type RubySymbol } from '../dist/index.js'
 import { record } from './node-jobs.ts'
 
-/** A value with everything in it, as text; a hash from the wire has no prototype, which is all the same here. */
+/** A value with all of its content as text, whether or not its hashes have a prototype. */
 export const describeValue = (value: unknown): string =>
   inspect(value, { depth: 20, sorted: true, breakLength: Infinity }).replaceAll('[Object: null prototype] ', '')
 

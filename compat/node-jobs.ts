@@ -1,11 +1,11 @@
-// The jobs of rails/app/jobs once more, under the same names: whoever claims one of them does the same. Compiled for the
+// The jobs of rails/app/jobs once more, under the same names: a job does the same in either language. Compiled for the
 // worker into output/node; node-only-jobs.ts has the names that Ruby only knows as stubs.
 import { Pool } from 'pg'
 import { type Batch, InterruptError, Job, type RubySymbol, registerSerializer } from '../dist/index.js'
 
 const pool = new Pool({ connectionString: process.env.DATABASE_URL, max: 40, allowExitOnIdle: true })
 
-/** Says in compat_events what happened. */
+/** Records an event in compat_events. */
 export const record = async (job: Job, name: string, payload: Record<string, unknown> = {}): Promise<void> => {
   const { jobId: job_id, jobClass: job_class, executions } = job
   const said = { side: 'node', pid: process.pid, job_id, job_class, executions, ...payload }
@@ -22,7 +22,7 @@ const passGate = async (name: string): Promise<void> => {
   await pool.query(PASS_GATE, [name])
 }
 
-/** Whether the job of this name has been told to fail once more. */
+/** Whether a test wants the job of this name to fail once more. */
 const takeFailure = async (name: string): Promise<boolean> => {
   const taken = await pool.query(
     'UPDATE compat_failures SET remaining = remaining - 1 WHERE name = $1 AND remaining > 0',
@@ -67,7 +67,7 @@ export class MemberJob extends Job {
   override async perform(name: string): Promise<void> {
     await record(this, 'started', { name })
     await passGate(name)
-    if (await takeFailure(name)) throw new MemberFailed(`${name} was told to fail`)
+    if (await takeFailure(name)) throw new MemberFailed(`${name} failed on purpose`)
     await record(this, 'performed', { name })
   }
 }
@@ -181,7 +181,7 @@ export class UnhandledJob extends Job {
   static override jobClass = 'UnhandledJob'
 
   override async perform(): Promise<void> {
-    throw new Unexpected('nobody handles this')
+    throw new Unexpected('unhandled on purpose')
   }
 }
 
@@ -243,7 +243,7 @@ export class FailingCallbackJob extends Job {
 
   override async perform(batch: Batch, { event }: { readonly event: RubySymbol }): Promise<void> {
     if (await takeFailure(`${event.name} of ${batch.properties.name}`)) {
-      throw new CallbackFailed(`${event.name} callback was told to fail`)
+      throw new CallbackFailed(`${event.name} callback failed on purpose`)
     }
     await record(this, 'callback', { event: event.name, batch_id: batch.id, properties: batch.properties })
   }
@@ -260,7 +260,7 @@ export class LimitedJob extends Job {
   }
 }
 
-/** Hands a value on to Ruby. */
+/** Passes a value on to Ruby. */
 export class NodeEchoJob extends Job {
   static override jobClass = 'Node::EchoJob'
   static override queueAs = 'node'

@@ -6,7 +6,7 @@ import { Program } from './support/program.ts'
 /** How long Node may take to start on a busy machine. */
 const START_TIMEOUT_MS = 60_000
 
-/** 'node': classes that only Node has, as the README tells a Rails team · 'shared': the names of the Ruby classes. */
+/** 'node': classes that only Node has, as the README recommends to a Rails team · 'shared': the names of the Ruby classes. */
 export type JobModules = 'node' | 'shared' | 'both'
 
 const MODULES: Readonly<Record<JobModules, readonly string[]>> = {
@@ -15,7 +15,7 @@ const MODULES: Readonly<Record<JobModules, readonly string[]>> = {
   both: ['jobs/node-only-jobs.js', 'jobs/node-jobs.js'],
 }
 
-/** Options of a worker that heals batches as soon as it may. */
+/** Options of a worker that sweeps batches as early as possible. */
 export const SWEEPS_OFTEN = ['--batch-sweep-interval', '0.2', '--batch-sweep-grace', '0.2']
 
 export interface NodeWorkerOptions {
@@ -42,7 +42,7 @@ export interface NodeWorker {
   kill(): Promise<void>
 }
 
-/** Starts the built `good-job start` on the application's database and answers when it says that it is ready. */
+/** Starts the built `good-job start` on the application's database; resolves when it logs that it is ready. */
 export const startNodeWorker = async (app: RailsApp, options: NodeWorkerOptions = {}): Promise<NodeWorker> => {
   const { queues = 'node', jobs = 'node', threads = 5 } = options
   const worker = ['--queues', queues, '--threads', String(threads), '--poll-interval', '1', '--log-level', 'debug']

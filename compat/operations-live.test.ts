@@ -7,7 +7,7 @@ import { eventually } from './support/eventually.ts'
 import { bootRails, openAdapter } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
-/** Runs until its signal fires, and says what it heard. */
+/** Runs until its signal is aborted, and records the reason. */
 class NodePatientJob extends Job {
   static override jobClass = 'Node::LivePatientJob'
   static override queueAs = 'node'
@@ -31,7 +31,7 @@ class NodePlainJob extends Job {
   override perform(): void {}
 }
 
-/** Worked after the others, and paused by nobody. */
+/** Runs after the others and is never paused. */
 class NodeLastJob extends Job {
   static override jobClass = 'Node::LiveLastJob'
   static override queueAs = 'last'
@@ -86,7 +86,7 @@ describeWithRuby('operations on a live fleet', () => {
       return job?.finished_at != null && job.error === null
     })
 
-  test('the dashboard force-discards a running job: its signal fires within two seconds, the outcome stays [GJ-092]', async () => {
+  test('the dashboard force-discards a running job: its signal is aborted within two seconds, and the discard stands [GJ-092]', async () => {
     const id = await enqueued(NodePatientJob.performLater())
     await eventually('it runs', async () => capsule.activeJobIds.includes(id))
     expect((await visitor.job(id, 'force_discard')).notice).toMatch(/^Job has been force discarded/)
@@ -120,7 +120,7 @@ describeWithRuby('operations on a live fleet', () => {
     },
   )
 
-  test('a pause set by Node is shown and ended on the dashboard, and obeyed by a Ruby worker', async () => {
+  test('a pause set by Node is shown and ended on the dashboard, and honoured by a Ruby worker', async () => {
     await app.startWorker({ queues: 'default', pollInterval: 1 })
     await adapter.pause({ jobClass: 'MemberJob' })
     expect((await visitor.open('/pauses')).text).toContain('MemberJob')
@@ -132,7 +132,7 @@ describeWithRuby('operations on a live fleet', () => {
     await untilSucceeded(id)
   })
 
-  test('cleanups of Ruby and of Node at the same time delete what is old and disturb nobody', async () => {
+  test('cleanups of Ruby and of Node at the same time delete old jobs and do not block each other', async () => {
     const troubles: unknown[] = []
     events.on('worker_error', (event) => troubles.push(event))
     const old = 4_000

@@ -24,7 +24,7 @@ interface Side {
 const startRubyWorker = (app: RailsApp): Promise<Worker> =>
   app.startWorker({ env: { GOOD_JOB_LOCK_STRATEGY: 'hybrid' } })
 
-/** The first is the measure for the others; Ruby again shows that nothing is compared that differs by itself. */
+/** The first is the reference; the second Ruby run shows that two runs of Ruby do not differ either. */
 const SIDES: readonly [Side, ...Side[]] = [
   { name: 'Ruby', startWorker: startRubyWorker },
   { name: 'Ruby again', startWorker: startRubyWorker },
@@ -33,9 +33,9 @@ const SIDES: readonly [Side, ...Side[]] = [
 
 interface Scenario {
   readonly name: string
-  /** Ruby that enqueues and answers the jobs. */
+  /** Ruby code that enqueues the jobs and returns them. */
   readonly enqueue: string
-  /** What the jobs are when the rows are read. @default 'finished' */
+  /** The state of the jobs when the rows are read. @default 'finished' */
   readonly until?: 'finished' | 'retried' | 'running'
 }
 
@@ -65,7 +65,7 @@ const SCENARIOS: readonly Scenario[] = [
   { name: 'running', enqueue: `[MemberJob.perform_later('running')]`, until: 'running' },
 ]
 
-/** $1 jobs · $2 state. A job is only compared when whoever ran it has let it go. */
+/** $1 jobs · $2 state. A job is only compared once its worker has released it. */
 const SELECT_UNREACHED = `
   SELECT FROM good_jobs
   WHERE id = ANY($1) AND CASE $2
@@ -74,11 +74,11 @@ const SELECT_UNREACHED = `
     WHEN 'running' THEN performed_at IS NOT NULL
   END IS NOT TRUE`
 
-/** What the other workers do when the row of a killed one has expired. $1 process */
+/** The cleanup by other workers after the row of a killed one has expired. $1 process */
 const RELEASE_JOBS = 'UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL WHERE locked_by_id = $1'
 const DELETE_PROCESS = 'DELETE FROM good_job_processes WHERE id = $1'
 
-/** Classes whose jobs are killed in the middle of their work, the second one asks to be told. */
+/** Classes whose jobs are killed while they run; the second one raises InterruptError. */
 const KILLED = ['MemberJob', 'InterruptibleJob']
 
 const killedName = (jobClass: string): string => `${jobClass}, killed and run again,`

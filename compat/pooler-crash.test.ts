@@ -15,14 +15,14 @@ describeWithPgBouncer('a server that crashes behind PgBouncer', () => {
   afterAll(() => world.close())
 
   // In transaction mode the session of the outcomes has the direct URL, as the lanes have.
-  test('costs no outcome that is being written (pool_mode=session)', async () => {
+  test('loses no outcome that is being written (pool_mode=session)', async () => {
     await using pooler = await PgBouncer.start(world.url, { mode: 'session', size: 20, waitSeconds: 1 })
     const gate = new Gate()
     const GateJob = jobClass('GateJob', (job) => gate.pass(job))
     const capsule = await world.start({ jobs: [GateJob], databaseUrl: pooler.url })
     const id = await enqueue(GateJob)
     const job = await gate.entered
-    // The write of the outcome waits for the row, and meets the stop of the server.
+    // The write of the outcome waits for the row lock while the server is stopped.
     const holder = await world.database.connect()
     await holder.query('BEGIN')
     await holder.query('SELECT FROM good_jobs WHERE id = $1 FOR UPDATE', [id])
@@ -33,9 +33,9 @@ describeWithPgBouncer('a server that crashes behind PgBouncer', () => {
         .length === 1
     await until(isWaiting, 'the outcome waits for its row')
     await server.stopServer('immediate')
-    const [told] = await failed
-    expect(sqlState(told?.error)).toBe('08P01')
-    expect(String(told?.error)).toMatch(/server conn crashed/)
+    const [failure] = await failed
+    expect(sqlState(failure?.error)).toBe('08P01')
+    expect(String(failure?.error)).toMatch(/server conn crashed/)
     const done = performed(id)
     await server.startServer()
     await done

@@ -18,7 +18,7 @@ describeWithPgBouncer('without a session', () => {
 
   const Plain = jobClass('Plain', () => undefined)
 
-  /** What the start of a worker with these options ends in. */
+  /** The error of a worker's start with these options. */
   const startError = async (options: Partial<ConstructorParameters<typeof Capsule>[0]>): Promise<unknown> => {
     const capsule = new Capsule({ jobs: [Plain], batchSweepInterval: 0, ...options })
     try {
@@ -40,39 +40,42 @@ describeWithPgBouncer('without a session', () => {
     { mode: 'statement' },
   ]
 
-  test.each(POOLERS)('a worker refuses to start when its only way leads through a pooler with %o', async (options) => {
-    await using pooler = await PgBouncer.start(world.url, options)
-    const error = await startError({ databaseUrl: pooler.url })
-    expect(error).toBeInstanceOf(SessionRequiredError)
-    expect(String(error)).toMatch(/through a pooler.*directDatabaseUrl \(GOOD_JOB_DIRECT_DATABASE_URL\)/)
-  })
+  test.each(POOLERS)(
+    'a worker refuses to start if its only connection leads through a pooler with %o',
+    async (options) => {
+      await using pooler = await PgBouncer.start(world.url, options)
+      const error = await startError({ databaseUrl: pooler.url })
+      expect(error).toBeInstanceOf(SessionRequiredError)
+      expect(String(error)).toMatch(/through a pooler.*directDatabaseUrl \(GOOD_JOB_DIRECT_DATABASE_URL\)/)
+    },
+  )
 
-  test('a schema in the URL that the pooler leaves out is refused by name, by workers and commands', async () => {
+  test('a schema in the URL that the pooler drops is refused by workers and commands with an error that names it', async () => {
     await using pooler = await PgBouncer.start(world.url, { ignores: 'options' })
     const databaseUrl = `${pooler.url}?schema=tenant_b`
-    const told =
+    const expected =
       /the schema in DATABASE_URL has no effect: the search_path is "\$user", public, not "tenant_b"\..*ALTER ROLE/
     const error = await startError({ databaseUrl, directDatabaseUrl: `${world.url}?schema=tenant_b` })
     expect(error).toBeInstanceOf(ConfigurationError)
-    expect(String(error)).toMatch(told)
+    expect(String(error)).toMatch(expected)
     for (const command of [
       ['jobs', 'list'],
       ['schema', 'install'],
     ]) {
       const { code, stderr } = await runCli(command, { env: { DATABASE_URL: databaseUrl } })
-      expect(stderr).toMatch(told)
+      expect(stderr).toMatch(expected)
       expect(code).toBe(2)
     }
   })
 
-  test('a schema in the URL that the pooler refuses: what to set instead', async () => {
+  test('a schema in the URL that the pooler refuses leads to an error that says what to set instead', async () => {
     await using pooler = await PgBouncer.start(world.url, {})
     const { code, stderr } = await runCli(['jobs', 'list'], { env: { DATABASE_URL: `${pooler.url}?schema=tenant_b` } })
     expect(stderr).toMatch(/startup parameter.*\(08P01\)\. .*set the search_path of the user instead/)
     expect(code).toBe(1)
   })
 
-  test('a pooler that others use at the same time is found out too', async () => {
+  test('a pooler that other clients use at the same time is detected, too', async () => {
     await using pooler = await PgBouncer.start(world.url, { size: 6, isRoundRobin: true })
     const others = new Pool({ connectionString: pooler.url, max: 8 })
     let isOver = false
@@ -86,7 +89,7 @@ describeWithPgBouncer('without a session', () => {
     expect(error).toBeInstanceOf(SessionRequiredError)
   })
 
-  test('good-job start says so and ends with the exit code of wrong usage', async () => {
+  test('good-job start prints that and exits with the code of a usage error', async () => {
     await using pooler = await PgBouncer.start(world.url)
     const jobs = new URL('../test/fixtures/jobs/worker-jobs.mjs', import.meta.url).pathname
     const { code, stderr } = await runCli(['start', jobs], { env: { DATABASE_URL: pooler.url } })
@@ -111,10 +114,10 @@ describeWithPgBouncer('without a session', () => {
       await using pooler = await PgBouncer.start(network.url, { mode, size: 20, waitSeconds: 1 })
       network.refuse()
       network.cut()
-      const told = next('connection_retry', 2, ({ error }) => sqlState(error) === '08P01')
+      const retried = next('connection_retry', 2, ({ error }) => sqlState(error) === '08P01')
       const direct = mode === 'transaction' ? { directDatabaseUrl: world.url } : {}
       const starting = world.start({ jobs: [Plain], databaseUrl: pooler.url, connectTimeout: 60, ...direct })
-      await told
+      await retried
       await network.accept()
       await using _worker = await starting
       const done = next('perform_job')
@@ -123,7 +126,7 @@ describeWithPgBouncer('without a session', () => {
     },
   )
 
-  test('a pooler that keeps sessions is as good as none, until it no longer does', async () => {
+  test('a pooler in session mode works like a direct connection, until its mode changes', async () => {
     await using pooler = await PgBouncer.start(world.url, { mode: 'session', size: 20 })
     await using _worker = await world.start({ jobs: [Plain], databaseUrl: pooler.url })
     const done = next('perform_job')

@@ -67,7 +67,7 @@ describeWithPgBouncer('behind PgBouncer in transaction mode', () => {
     world.start({ databaseUrl: pooler.url, directDatabaseUrl: world.url, poolSize: 6, shutdownTimeout: 1, ...options })
 
   /**
-   * What a session keeps, on each of the pooler's server connections: all of them are held open at the same time, so that none is left out.
+   * The session state on each of the pooler's server connections: all of them are held open at the same time, so that none is left out.
    * Settings that PgBouncer itself sets for its clients are none.
    */
   const sessionState = async (): Promise<string[]> => {
@@ -88,7 +88,7 @@ describeWithPgBouncer('behind PgBouncer in transaction mode', () => {
     return rows.flatMap(({ kept }) => kept ?? [])
   }
 
-  test('a worker with a direct connection for its sessions does everything else through the pooler', async () => {
+  test('a worker with a direct connection for its sessions runs all other statements through the pooler', async () => {
     const gate = new Gate()
     const Waiting = jobClass('Waiting', (job) => gate.pass(job))
     await using worker = await start({
@@ -130,7 +130,7 @@ describeWithPgBouncer('behind PgBouncer in transaction mode', () => {
     expect(await sessionState()).toEqual([])
   })
 
-  test('what a session keeps on a connection of the pooler is found there', async () => {
+  test('the test detects session state on a connection of the pooler', async () => {
     const client = new Client({ connectionString: pooler.url })
     await client.connect()
     await client.query('BEGIN')
@@ -155,7 +155,7 @@ describeWithPgBouncer('behind PgBouncer in transaction mode', () => {
     )
   })
 
-  test('the sweeps of several workers go on for as long as they run, and heal', async () => {
+  test('the sweeps of several workers continue as long as they run, and complete batches', async () => {
     const troubles = [record('batch_sweep_missed'), record('worker_error')]
     const batch = await Batch.enqueue(
       { onFinish: Plain },
@@ -224,7 +224,7 @@ describeWithPgBouncer('behind PgBouncer in transaction mode', () => {
 
   test('the commands work through the pooler', async () => {
     const env = { DATABASE_URL: pooler.url }
-    // Jobs that nobody runs, and the absence of a worker, are what the doctor calls ill.
+    // Doctor reports jobs without a worker, and the missing worker, as problems.
     await world.sql('DELETE FROM good_jobs')
     await using _worker = await start({ jobs: [Failing] })
     const id = await enqueue(Plain, { wait: 3600 })

@@ -36,7 +36,7 @@ export interface BootOptions {
 }
 
 export interface WorkerOptions {
-  /** A queue string. @default '-node', as the README tells a Rails team */
+  /** A queue string. @default '-node', as the README recommends to a Rails team */
   readonly queues?: string
   /** @default 5 */
   readonly threads?: number
@@ -84,7 +84,7 @@ export interface CompatEvent {
 export class RailsApp {
   readonly goodJobVersion: GoodJobVersion
   readonly databaseUrl: string
-  /** For looking at the database. */
+  /** For queries on the database. */
   readonly pool: Pool
   readonly #env: NodeJS.ProcessEnv
   readonly #programs = new Set<Program>()
@@ -116,7 +116,7 @@ export class RailsApp {
   }
 
   /**
-   * Runs Ruby in the booted application and answers the value of its last expression, as JSON. `args` is a hash that the
+   * Runs Ruby in the booted application and returns the value of its last expression, as JSON. `args` is a hash that the
    * snippet sees under that name. Throws RubyError.
    */
   async run<T = unknown>(code: string, args: Record<string, unknown> = {}): Promise<T> {
@@ -124,7 +124,7 @@ export class RailsApp {
     return (await this.#console.run(code, args)) as T
   }
 
-  /** Starts a worker and answers when it listens and its row is there. */
+  /** Starts a worker; resolves when it listens and its process row exists. */
   async startWorker(options: WorkerOptions = {}): Promise<RailsWorker> {
     const { queues = '-node', threads = 5, pollInterval = 1, enableCron = false, shutdownTimeout = -1 } = options
     const program = this.#start(`worker-${this.goodJobVersion}`, ['bin/good_job', 'start'], {
@@ -145,7 +145,7 @@ export class RailsApp {
     const origin = `http://127.0.0.1:${await freePort()}`
     const program = this.#start(`web-${this.goodJobVersion}`, ['bin/web', '--bind', origin.replace('http', 'tcp')], env)
     await eventually(
-      'the web server answers',
+      'the web server responds',
       async () => {
         if (program.hasExited) return true
         return (await fetch(`${origin}/good_job/jobs`)).ok
@@ -221,7 +221,7 @@ export class RailsApp {
     await this.pool.query(NOTICE_DEAD_CLIENTS)
   }
 
-  /** Says so in compat_events: nobody waits for what this worker would still have done. */
+  /** Records that in compat_events: no test waits for further work of this worker. */
   async #killWorker(program: Program): Promise<void> {
     await program.kill()
     await this.pool.query(`INSERT INTO compat_events (name, payload) VALUES ('worker_killed', $1)`, [
@@ -270,7 +270,7 @@ export const setUp = async (env: NodeJS.ProcessEnv): Promise<void> => {
   await promisify(execFile)('ruby', ['bin/setup'], { cwd: RAILS, env, maxBuffer: 2 ** 26 })
 }
 
-/** Without what the shell of the test run wants of other Ruby programs or another GoodJob. */
+/** The environment without the shell's variables for other Ruby programs or another GoodJob. */
 export const rubyEnvironment = (goodJobVersion: GoodJobVersion, databaseUrl: string): NodeJS.ProcessEnv => {
   const own = Object.entries(process.env).filter(
     ([name]) => !/^(BUNDLE_GEMFILE|RUBYOPT|RAILS_|GOOD_JOB_|PG)/.test(name),

@@ -29,17 +29,17 @@ const migratedTables = async (goodJobVersion: GoodJobVersion) => {
 }
 
 describeWithRuby('the tables of the install migration', () => {
-  test.each(RECORDED)('of GoodJob %s are those of the vector for %s', async (version, recorded) => {
+  test.each(RECORDED)('of GoodJob %s are the same as in the vector for %s', async (version, recorded) => {
     expect(await migratedTables(version)).toEqual(readVectorTables(recorded))
   })
 
-  test('of GoodJob 4.23.1 are those of schema.sql', async () => {
+  test('of GoodJob 4.23.1 are the same as in schema.sql', async () => {
     const database = await createDatabase()
     expect(await goodJobTables(database)).toEqual(await migratedTables('4.23.1'))
     await database.drop()
   })
 
-  test('and those of schema.sql are complete to GoodJob 4.23.1', async () => {
+  test('of schema.sql are accepted as complete by GoodJob 4.23.1', async () => {
     const database = await createDatabase()
     const app = await RailsApp.boot({ databaseUrl: database.url, schema: 'given' })
     expect(await app.run('GoodJob.migrated?')).toBe(true)

@@ -39,7 +39,7 @@ describeWithRuby('a worker in Node that loses sessions beside an advisory worker
   /** A job that runs in Node and waits there; Ruby serves the same queue. */
   const runInNode = async (name: string): Promise<string> => {
     gates.set(name, await shutGate(app.databaseUrl, name))
-    // Ruby looks away until Node has it.
+    // Ruby does not query the queue until Node has the job.
     const id = await app.run<string>(`MemberJob.set(queue: 'node').perform_later(args[:name]).job_id`, { name })
     await eventually(`${name} runs in Node`, async () => (await startedBy(name)).includes('node'))
     await app.pool.query(`UPDATE good_jobs SET queue_name = 'shared' WHERE id = $1`, [id])
@@ -70,14 +70,14 @@ describeWithRuby('a worker in Node that loses sessions beside an advisory worker
     ),
   )
 
-  test('whose lane ends thirty times: what Ruby took meanwhile Node does not record, and every job succeeds once [GJ-042]', async () => {
+  test('whose lane ends thirty times records no outcome of jobs that Ruby took meanwhile, and every job succeeds once [GJ-042]', async () => {
     const names = Array.from({ length: 10 }, (_, index) => `member ${index}`)
     const ids = await Promise.all(names.map(runInNode))
     for (let round = 0; round < 30; round++) {
       await app.pool.query(TERMINATE_LANE)
       await wakeRuby()
       await eventually(
-        'the lane is back',
+        'the lane has reconnected',
         async () => node.program.words().split('"event":"lane_restored"').length > round + 1,
       )
     }
@@ -86,7 +86,7 @@ describeWithRuby('a worker in Node that loses sessions beside an advisory worker
     for (const [index, id] of ids.entries()) {
       const all = await attempts(id)
       const isTaken = (await startedBy(names[index] ?? '')).includes('ruby')
-      // Of the attempts that overlapped only the last one counts.
+      // Only the last of the overlapping attempts counts.
       expect(all.map(({ error_event, is_open }) => ({ error_event, is_open }))).toEqual([
         ...(isTaken ? [{ error_event: 0, is_open: false }] : []),
         { error_event: null, is_open: false },
@@ -113,7 +113,7 @@ describeWithRuby('a worker in Node that loses sessions beside an advisory worker
     wire.release()
   })
 
-  test('that is stopped for longer than its row lives: Ruby releases the job and leaves it alone while its lock is held [GJ-042]', async () => {
+  test('that is stopped until its row has expired: Ruby releases the job, but does not run it while its lock is held [GJ-042]', async () => {
     const id = await runInNode('stopped')
     process.kill(node.pid, 'SIGSTOP')
     try {
@@ -135,7 +135,7 @@ describeWithRuby('a worker in Node that loses sessions beside an advisory worker
     expect(await row(id)).toMatchObject({ error: null, locked_by_id: null })
     expect((await attempts(id)).filter(({ error_event }) => error_event === null)).toHaveLength(1)
     await eventually(
-      'its process row is back',
+      'its process row exists again',
       async () => {
         const { rowCount } = await app.pool.query('SELECT FROM good_job_processes WHERE id = $1', [node.processId])
         return rowCount

@@ -27,13 +27,13 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     const members = Object.entries(bad).map(([name, fails]) => ({ name, fails }))
     const batch = await enqueue({ members: [...members, { name: 'good', waits: true }], ...options })
     for (const { name } of members) await batch.untilEnded(name)
-    // Its end is a look at the batch too, and would complete one that another callback is just adding to.
+    // Its end also checks the batch, and would complete a batch to which another callback is just adding jobs.
     await batch.untilCallbackEnded('discard')
     await batch.letGo('good')
     return batch
   }
 
-  /** The batch again, after the worker did other work: whether anything may still come. */
+  /** The batch after the worker has run other jobs: shows whether it still changes. */
   const stateAfterMoreWork = async (batch: TestBatch): Promise<BatchState> => {
     const other = await enqueue({ members: [{ name: 'other' }] })
     expect(resultOf(await other.settled())).toEqual(theResult('succeeded', 'success', 'finish'))
@@ -61,10 +61,10 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     },
   )
 
-  test('a: the last unfinished job, discarded by hand, leaves the batch open for ever', async () => {
+  test('a: the last unfinished job, discarded manually, leaves the batch unfinished for ever', async () => {
     const batch = await enqueue({ members: [{ name: 'good' }, { name: 'later', startsIn: 3600 }] })
     await batch.untilEnded('good')
-    await callJob(batch.job('later'), `discard_job('by hand')`)
+    await callJob(batch.job('later'), `discard_job('manually')`)
     const state = await stateAfterMoreWork(batch)
     expect(state.members).toEqual({ good: 'succeeded', later: 'discarded' })
     expect(resultOf(state)).toEqual(theResult('open'))
@@ -120,7 +120,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     })
   }
 
-  test('g: one job discarded by hand while the others succeed makes a batch that succeeded', async () => {
+  test('g: one job discarded manually while the others succeed leaves a succeeded batch', async () => {
     const batch = await enqueue({
       members: [
         { name: 'good', waits: true },
@@ -128,14 +128,14 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
       ],
     })
     await batch.untilStarted('good')
-    await callJob(batch.job('later'), `discard_job('by hand')`)
+    await callJob(batch.job('later'), `discard_job('manually')`)
     await batch.letGo('good')
     const state = await batch.settled()
     expect(state.members).toEqual({ good: 'succeeded', later: 'discarded' })
     expect(resultOf(state)).toEqual(theResult('succeeded', 'success', 'finish'))
   })
 
-  test('h: a kill between the outcome of the last job and the bookkeeping leaves the batch open for ever', async () => {
+  test('h: a kill between the outcome of the last job and the bookkeeping leaves the batch unfinished for ever', async () => {
     const batch = await enqueue({ members: [{ name: 'good', waits: true }] })
     await batch.untilStarted('good')
     const held = await batch.hold()
@@ -150,7 +150,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     expect(resultOf(state)).toEqual(theResult('open'))
   })
 
-  test('k: a job that is discarded while the last good one ends makes on_success and on_discard', async () => {
+  test('k: a job that is discarded while the last successful one ends fires on_success and on_discard', async () => {
     const batch = await enqueue({
       members: [
         { name: 'good', waits: true },
@@ -170,14 +170,14 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
   test('l: a running job that is force-discarded and then succeeds stays discarded in a batch that succeeded', async () => {
     const batch = await enqueue({ members: [{ name: 'good', waits: true }] })
     await batch.untilStarted('good')
-    await callJob(batch.job('good'), `force_discard_job('by hand')`)
+    await callJob(batch.job('good'), `force_discard_job('manually')`)
     await batch.letGo('good')
     const state = await batch.settled()
     expect(state.members).toEqual({ good: 'discarded' })
     expect(resultOf(state)).toEqual(theResult('succeeded', 'success', 'finish'))
   })
 
-  test('m: a callback that adds a stage after a discard makes a batch that succeeded', async () => {
+  test('m: a callback that adds a stage after a discard leaves a succeeded batch', async () => {
     const batch = await discardedBatch(
       { bad: 1 },
       { onFinish: 'NextStageCallbackJob', properties: { next_member: 'second stage' } },
@@ -197,7 +197,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
     await batch.letGo('good')
     const state = await stateAfterMoreWork(batch)
     expect(state.members).toEqual({ good: 'succeeded' })
-    // Before 4.1.1 there is no transaction around the bookkeeping, so that finished_at stays.
+    // Before 4.1.1 no transaction encloses the bookkeeping, so finished_at stays.
     expect(resultOf(state)).toEqual(theResult(isAtLeast(goodJobVersion, '4.1.1') ? 'open' : 'succeeded'))
     const errors = await app.events('thread_error', { error: 'NameError' })
     expect(errors.map(({ payload }) => payload.message)).toEqual([expect.stringContaining('OnlyInNodeJob')])

@@ -32,10 +32,10 @@ export interface BatchOptions {
 export type MemberState = 'open' | 'succeeded' | 'discarded'
 export type CallbackEvent = 'discard' | 'success' | 'finish'
 
-/** A batch as its row, its members and its callback jobs tell. */
+/** A batch as read from its row, its members and its callback jobs. */
 export interface BatchState {
   readonly isDiscarded: boolean
-  /** Whether every member has ended; from finished_at where the column is not there. */
+  /** Whether every member has ended; from finished_at if the column is missing. */
   readonly areJobsFinished: boolean
   readonly isFinished: boolean
   readonly members: Readonly<Record<string, MemberState>>
@@ -49,7 +49,7 @@ const statusOf = ({ isDiscarded, isFinished }: BatchState): 'open' | 'discarded'
   return isDiscarded ? 'discarded' : 'succeeded'
 }
 
-/** What a batch came to: the dashboard's word for it, and every callback that there was, in alphabetical order. */
+/** The result of a batch: the dashboard's word for it, and all of its callbacks in alphabetical order. */
 export const resultOf = (state: BatchState) => ({ status: statusOf(state), callbacks: state.callbacks.toSorted() })
 
 /** Such a result, to compare with. */
@@ -94,9 +94,9 @@ const SELECT_CALLBACKS = `
   FROM good_jobs WHERE batch_callback_id = $1 ORDER BY created_at`
 
 /**
- * $1 batch · $2 one job of it, or null for all. Jobs that still have to run or that somebody still has locked, attempts that live Ruby workers made, and those of
- * them that are over together with their bookkeeping. Node does its bookkeeping in the transaction of the outcome: nothing to
- * wait for. A Ruby attempt may be at work on a job that was force-discarded.
+ * $1 batch · $2 one job of it, or null for all. Counts jobs that still have to run or that a session still has locked, attempts of live
+ * Ruby workers, and those of them that have ended together with their bookkeeping. Node does its bookkeeping in the transaction of the
+ * outcome, so there is nothing to wait for. A Ruby attempt may still run for a job that was force-discarded.
  */
 const SELECT_UNSETTLED = `
   WITH own AS (
@@ -188,7 +188,7 @@ export class TestBatch {
     return id
   }
 
-  /** Lets a member go on that waits in the middle of its work. */
+  /** Lets a waiting member continue. */
   async letGo(name: string): Promise<void> {
     await this.#gates.get(name)?.release()
   }
@@ -200,7 +200,7 @@ export class TestBatch {
     return failed.rowCount === 1 || (await this.#app.events('performed', { name: own })).length > 0
   }
 
-  /** Lets the callback jobs go on that wait in the middle of their work. */
+  /** Lets the waiting callback jobs continue. */
   async letCallbacksGo(): Promise<void> {
     await this.#gates.get(CALLBACKS)?.release()
   }

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const LOOK_EVERY_MS = 20
 
 /**
- * Looks until `look` answers something truthy, and answers that; the only place in these tests where time passes. A `look`
- * that throws is asked again, and its last error is the failure's cause.
+ * Calls `look` until it returns a truthy value, and returns that; the only place in these tests where time passes. A call
+ * that throws is repeated, and the last error is the cause of the failure.
  * Throws after `timeoutMs`. @default 30000
  */
 export const eventually = async <T>(

@@ -28,7 +28,7 @@ const decode = (html: string): string =>
     return ENTITIES[name] ?? reference
   })
 
-/** What a person reads, on one line. */
+/** The visible text, on one line. */
 export const textOf = (html: string): string =>
   decode(
     html

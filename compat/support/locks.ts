@@ -1,10 +1,10 @@
 import { Client } from 'pg'
 
-/** An advisory lock that a test holds, so that somebody else has to wait for it. */
+/** An advisory lock that a test holds, so that other sessions wait for it. */
 export interface HeldLock {
-  /** How many others wait for it now. */
+  /** The number of sessions that wait for it. */
   waiters(): Promise<number>
-  /** Lets the others go on, in the order in which they came. */
+  /** Releases it: the waiting sessions continue in their order of arrival. */
   release(): Promise<void>
 }
 

@@ -14,7 +14,7 @@ interface ProgramOptions {
   readonly args: readonly string[]
   readonly cwd?: string
   readonly env: NodeJS.ProcessEnv
-  /** Answers standard output to the caller instead of the log. */
+  /** Passes standard output to the caller instead of the log. */
   readonly pipesOutput?: boolean
 }
 

@@ -39,14 +39,14 @@ export class RubyConsole {
     void program.exited.then(() => this.#fail())
   }
 
-  /** Answers when Rails has booted. */
+  /** Resolves when Rails has booted. */
   static async boot(program: Program): Promise<RubyConsole> {
     const ruby = new RubyConsole(program)
     await ruby.#answerTo(BOOTED)
     return ruby
   }
 
-  /** Runs Ruby and answers its value, as JSON. Throws RubyError. */
+  /** Runs Ruby and returns its value, as JSON. Throws RubyError. */
   async run(code: string, args: Record<string, unknown>): Promise<unknown> {
     if (this.#program.hasExited) throw this.#ended()
     this.#lastId += 1

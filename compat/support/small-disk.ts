@@ -20,7 +20,7 @@ export class SmallDisk implements Disposable {
     }
   }
 
-  /** Writes until nothing more fits. */
+  /** Writes until the disk is full. */
   fill(): void {
     const file = openSync(join(this.path, 'filler'), 'a')
     const page = Buffer.alloc(4096)
@@ -33,7 +33,7 @@ export class SmallDisk implements Disposable {
     }
   }
 
-  /** Makes room again. */
+  /** Frees space again. */
   clear(): void {
     rmSync(join(this.path, 'filler'))
   }

@@ -28,7 +28,7 @@ export const TOOLS = /** @satisfies {Record<string, Tool>} */ ({
   },
   chromium: {
     name: 'Chromium',
-    shows: 'the walk through the dashboard in a browser',
+    shows: 'the dashboard in a browser',
     install: 'apt-get install chromium, or CHROMIUM_PATH=/path/of/chromium',
     probe: () => accessSync(CHROMIUM, constants.X_OK),
   },
@@ -70,7 +70,7 @@ export const hasTool = (name) => {
   }
 }
 
-/** Says which tools are missing, what is skipped for it and how to install them; nothing where all are there. */
+/** Prints missing tools, the tests skipped for them and how to install them; nothing if all exist. */
 export const missingTools = () =>
   Object.values(TOOLS)
     .filter(({ probe }) => !succeeds(probe))

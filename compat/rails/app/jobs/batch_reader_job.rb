@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# A callback that tells how the batch looks to it; Node does not know its name, its queue or its priority.
+# A callback that records the batch as it reads it; Node does not know its name, its queue or its priority.
 class BatchReaderJob < ApplicationJob
   queue_as 'only_ruby'
   queue_with_priority 4

@@ -5,7 +5,7 @@ class FailingCallbackJob < ApplicationJob
   class Failed < StandardError; end
 
   def perform(batch, context)
-    raise Failed, "#{context[:event]} callback was told to fail" if CompatFailure.take("#{context[:event]} of #{batch.properties[:name]}")
+    raise Failed, "#{context[:event]} callback failed on purpose" if CompatFailure.take("#{context[:event]} of #{batch.properties[:name]}")
 
     record('callback', event: context[:event], batch_id: batch.id, properties: batch.properties)
   end

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# Waits at its gate, and is told when an earlier run of it was cut off.
+# Waits at its gate, and raises InterruptError if its previous run was interrupted.
 class InterruptibleJob < ApplicationJob
   include GoodJob::ActiveJobExtensions::InterruptErrors
 

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# Its retry stays in the future, for as long as anybody looks.
+# Its retry stays in the future for the whole test.
 class PatientJob < ApplicationJob
   class NotYet < StandardError; end
 

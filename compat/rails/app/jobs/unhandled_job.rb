@@ -3,5 +3,5 @@
 class UnhandledJob < ApplicationJob
   class Unexpected < StandardError; end
 
-  def perform = raise(Unexpected, 'nobody handles this')
+  def perform = raise(Unexpected, 'unhandled on purpose')
 end

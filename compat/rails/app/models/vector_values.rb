@@ -20,7 +20,7 @@ module VectorValues
     ActiveJob::Arguments.deserialize(JSON.parse(stored)).first
   end
 
-  # What tells two values apart for a job, as text.
+  # A text that differs for values that a job can distinguish.
   def describe(value)
     { class: value.class.name, inspect: value.inspect, serialized: JSON.generate(ActiveJob::Arguments.serialize([value])) }
   end

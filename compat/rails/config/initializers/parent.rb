@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# A process that a test started ends with the test, however that ended: its standard input is a pipe that nobody else holds.
+# A process that a test started ends with the test, however that ends: its standard input is a pipe that only the test holds.
 if ENV.key?('COMPAT_ENDS_WITH_STDIN')
   Thread.new do
     $stdin.read

@@ -16,12 +16,12 @@ class PriorityJob extends Job {
   override async perform(_name: string): Promise<void> {}
 }
 
-/** What a program or a person does to jobs while no worker runs, in both languages; each answers or gets the ids of the jobs. */
+/** Actions of a program or a person on jobs while no worker runs, in both languages; each returns or gets the ids of the jobs. */
 interface Deed {
   readonly name: string
   readonly ruby: string
   readonly node: (adapter: Adapter, id: string) => Promise<unknown>
-  /** What the job is before. @default 'absent' */
+  /** The state of the job before. @default 'absent' */
   readonly of?: 'discarded' | 'waiting'
 }
 
@@ -63,8 +63,8 @@ const DEEDS: readonly Deed[] = [
   {
     name: 'discarded',
     of: 'waiting',
-    ruby: `GoodJob::Job.find(args[:id]).discard_job('by hand')`,
-    node: (adapter, id) => adapter.discardJob(id, 'by hand'),
+    ruby: `GoodJob::Job.find(args[:id]).discard_job('manually')`,
+    node: (adapter, id) => adapter.discardJob(id, 'manually'),
   },
   {
     name: 'rescheduled',
@@ -78,19 +78,19 @@ const DEEDS: readonly Deed[] = [
 const FAIL_JOB = `
   WITH failed AS (
     UPDATE good_jobs SET performed_at = created_at + interval '1 s', finished_at = created_at + interval '2 s',
-      updated_at = created_at + interval '3 s', executions_count = 1, error = 'MemberJob::Failed: told to', error_event = 1
+      updated_at = created_at + interval '3 s', executions_count = 1, error = 'MemberJob::Failed: on purpose', error_event = 1
     WHERE id = $1 RETURNING *
   )
   INSERT INTO good_job_executions (id, active_job_id, job_class, queue_name, serialized_params, scheduled_at, created_at, updated_at,
     finished_at, duration, error, error_event)
   SELECT $2, id, job_class, queue_name, serialized_params, scheduled_at, performed_at, updated_at, finished_at, '1 s', error, 1 FROM failed`
 
-/** The past, so that no time of the enqueue meets one of the deed. $1 id */
+/** Moves the times into the past, so that the times of the enqueue and of the action differ. $1 id */
 const AGE_JOB = `
   UPDATE good_jobs SET created_at = created_at - interval '1 hour', updated_at = updated_at - interval '1 hour',
     scheduled_at = scheduled_at - interval '1 hour' WHERE id = $1`
 
-describeWithRuby('the rows of a job that no worker has touched', () => {
+describeWithRuby('the rows of a job that no worker has run', () => {
   let app: RailsApp
   let adapter: Adapter
 
@@ -104,7 +104,7 @@ describeWithRuby('the rows of a job that no worker has touched', () => {
 
   const prepare = async ({ of }: Deed): Promise<string> => {
     if (of === undefined) return ''
-    const [id] = await app.run<string[]>(`[MemberJob.perform_later('by hand').job_id]`)
+    const [id] = await app.run<string[]>(`[MemberJob.perform_later('manually').job_id]`)
     await app.pool.query(AGE_JOB, [id])
     if (of === 'discarded') await app.pool.query(FAIL_JOB, [id, randomUUID()])
     return id ?? ''
