@@ -1,4 +1,4 @@
-// `npm run bench`: installs the peers and the Node that everybody is measured on (peers/package.json), and starts main.ts on it.
+// `npm run bench`: installs the peers and the Node that all contenders run on (peers/package.json), and starts main.ts on it.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 const here = (path) => new URL(path, import.meta.url).pathname
 const PEERS = here('peers/')
 const TSC = here('../node_modules/typescript/bin/tsc')
-/** There is a package of it for Linux; elsewhere the Node at hand has to do, if it runs TypeScript. */
+/** Linux has a package of this Node; other systems use the current Node, if it runs TypeScript. */
 const PACKAGED_NODE = `${PEERS}node_modules/node-${process.platform}-${process.arch}/bin/node`
 
 if (!existsSync(`${PEERS}node_modules`)) {

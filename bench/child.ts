@@ -6,7 +6,7 @@ import type { EnqueueOrder, FromWorker, ToWorker, WorkerSpec } from './workers/s
 /** bench.js compiled workers/ there. */
 const MAIN = new URL('../.tmp/bench-workers/main.js', import.meta.url).pathname
 
-/** What a process has used so far. */
+/** The resources that a process has used so far. */
 export interface Usage {
   /** User and system time. */
   readonly cpuSeconds: number
@@ -15,15 +15,15 @@ export interface Usage {
 
 /** A process of a contender that this run started. */
 export interface WorkerProcess {
-  /** Bodies that have run, as known a few milliseconds ago. */
+  /** Jobs that have run, as known a few milliseconds ago. */
   readonly count: number
-  /** When the first body began, on the clock of `sharedNow`. */
+  /** When the first job began, on the clock of `sharedNow`. */
   readonly firstAt: number
   /** When `count` had been reached. */
   readonly at: number
   usage(): Promise<Usage>
   start(): Promise<void>
-  /** Ends it; answers the delays that its jobs measured, in milliseconds. */
+  /** Ends it; returns the delays that its jobs measured, in milliseconds. */
   stop(): Promise<readonly number[]>
   /** For one that did not start. */
   kill(): void
@@ -79,7 +79,7 @@ export class Child implements WorkerProcess {
     await this.#answer('started')
   }
 
-  /** Milliseconds that it took. */
+  /** The duration in milliseconds. */
   async enqueue(order: EnqueueOrder): Promise<number> {
     this.#tell({ kind: 'enqueue', order })
     return (await this.#answer('enqueued')).ms

@@ -4,7 +4,7 @@ import type { SeriesKey } from './figure.ts'
 import { goodJobsWaiting, type Waiting } from './seed.ts'
 import type { Rule } from './workers/limited-job.ts'
 
-/** Somebody who works on jobs, and what it needs around it. */
+/** A system that runs jobs, and what it needs around it. */
 export interface Contender {
   /** The row of its table. */
   readonly name: string
@@ -27,7 +27,7 @@ export interface Tables {
   readonly name: string
   /** Fills an empty database with its tables and jobs that wait. */
   waiting(jobs: number): (client: Client, url: string) => Promise<void>
-  /** Answers no row when nothing is left to do. */
+  /** Returns no row when nothing is left to do. */
   readonly left: string
 }
 
@@ -167,7 +167,7 @@ export const graphileBatching = (): Contender => ({
   tables: GRAPHILE,
 })
 
-/** It fetches on while batches come back full. */
+/** It fetches again at once while batches are full. */
 export const pgBoss = (batchSize: number): Contender => ({
   name: `pg-boss, batches of ${batchSize}`,
   key: { library: 'pg-boss', variant: 'batching', batch: batchSize },

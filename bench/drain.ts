@@ -14,11 +14,11 @@ export interface DrainOptions {
   readonly processes?: number
   /** The database, where it is not one with as many jobs as run. */
   readonly database?: () => Promise<BenchDatabase>
-  /** More jobs wait than are measured: the time ends when so many have run. */
+  /** The number of measured jobs, if more wait: the time ends when this number has run. */
   readonly isPartial?: boolean
 }
 
-/** What one drain cost. */
+/** The cost of one drain. */
 export interface Drained {
   readonly jobs: number
   readonly seconds: number
@@ -33,8 +33,8 @@ const LOOK_MS = 10
 const NEVER_ENDS_MS = 900_000
 
 /**
- * Lets a contender work until nothing is left. The time runs from the first start of a job's body to the moment at which the
- * tables say that nothing is left: booting and connecting do not count, writing the last outcome does.
+ * Lets a contender work until nothing is left. The time runs from the start of the first job to the moment at which the
+ * tables show that nothing is left: booting and connecting do not count, writing the last outcome does.
  */
 export const drain = async (server: BenchServer, contender: Contender, options: DrainOptions): Promise<Drained> => {
   const { jobs, jobMs = 0, processes = 1, isPartial = false } = options
@@ -72,7 +72,7 @@ export const bootWorker = (contender: Contender, databaseUrl: string, jobMs = 0)
   return Child.boot({ module, databaseUrl, jobMs, options })
 }
 
-/** The processes say how many bodies ran, so that nobody asks the database meanwhile. Answers the largest RSS seen. */
+/** The processes report how many jobs ran, so that no query disturbs the database. Returns the largest RSS seen. */
 const untilRun = async (children: readonly WorkerProcess[], jobs: number): Promise<number> => {
   const deadline = sharedNow() + NEVER_ENDS_MS
   let peakRssMb = 0

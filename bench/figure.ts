@@ -1,6 +1,6 @@
 /** One number for each round. */
 export interface Series {
-  /** What readers see; it may be worded differently tomorrow. */
+  /** The name for readers; its wording may change. */
   readonly name: string
   readonly key: SeriesKey
   /** Series of one family are one curve, or bars of one colour. */
@@ -33,12 +33,12 @@ export interface SeriesKey {
   readonly waiting?: number
   /** Jobs that had run when it was measured. */
   readonly done?: number
-  /** What is in the tables beside the jobs that are measured. */
+  /** Rows in the tables besides the measured jobs. */
   readonly place?: string
-  /** Who made the jobs. */
+  /** The program that enqueued the jobs. */
   readonly origin?: 'node' | 'rails'
   readonly percentile?: 'p50' | 'p99'
-  /** What was called: a command of the command line, a way to fill batches. */
+  /** The measured action: a command of the command line, a way to fill batches. */
   readonly action?: string
   /** Where a claim begins. */
   readonly from?: string

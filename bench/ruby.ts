@@ -12,7 +12,7 @@ const PROGRESS = `
 SELECT count(finished_at)::int AS count, extract(epoch FROM min(performed_at) AT TIME ZONE 'UTC')::float8 * 1000 AS first_at
 FROM good_jobs WHERE performed_at IS NOT NULL AND job_class = $1`
 
-/** `bundle exec good_job start` of the Rails application in compat/, logging warnings only. Its rows say how far it is. */
+/** `bundle exec good_job start` of the Rails application in compat/, logging warnings only. Its rows show its progress. */
 export class RubyWorker implements WorkerProcess {
   readonly #client: Client
   readonly #databaseUrl: string
@@ -37,7 +37,7 @@ export class RubyWorker implements WorkerProcess {
     return worker
   }
 
-  /** Whoever asks begins to watch the rows; an idle worker's statements are counted, and these would be among them. */
+  /** The rows are watched from the first call on: the statements of an idle worker are counted, and these queries would be among them. */
   get count(): number {
     this.#timer ??= setInterval(() => void this.#look().catch(() => {}), LOOK_MS)
     return this.#count

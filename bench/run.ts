@@ -34,7 +34,7 @@ export interface Measured {
 /** What identifies a series, and how it is shown. */
 export type Named = Pick<Contender, 'name' | 'key' | 'family' | 'x'>
 
-/** Collects the numbers of a figure's series, and says each. */
+/** Collects the numbers of a figure's series, and prints each. */
 export class Collector {
   readonly #series = new Map<string, Series>()
   readonly #say: (text: string) => void
@@ -59,7 +59,7 @@ export class Collector {
 export const shown = (value: number): string =>
   value >= 100 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)))
 
-/** Rounds in which the contenders take turns, so that what the machine does meanwhile meets them all. */
+/** Rounds in which the contenders take turns, so that other load of the machine affects all of them. */
 export const alternate = async <C extends Named>(
   { rounds, contenders: wanted, say }: RunOptions,
   contenders: readonly C[],

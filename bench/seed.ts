@@ -10,10 +10,10 @@ export interface Waiting {
   readonly queue?: string
   /** @default 'NoopJob' */
   readonly jobClass?: string
-  /** Milliseconds over which they fall due in any order, from `dueFromMs` after now on. @default all are due */
+  /** Milliseconds within which they become due in any order, from `dueFromMs` after now on. @default all are due */
   readonly dueOverMs?: number
   readonly dueFromMs?: number
-  /** Their one argument says when they fall due, on the clock that the processes of the bench share. @default false */
+  /** Their one argument is the time at which they become due, on the clock that the processes of the bench share. @default false */
   readonly isTimed?: boolean
   /** Size of their one argument, a string of digits. @default no argument */
   readonly argumentBytes?: number
@@ -75,7 +75,7 @@ FROM job`
 
 const PAGE = 100_000
 
-/** From so many rows on it is faster to build the indexes at the end. */
+/** From this number of rows on it is faster to build the indexes at the end. */
 const MANY = 100_000
 
 /** Of GoodJob's large tables; the primary keys stay. */
@@ -97,7 +97,7 @@ const fillWithoutIndexes = async (client: Client, fill: () => Promise<void>): Pr
   await client.query(indexes.map(({ statement }) => statement).join(';'))
   await fill()
   await client.query(`SET maintenance_work_mem = '1GB'`)
-  // It makes what is missing.
+  // It creates what is missing.
   await installSchema(client)
 }
 
@@ -119,9 +119,9 @@ export const addWaiting = async (client: Client, waiting: Waiting): Promise<void
   ])
 }
 
-/** A page is so many seconds of history. */
+/** Seconds of history in one page. */
 const PAGE_S = 2_000
-/** The newest of them ended before so many seconds. */
+/** Seconds since the newest of them ended. */
 const FINISHED_BEFORE_S = 7_200
 
 /** Adds jobs that ended, with their executions, over the last days. */
@@ -130,7 +130,7 @@ export const addFinished = async (client: Client, jobs: number): Promise<void> =
     await client.query(FINISHED, [Math.min(rest, PAGE), PAGE_S, FINISHED_BEFORE_S + (PAGE_S * rest) / PAGE])
 }
 
-/** What `addWaiting` added for a measurement and what became of it; finished jobs that were there before are older. */
+/** The jobs that `addWaiting` added for a measurement, finished or not; jobs that had finished before are older. */
 const DELETE_OURS = `
 WITH ours AS (
   DELETE FROM good_jobs
@@ -140,12 +140,12 @@ WITH ours AS (
 )
 DELETE FROM good_job_executions USING ours WHERE active_job_id = ours.id`
 
-/** Takes away the jobs of a measurement. */
+/** Deletes the jobs of a measurement. */
 export const deleteOurs = async (client: Client): Promise<void> => {
   await client.query(DELETE_OURS)
 }
 
-/** Built at once: nobody else uses the tables, and `CONCURRENTLY` stands alone. */
+/** Built without `CONCURRENTLY`, which cannot run in a script of several statements: no other session uses the tables. */
 export const createClassIndexAtOnce = (index: ClassIndex): string =>
   createClassIndex(index).replace('CONCURRENTLY ', '')
 

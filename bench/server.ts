@@ -15,7 +15,7 @@ const SETTINGS = [
   'checkpoint_timeout = 30min',
 ]
 
-/** What the report says about the server, whoever configured it. */
+/** The settings of the server that the report shows. */
 const REPORTED = [
   'server_version',
   'fsync',
@@ -71,7 +71,7 @@ export class BenchServer {
     return Object.fromEntries(rows.map(({ name, setting }) => [name, setting]))
   }
 
-  /** A new database that looks as `fill` left the first one of this name; `fill` runs once. */
+  /** A new copy of the database that `fill` filled under this name; `fill` runs once. */
   async database(template: string, fill: (client: Client, url: string) => Promise<unknown>): Promise<BenchDatabase> {
     const name = `good_job_bench_${randomBytes(6).toString('hex')}`
     await this.#copy(await this.#template(template, fill), name)
@@ -88,7 +88,7 @@ export class BenchServer {
     }
   }
 
-  /** The database that `fill` filled itself, for measurements that put back what they change; `fill` runs once. */
+  /** The filled database itself, for measurements that undo their changes; `fill` runs once. */
   async shared(template: string, fill: (client: Client, url: string) => Promise<unknown>): Promise<BenchDatabase> {
     const url = withDatabase(this.url, await this.#template(template, fill))
     const client = await connect(url)
@@ -115,14 +115,14 @@ export class BenchServer {
 
   /**
    * Through the WAL, as Postgres does it by default, a large database takes a minute. Copied as files it comes with a checkpoint, after
-   * which the first change of each page writes the page to the WAL: so much for all contenders that start from it.
+   * which the first change of each page writes the page to the WAL. This cost is the same for all contenders that start from it.
    */
   async #copy(template: string, name: string): Promise<void> {
     const [facts] = await this.#run<{ version: number; bytes: string }>(
       `SELECT current_setting('server_version_num')::int AS version, pg_database_size($1) AS bytes`,
       [template],
     )
-    // Postgres before 15 knows no other way.
+    // Postgres before 15 has no other strategy.
     const isByFile = facts !== undefined && facts.version >= 150_000 && Number(facts.bytes) > COPIED_AS_FILES_BYTES
     const strategy = isByFile ? ' STRATEGY = FILE_COPY' : ''
     await this.#run(`CREATE DATABASE ${escapeIdentifier(name)} TEMPLATE ${escapeIdentifier(template)}${strategy}`)
@@ -138,7 +138,7 @@ export class BenchServer {
     await fill(client, url)
     await client.end()
     if (!this.#isKeeping) return name
-    // Only what was filled to the end is kept.
+    // Only completely filled databases are kept.
     await this.#run(`ALTER DATABASE ${escapeIdentifier(name)} RENAME TO ${escapeIdentifier(kept)}`)
     return kept
   }

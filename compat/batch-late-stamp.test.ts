@@ -13,7 +13,7 @@ const CALLBACKS = `
 
 /**
  * GoodJob commits the outcome of a member first. Whether the member is discarded it then asks the object in its memory, not the row: so
- * it discards a batch for a failurethat has been retried successfully since.
+ * it discards a batch for a failure that has been retried successfully since.
  */
 describeWithRuby('a Ruby worker held up between the outcome of a member and the bookkeeping of its batch', () => {
   let app: RailsApp

@@ -10,21 +10,21 @@ export interface CallbackCount {
   readonly missing: number
   /** The process in Ruby that ended the batch met a fault before it had enqueued them. */
   readonly lost_by_ruby: number
-  /** A process in Ruby stamped the batch long after the failure: docs/batches.md says that such a batch waits for a person. */
+  /** A process in Ruby set discarded_at long after the failure: docs/batches.md says that such a batch waits for a person. */
   readonly unproven: number
   readonly duplicated: number
-  /** A process in Ruby that was held up discarded a batch that had come back: compat/batch-late-stamp.test.ts. */
+  /** A stalled process in Ruby discarded a batch that had recovered: compat/batch-late-stamp.test.ts. */
   readonly late_in_ruby: number
   readonly invented: number
 }
 
-/** Attempts that may have ended the `batch`: whichever process checks first sees that the last member has ended, and enqueues. */
+/** Attempts that may have ended the `batch`: the first process that checks after the last member has ended enqueues. */
 const LAST_ATTEMPTS = `
         SELECT e.process_id, batch.jobs_finished_at AS at FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
         WHERE member.batch_id = batch.id
         AND e.finished_at BETWEEN batch.jobs_finished_at - interval '30 seconds' AND batch.jobs_finished_at`
 
-/** Attempts that broke the `batch`: their process enqueues on_discard. */
+/** Attempts that discarded the `batch`: their process enqueues on_discard. */
 const BREAKING_ATTEMPTS = `
         SELECT e.process_id, e.finished_at AS at FROM good_jobs member JOIN good_job_executions e ON e.active_job_id = member.id
         WHERE member.batch_id = batch.id AND ${IS_BROKEN}`
@@ -54,13 +54,13 @@ const WAS_STAMPED_LATE = `
       WHERE member.batch_id = batch.id AND ${IS_BROKEN} AND e.finished_at <= batch.discarded_at
     ) IS TRUE`
 
-/** Whether the operator discarded a member of the `batch`, which leaves no attempt if the job was waiting; unknown if the answer was lost. */
+/** Whether the operator discarded a member of the `batch` (a waiting job has no attempt then); unknown if the answer was lost. */
 const BY_OPERATOR = `
     SELECT coalesce(bool_or(is_done), false) AS is_done, coalesce(bool_or(is_done IS NULL), false) AS is_unknown
     FROM fleet_actions JOIN good_jobs member ON member.id = job_id
     WHERE member.batch_id = batch.id AND action = 'force discard'`
 
-/** Batches that were enqueued, with what decides which callbacks each owed. */
+/** Batches that were enqueued, with the facts that decide which callbacks each owed. */
 const BATCHES = `
   SELECT id, description, ${inFaultyRuby(LAST_ATTEMPTS)} AS ended_in_faulty_ruby, ${inFaultyRuby(BREAKING_ATTEMPTS)} AS broke_in_faulty_ruby,
     EXISTS (${DISCARDING_ATTEMPT}) OR by_operator.is_done AS was_discarded,
@@ -75,7 +75,7 @@ const GIVEN = `
       SELECT count(*) FROM good_jobs
       WHERE batch_callback_id = batch.id AND ${CALLBACK_EVENT} = event`
 
-/** Of those the ones that Ruby enqueued for a failure that the batch had recovered from. */
+/** Those of them that Ruby enqueued for a failure from which the batch had recovered. */
 const LATE = `
       SELECT count(*) FROM good_jobs late
       WHERE event = 'discard' AND late.batch_callback_id = batch.id AND late.${CALLBACK_EVENT} = 'discard' AND ${LATE_IN_RUBY}`
@@ -92,7 +92,7 @@ const OWED = `
     ) AS late
   FROM batch, unnest(ARRAY['success', 'finish', 'discard']) AS event`
 
-/** Every batch owes one on_success and one on_finish in the end, and one on_discard if a member broke. */
+/** Every batch owes one on_success and one on_finish in the end, and one on_discard if a member failed for good. */
 export const CALLBACKS = `
 WITH batch AS (${BATCHES}
 ),

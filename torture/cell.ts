@@ -20,14 +20,14 @@ export interface CellOptions {
   readonly script: string
 }
 
-/** Fewer in Node, or it would have taken everything before Ruby looks: both sides are to meet at the head of the queue. */
+/** Fewer in Node, or it would take every job before Ruby's query: both sides are to meet at the head of the queue. */
 const THREADS = { node: 2, ruby: 4 } as const
 /** Jobs that one statement enqueues, and one job of Ruby. */
 const PAGE = { node: 80, ruby: 20 } as const
-/** Enqueues go on while jobs are worked: that many of a queue may be waiting. */
+/** Jobs are enqueued while others run: at most this number of a queue may be waiting. */
 const BACKLOG = 200
 
-/** Lets a fleet without faults work that many jobs, enqueued by both sides meanwhile; answers what the ledger says. */
+/** Lets a fleet without faults run `jobs` jobs, enqueued by both sides meanwhile; returns the result of the ledger. */
 export const runCell = async (options: CellOptions): Promise<Verdict> => {
   const { pool, strategies, databaseUrl, logFolder, script } = options
   const workers = await Promise.all(
@@ -77,7 +77,7 @@ const enqueueAll = async ({ databaseUrl, pool, jobs, seed }: CellOptions): Promi
   return wanted
 }
 
-/** Of twenty jobs that many are of a queue of one side. */
+/** The number of jobs out of twenty in a queue of one side. */
 const CLASSES = [...Array.from({ length: 17 }, () => SharedJob), NodeJob, NodeJob, RubyJob] as const
 
 const classOf = (random: Random) => random.pick(CLASSES) ?? SharedJob
@@ -86,7 +86,7 @@ const jobOf = (random: Random): Job => new (classOf(random))(...planOf(random)).
 
 const planInRuby = (random: Random) => [classOf(random).jobClass, waitOf(random), planOf(random)]
 
-/** Bodies that leave the slower side its share of the jobs, and let claims meet; some of the jobs are retried. */
+/** Durations that leave the slower side its share of the jobs, and let claims collide; some of the jobs are retried. */
 const planOf = (random: Random): Plan => [random.whole(0, 60), random.chance(0.1) ? 1 : 0, 0]
 
 const waitOf = (random: Random): { wait?: number } => (random.chance(0.1) ? { wait: random.whole(1, 2) } : {})

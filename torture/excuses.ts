@@ -2,21 +2,21 @@
 export const IS_OVERLAP = 'b.started_at < a.until'
 export const IS_REPEATED = 'b.started_at >= a.until AND a.is_success'
 
-/** The answer to its claim was late, the lock was lost meanwhile: a worker in Node that begins all the same writes nothing. */
+/** The answer to its claim was late, and the lock was lost meanwhile: a worker in Node that still begins the job writes nothing. */
 const BEGAN_LATE = `b.side = 'node' AND b.met_fault AND NOT b.is_recorded AND b.claimed_at < a.until`
 
-/** A worker in Node that lost a lock has to drop what the attempt came to; Ruby writes it all the same. */
+/** A worker in Node that lost a lock has to drop the outcome of the attempt; Ruby writes it nevertheless. */
 export const EXCUSES_OVERLAP = `(
   a.met_fault AND (a.side = 'ruby' OR NOT a.is_recorded) OR a.is_disturbed OR ${BEGAN_LATE}
 )`
 
 /**
- * A Ruby worker on advisory looked at the job before the commit of the success, which it could because the session of that attempt had
- * ended, and started afterwards: compat/held-start.test.ts. GoodJob dates its attempt between the look and the start.
+ * An advisory Ruby worker read the job before the commit of the success, which it could because the session of that attempt had
+ * ended, and started afterwards: compat/held-start.test.ts. GoodJob dates its attempt between the query and the start.
  */
 const LOOKED_BEFORE = `b.strategy = 'advisory' AND b.claimed_at < a.committed_at AND a.lost_lock_before_commit`
 
-/** The same for a Ruby worker of any kind that met a fault, which may also have kept the answer to its look until after the commit. */
+/** The same for a Ruby worker of any kind that met a fault, which may also have delayed the answer to its query until after the commit. */
 const HELD_UP = `b.side = 'ruby' AND EXISTS (
     SELECT FROM fleet_faults fault
     WHERE (fault.worker = b.worker OR fault.worker IS NULL)
@@ -25,8 +25,8 @@ const HELD_UP = `b.side = 'ruby' AND EXISTS (
   )`
 
 /**
- * After a success that was written: the lock was lost before; or somebody retried the job by hand, who saw it discarded, whatever this
- * attempt had come to; or a Ruby worker that was held up began with a claim from before, which it does not look at again; or such a
+ * After a written success: the lock was lost before; or the operator retried the job because it looked discarded, whatever this
+ * attempt's outcome; or a stalled Ruby worker began the job with an earlier claim, which it does not check again; or such a
  * worker has opened the job again meanwhile.
  */
 export const EXCUSES_REPEATED = `(

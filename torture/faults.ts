@@ -21,7 +21,7 @@ export interface FaultOptions {
 interface Fault {
   readonly weight: number
   readonly takesLocks?: boolean
-  /** It cuts off or holds up every worker, not only the one at the place. A message does neither. */
+  /** It cuts off or stalls every worker, not only the one at the place. A NOTIFY message does neither. */
   readonly isOfAll?: boolean
   readonly run: (place: Place) => Promise<unknown>
 }
@@ -31,7 +31,7 @@ export class Faults {
   readonly counts = new Map<string, number>()
   readonly #options: FaultOptions
   readonly #faults: ReadonlyMap<string, Fault>
-  /** Places that a fault has in its hands: the next one leaves them alone. */
+  /** Places with a fault under way: the next fault skips them. */
   readonly #busy = new Set<Place>()
   readonly #underWay = new Set<Promise<unknown>>()
   #isRestarting = false
@@ -43,7 +43,7 @@ export class Faults {
     if (this.#faults.size === 0) throw new Error(`no such fault; there are: ${table.map(([name]) => name).join('; ')}`)
   }
 
-  /** Starts the next fault; it goes on by itself. */
+  /** Starts the next fault, which then runs by itself. */
   injectNext(): void {
     const { random, fleet } = this.#options
     const name = this.#choose()
@@ -54,7 +54,7 @@ export class Faults {
     this.#underWay.add(underWay)
   }
 
-  /** Resolves when every fault is over and every place is manned. */
+  /** Resolves when every fault is over and every place has a worker. */
   async over(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.all(this.#underWay)
   }
@@ -115,7 +115,7 @@ export class Faults {
       await fault.run(place)
       this.counts.set(name, (this.counts.get(name) ?? 0) + 1)
     } catch {
-      // Another fault was in the way: there was nothing to talk to.
+      // Another fault was under way: there was no connection.
     } finally {
       await ledger.query('UPDATE fleet_faults SET over_at = clock_timestamp() WHERE id = $1', [rows[0]?.id])
       this.#busy.delete(place)
@@ -178,7 +178,7 @@ const GARBAGE = [
 
 const RETRY_MS = 500
 
-/** Does something until it works: a fault of another kind may be under way. */
+/** Repeats an action until it succeeds: a fault of another kind may be under way. */
 export const insist = async <T>(action: () => Promise<T>): Promise<T> => {
   for (let tries = 1; ; tries += 1) {
     try {

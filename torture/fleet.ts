@@ -14,7 +14,7 @@ export interface FleetOptions {
   readonly threads: number
 }
 
-/** A place in the fleet: whoever dies there is followed by a worker of the same kind. */
+/** A place in the fleet: a worker that dies there is replaced by one of the same kind. */
 export interface Place {
   readonly strategy: Strategy
   readonly proxy: WorkerProxy
@@ -24,7 +24,7 @@ export interface Place {
 /** Workers of both sides, each with a proxy of its own between it and Postgres. */
 export class Fleet {
   readonly events = new Map<string, number>()
-  /** Workers that ended although nobody had killed them. */
+  /** Workers that ended without having been killed. */
   readonly deserters: string[] = []
   readonly #options: FleetOptions
   readonly #places: Place[] = []
@@ -56,7 +56,7 @@ export class Fleet {
     await worker.exited
   }
 
-  /** Lets the others take a worker that has ended for dead, which they do after five minutes of silence. */
+  /** Lets the others treat an ended worker as dead, which they do after five minutes without a heartbeat. */
   async forget({ processId, plan }: FleetWorker): Promise<void> {
     const { pool, ledger } = this.#options
     await ledger.query('UPDATE fleet_deaths SET forgotten_at = clock_timestamp() WHERE worker = $1', [plan.name])
@@ -117,7 +117,7 @@ export class Fleet {
   }
 }
 
-/** Tells the ledger which process a worker is. */
+/** Records in the ledger which process a worker is. */
 export const registerWorker = async (ledger: Pool, { plan, side, processId }: FleetWorker): Promise<void> => {
   await ledger.query(REGISTER, [plan.name, side, plan.strategy, processId])
 }

@@ -12,7 +12,7 @@ const WITH_TOO_MANY = `
   SELECT batch_callback_id AS id FROM good_jobs WHERE batch_callback_id IS NOT NULL
   GROUP BY batch_callback_id, ${CALLBACK_EVENT} HAVING count(*) > 1`
 
-/** All that is known of a few jobs that something unexplained happened to, line by line, for whoever looks into it. */
+/** Everything known about a few jobs with unexplained results, line by line, for an investigation. */
 export const HISTORIES = `
 WITH odd AS (
   (SELECT DISTINCT a.job_id FROM fleet_runs a JOIN fleet_runs b ON b.job_id = a.job_id AND (b.started_at, b.id) > (a.started_at, a.id)
@@ -33,7 +33,7 @@ WITH odd AS (
 ),
 line AS (
   SELECT job_id, started_at AS at, format(
-    'body %s by %s, claimed %s, due %s, ended %s %s%s%s%s', executions, worker, claimed_at::time, due_at::time, until::time, outcome,
+    'run %s by %s, claimed %s, due %s, ended %s %s%s%s%s', executions, worker, claimed_at::time, due_at::time, until::time, outcome,
     CASE WHEN is_recorded THEN ', recorded' END, CASE WHEN met_fault THEN ', lost locks' END, CASE WHEN is_disturbed THEN ', disturbed' END
   ) AS text FROM fleet_runs
   UNION ALL
@@ -62,7 +62,7 @@ line AS (
   UNION ALL
   SELECT good_jobs.id, coalesce(finished_at, good_jobs.updated_at) AT TIME ZONE 'UTC', format(
     'row: finished %s, locked by %s (%s, process row: %s) at %s, lock type %s, performed %s, due %s, updated %s, %s', finished_at::time,
-    locked_by_id, coalesce(owner.worker || ' ' || owner.strategy, 'nobody known'),
+    locked_by_id, coalesce(owner.worker || ' ' || owner.strategy, 'no known worker'),
     EXISTS (SELECT FROM good_job_processes WHERE good_job_processes.id = locked_by_id), locked_at::time, lock_type, performed_at::time,
     scheduled_at::time, good_jobs.updated_at::time, good_jobs.error)
   FROM good_jobs LEFT JOIN fleet_workers owner ON owner.process_id = locked_by_id

@@ -4,14 +4,14 @@ export const COUNTS = `
 SELECT (SELECT count(*)::integer FROM good_jobs) AS jobs,
   (SELECT count(*)::integer FROM good_job_executions WHERE error_event = 0) AS interrupted`
 
-/** The row says discarded, yet an attempt has done the job: a Ruby worker ran it early or beside another, and left the other's error. */
+/** The row is discarded although an attempt succeeded: a Ruby worker ran the job early or beside another, and left its error. */
 const IS_SPOILT = `good_jobs.finished_at IS NOT NULL AND good_jobs.error IS NOT NULL
   AND EXISTS (SELECT FROM fleet_runs WHERE job_id = good_jobs.id AND outcome = 'done')
   AND EXISTS (SELECT FROM fleet_runs WHERE job_id = good_jobs.id AND side = 'ruby' AND (is_disturbed OR started_at < due_at))`
 
 export const SPOILT = `SELECT FROM good_jobs WHERE ${IS_SPOILT}`
 
-/** The row says that the job has not ended, or not well. */
+/** According to its row the job has not ended, or has failed. */
 const IS_LOST_IN_ROW = `good_jobs.finished_at IS NULL OR good_jobs.error IS NOT NULL AND NOT (${IS_SPOILT})`
 
 /** No attempt in the ledger has done the job. The jobs that only enqueue others are not in the ledger. */
@@ -47,7 +47,7 @@ AND NOT EXISTS (SELECT FROM fleet_runs WHERE job_id = execution.active_job_id AN
 /** Two attempts of one job, counted by the sides of the earlier and the later one. */
 export interface Pairs {
   readonly pair: string
-  /** Nothing explains them. */
+  /** Pairs without an explanation. */
   readonly unexplained: number
   /** The earlier one had lost its lock, or runs beside another of Ruby's own. */
   readonly explained: number

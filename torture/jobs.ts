@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Job } from '../src/index.ts'
 import { Ledger } from './ledger.ts'
 
-/** What a job of the fleet does: how long it takes, how many of its runs are retried, and how many break it. */
+/** The plan of a fleet job: its duration, how many of its runs are retried, and how many fail for good. */
 export type Plan = [ms: number, failures: number, breaks: number]
 
 class Hiccup extends Error {
@@ -23,12 +23,12 @@ const ownLedger = (): Ledger => {
   return ledger
 }
 
-/** Writes the beginning and the end of `body` to the ledger. */
-const inLedger = async (job: Job, body: () => Promise<void>): Promise<void> => {
+/** Writes the beginning and the end of `work` to the ledger. */
+const inLedger = async (job: Job, work: () => Promise<void>): Promise<void> => {
   const { jobId, jobClass, executions, scheduledAt } = job
   const entry = await ownLedger().begin({ jobId, jobClass, executions, dueAt: scheduledAt })
   try {
-    await body()
+    await work()
     await ownLedger().end(entry, 'done')
   } catch (error) {
     await ownLedger().end(entry, job.signal.aborted ? 'aborted' : 'failed')

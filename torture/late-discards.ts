@@ -1,8 +1,8 @@
 import { CALLBACK_EVENT, IS_BROKEN, MADE_IN_NODE } from './batch-rows.ts'
 
 /**
- * Of a `late` callback of a `batch`: Ruby made it after an on_discard and the on_success that followed, and no member has broken since that
- * success. So it is for a failure from before, which only Ruby has in memory; Node asks the rows.
+ * Of a `late` callback of a `batch`: Ruby made it after an on_discard and the on_success that followed, and no member has failed since that
+ * success. So it is for a failure from before, which only Ruby has in memory; Node reads the rows.
  */
 export const LATE_IN_RUBY = `NOT ${MADE_IN_NODE('late.id')} AND EXISTS (
         SELECT FROM good_jobs success

@@ -1,8 +1,8 @@
 import pg, { type Pool } from 'pg'
 
 /**
- * What jobs say themselves, each line a commit of its own, on connections that no fault touches: an attempt's body from its first
- * to its last moment. Beside it, what was done to the workers.
+ * The reports of the jobs themselves, each line a separate commit, on connections without faults: an attempt from its first
+ * to its last moment. Also the faults of the workers.
  */
 export const LEDGER_TABLES = `
 CREATE TABLE fleet_attempts (
@@ -38,15 +38,15 @@ CREATE TABLE fleet_actions (
   job_id uuid NOT NULL,
   action text NOT NULL,
   at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  -- null: nobody knows, the connection was lost
+  -- null: unknown, as the connection was lost
   is_done boolean
 );
 CREATE TABLE fleet_workers (worker text PRIMARY KEY, side text NOT NULL, strategy text NOT NULL, process_id uuid NOT NULL);`
 
-/** How a body ended: 'done' · 'failed' as planned · 'aborted' by its signal. */
+/** How a run ended: 'done' · 'failed' as planned · 'aborted' by its signal. */
 export type BodyOutcome = 'done' | 'failed' | 'aborted'
 
-/** What an attempt says of itself when it begins. */
+/** The report of an attempt when it begins. */
 export interface Beginning {
   readonly jobId: string
   readonly jobClass: string

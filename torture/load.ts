@@ -26,7 +26,7 @@ export class Load {
     this.adapter = new Adapter({ databaseUrl: options.databaseUrl })
   }
 
-  /** Tops up queues that run dry; a fault that gets in the way is the next call's business. */
+  /** Refills queues that run low; after a fault the next call tries again. */
   async topUp(): Promise<void> {
     const { pool, backlog, random, hasRuby } = this.#options
     const { rows } = await pool.query<{ queue_name: string; jobs: number }>(UNFINISHED)
@@ -55,7 +55,7 @@ export class Load {
     return random.chance(0.1) ? job.set({ wait: random.whole(1, 3) }) : job
   }
 
-  /** Members of Node only, or of whoever takes them; some break, so that the batch is discarded until somebody retries them. */
+  /** Members of Node only, or of both sides; some fail for good, so the batch is discarded until the operator retries them. */
   async #enqueueBatch(): Promise<void> {
     const { random } = this.#options
     const isShared = random.chance(0.5)
@@ -80,7 +80,7 @@ export class Load {
   }
 }
 
-/** Most bodies are short; some run long enough to meet a fault. */
+/** Most jobs are short; some run long enough to meet a fault. */
 const planOf = (random: Random): Plan => {
   const kind = random.next()
   const ms = kind < 0.85 ? random.whole(0, 20) : kind < 0.97 ? random.whole(50, 500) : random.whole(1_000, 4_000)

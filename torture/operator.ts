@@ -2,7 +2,7 @@ import type { Pool } from 'pg'
 import { type Adapter, GoodJobError } from '../src/index.ts'
 import type { Random } from './random.ts'
 
-/** Discarded a moment ago or longer: the last outcome may still be on its way. */
+/** Discarded at least a moment ago, as the last outcome may still be under way. */
 const DISCARDED = `
 SELECT id FROM good_jobs
 WHERE finished_at < now() AT TIME ZONE 'UTC' - interval '1 second' AND error IS NOT NULL
@@ -14,7 +14,7 @@ WHERE finished_at IS NULL AND performed_at IS NOT NULL AND batch_callback_id IS 
 
 const NOTE_ACTION = 'INSERT INTO fleet_actions (job_id, action) VALUES ($1, $2) RETURNING id'
 
-/** Somebody at the dashboard: retries what was discarded, and now and then force-discards what runs. */
+/** A person at the dashboard: retries discarded jobs, and now and then force-discards a running one. */
 export class Operator {
   readonly counts = { retried: 0, forceDiscarded: 0, refused: 0 }
   readonly #adapter: Adapter
@@ -34,7 +34,7 @@ export class Operator {
     this.#random = options.random
   }
 
-  /** Retries discarded jobs; answers how many there were. */
+  /** Retries discarded jobs; returns their number. */
   async retryDiscarded(): Promise<number> {
     const { rows } = await this.#pool.query<{ id: string }>(DISCARDED)
     for (const { id } of rows) {
@@ -51,7 +51,7 @@ export class Operator {
     if (await this.#act(id, 'force discard', () => this.#adapter.forceDiscardJob(id))) this.counts.forceDiscarded += 1
   }
 
-  /** What GoodJob refuses, because the job has moved on or is being performed, is no fault. */
+  /** A refusal by GoodJob, because the job has changed or is being performed, is no fault. */
   async #act(id: string, name: string, action: () => Promise<void>): Promise<boolean> {
     const { rows } = await this.#ledger.query<{ id: string }>(NOTE_ACTION, [id, name])
     const note = (isDone: boolean) =>

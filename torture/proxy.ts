@@ -1,7 +1,7 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { addressOf, listen, urlThrough } from '../test/support/loopback.ts'
 
-/** What a stall keeps back: what the worker says, what the server says, or both. */
+/** The direction of a stall: data from the worker, data from the server, or both. */
 export type Direction = 'to server' | 'to worker' | 'both'
 
 interface Link {
@@ -9,7 +9,7 @@ interface Link {
   readonly server: Socket
 }
 
-/** One worker's way to Postgres, which can be cut, or stalled for a while with nothing lost. */
+/** The proxy between one worker and Postgres, which can be cut, or stalled for a while without losing data. */
 export class WorkerProxy implements AsyncDisposable {
   readonly #databaseUrl: string
   readonly #links = new Set<Link>()
@@ -27,7 +27,7 @@ export class WorkerProxy implements AsyncDisposable {
     return proxy
   }
 
-  /** The database's URL by way of this proxy. */
+  /** The database's URL through this proxy. */
   get url(): string {
     return urlThrough(this.#server, this.#databaseUrl)
   }
@@ -45,7 +45,7 @@ export class WorkerProxy implements AsyncDisposable {
     }
   }
 
-  /** Keeps back what is said, on these connections and on new ones, until `resume`. */
+  /** Holds data back, on open and new connections, until `resume`. */
   stall(direction: Direction): void {
     this.#stalled = direction
     for (const link of this.#links) this.#keepBack(link)

@@ -14,7 +14,7 @@ export interface Report {
 
 const isRubyOnly = ({ pair }: Pairs): boolean => pair === 'ruby, ruby'
 
-/** Every promise that was broken, in words. What Ruby workers do to each other is not ours to promise. */
+/** Every broken promise as a sentence. Conflicts between Ruby workers alone are not part of the promises. */
 export const violationsOf = (verdict: Verdict, deserters: readonly string[]): string[] => {
   const { lost, overlaps, repeated, early, callbacks, openExecutions } = verdict
   const found: string[] = []
@@ -38,13 +38,13 @@ export const violationsOf = (verdict: Verdict, deserters: readonly string[]): st
   return found
 }
 
-/** Prints what happened and what it came to. */
+/** Prints the faults, the events and the verdict. */
 export const printReport = (report: Report): void => {
   const { verdict, violations, rescued, faults, events, operator } = report
   const { jobs, attempts, interrupted, lost, spoilt, early } = verdict
   console.log('\nFaults')
   console.table(Object.fromEntries(faults))
-  console.log('What workers in Node said')
+  console.log('Events of workers in Node')
   console.table(Object.fromEntries(events))
   console.log('Actions of the operator')
   console.table(operator)

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg'
 
-/** Finds for each attempt of the ledger what the tables say of it; call it once, when everything has ended. */
+/** Finds the rows of each attempt in the ledger; call it once, when everything has ended. */
 export const prepareRuns = async (pool: Pool): Promise<void> => {
   await pool.query([CREATE_RUNS, INDEX_RUNS, ...DISTURBANCES, 'ANALYZE'].join(';'))
 }
@@ -10,7 +10,7 @@ const COMMITTED_AT = `CASE WHEN current_setting('track_commit_timestamp') = 'on'
 
 /**
  * The execution row of an attempt `a`: the last that its worker began for the job before the attempt did. If an earlier attempt already
- * has that row, this one has none, because its round was rolled back.
+ * has that row, this one has none, as its round was rolled back.
  */
 const EXECUTION = `
   SELECT e.*, coalesce(${COMMITTED_AT}, e.finished_at AT TIME ZONE 'UTC') AS committed_at FROM good_job_executions e
@@ -62,7 +62,7 @@ ALTER TABLE fleet_runs ADD COLUMN is_disturbed boolean NOT NULL DEFAULT false`
 const DISTURBED = 'UPDATE fleet_runs a SET is_disturbed = true'
 const DROPPED_BY_NODE = `side = 'node' AND NOT is_recorded`
 
-/** Another attempt of Ruby ran beside one of Ruby: whichever ends first gives the job away while the other still runs. */
+/** Two attempts of Ruby ran at the same time: the first to end releases the job while the other still runs. */
 const RUBY_BESIDE_RUBY = `
 ${DISTURBED}
 WHERE side = 'ruby' AND EXISTS (
@@ -91,5 +91,5 @@ WHERE ${DROPPED_BY_NODE} AND EXISTS (
   AND fault.at <= late.written_at AND coalesce(fault.over_at, 'infinity') >= late.started_at
 )`
 
-/** What Ruby does to a job that another attempt has; the second finds what the first has marked. */
+/** Marks attempts whose job Ruby disturbed; the second statement uses the marks of the first. */
 const DISTURBANCES = [RUBY_BESIDE_RUBY, NODE_AFTER_DISTURBED_RUBY, NODE_AFTER_LATE_RUBY]

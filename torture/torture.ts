@@ -41,7 +41,7 @@ const THREADS = 5
 const BACKLOG = 50
 const PROGRESS_MS = 5_000
 
-/** Runs the fleet under faults and prints the report; answers whether every promise was kept. */
+/** Runs the fleet under faults and prints the report; returns whether every promise was kept. */
 export const runTorture = async (options: TortureOptions): Promise<boolean> => {
   const scene = await setUp(options)
   try {
@@ -59,7 +59,7 @@ const setUp = async ({ seed, workers, logFolder, faults: only }: TortureOptions)
   const [server, ledgerServer] = await Promise.all([startRestartableServer(), startRestartableServer()])
   const pool = quietPool(server.databaseUrl)
   const ledger = quietPool(ledgerServer.databaseUrl)
-  // Without it an immediate restart takes commits back that were confirmed, which no program can be held to.
+  // Without it an immediate restart loses confirmed commits, for which no program can be blamed.
   await pool.query('ALTER SYSTEM SET synchronous_commit = on')
   await pool.query('SELECT pg_reload_conf()')
   await pool.query(await readFile('schema.sql', 'utf8'))
@@ -93,7 +93,7 @@ const quietPool = (connectionString: string): Pool => {
   return pool
 }
 
-/** Load, faults and repairs until the time is over; each takes turns of its own. */
+/** Load, faults and repairs until the time is over, each in its own loop. */
 const tortureFor = async (scene: Scene, { minutes, seed, every }: TortureOptions): Promise<void> => {
   const { load, faults, operator } = scene
   const random = new Random(seed + 2)
@@ -144,10 +144,10 @@ SELECT (SELECT count(*) FROM good_jobs WHERE finished_at IS NULL OR error IS NOT
 const DRAIN_MS = 60_000
 
 /**
- * Lets everything end, without faults. What is still open after a minute may belong to a Ruby process that lives and does not
- * know it (its outcome could not be written, or its claim not be begun): that ends with the process. GoodJob 4.23.1
- * capsule_tracker.rb#unregister: a process that lost count of its locks in a fault leaves its row behind also when it was asked to stop, and
- * others free its jobs when that has expired. Answers how many jobs needed this.
+ * Lets everything end, without faults. Jobs still open after a minute may belong to a living Ruby process that does not know it: its
+ * outcome could not be written, or its claim not be begun. The end of that process releases them. GoodJob 4.23.1
+ * capsule_tracker.rb#unregister: a process that lost count of its locks in a fault leaves its row behind even after a normal stop, and
+ * other processes release its jobs when the row has expired. Returns how many jobs needed this.
  */
 const drain = async (scene: Scene): Promise<number> => {
   if ((await untilEnded(scene)) === 0) return 0

@@ -24,7 +24,7 @@ export interface Verdict {
   readonly interrupted: number
   /** Jobs without an end, or that no attempt has done. */
   readonly lost: number
-  /** Jobs that are done, and whose rows Ruby workers left as discarded. */
+  /** Jobs that have succeeded, but whose rows Ruby workers left as discarded. */
   readonly spoilt: number
   readonly overlaps: readonly Pairs[]
   /** Attempts after a success that was written. */

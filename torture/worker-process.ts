@@ -17,7 +17,7 @@ const NODE_STRATEGIES: readonly Strategy[] = ['node', 'deferred']
 /** Whether workers of this strategy are Ruby's. */
 export const isRuby = (strategy: Strategy): boolean => !NODE_STRATEGIES.includes(strategy)
 
-/** One line that a worker in Node said about an event. */
+/** One line that a worker in Node printed about an event. */
 export interface WorkerEvent {
   readonly event: string
   readonly at: number
@@ -30,7 +30,7 @@ export interface WorkerPlan {
   readonly strategy: Strategy
   /** The compiled worker.ts. */
   readonly script: string
-  /** As the worker sees it, perhaps by way of a proxy. */
+  /** The database as the worker reaches it, perhaps through a proxy. */
   readonly databaseUrl: string
   readonly ledgerUrl: string
   /** The database without faults on the way, to see the process row. */
@@ -118,7 +118,7 @@ const ledgerEnvironment = ({ ledgerUrl, name, strategy }: WorkerPlan) => ({
   FLEET_STRATEGY: strategy,
 })
 
-/** $1 pid. A fault may be under way: then look again. */
+/** $1 pid. Repeated if a fault is under way. */
 const FIND_PROCESS = `SELECT id FROM good_job_processes WHERE (state->>'pid')::integer = $1 ORDER BY created_at DESC LIMIT 1`
 const findProcess = async (pool: Pool, pid: number): Promise<string | undefined> => {
   const { rows } = await pool.query<{ id: string }>(FIND_PROCESS, [pid]).catch(() => ({ rows: [] }))

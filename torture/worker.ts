@@ -1,4 +1,4 @@
-// A worker in Node of a fleet: says "ready <process id>", then one line of JSON for each event that a report counts.
+// A worker in Node of a fleet: prints "ready <process id>", then one line of JSON for each event that a report counts.
 import { Capsule, type EventName, events } from '../src/index.ts'
 import { CallbackJob, NodeJob, SharedJob } from './jobs.ts'
 
@@ -38,6 +38,6 @@ process.once('SIGTERM', async () => {
   process.exit(0)
 })
 await capsule.start()
-// The process lives until it is told to end, or until whoever started it is gone.
+// The process lives until it gets a signal, or until the process that started it has ended.
 process.stdin.resume().once('end', () => process.exit(1))
 say(`ready ${capsule.processId}`)

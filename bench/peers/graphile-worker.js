@@ -17,7 +17,7 @@ export const waiting = (jobs) => async (client, connectionString) => {
 /** A finished job is deleted. */
 export const left = 'SELECT 1 FROM graphile_worker._private_jobs LIMIT 1'
 
-export const makeWorker = async ({ databaseUrl, options }, body) => {
+export const makeWorker = async ({ databaseUrl, options }, perform) => {
   let runner
   return {
     start: async () => {
@@ -25,7 +25,7 @@ export const makeWorker = async ({ databaseUrl, options }, body) => {
         preset: { worker: { connectionString: databaseUrl, ...options, logger } },
         logger,
         noHandleSignals: true,
-        taskList: { noop: (payload) => body(payload?.sentAt) },
+        taskList: { noop: (payload) => perform(payload?.sentAt) },
       })
     },
     stop: () => runner?.stop(),

@@ -26,13 +26,13 @@ export const waiting = (jobs) => async (client, databaseUrl) => {
 export const left = `SELECT 1 FROM pgboss.job WHERE name = '${QUEUE}' AND state < 'completed' LIMIT 1`
 
 /** Single jobs in loops: `work` would pause half a second after each. */
-const fetchOnAndOn = async (boss, loops, body) => {
+const fetchOnAndOn = async (boss, loops, perform) => {
   const loop = async () => {
     while (!boss.isStopping) {
       const [job] = await boss.fetch(QUEUE)
       if (job === undefined) await new Promise((resolve) => setTimeout(resolve, 100))
       else {
-        await body(job.data?.sentAt)
+        await perform(job.data?.sentAt)
         await boss.complete(QUEUE, job.id)
       }
     }
@@ -40,17 +40,17 @@ const fetchOnAndOn = async (boss, loops, body) => {
   return Promise.all(Array.from({ length: loops }, loop))
 }
 
-export const makeWorker = async ({ databaseUrl, options }, body) => {
+export const makeWorker = async ({ databaseUrl, options }, perform) => {
   const { loops, ...work } = options
   let boss
   let looping
   return {
     start: async () => {
       boss = await start(databaseUrl, { useListenNotify: true })
-      if (loops) looping = fetchOnAndOn(boss, loops, body)
+      if (loops) looping = fetchOnAndOn(boss, loops, perform)
       else
         await boss.work(QUEUE, work, (jobs) =>
-          Promise.all(jobs.map(({ data }) => body(data?.sentAt))).then(() => undefined),
+          Promise.all(jobs.map(({ data }) => perform(data?.sentAt))).then(() => undefined),
         )
     },
     stop: async () => {

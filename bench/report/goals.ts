@@ -6,7 +6,7 @@ import { limitGoals } from './limit-goals.ts'
 /** Series of figures, by the figure's id and parts of their keys; the best of them counts. */
 type Source = readonly [figures: readonly string[], series: SeriesKey]
 
-/** What is wanted of a measured figure: a ratio to another one of the same run, or a limit. */
+/** The goal for a measured figure: a ratio to another one of the same run, or a limit. */
 export interface Goal {
   readonly name: string
   readonly ours: Source
@@ -257,7 +257,7 @@ export const GOALS: readonly Goal[] = [
   ...limitGoals,
 ]
 
-/** How far the worker is from what was wanted of it. */
+/** The distance of the worker from its goals. */
 export const goalTable = (figures: readonly Figure[]): string => {
   const rows = GOALS.flatMap((goal) => {
     const { name, against, atLeast, isLess = false, isEach = false } = goal

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import type { BenchServer } from '../server.ts'
 
-/** What the figures were measured on. */
+/** The machine and the versions on which the figures were measured. */
 export interface Machine {
   readonly date: string
   readonly cpu: string

@@ -4,7 +4,7 @@ import type { Machine } from './machine.ts'
 
 const PATH = new URL('../../docs/performance.json', import.meta.url)
 
-/** Everything docs/performance.md is made of. */
+/** All data of docs/performance.md. */
 export interface Results {
   readonly machine: Machine
   readonly figures: Figure[]

@@ -10,7 +10,7 @@ interface Line {
   readonly series: SeriesKey
   /** Of several settings the fastest, which is named. */
   readonly isBest?: boolean
-  /** What is left of a finished job. */
+  /** Whether finished jobs are kept or deleted. */
   readonly keeps: string
   readonly lock: string
 }

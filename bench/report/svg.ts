@@ -29,13 +29,13 @@ const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceA
 const text = (x: number, y: number, content: string, more = ''): string =>
   `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${more}>${escaped(content)}</text>`
 
-const picture = (height: number, title: string, body: readonly string[], width = WIDTH): string =>
+const picture = (height: number, title: string, elements: readonly string[], width = WIDTH): string =>
   [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12" fill="#222">`,
     `<title>${escaped(title)}</title>`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     text(LEFT, 20, title, 'font-size="15" font-weight="bold"'),
-    ...body,
+    ...elements,
     '</svg>',
     '',
   ].join('\n')
@@ -94,7 +94,7 @@ const drawCurves = ({ title, unit, xTitle = '', series, isLinear = false }: Figu
     bottom,
     TOP,
   )
-  const body = [
+  const elements = [
     ...yScale.ticks.flatMap((tick) => {
       const y = yScale.at(tick)
       return [
@@ -113,19 +113,19 @@ const drawCurves = ({ title, unit, xTitle = '', series, isLinear = false }: Figu
       .toSorted((a, b) => a.x - b.x)
       .map(({ x, values }) => [xScale.at(x), yScale.at(median(values)), values] as const)
     const line = at.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(' ')
-    body.push(`<polyline points="${line}" fill="none" stroke="${colour}" stroke-width="2"${dash}/>`)
+    elements.push(`<polyline points="${line}" fill="none" stroke="${colour}" stroke-width="2"${dash}/>`)
     for (const [x, y, values] of at) {
       const [low, high] = [yScale.at(Math.min(...values)), yScale.at(Math.max(...values))]
-      body.push(
+      elements.push(
         `<line x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${low.toFixed(1)}" y2="${high.toFixed(1)}" stroke="${colour}"/>`,
         `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="4" fill="${colour}"/>`,
       )
     }
     const [column, row] = [index % 2, Math.floor(index / 2)]
     const [x, y] = [LEFT + column * 390, legendTop + row * 18]
-    body.push(`<circle cx="${x}" cy="${y}" r="4" fill="${colour}"/>`, text(x + 10, y + 4, family))
+    elements.push(`<circle cx="${x}" cy="${y}" r="4" fill="${colour}"/>`, text(x + 10, y + 4, family))
   }
-  return picture(legendTop + Math.ceil(groups.size / 2) * 18 + 8, title, body)
+  return picture(legendTop + Math.ceil(groups.size / 2) * 18 + 8, title, elements)
 }
 
 const BAR = 22
@@ -140,7 +140,7 @@ const drawBars = ({ title, unit, series }: Figure): string => {
   const label = Math.max(...series.map(({ name }) => name.length)) * LETTER + 16
   const pictureWidth = Math.max(WIDTH, label + BARS + NUMBER)
   const colourOf = [...families(series).keys()]
-  const body = series.flatMap(({ name, family, values }, index) => {
+  const elements = series.flatMap(({ name, family, values }, index) => {
     const y = TOP + index * BAR
     const width = Math.max(1, (median(values) / most) * (pictureWidth - label - NUMBER))
     const colour = COLOURS[colourOf.indexOf(family) % COLOURS.length]
@@ -150,6 +150,6 @@ const drawBars = ({ title, unit, series }: Figure): string => {
       text(label + width + 6, y + 14, number(median(values))),
     ]
   })
-  body.push(text(pictureWidth - 20, 20, unit, 'text-anchor="end" fill="#555"'))
-  return picture(TOP + series.length * BAR + 12, title, body, pictureWidth)
+  elements.push(text(pictureWidth - 20, 20, unit, 'text-anchor="end" fill="#555"'))
+  return picture(TOP + series.length * BAR + 12, title, elements, pictureWidth)
 }

@@ -33,7 +33,7 @@ const FILLS: readonly { readonly action: string; readonly name: string; readonly
   },
 ]
 
-/** What the bookkeeping of batches costs the jobs in them. */
+/** The cost of the batch bookkeeping for the jobs of the batches. */
 export const batchSuite: Suite = {
   name: 'batch',
   run: async (options) => {

@@ -16,8 +16,8 @@ import { MANY_LOOKS_JOBS, measureScenes, type Scene, scaled } from './depth.ts'
 const OURS = 70_000
 
 /**
- * Tables with many rows that no measurement touches: what one of them left is deleted and vacuumed before the next. Copying millions of
- * rows would take longer, and leave the cache cold and every page to be written to the WAL whole.
+ * Tables with many rows that no measurement changes: the rows of one measurement are deleted and vacuumed before the next. Copying
+ * millions of rows would take longer, leave the cache cold, and write every page to the WAL as a whole.
  */
 const openBeside = async (
   server: BenchServer,
@@ -33,7 +33,7 @@ const openBeside = async (
   return database
 }
 
-/** Jobs that are none of ours, older than all of ours. */
+/** Jobs of other workers, older than all measured jobs. */
 export const foreignSuite: Suite = {
   name: 'foreign',
   run: async (options) => {
@@ -55,7 +55,7 @@ export const foreignSuite: Suite = {
         place: 'foreign classes',
         text: classes,
         others: sameQueue,
-        // The floor reads past them in each claim.
+        // The floor skips them in each claim.
         contenders: [node('bench'), node('*'), { ...bare, share: 0.02 }],
       },
       {

@@ -54,7 +54,7 @@ SELECT id AS "JOB", batch_id AS "BATCH",
 FROM good_jobs
 WHERE batch_id = (SELECT id FROM good_job_batches WHERE discarded_at IS NOT NULL ORDER BY created_at DESC LIMIT 1) LIMIT 1`
 
-/** By what they print, a command that failed is told from one that was quick. */
+/** The expected output distinguishes a failed command from a quick one. */
 const COMMANDS: readonly (readonly [command: string, prints: RegExp])[] = [
   ['--version', /^\d/],
   ['jobs list', /^id /],
@@ -72,7 +72,7 @@ const COMMANDS: readonly (readonly [command: string, prints: RegExp])[] = [
   ['jobs show JOB', /Attempts/],
   ['jobs why JOB', /succeeded|discarded/],
   ['jobs why LAST', /^It is due .* or more due jobs of queue/],
-  // Without --yes and a terminal nothing is done.
+  // Without --yes and a terminal nothing is changed.
   ['jobs discard --queue bench', /10000 or more jobs/],
   ['jobs retry --queue none', /No job matches|0 or more jobs/],
   ['batches list', /^id /],
@@ -128,7 +128,7 @@ export const commandsSuite: Suite = {
     const database = await options.server.database(`commands ${finished}`, fill)
     const { rows } = await database.client.query<Record<string, string>>(IDS)
     const named = (command: string) => command.replaceAll(/JOB|BATCH|LAST/g, (name) => rows[0]?.[name] ?? name)
-    // Once before it counts: what a person looks at twice is in memory.
+    // One run before the measurement warms the caches.
     for (const { command } of SCENES) await run(named(command), database.url)
     const series = await alternate(options, SCENES, async ({ command, prints }) => {
       const startedMs = performance.now()

@@ -24,7 +24,7 @@ export interface Scene extends Named {
   readonly waiting: number
 }
 
-/** How fast the first of many jobs run: nobody waits for the end of a million. */
+/** The rate of the first of many jobs: a run to the end of a million would take too long. */
 export const measureScenes = async (options: RunOptions, scenes: readonly Scene[]) => {
   const collector = new Collector(options.say)
   if (options.rounds === 0) for (const { open } of scenes) await (await open()).drop()
@@ -85,7 +85,7 @@ const FINISH_HEAD = `
 UPDATE good_jobs SET finished_at = now(), locked_by_id = NULL, locked_at = NULL, lock_type = NULL
 WHERE locked_by_id IS NOT NULL`
 
-/** Enough for some of the worker's looks at an expensive head of the queue, which come every five seconds at most. */
+/** Enough for several of the worker's queries at an expensive head of the queue, which come at most every five seconds. */
 export const MANY_LOOKS_JOBS = 60_000
 
 /** Jobs done since the last vacuum: their entries are still at the head of every index of what waits. */
@@ -109,7 +109,7 @@ export const vacuumSuite: Suite = {
           open: () =>
             server.database(`vacuum ${isVacuumed}`, async (client) => {
               await goodJobsWaiting({ jobs: done + waiting })(client)
-              // In both, so that none falls into a measurement.
+              // In both, so that no vacuum happens during a measurement.
               await client.query('ALTER TABLE good_jobs SET (autovacuum_enabled = off)')
               for (let rest = done; rest > 0; rest -= 10_000) {
                 await client.query(RUN_HEAD, [Math.min(rest, 10_000)])

@@ -13,7 +13,7 @@ import { drain } from '../drain.ts'
 import { alternate, type RunOptions, type Suite } from '../run.ts'
 
 const JOBS = 20_000
-/** Of a contender that is fast: a start and a warm-up of the compiler take as long as 5,000 to 7,000 jobs, and are not what is asked for. */
+/** For fast contenders: start and compiler warm-up take as long as 5,000 to 7,000 jobs, and should not count. */
 const MANY_JOBS = 80_000
 const THREADS = [1, 5, 10, 100, 500]
 const BATCHES = [1, 10, 100, 500]

@@ -17,7 +17,7 @@ type Order = Exclude<EnqueueOrder, { kind: 'steadily' }>
 
 /** One process and one connection that enqueues. */
 interface Client {
-  /** Milliseconds that it took. */
+  /** The duration in milliseconds. */
   enqueue(order: Order): Promise<number>
   close(): Promise<void>
 }
@@ -36,7 +36,7 @@ export const rubyEnqueuer = (): Contender => ({
   share: 0.2,
 })
 
-/** Everybody who can enqueue, under the name that the tables show. */
+/** All contenders that can enqueue, by the name that the tables show. */
 const contenders = (): Contender[] => [
   nodeEnqueuer(),
   { ...floor(1, 1), name: 'floor: raw insert with its NOTIFY', key: { library: 'floor' }, family: 'floor', share: 1 },

@@ -16,7 +16,7 @@ export interface Idled extends Usage {
   readonly transactionsPerSecond: number
 }
 
-/** Commits and rollbacks of everybody in this database. */
+/** Commits and rollbacks of all sessions in this database. */
 const transactions = async (client: Client): Promise<number> => {
   await client.query('SELECT pg_stat_clear_snapshot()')
   const { rows } = await client.query<{ count: number }>(
@@ -25,7 +25,7 @@ const transactions = async (client: Client): Promise<number> => {
   return rows[0]?.count ?? Number.NaN
 }
 
-/** Statements that `transactions` itself runs between its two looks. */
+/** Statements that `transactions` itself runs between its two readings. */
 const OWN_TRANSACTIONS = 2
 
 /** What a worker does that finds nothing to run in the tables that `open` opens. */

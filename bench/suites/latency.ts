@@ -70,7 +70,7 @@ export const delaysOf = async (
     const load = isLoaded ? await Child.boot(spec) : undefined
     await load?.enqueue(LOAD)
     const sender = await Child.boot(spec)
-    // The first job of a worker is another matter: what it loads, connects and starts for it, each contender does.
+    // The first job of a worker does not count: each contender loads, connects and starts parts for it.
     await sender.enqueue({ kind: 'oneByOne', count: 1, pauseMs: 0, isTimed: false })
     await sleep(SETTLE_MS)
     await sender.enqueue({ kind: 'oneByOne', count, pauseMs: PAUSE_MS, isTimed: true })
@@ -84,7 +84,7 @@ export const delaysOf = async (
   }
 }
 
-/** By its rows, created_at to performed_at: a little less than the others' way from call to body. */
+/** From its rows, created_at to performed_at: slightly less than from the call to `perform`, as measured for the others. */
 const rubyDelays = async (database: BenchDatabase, count: number): Promise<number[]> => {
   const app = await RailsApp.boot({ databaseUrl: database.url, schema: 'given' })
   await app.run(

@@ -14,7 +14,7 @@ interface Drain {
   readonly argumentBytes?: number
 }
 
-/** What the process holds while it works through `jobs`, at every twentieth part; `ran` is the part, a few more may have run. */
+/** The memory of the process while it runs `jobs`, at every twentieth part; `ran` is the part, a few more may have run. */
 const sampleDrain = async (
   { server }: RunOptions,
   { contender, jobs, argumentBytes = 0 }: Drain,

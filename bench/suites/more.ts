@@ -4,7 +4,7 @@ import { alternate, type Suite } from '../run.ts'
 
 const WAIT_MS = 10
 
-/** Each contender with jobs of 10 ms; the goal is what its threads could do at most. */
+/** Each contender with jobs of 10 ms; the goal is the maximum rate of its threads. */
 export const waitingSuite: Suite = {
   name: 'waiting',
   run: async (options) => {

@@ -45,7 +45,7 @@ interface Scene {
   readonly name: string
   readonly queues: string
   readonly place: 'ours' | 'behind foreign classes'
-  /** What else there is, in the key of the series. @default nothing */
+  /** Other rows in the tables, as part of the key of the series. @default nothing */
   readonly variation?: 'one paused' | 'class index'
   /** It serves all queues but 'bench'. */
   readonly hasUnserved?: boolean
@@ -94,7 +94,7 @@ const placesOf = (jobs: number): Record<Scene['place'], readonly Waiting[]> => (
   'behind foreign classes': [{ jobs: jobs * 0.97, jobClass: 'ForeignJob', ageSeconds: 86_400 }, { jobs: jobs * 0.03 }],
 })
 
-/** Where the claims of a worker begin that has been working for a while, and what it asks for when it is woken. */
+/** Where the claims of a worker begin after a while, and its queries after a wake-up. */
 type Query = Pick<ClaimOptions, 'from' | 'newlyDue'> & Partial<Pick<ClaimOptions, 'selector'>>
 
 /** Where a claim can begin, and how the table calls it. */
@@ -182,7 +182,7 @@ const BY_ID = ['good_jobs_pkey', 'index_good_jobs_on_unfinished_or_errored']
 /** Rows that the scan for candidates touched, and its index. */
 const readOf = (node: PlanNode): { rows: number; index: string } => {
   const scans = scansOf(node)
-  // What is looked up by id was found before.
+  // Rows read by id were found by the scan before.
   const candidates = scans.filter((scan) => !BY_ID.includes(scan['Index Name'] ?? ''))
   const rows = candidates.reduce(
     (total, scan) =>

@@ -9,7 +9,7 @@ const JOBS = 100_000
 const OVER_MS = 60_000
 /** Jobs that wait, too, but for tomorrow. */
 const LATER = 1_000_000
-/** The first falls due when all are inserted and the worker has been waiting for a moment; on a slow machine it takes two tries. */
+/** The first becomes due when all are inserted and the worker has waited for a moment; a slow machine needs two attempts. */
 const LEAD_MS = 5_000
 const INSERTED_PER_MS = 10
 
@@ -20,7 +20,7 @@ interface Scene {
   readonly later: number
 }
 
-/** How late each job started: its argument says when it was due. */
+/** How late each job started: its argument is the time at which it became due. */
 const delaysOf = async (options: RunOptions, scene: Scene): Promise<readonly number[]> => {
   for (let leadMs = LEAD_MS + scene.jobs / INSERTED_PER_MS; ; leadMs *= 2) {
     const delays = await tryDelaysOf(options, scene, leadMs)
@@ -58,7 +58,7 @@ const SELECT_DUE = `SELECT FROM good_jobs WHERE scheduled_at <= now() AT TIME ZO
 /** The rate of the full size. */
 const overMs = (jobs: number): number => (OVER_MS * jobs) / JOBS
 
-/** Jobs that fall due one after the other, from the time for which they were scheduled to the start of their body. */
+/** The delay of jobs that become due one after the other, from their scheduled time to the start of `perform`. */
 export const scheduledSuite: Suite = {
   name: 'scheduled',
   run: async (options) => {

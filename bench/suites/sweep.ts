@@ -28,13 +28,13 @@ FROM (
 
 const INTERVAL_MS = 60_000
 
-/** How many of them have ended since the sweep before. */
+/** How many of them have ended since the previous sweep. */
 const SCENES = [
   { name: 'none ended since the last sweep', key: { place: 'none ended' }, part: 0 },
   { name: 'a tenth ended since the last sweep', key: { place: 'a tenth ended' }, part: 0.1 },
 ].map((scene) => ({ ...scene, family: scene.name, x: 0 }))
 
-/** What the sweep costs that finds nothing to heal: all its time counts, as if it kept one core busy. */
+/** The cost of a sweep that finds nothing to complete: all its time counts, as if it kept one core busy. */
 export const sweepSuite: Suite = {
   name: 'sweep',
   run: async (options) => {

@@ -1,5 +1,5 @@
 /**
- * The statements of the floor: what GoodJob's full work costs when nothing is around it. Written for speed alone; whoever knows
+ * The statements of the floor: what GoodJob's full work costs when nothing is around it. Written for speed alone; anyone who knows
  * a faster way to the same rows should write it here, since the worker is measured against this.
  */
 export interface FloorShape {

@@ -14,7 +14,7 @@ import {
   settleDeleting,
   unlock,
 } from './floor-sql.ts'
-import type { Body, ContenderModule, WorkerSpec } from './spec.ts'
+import type { ContenderModule, Perform, WorkerSpec } from './spec.ts'
 
 interface FloorOptions extends FloorShape {
   readonly connections: number
@@ -30,15 +30,15 @@ interface Row {
   readonly execution_id: string
 }
 
-/** One connection's turn: claims, runs, writes; answers the keys that may be unlocked, none when nothing waited. */
+/** One connection's turn: claims, runs, writes; returns the keys to unlock, none if no job waited. */
 type Turn = (client: Client, releasable: readonly string[]) => Promise<string[]>
 
 /** A bare script on `pg`: the same statements on the same tables with nothing around them. */
-export const makeWorker: ContenderModule['makeWorker'] = async (spec, body) => {
+export const makeWorker: ContenderModule['makeWorker'] = async (spec, perform) => {
   const options = spec.options as unknown as FloorOptions
   const stop = new AbortController()
   const loops: Promise<void>[] = []
-  const turn = options.isDeferred ? deferredTurn(options, body) : classicTurn(options, body)
+  const turn = options.isDeferred ? deferredTurn(options, perform) : classicTurn(options, perform)
   return {
     start: async () => {
       for (let number = 0; number < options.connections; number += 1) {
@@ -72,7 +72,7 @@ const listen = async (spec: WorkerSpec) => {
   })
   await client.query('LISTEN good_job')
   const wait = async (ms: number) => {
-    // A message that came while the last claim was under way must not be slept over.
+    // A message that arrived during the last claim must not be missed.
     if (heard === acted) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ms)
@@ -105,8 +105,8 @@ const loop = async (
   await client.end()
 }
 
-const run = async (rows: readonly Row[], body: Body): Promise<void> => {
-  const waiting = rows.map((row) => body(sentAtOf(row.serialized_params))).filter((each) => each !== undefined)
+const run = async (rows: readonly Row[], perform: Perform): Promise<void> => {
+  const waiting = rows.map((row) => perform(sentAtOf(row.serialized_params))).filter((each) => each !== undefined)
   if (waiting.length > 0) await Promise.all(waiting)
 }
 
@@ -114,7 +114,7 @@ const run = async (rows: readonly Row[], body: Body): Promise<void> => {
 const sentAtOf = (params: string): number | undefined =>
   params.includes('"arguments": []') ? undefined : JSON.parse(params).arguments[0]
 
-const classicTurn = (options: FloorOptions, body: Body): Turn => {
+const classicTurn = (options: FloorOptions, perform: Perform): Turn => {
   const processId = randomUUID()
   const claimText = claim(options)
   const finishText = options.isDeleting ? finishDeleting : finish
@@ -122,7 +122,7 @@ const classicTurn = (options: FloorOptions, body: Body): Turn => {
     const { rows } = await client.query<Row>({ name: 'claim', text: claimText, values: [releasable, processId] })
     const claimed = rows.filter(({ id }) => id !== null)
     if (claimed.length === 0) return []
-    await run(claimed, body)
+    await run(claimed, perform)
     const values = [
       claimed.map(({ id }) => id),
       claimed.map((row) => row.locked_at),
@@ -133,7 +133,7 @@ const classicTurn = (options: FloorOptions, body: Body): Turn => {
   }
 }
 
-const deferredTurn = (options: FloorOptions, body: Body): Turn => {
+const deferredTurn = (options: FloorOptions, perform: Perform): Turn => {
   const processId = randomUUID()
   const reserveText = reserve(options)
   const settleText = options.isDeleting ? settleDeleting : settle
@@ -142,7 +142,7 @@ const deferredTurn = (options: FloorOptions, body: Body): Turn => {
     const { rows } = await client.query<Row>({ name: 'reserve', text: reserveText, values: [releasable] })
     const claimed = rows.filter(({ id }) => id !== null)
     if (claimed.length > 0) {
-      await run(claimed, body)
+      await run(claimed, perform)
       const values = [claimed.map(({ id }) => id), claimed.map((row) => row.locked_at), processId]
       await client.query({ name: 'settle', text: settleText, values })
     }

@@ -16,15 +16,15 @@ const settingsOf = ({ options: { rule, ...options } }: WorkerSpec): Settings => 
 })
 
 /** The package as built, with default settings unless `options` says otherwise. */
-export const makeWorker: ContenderModule['makeWorker'] = async (spec, body) => {
+export const makeWorker: ContenderModule['makeWorker'] = async (spec, perform) => {
   class NoopJob extends Job {
     static override queueAs = 'bench'
     perform(sentAt?: number): Promise<void> | undefined {
-      return body(sentAt)
+      return perform(sentAt)
     }
   }
   const { rule, options } = settingsOf(spec)
-  const jobs = rule === undefined ? [NoopJob] : [NoopJob, limitedClass(rule, body)]
+  const jobs = rule === undefined ? [NoopJob] : [NoopJob, limitedClass(rule, perform)]
   const capsule = new Capsule({ databaseUrl: spec.databaseUrl, ...options, jobs })
   return { start: () => capsule.start(), stop: () => capsule.shutdown() }
 }

@@ -1,4 +1,4 @@
-// A process of one contender: works or enqueues as the run tells it over IPC.
+// A process of one contender: works or enqueues as the run requests over IPC.
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type ContenderModule,
@@ -21,7 +21,7 @@ let timer: NodeJS.Timeout | undefined
 let firstAt = 0
 const delays: number[] = []
 
-const body = (sentAt?: number): Promise<void> | undefined => {
+const perform = (sentAt?: number): Promise<void> | undefined => {
   const now = sharedNow()
   if (count === 0) firstAt = now
   if (sentAt !== undefined) delays.push(now - sentAt)
@@ -45,7 +45,7 @@ const reportSoon = (): void => {
   }, REPORT_EVERY_MS)
 }
 
-const worker = await contender.makeWorker(spec, body)
+const worker = await contender.makeWorker(spec, perform)
 
 const stopping = new AbortController()
 
@@ -90,7 +90,7 @@ process.on('message', async (message: ToWorker) => {
     case 'stop':
       stopping.abort()
       await Promise.all([worker.stop(), enqueueing])
-      // A long message is on its way when send() returns.
+      // A long message may still be under way when send() returns.
       return process.send?.({ kind: 'stopped', delays } satisfies FromWorker, () => process.disconnect())
     case 'enqueue':
       enqueueing = enqueue(message.order)

@@ -1,4 +1,4 @@
-/** What a process of a contender is told to do; arrives as JSON in BENCH_SPEC. */
+/** The task of a contender's process; arrives as JSON in BENCH_SPEC. */
 export interface WorkerSpec {
   /** The module of the contender, a URL. */
   readonly module: string
@@ -9,8 +9,8 @@ export interface WorkerSpec {
   readonly options: Readonly<Record<string, unknown>>
 }
 
-/** The body of every job. `sentAt` comes with jobs that measure how long they were under way. */
-export type Body = (sentAt?: number) => Promise<void> | undefined
+/** The work of every job. Jobs that measure their delay pass `sentAt`. */
+export type Perform = (sentAt?: number) => Promise<void> | undefined
 
 /** A worker of a contender, made but not working yet. */
 export interface Worker {
@@ -27,11 +27,11 @@ export interface Enqueuer {
 
 /** What each contender's module exports. */
 export interface ContenderModule {
-  makeWorker(spec: WorkerSpec, body: Body): Promise<Worker>
+  makeWorker(spec: WorkerSpec, perform: Perform): Promise<Worker>
   makeEnqueuer(spec: WorkerSpec): Promise<Enqueuer>
 }
 
-/** What an enqueueing process does when told to. */
+/** A request to an enqueueing process. */
 export type EnqueueOrder =
   /** The time goes with each job if `isTimed`. */
   | { readonly kind: 'oneByOne'; readonly count: number; readonly pauseMs: number; readonly isTimed: boolean }
@@ -47,7 +47,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly kind: 'booted' }
   | { readonly kind: 'started' }
-  /** `count` bodies have run; the first began at `firstAt`, the last ended before `at`. Milliseconds of the machine's monotonic clock. */
+  /** `count` jobs have run; the first began at `firstAt`, the last ended before `at`. Milliseconds of the machine's monotonic clock. */
   | { readonly kind: 'ran'; readonly count: number; readonly firstAt: number; readonly at: number }
   | { readonly kind: 'enqueued'; readonly ms: number }
   | { readonly kind: 'stopped'; readonly delays: readonly number[] }

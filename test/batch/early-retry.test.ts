@@ -8,7 +8,7 @@ const BROKEN = 'RuntimeError: no'
 
 /**
  * Ruby writes the outcome of a member first and stamps the batch in a second transaction, so that a retry in between starts before
- * the batch is discarded.No worker runs here: the tests write every row as Ruby writes it, and then check the batch.
+ * the batch is discarded. No worker runs here: the tests write every row as Ruby writes it, and then check the batch.
  */
 for (const hasJobsFinishedAt of [true, false]) {
   describe(`with${hasJobsFinishedAt ? '' : 'out'} the column jobs_finished_at`, () => {
