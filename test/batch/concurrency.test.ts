@@ -47,7 +47,7 @@ const WAYS: readonly (readonly [string, (jobs: readonly Job[]) => Promise<Batch>
 ]
 
 describe.each(WAYS)('%s', (_way, enqueueBatch) => {
-  test('stores the first jobs of the list up to the limit, and tells which jobs were refused', async () => {
+  test('stores the first jobs of the list up to the limit, and emits which jobs were refused', async () => {
     const MemberJob = ruled({ label: 'mail', totalLimit: 3 })
     await MemberJob.performLater()
     const jobs = many(MemberJob, 5)
@@ -86,7 +86,7 @@ test('a batch whose members were all refused succeeds, and calls its callbacks',
   expect(callbacks).toEqual([{ event: 'finish' }, { event: 'success' }])
 })
 
-test('the enqueue of a refused member is told as aborted', async () => {
+test('the enqueue of a refused member is emitted as aborted', async () => {
   const MemberJob = ruled({ label: 'mail', totalLimit: 0 })
   const enqueues = record('enqueue')
   await Batch.enqueue({}, () => new MemberJob().enqueue())

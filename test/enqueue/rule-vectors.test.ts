@@ -150,7 +150,7 @@ const rowsNow = async () => {
   }))
 }
 
-/** Times of a snapshot may differ by so much from those of the vectors, which no scenario tells apart. */
+/** Times of a snapshot may differ by this from those of the vectors; no scenario depends on a smaller difference. */
 const SLOW_MACHINE_S = 30
 
 const near = (seconds: number, expected: number): number =>

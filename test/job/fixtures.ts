@@ -141,11 +141,11 @@ export const eventsDuring = async (work: () => unknown): Promise<SeenEvent[]> =>
 export const eventNamesDuring = async (work: () => unknown): Promise<string[]> =>
   (await eventsDuring(work)).map(({ name }) => name)
 
-/** A class for one test, whose `perform` is `body`. */
-export const declareTestedJob = (body: (job: Job, ...args: unknown[]) => unknown) => {
+/** A class for one test, with this `perform`. */
+export const declareTestedJob = (perform: (job: Job, ...args: unknown[]) => unknown) => {
   class TestedJob extends Job {
     async perform(...args: unknown[]) {
-      return body(this, ...args)
+      return perform(this, ...args)
     }
   }
   return TestedJob

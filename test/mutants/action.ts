@@ -3,7 +3,7 @@ import type { Mutant } from './mutant.ts'
 /** What an operator may do to which job. */
 export const ACTION_MUTANTS: readonly Mutant[] = [
   {
-    name: 'an action that would meet a running job is refused',
+    name: 'an action on a running job is refused',
     file: 'src/maintenance/job-actions.ts',
     text: 'if (needsLock && !job.is_lock_free) {',
     replacement: 'if (false as boolean) {',
@@ -24,7 +24,7 @@ export const ACTION_MUTANTS: readonly Mutant[] = [
     tests: { 'test/maintenance/job-actions.test.ts': [] },
   },
   {
-    name: 'a discard tells the batch which member it broke',
+    name: 'a discard reports its member to the batch',
     file: 'src/maintenance/job-actions.ts',
     text: 'return { brokenAt: now }',
     replacement: 'return {}',

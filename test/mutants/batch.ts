@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts'
 
-/** Callbacks: owed ones come, others never. */
+/** Callbacks: owed ones are enqueued, others never. */
 export const BATCH_MUTANTS: readonly Mutant[] = [
   {
     name: 'success needs a member that succeeded since',
@@ -10,7 +10,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     tests: { 'test/batch/proof.test.ts': ['no member has succeeded since: recovery is refused'] },
   },
   {
-    name: 'success needs the attempt that broke the batch, and a later success of its job',
+    name: 'success needs the attempt that discarded the batch, and a later success of its job',
     file: 'src/batch/completion/proof.ts',
     text: 'if (!isMended && !isLate)',
     replacement: 'if (false)',
@@ -31,7 +31,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     tests: { 'test/batch/skew.test.ts': [] },
   },
   {
-    name: 'a success callback counts although the arming was stamped by a clock that is ahead',
+    name: 'a success callback counts although enqueued_at comes from a clock that is ahead',
     file: 'src/sql/batch/history.ts',
     text: 'least(${batch.enqueuedAt}, ${batch.jobsFinishedAt}))',
     replacement: '${batch.enqueuedAt})',
@@ -66,28 +66,28 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     tests: { 'test/batch/proof.test.ts': ['an on_success that Ruby fired too early is reported and not fired again'] },
   },
   {
-    name: 'a batch is complete only without open members',
+    name: 'a batch is complete only without unfinished members',
     file: 'src/batch/completion/decision.ts',
     text: 'draft.jobsFinishedAt !== null || state.has_open_member) return',
     replacement: 'draft.jobsFinishedAt !== null) return',
     tests: { 'test/batch/decision.test.ts': ['a batch never completes or finishes while a member is unfinished'] },
   },
   {
-    name: 'a batch with a broken member is discarded, not successful',
+    name: 'a batch with a failed member is discarded, not succeeded',
     file: 'src/batch/completion/decision.ts',
     text: 'if (state.broken_at !== null && draft.discardedAt === null) {',
     replacement: 'if (false as boolean) {',
     tests: { 'test/batch/decision.test.ts': ['on_success never fires while a member is unfinished or failed, or'] },
   },
   {
-    name: 'a batch recovers only without open and broken members',
+    name: 'a batch recovers only without unfinished and failed members',
     file: 'src/batch/completion/decision.ts',
     text: 'state.discarded_at !== null && !state.has_open_member && state.broken_at === null',
     replacement: 'state.discarded_at !== null && !state.has_open_member',
     tests: { 'test/batch/decision.test.ts': [] },
   },
   {
-    name: 'a batch is finished only without open callbacks',
+    name: 'a batch is finished only without unfinished callbacks',
     file: 'src/batch/completion/decision.ts',
     text: 'draft.finishedAt !== null || hasCallback) return',
     replacement: 'draft.finishedAt !== null) return',
@@ -108,14 +108,14 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     tests: { 'test/batch/races.test.ts': [] },
   },
   {
-    name: 'a dry run is undone',
+    name: 'a dry run is rolled back',
     file: 'src/batch/actions.ts',
     text: 'if (dryRun) throw new Undo(result)',
     replacement: 'if (dryRun) return result',
     tests: { 'test/batch/proof.test.ts': ['a dry run returns what would happen and writes nothing'] },
   },
   {
-    name: 'a batch retry is refused when the row that broke the batch is gone',
+    name: 'a batch retry is refused if the row that discarded the batch was deleted',
     file: 'src/batch/actions.ts',
     text: 'if (!force) await refuseMissing(db, facts, state)',
     replacement: '',
@@ -175,7 +175,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     tests: { 'test/batch/sweep.test.ts': ['a batch whose callbacks have ended is finished once it has been'] },
   },
   {
-    name: 'a check of the sweep that takes too long is given up by Postgres',
+    name: 'Postgres cancels a check of the sweep that takes too long',
     file: 'src/sql/batch/batches.ts',
     text: "set_config('statement_timeout', least(",
     replacement: "set_config('application_name', least(",
@@ -187,7 +187,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'a check of the sweep is given up before the pool gives up',
+    name: 'a check of the sweep is cancelled before the timeout of the pool',
     file: 'src/batch/completion/sweep.ts',
     text: 'return patienceMs > 0 ?',
     replacement: 'return patienceMs < 0 ?',
@@ -203,7 +203,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'a batch whose check takes too long is put off',
+    name: 'a batch whose check takes too long is postponed',
     file: 'src/batch/completion/sweep.ts',
     text: "if (slow.isPutOff(batch.id)) return 'failed'",
     replacement: '',
@@ -221,7 +221,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'an owed discard waits until its member has been broken for a while',
+    name: 'an owed discard waits until its member has been failed for a while',
     file: 'src/sql/batch/owed-discards.ts',
     text: 'AND finished_at < $2::${facts.timestampType}\n',
     replacement: '\n',
@@ -230,7 +230,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'a batch that was written since its member broke is not discarded by the sweep',
+    name: 'a batch that was written since its member failed is not discarded by the sweep',
     file: 'src/sql/batch/owed-discards.ts',
     text: 'IS NULL THEN broken.finished_at >= batch.updated_at',
     replacement: 'IS NULL THEN true',
@@ -239,7 +239,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'a batch that ended beside a broken member is not discarded by the sweep',
+    name: 'a batch that ended despite a failed member is not discarded by the sweep',
     file: 'src/sql/batch/owed-discards.ts',
     text: 'ELSE broken.finished_at > ${jobsFinishedAt} END',
     replacement: 'ELSE true END',
@@ -248,7 +248,7 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'what a person discarded in Ruby is left until the batch ends',
+    name: 'a member discarded manually in Ruby is ignored until the batch ends',
     file: 'src/sql/batch/owed-discards.ts',
     text: "AND error NOT LIKE 'GoodJob::Job::DiscardJobError: %'",
     replacement: '',
@@ -258,14 +258,14 @@ export const BATCH_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'a sweep that does not come is told',
+    name: 'a missing sweep is reported',
     file: 'src/worker/watch/sweep-watch.ts',
     text: 'this.#missed = othersSweep ?',
     replacement: 'this.#missed = othersSweep || true ?',
     tests: { 'test/worker/sweep-watch.test.ts': [] },
   },
   {
-    name: 'a sweep that another process has is no missing one',
+    name: 'a sweep of another process does not count as missing',
     file: 'src/worker/watch/sweep-watch.ts',
     text: '(holder === undefined || holder !== this.#holder)',
     replacement: 'false',

@@ -1,9 +1,9 @@
 import type { Mutant } from './mutant.ts'
 
-/** What the command line says: the way out of a mistake, what nobody runs, how far a search came. */
+/** The output of the command line: corrections of mistakes, jobs without a worker, the position of a search. */
 export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
   {
-    name: 'each fault of a URL has its own way out',
+    name: 'each fault of a URL has its own advice',
     file: 'src/sql/connection/url.ts',
     text: 'error instanceof UrlMistake ? error.wayOut : ENCODE',
     replacement: 'ENCODE',
@@ -34,7 +34,7 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'start logs what is odd about the queues',
+    name: 'start logs suspicious queues',
     file: 'src/cli/start/start.ts',
     text: 'logger.warn({}, text)',
     replacement: 'void text',
@@ -69,7 +69,7 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     tests: { 'test/cli/operations.test.ts': ['a pause that no live worker honours is stored, exits with 1, and is'] },
   },
   {
-    name: 'a worker that says that it honours no pauses is believed',
+    name: 'a worker that publishes that it ignores pauses counts as one',
     file: 'src/cli/pauses.ts',
     text: '!is_alive || honours_pauses === false)',
     replacement: '!is_alive)',
@@ -83,7 +83,7 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     tests: { 'test/cli/operations.test.ts': ['a worker that ignores pauses is named by host and pid beside one that'] },
   },
   {
-    name: 'a database without a live worker is not well',
+    name: 'a database without a live worker is reported as a problem',
     file: 'src/cli/doctor/doctor.ts',
     text: "? ['no worker process is alive'] : []",
     replacement: '? [] : []',
@@ -97,7 +97,7 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     tests: { 'test/cli/operations.test.ts': ['doctor distinguishes dead from live processes, including those of'] },
   },
   {
-    name: 'a dead process beside a live one is no good sign',
+    name: 'a dead process is a problem also beside a live one',
     file: 'src/cli/doctor/doctor.ts',
     text: 'const isGood = alive.length > 0 && dead === 0',
     replacement: 'const isGood = alive.length > 0',
@@ -111,7 +111,7 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     tests: { 'test/cli/capped.test.ts': ['doctor reads the oldest due jobs'] },
   },
   {
-    name: 'a claim that honours pauses passes by paused jobs',
+    name: 'a claim that honours pauses skips paused jobs',
     file: 'src/sql/claim/candidates.ts',
     text: "options.honoursPauses ? notPaused(options, parameters) : ''",
     replacement: "''",
@@ -125,14 +125,14 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     tests: { 'test/job/names.test.ts': ['queue is refused where the class is registered and enqueued'] },
   },
   {
-    name: 'an option that nobody reads is refused',
+    name: 'an unknown option is refused',
     file: 'src/job/options.ts',
     text: 'if (known.includes(key)) continue',
     replacement: 'if (known !== undefined) continue',
     tests: { 'test/enqueue/messages.test.ts': [] },
   },
   {
-    name: 'an answer that is none of pg is refused',
+    name: 'a query result in another form than that of pg is refused',
     file: 'src/job/adapters/transaction.ts',
     text: "if (typeof result === 'object' && result !== null && Array.isArray((result as { rows?: unknown }).rows)) return",
     replacement: "if (typeof result === 'object') return",
@@ -170,7 +170,7 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     tests: { 'test/sql/job-list.test.ts': ['a search for few among many jobs ends in time, reports its position'] },
   },
   {
-    name: 'jobs of the future are found by their index',
+    name: 'future jobs are found by their index',
     file: 'src/sql/jobs/filter.ts',
     text: "if (isAll('scheduled', 'retried')) return",
     replacement: "if (isAll('scheduled', 'retried') && values.length > 9) return",
@@ -257,7 +257,7 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
     tests: { 'test/maintenance/explain-order.test.ts': ['queue_unserved comes before class_unknown'] },
   },
   {
-    name: 'why: a job of the future is not said to be paused',
+    name: 'why: a future job is not reported as paused',
     file: 'src/maintenance/why/explain.ts',
     text: '\n  scheduled,\n  retried,\n  paused,\n',
     replacement: '\n  paused,\n  scheduled,\n  retried,\n',

@@ -4,10 +4,10 @@ const COMMIT = 'test/enqueue/commit.test.ts'
 const CLIENT = 'test/enqueue/callers-client.test.ts'
 const ROWS = 'test/enqueue/existing-rows.test.ts'
 
-/** Nothing is claimed done that was not committed, and nothing is stored outside of the transaction that was given. */
+/** Uncommitted work is not reported as done, and nothing is stored outside of the given transaction. */
 export const ENQUEUE_MUTANTS: readonly Mutant[] = [
   {
-    name: 'a job of a transaction that was rolled back is new again',
+    name: 'a job of a rolled back transaction is new again',
     file: 'src/batch/members.ts',
     text: "return end !== 'committed'",
     replacement: 'return false',
@@ -43,7 +43,7 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
     tests: { [ROWS]: ['a job that is passed to two batches is refused'] },
   },
   {
-    name: "nothing is told of a batch in the caller's transaction",
+    name: "no event is emitted for a batch in the caller's transaction",
     file: 'src/batch/enqueue.ts',
     text: '    const { stored } = await work(db, await database.factsFor(db))\n',
     replacement:
@@ -53,7 +53,7 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'a batch with no row takes no members',
+    name: 'a batch without a row accepts no members',
     file: 'src/batch/enqueue.ts',
     text: 'for (const batch of batches) if (!found.has(batch.id)) gone(batch)',
     replacement: '',
@@ -102,7 +102,7 @@ export const ENQUEUE_MUTANTS: readonly Mutant[] = [
     tests: { [CLIENT]: ['a job with a transaction of its own is refused in a batch that is not part of it'] },
   },
   {
-    name: "what a transaction of the caller's says of the schema is not said to others",
+    name: "schema facts from a caller's transaction are not used elsewhere",
     file: 'src/sql/database.ts',
     text: '    return callersFacts(transaction, {',
     replacement: '    if (transaction) return this.facts(transaction)\n    return callersFacts(transaction, {',

@@ -1,9 +1,9 @@
 import type { Mutant } from './mutant.ts'
 
-/** Whatever the default of the database is: who waits for a lock sees what the former holder committed. */
+/** With any default isolation level: a session that waited for a lock sees what the previous holder committed. */
 export const ISOLATION_MUTANTS: readonly Mutant[] = [
   {
-    name: 'a transaction of ours begins in READ COMMITTED',
+    name: 'every own transaction begins in READ COMMITTED',
     file: 'src/sql/transaction/read-committed.ts',
     text: "'BEGIN ISOLATION LEVEL READ COMMITTED'",
     replacement: "'BEGIN'",
@@ -22,7 +22,7 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'a session of ours is READ COMMITTED',
+    name: 'every own session is READ COMMITTED',
     file: 'src/sql/connection/session.ts',
     text: '{ ...PINNED_SETTINGS, ...settings }',
     replacement: 'settings',
@@ -31,7 +31,7 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'a statement that the level refuses is sent again',
+    name: 'a statement refused because of the isolation level is repeated',
     file: 'src/sql/database.ts',
     text: 'if (sqlState(error) !== SERIALIZATION_FAILURE) throw error',
     replacement: 'throw error',
@@ -43,7 +43,7 @@ export const ISOLATION_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'a beat is a transaction in READ COMMITTED',
+    name: 'a heartbeat is a transaction in READ COMMITTED',
     file: 'src/sql/threads/heartbeat-thread.ts',
     text: 'await connected.query(data.begin)',
     replacement: "await connected.query('BEGIN')",

@@ -1,6 +1,6 @@
 import { ACTION_MUTANTS } from './action.ts'
+import { AROUND_PERFORM_MUTANTS } from './around-perform.ts'
 import { BATCH_MUTANTS } from './batch.ts'
-import { BODY_MUTANTS } from './body.ts'
 import { CLAIM_MUTANTS } from './claim.ts'
 import { COMMAND_LINE_MUTANTS } from './command-line.ts'
 import { CONCURRENCY_MUTANTS } from './concurrency.ts'
@@ -30,6 +30,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...LAUNCHER_MUTANTS,
   ...NAMES_MUTANTS,
   ...COMMAND_LINE_MUTANTS,
-  ...BODY_MUTANTS,
+  ...AROUND_PERFORM_MUTANTS,
   ...FLEET_MUTANTS,
 ]

@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts'
 
-/** Whose jobs a name stands for, and what is told of an error. */
+/** The jobs that a class name stands for, and the reports of errors. */
 export const NAMES_MUTANTS: readonly Mutant[] = [
   {
     name: 'a class whose name a build tool made is refused',
@@ -78,21 +78,21 @@ export const NAMES_MUTANTS: readonly Mutant[] = [
     tests: { 'test/worker/host.test.ts': ['by default does what it does without one'] },
   },
   {
-    name: 'a capsule that has ended listens no more',
+    name: 'a capsule that has ended no longer listens for rejections',
     file: 'src/worker/watch/rejections.ts',
     text: "if (watchers === 0) process.off('unhandledRejection', onRejection)",
     replacement: '',
     tests: { 'test/worker/host.test.ts': ['fails the job, and the host continues'] },
   },
   {
-    name: 'no handler takes a job that a shutdown aborted for failed',
+    name: 'no error handler runs for a job that a shutdown aborted',
     file: 'src/job/performing.ts',
     text: "if (job[STATE].run.isStopped) return { kind: 'failed', error }",
     replacement: '',
     tests: { 'test/worker/host.test.ts': ['a job aborted by a shutdown is logged as one info line, and no error'] },
   },
   {
-    name: 'events of none are written by one worker only',
+    name: 'events without a worker are logged by one worker only',
     file: 'src/observe/log-subscriber.ts',
     text: 'return rivals.find((each) => each.processId !== undefined) === subscriber',
     replacement: 'return rivals.length > 0',
@@ -113,7 +113,7 @@ export const NAMES_MUTANTS: readonly Mutant[] = [
     tests: { 'test/worker/host.test.ts': ['a rejected async listener fails no job'] },
   },
   {
-    name: 'a ring of causes ends',
+    name: 'a cycle of causes ends',
     file: 'src/job/exceptions/error-reasons.ts',
     text: "if (this.#seen.has(cause) || this.#left === 0) return ''",
     replacement: "if (this.#left === 0) return ''",

@@ -3,7 +3,7 @@ import type { Mutant } from './mutant.ts'
 /** Which outcomes are written, and which are dropped. */
 export const OUTCOME_MUTANTS: readonly Mutant[] = [
   {
-    name: 'an outcome is written by the owner only',
+    name: 'an outcome is written only by the process in locked_by_id',
     file: 'src/sql/outcome/fence.ts',
     text: '    AND good_jobs.locked_by_id IS NOT DISTINCT FROM $9::uuid\n',
     replacement: '    AND $9::uuid IS NOT NULL\n',
@@ -17,7 +17,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     tests: { 'test/worker/outcomes.test.ts': ['a force-discard of a running job stands, whatever its outcome'] },
   },
   {
-    name: 'an attempt that was told to stop and threw is dropped',
+    name: 'an attempt that threw after its signal was aborted is dropped',
     file: 'src/perform/job-performer.ts',
     text: "(state === 'aborted' && result.error !== null)",
     replacement: 'false',
@@ -54,7 +54,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     tests: { 'test/batch/api.test.ts': ['a job that joins a batch while it runs is waited for'] },
   },
   {
-    name: 'a repeated outcome breaks its batch once',
+    name: 'a repeated outcome discards its batch once',
     file: 'src/perform/outcome/transaction.ts',
     text: "as === 'written' && !repeated.has(outcome) ? ",
     replacement: "as === 'written' ? ",
@@ -78,14 +78,14 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     tests: { 'test/worker/outcomes.test.ts': ['a force-discard of a running job stands, whatever its outcome'] },
   },
   {
-    name: 'a lock is given up after the outcome, not before',
+    name: 'a lock is released after the outcome, not before',
     file: 'src/perform/job-performer.ts',
     text: 'const unlocked = lane.release({ id: row.id, lockedAt: attempt.claimedAt })',
     replacement: 'const unlocked = Promise.resolve()',
     tests: { 'test/claim/locks.test.ts': ['a running job has its advisory lock, its locked_by_id and the process'] },
   },
   {
-    name: 'outcomes that wait for a lock are set apart',
+    name: 'outcomes that wait for a lock are written separately',
     file: 'src/perform/outcome/writer.ts',
     text: 'sqlState(error) === LOCK_NOT_AVAILABLE ? await this.findBlocked(ours) : undefined',
     replacement: 'undefined',
@@ -106,7 +106,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     tests: { 'test/perform/held-outcomes.test.ts': ['of outcomes that are written together those with locked rows'] },
   },
   {
-    name: 'an outcome that comes while the completer comes to rest starts it again',
+    name: 'an outcome that arrives while the completer becomes idle starts it again',
     file: 'src/perform/outcome/completer.ts',
     text: 'if (this.#pending.length > 0 && !this.#stopped.signal.aborted) this.#start()',
     replacement: '',
@@ -120,28 +120,28 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     tests: { 'test/perform/fence.test.ts': [] },
   },
   {
-    name: 'a job is to blame only for what may be about its row',
+    name: 'a refusal is attributed to a job only if it may concern its row',
     file: 'src/perform/outcome/sifting.ts',
     text: '!== INSUFFICIENT_PRIVILEGE) return mayConcernRow(error)',
     replacement: '!== INSUFFICIENT_PRIVILEGE) return true',
     tests: { 'test/perform/refused-outcomes.test.ts': [] },
   },
   {
-    name: 'a missing privilege is not blamed on a job',
+    name: 'a missing privilege is not attributed to a job',
     file: 'src/perform/outcome/sifting.ts',
     text: 'other.write === write)',
     replacement: 'other.write === write) || true',
     tests: { 'test/perform/refused-outcomes.test.ts': [] },
   },
   {
-    name: 'a job is to blame only for what is refused a second time',
+    name: 'a refusal is attributed to a job only if it occurs a second time',
     file: 'src/perform/outcome/sifting.ts',
     text: 'if (forms.length === 1 && !isFirst) {',
     replacement: 'if (forms.length === 1) {',
     tests: { 'test/perform/refused-outcomes.test.ts': [] },
   },
   {
-    name: 'what is refused is set apart from what is written',
+    name: 'refused outcomes are written separately from others',
     file: 'src/perform/outcome/writer.ts',
     text: 'const isRefusedApart = settlement.size > 0',
     replacement: 'const isRefusedApart = false as boolean',
@@ -157,14 +157,14 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     tests: { 'test/perform/sifting.test.ts': ['the locks of 500 outcomes are held for five seconds'] },
   },
   {
-    name: 'a sifting that comes late judges one outcome if it has nothing to commit',
+    name: 'a late sifting judges one outcome if it has nothing to commit',
     file: 'src/perform/outcome/sifting.ts',
     text: 'if (this.#isLate && this.#written.settlement.size + guilty.length > 0) break',
     replacement: 'if (this.#isLate) break',
     tests: { 'test/perform/sifting.test.ts': ['if a single statement takes longer than the time limit, every'] },
   },
   {
-    name: 'a sifting is over for want of time only when it has learned something',
+    name: 'a sifting ends for lack of time only after it has settled an outcome',
     file: 'src/perform/outcome/sifting.ts',
     text: 'if (hasLearned && this.#isLate) return true',
     replacement: 'if (this.#isLate) return true',
@@ -185,7 +185,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     tests: { 'test/perform/sifting.test.ts': ['jobs whose outcomes are refused only when written together end one'] },
   },
   {
-    name: 'a broken member keeps its row while its batch cannot be told of it',
+    name: 'a failed member keeps its row while its batch cannot be discarded',
     file: 'src/perform/outcome/sifting.ts',
     text: "form.write === 'delete' && brokenAt(form) !== undefined && unchecked",
     replacement: 'false && unchecked',
@@ -200,7 +200,7 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     tests: { 'test/batch/refused-callbacks.test.ts': [] },
   },
   {
-    name: 'a check that fails for a passing reason holds up its own batch only',
+    name: 'a check that fails for a temporary reason delays its own batch only',
     file: 'src/perform/outcome/sifting.ts',
     text: 'const passing = refused.filter(({ isPassing }) => isPassing)',
     replacement: 'const passing = refused.filter(({ isPassing }) => isPassing && false)',
@@ -214,35 +214,35 @@ export const OUTCOME_MUTANTS: readonly Mutant[] = [
     tests: { 'test/perform/locked-rows.test.ts': [] },
   },
   {
-    name: 'a claim leaves a job alone whose last attempt is locked',
+    name: 'a claim skips a job whose last execution row is locked',
     file: 'src/sql/claim/locked-candidates.ts',
     text: '    WHEN performed_at IS NOT NULL AND ${HAS_LOCKED_ATTEMPT} THEN false\n',
     replacement: '',
     tests: { 'test/perform/locked-rows.test.ts': [] },
   },
   {
-    name: 'a dead process keeps its row until its last job is free',
+    name: 'a dead process keeps its row until its last job is released',
     file: 'src/sql/process/dead.ts',
     text: '\n    AND NOT EXISTS (SELECT 1 FROM good_jobs WHERE locked_by_id = dead.id AND good_jobs.id NOT IN (SELECT id FROM free))',
     replacement: '',
     tests: { 'test/perform/locked-rows.test.ts': [] },
   },
   {
-    name: 'without room in the queue of messages outcomes are written without them',
+    name: 'outcomes are written without messages while the NOTIFY queue is full',
     file: 'src/perform/outcome/sift.ts',
     text: 'terms = { ...terms, isSilent: true }',
     replacement: 'throw error',
     tests: { 'test/perform/notify-queue.test.ts': [] },
   },
   {
-    name: 'what takes too long is set apart',
+    name: 'slow outcomes are written separately',
     file: 'src/perform/outcome/writer.ts',
     text: 'if (isCancelled(error) || losses >= MAX_LOSSES) {',
     replacement: 'if (false as boolean) {',
     tests: { 'test/perform/slow-check.test.ts': [] },
   },
   {
-    name: 'what is set aside beforehand is no refusal of the others',
+    name: 'outcomes set aside beforehand do not count as a refusal of the others',
     file: 'src/perform/outcome/sifting.ts',
     text: 'await this.#write(forms.filter((form) => this.#exclusion(form) === undefined))',
     replacement:

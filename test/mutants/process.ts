@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts'
 
-/** Who is alive, and whose jobs may be freed. */
+/** Which processes are alive, and whose jobs may be released. */
 export const PROCESS_MUTANTS: readonly Mutant[] = [
   {
     name: 'a process is dead after five minutes, not before',
@@ -10,14 +10,14 @@ export const PROCESS_MUTANTS: readonly Mutant[] = [
     tests: { 'test/worker/process.test.ts': ['dead processes are deleted and their jobs released; live processes'] },
   },
   {
-    name: 'a process with an advisory lock lives as long as that is held',
+    name: 'a process with an advisory lock lives as long as the lock is held',
     file: 'src/sql/process/dead.ts',
     text: '(lock_type IS NOT DISTINCT FROM 0 AND NOT EXISTS (',
     replacement: '(lock_type IS NOT DISTINCT FROM 0 AND EXISTS (SELECT 1) OR EXISTS (',
     tests: { 'test/worker/process.test.ts': ['dead processes are deleted and their jobs released; live processes'] },
   },
   {
-    name: 'jobs of dead processes are freed',
+    name: 'jobs of dead processes are released',
     file: 'src/sql/process/dead.ts',
     text: 'UPDATE good_jobs SET locked_by_id = NULL, locked_at = NULL FROM free WHERE good_jobs.id = free.id RETURNING good_jobs.id',
     replacement:
@@ -25,7 +25,7 @@ export const PROCESS_MUTANTS: readonly Mutant[] = [
     tests: { 'test/worker/process.test.ts': ['dead processes are deleted and their jobs released; live processes'] },
   },
   {
-    name: 'an orphan is freed only without its advisory lock',
+    name: 'an orphaned job is released only without its advisory lock',
     file: 'src/sql/process/dead.ts',
     text: "WHERE pg_try_advisory_xact_lock(${jobLockKeySql('id')})",
     replacement: '',
@@ -56,7 +56,7 @@ export const PROCESS_MUTANTS: readonly Mutant[] = [
     tests: { 'test/cli/operations.test.ts': ['a process that has been silent for two minutes'] },
   },
   {
-    name: 'a process that ends frees its jobs',
+    name: 'a process that ends releases its jobs',
     file: 'src/sql/process/processes.ts',
     text: 'UPDATE good_jobs SET locked_by_id = NULL WHERE locked_by_id = $1::uuid',
     replacement: 'SELECT 1',

@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts'
 
-/** What a session and the facts about its database are worth after a loss. */
+/** Whether a session and the facts about its database are still valid after a loss. */
 export const SESSION_MUTANTS: readonly Mutant[] = [
   {
     name: 'a late error of an earlier connection does nothing to the current one',
@@ -10,14 +10,14 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     tests: { 'test/sql/connection.test.ts': ['a late error of an abandoned connection does not affect the next one'] },
   },
   {
-    name: 'two who connect a session get one connection',
+    name: 'two callers that connect a session get one connection',
     file: 'src/sql/connection/session.ts',
     text: 'this.#connecting ??= this',
     replacement: 'this.#connecting = this',
     tests: { 'test/sql/connection.test.ts': ['two callers that connect a session at the same time get the same'] },
   },
   {
-    name: 'a session waits for the end of the one before',
+    name: 'a session waits for the end of the previous session',
     file: 'src/sql/connection/session.ts',
     text: '  throw Object.assign(new Error(`the server process ${pid}',
     replacement: '  Object.assign(new Error(`the server process ${pid}',
@@ -57,7 +57,7 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'facts that come late say nothing about those that are being read',
+    name: 'late facts do not replace those that are being read',
     file: 'src/sql/database.ts',
     text: 'if (this.#facts === reading) this.#areFactsRead = true',
     replacement: 'this.#areFactsRead = true',

@@ -7,7 +7,7 @@ import type { Mutant } from './mutant.ts'
 
 const run = promisify(execFile)
 
-/** A test that waits for what a mutant never does need not wait for a minute. */
+/** A test that waits for something that a mutant never does need not wait for a minute. */
 const TEST_TIMEOUT_MS = 45_000
 /** A mutant that blocks the event loop of its tests is ended. */
 const RUN_TIMEOUT_MS = 240_000
@@ -16,7 +16,7 @@ const RUN_TIMEOUT_MS = 240_000
 export interface TestRun {
   /** Tests by file and full name. */
   readonly tests: readonly { readonly file: string; readonly fullName: string; readonly isRed: boolean }[]
-  /** Files that could not be loaded, and other trouble that is no red test. */
+  /** Files that could not be loaded, and other errors that are no red test. */
   readonly trouble: string | undefined
   readonly isTimedOut: boolean
 }

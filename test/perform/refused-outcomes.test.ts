@@ -115,11 +115,11 @@ test('a job whose outcome is only accepted without its payload ends with the ref
   await world.sql(`ALTER TABLE good_jobs ADD CONSTRAINT allowed CHECK (queue_name <> 'forbidden')`)
   try {
     await using _capsule = await world.start({ jobs: [RetryJob, EchoJob] })
-    const told = next('outcome_refused')
+    const refused = next('outcome_refused')
     const fine = await enqueue(EchoJob)
     const done = performed(fine)
     const bad = await enqueue(RetryJob)
-    expect((await told)[0]).toMatchObject({ jobId: bad, outcome: 'retried', error: { code: '23514' } })
+    expect((await refused)[0]).toMatchObject({ jobId: bad, outcome: 'retried', error: { code: '23514' } })
     await done
     expect(await world.job(bad)).toMatchObject({
       error: expect.stringMatching(

@@ -88,7 +88,7 @@ const ends = () =>
      FROM good_jobs GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`,
   )
 
-/** Sifts until each outcome is settled or a transaction settles none; answers how many settled some. */
+/** Sifts until each outcome is settled or a transaction settles none; returns the number of transactions that settled some. */
 const siftAll = async (
   { outcomes, sift }: Awaited<ReturnType<typeof outcomesOf>>,
   clock: ReturnType<typeof statementsTake>,

@@ -1,9 +1,9 @@
 import type { Mutant } from './mutant.ts'
 
-/** Around a body: what throws, what a thread may have, what the clock says, and what a lane holds. */
-export const BODY_MUTANTS: readonly Mutant[] = [
+/** Around `perform`: errors, the configuration of threads, the clock, and the locks of a lane. */
+export const AROUND_PERFORM_MUTANTS: readonly Mutant[] = [
   {
-    name: 'what throws before a body is the failure of its attempt',
+    name: 'an error before perform fails its attempt',
     file: 'src/perform/job-performer.ts',
     text: 'return this.#decide(attempt, failureOf(error), systemClock)',
     replacement: 'throw error',
@@ -28,7 +28,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
     },
   },
   {
-    name: 'the loop of a pool goes on after it threw',
+    name: 'the loop of a pool continues after an error',
     file: 'src/worker/pool/scheduler.ts',
     text: `        failures += 1
         this.#streamOf(lane).mayHaveWork = true
@@ -38,14 +38,14 @@ export const BODY_MUTANTS: readonly Mutant[] = [
     tests: { 'test/worker/loops.test.ts': ['an error in the loop of a pool is emitted, and the pool claims again as'] },
   },
   {
-    name: 'timers and listeners report what throws',
+    name: 'timers and listeners report errors',
     file: 'src/guarded.ts',
     text: "      events.emit('worker_error', { processId, part, error })",
     replacement: '      throw error',
     tests: { 'test/worker/loops.test.ts': ['errors in handling a NOTIFY message and a poll end neither the process'] },
   },
   {
-    name: 'a completer around which something throws writes on',
+    name: 'the completer continues after an error',
     file: 'src/perform/outcome/completer.ts',
     text: '        failures += 1\n',
     replacement: '        throw error\n',
@@ -59,7 +59,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
     tests: { 'test/worker/heartbeat.test.ts': ['a heartbeat thread that dies is reported, and another thread'] },
   },
   {
-    name: 'a thread asks for the password of a function',
+    name: 'a thread requests the password of a password function',
     file: 'src/sql/threads/inside.ts',
     text: '  asksPassword ?',
     replacement: '  asksPassword && false ?',
@@ -80,35 +80,35 @@ export const BODY_MUTANTS: readonly Mutant[] = [
     tests: { 'test/worker/pool-config.test.ts': ['is every plain value, also those that pg hides'] },
   },
   {
-    name: 'the clock follows the world when it is set back',
+    name: 'the clock follows a system clock that is set back',
     file: 'src/time.ts',
     text: ' || last - microseconds >= ADJUSTMENT_US',
     replacement: '',
     tests: { 'test/time.test.ts': ['after one reading that was 3600000 ms off'], 'test/worker/clock.test.ts': [] },
   },
   {
-    name: 'stamps follow each other within a second',
+    name: 'timestamps increase within a second',
     file: 'src/time.ts',
     text: 'const ADJUSTMENT_US = 1_000_000',
     replacement: 'const ADJUSTMENT_US = 0',
     tests: { 'test/time.test.ts': ['timestamps keep increasing if the clock is set back by less than a second'] },
   },
   {
-    name: 'a clock that was changed makes the pools look',
+    name: 'a changed clock makes the pools query again',
     file: 'src/worker/watch/stall-watch.ts',
     text: '    onClockJumped()\n',
     replacement: '',
     tests: { 'test/worker/clock.test.ts': [] },
   },
   {
-    name: 'starts are looked for again after the clock was set back',
+    name: 'scheduled times are queried again after the clock was set back',
     file: 'src/worker/pool/start-times.ts',
     text: ' && !this.#isSetBack(now.getTime())) return',
     replacement: ') return',
     tests: { 'test/worker/clock.test.ts': [] },
   },
   {
-    name: 'a step that nobody can run does not begin',
+    name: 'a step without a function or method does not begin',
     file: 'src/job/continuation/continuation.ts',
     text: '    const run = body ?? (this.completed.includes(name) ? undefined : methodOf(this.#job, name))\n    if (this.isAdvanced) this.checkpoint()\n',
     replacement:
@@ -125,7 +125,7 @@ export const BODY_MUTANTS: readonly Mutant[] = [
     tests: { 'test/job/continuation.test.ts': ['a cursor that cannot be stored keeps the previous one: the job'] },
   },
   {
-    name: 'few limits make prepared statements',
+    name: 'only a few limits lead to prepared statements',
     file: 'src/sql/claim/candidates.ts',
     text: '2 ** Math.ceil(Math.log2(limit))',
     replacement: 'limit',
