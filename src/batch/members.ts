@@ -1,7 +1,7 @@
 import type { EnqueueAdapter } from '../enqueue/adapter.ts'
 import { insertPages, markInserted } from '../enqueue/insert-pages.ts'
 import { jobRow } from '../enqueue/job-row.ts'
-import { announceRefusal, checkRules, type Refusals, ruledJob } from '../enqueue/rule-check.ts'
+import { checkRules, markRefused, type Refusals, ruledJob } from '../enqueue/rule-check.ts'
 import { ConfigurationError, RecordMissingError } from '../errors.ts'
 import { EnqueueBuffer } from '../job/adapters/enqueue-buffer.ts'
 import type { CallerTransaction } from '../job/adapters/queue-adapter.ts'
@@ -145,10 +145,7 @@ export const storeMembers = async (
         job.enqueueError = null
         markInserted(job, inserted.ids.has(job.jobId) ? transaction : before(job))
       }
-      for (const [job, refusal] of refusals) {
-        Object.assign(job, { successfullyEnqueued: false, enqueueError: refusal })
-        announceRefusal(job, refusal, { isCallers })
-      }
+      markRefused(refusals, { isCallers })
     },
   }
 }

@@ -11,7 +11,7 @@ import { type InsertedJobs, insertJob, type NewJobRow } from '../sql/jobs/insert
 import { type Clock, systemClock } from '../time.ts'
 import { insertPages, MAX_BULK, markInserted } from './insert-pages.ts'
 import { type JobRowOptions, jobRow } from './job-row.ts'
-import { announceRefusal, checkRules, type RuledJob, ruledJob } from './rule-check.ts'
+import { announceRefusal, checkRules, markRefused, type RuledJob, ruledJob } from './rule-check.ts'
 
 /** `databaseUrl` or `pool`, and the `Options` for enqueueing. */
 export type AdapterConfig = Options & {
@@ -66,7 +66,7 @@ export class EnqueueAdapter implements QueueAdapter {
    * Inserts many jobs, with one statement per 1,000. A job whose id exists already is not inserted, and its `successfullyEnqueued` is false.
    * Returns the number of inserted jobs.
    */
-  async enqueueAll(jobs: readonly Job[], { transaction }: AdapterOptions = {}): Promise<number> {
+  async enqueueAll(jobs: readonly Job[], { transaction, checksRules }: AdapterOptions = {}): Promise<number> {
     if (isBuffered(jobs, transaction)) {
       for (const job of jobs) job.successfullyEnqueued = true
       return jobs.length
@@ -75,13 +75,34 @@ export class EnqueueAdapter implements QueueAdapter {
       assertEnqueueable(job)
       job.successfullyEnqueued = false
     }
-    const rowOptions = { ...this.#rowOptions, bulkAt: this.clock.timestamp() }
-    const rows = jobs.map((job) => jobRow(job, rowOptions))
-    const inserted = await this.#insert(rows, transaction)
+    const ruled = checksRules ? jobs.map(ruledJob) : []
+    const inserted = ruled.some(({ rules }) => rules.length > 0)
+      ? await this.#insertAllUnderRules(ruled, transaction)
+      : await this.#insert(this.#rowsOf(jobs), transaction)
     for (const job of jobs) {
       if (inserted.ids.has(job.jobId)) markInserted(job, transaction ? inserted.transaction : undefined)
     }
     return inserted.ids.size
+  }
+
+  async #insertAllUnderRules(
+    ruled: readonly RuledJob[],
+    transaction: AdapterOptions['transaction'],
+  ): Promise<InsertedJobs> {
+    const isCallers = transaction !== undefined
+    const { inserted, refusals } = await this.#inTransaction(transaction, async (db, facts) => {
+      const refused = await checkRules(db, facts, ruled, { clock: this.clock, isCallers })
+      const accepted = ruled.map(({ job }) => job).filter((job) => !refused.has(job))
+      return { inserted: await insertPages(db, facts, this.#rowsOf(accepted)), refusals: refused }
+    })
+    markRefused(refusals, { isCallers })
+    return inserted
+  }
+
+  /** The rows of a bulk, which have the time of this call. */
+  #rowsOf(jobs: readonly Job[]): NewJobRow[] {
+    const rowOptions = { ...this.#rowOptions, bulkAt: this.clock.timestamp() }
+    return jobs.map((job) => jobRow(job, rowOptions))
   }
 
   #insertOne(job: Job, transaction: AdapterOptions['transaction']): Promise<string | undefined> {
@@ -99,9 +120,7 @@ export class EnqueueAdapter implements QueueAdapter {
       return insertJob(db, facts, jobRow(job, this.#rowOptions))
     }
     try {
-      if (transaction) return await this.#inOneStatement(transaction, work)
-      const facts = await this.database.facts()
-      return await this.database.transaction((db) => work(db, facts))
+      return await this.#inTransaction(transaction, work)
     } catch (error) {
       if (error instanceof ConcurrencyExceededError) announceRefusal(job, error, { isCallers })
       throw error
@@ -112,8 +131,16 @@ export class EnqueueAdapter implements QueueAdapter {
     if (transaction || rows.length <= MAX_BULK) {
       return this.#inOneStatement(transaction, (db, facts) => insertPages(db, facts, rows))
     }
+    return this.#inTransaction(undefined, (db, facts) => insertPages(db, facts, rows))
+  }
+
+  async #inTransaction<T>(
+    transaction: AdapterOptions['transaction'],
+    work: (db: Queryable, facts: Facts) => Promise<T>,
+  ): Promise<T> {
+    if (transaction) return this.#inOneStatement(transaction, work)
     const facts = await this.database.facts()
-    return this.database.transaction((db) => insertPages(db, facts, rows))
+    return this.database.transaction((db) => work(db, facts))
   }
 
   /** Inserts in the caller's transaction, or in one of our own. */

@@ -141,6 +141,14 @@ const refusalOf = (
   )
 }
 
+/** Records in jobs that rules refused them, and emits it. */
+export const markRefused = (refusals: Refusals, options: { readonly isCallers: boolean }): void => {
+  for (const [job, refusal] of refusals) {
+    Object.assign(job, { successfullyEnqueued: false, enqueueError: refusal })
+    announceRefusal(job, refusal, options)
+  }
+}
+
 const SHOWN_LENGTH = 100
 
 const shown = (key: string): string => (key.length <= SHOWN_LENGTH ? key : `${key.slice(0, SHOWN_LENGTH)}…`)

@@ -1,6 +1,6 @@
 import { ConcurrencyExceededError, ConfigurationError, EnqueueError } from '../errors.ts'
 import { events } from '../events.ts'
-import type { CallerTransaction, QueueAdapter } from './adapters/queue-adapter.ts'
+import type { AdapterOptions, CallerTransaction, QueueAdapter } from './adapters/queue-adapter.ts'
 import { assertTransaction } from './adapters/transaction.ts'
 import type { Job } from './base.ts'
 import { ABORTED, runCallbacks } from './callbacks.ts'
@@ -108,15 +108,26 @@ export const performAllLater = async (
   jobs: readonly (Job | readonly Job[])[],
   options: PerformAllLaterOptions = {},
 ): Promise<void> => {
-  assertKnownOptions('performAllLater', options, ['transaction'])
-  if (options.transaction != null) assertTransaction('performAllLater', options.transaction)
+  await enqueueMany('performAllLater', jobs, { ...options, checksRules: false })
+}
+
+interface EnqueueManyOptions extends PerformAllLaterOptions {
+  readonly checksRules: boolean
+}
+
+/** Enqueues the jobs of a list, and of the lists in it; returns them. `where` names the function that the user called. */
+export const enqueueMany = async (
+  where: string,
+  jobs: readonly (Job | readonly Job[])[],
+  { checksRules, ...options }: EnqueueManyOptions,
+): Promise<Job[]> => {
+  assertKnownOptions(where, options, ['transaction'])
+  if (options.transaction != null) assertTransaction(where, options.transaction)
   if (!Array.isArray(jobs)) {
-    throw new ConfigurationError(
-      `performAllLater takes a list of jobs, such as performAllLater([job]); got ${kindOf(jobs)}`,
-    )
+    throw new ConfigurationError(`${where} takes a list of jobs, such as ${where}([job]); got ${kindOf(jobs)}`)
   }
   const groups = new Map<QueueAdapter, Map<CallerTransaction | undefined, Set<Job>>>()
-  const all = jobsOf('performAllLater', jobs)
+  const all = jobsOf(where, jobs)
   for (const job of all) {
     assertEnqueueable(job)
     const byTransaction = entry(
@@ -124,12 +135,15 @@ export const performAllLater = async (
       job.jobConstructor.queueAdapter,
       () => new Map<CallerTransaction | undefined, Set<Job>>(),
     )
-    entry(byTransaction, transactionOf(job, options.transaction ?? undefined), () => new Set<Job>()).add(job)
+    const transaction = transactionOf(where, job, options.transaction ?? undefined)
+    entry(byTransaction, transaction, () => new Set<Job>()).add(job)
   }
   for (const [adapter, byTransaction] of groups) {
-    for (const [transaction, group] of byTransaction) await enqueueGroup(adapter, [...group], transaction)
+    for (const [transaction, group] of byTransaction)
+      await enqueueGroup(adapter, [...group], { transaction, checksRules })
   }
   refuseUnstored(all)
+  return all
 }
 
 const entry = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
@@ -139,19 +153,19 @@ const entry = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
 }
 
 /** The transaction of the whole call, or that of the job. Throws ConfigurationError if both exist and differ. */
-const transactionOf = (job: Job, given: CallerTransaction | undefined): CallerTransaction | undefined => {
+const transactionOf = (
+  where: string,
+  job: Job,
+  given: CallerTransaction | undefined,
+): CallerTransaction | undefined => {
   const own = job[STATE].transaction
   if (own === undefined || given === undefined || own === given) return given ?? own
   throw new ConfigurationError(
-    `performAllLater: ${job.jobClass} ${job.jobId} was given another transaction by set(); give all of them one`,
+    `${where}: ${job.jobClass} ${job.jobId} was given another transaction by set(); give all of them one`,
   )
 }
 
-const enqueueGroup = async (
-  adapter: QueueAdapter,
-  jobs: readonly Job[],
-  transaction: CallerTransaction | undefined,
-): Promise<void> => {
+const enqueueGroup = async (adapter: QueueAdapter, jobs: readonly Job[], options: AdapterOptions): Promise<void> => {
   const jobClasses: Record<string, number> = {}
   for (const job of jobs) {
     job.successfullyEnqueued = false
@@ -159,11 +173,11 @@ const enqueueGroup = async (
     job[STATE].transaction = undefined
     jobClasses[job.jobClass] = (jobClasses[job.jobClass] ?? 0) + 1
   }
-  const event = { jobClasses, jobCount: jobs.length, ...inTransactionOf(transaction) }
+  const event = { jobClasses, jobCount: jobs.length, ...inTransactionOf(options.transaction) }
   let enqueuedCount = 0
   const announce = () => events.emit('enqueue_all', { ...event, enqueuedCount })
   try {
-    enqueuedCount = await adapter.enqueueAll(jobs, { transaction })
+    enqueuedCount = await adapter.enqueueAll(jobs, options)
   } finally {
     const { buffer } = currentEnqueueContext()
     const isBuffered = jobs.some((job) => buffer?.has(job))

@@ -3,12 +3,12 @@ import type { Client } from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ConcurrencyExceededError, ConfigurationError, ThrottleExceededError } from '../../src/errors.ts'
 import type { CallerTransaction } from '../../src/job/adapters/queue-adapter.ts'
-import type { JobConstructor } from '../../src/job/base.ts'
-import type { ConcurrencyOptions, ConcurrencyRuleOptions } from '../../src/job/concurrency/rules.ts'
+import type { ConcurrencyOptions } from '../../src/job/concurrency/rules.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
 import { advisoryKey } from '../../src/sql/advisory-lock.ts'
 import { inTurn } from '../support/clean-up.ts'
 import { jobClass, openWorld, record, until } from '../support/harness.ts'
+import { controlled, ruled } from './limited-classes.ts'
 
 const world = await openWorld()
 afterAll(() => world.close())
@@ -22,21 +22,6 @@ const connect = async (): Promise<Client> => {
   return client
 }
 afterEach(() => inTurn(...clients.splice(0).map((client) => () => client.end()))())
-
-const controlled = (control: ConcurrencyOptions): JobConstructor =>
-  jobClass(
-    'LimitedJob',
-    () => {},
-    (made) => made.controlConcurrencyWith(control),
-  )
-const ruled = (...rules: ConcurrencyRuleOptions[]): JobConstructor =>
-  jobClass(
-    'RuledJob',
-    () => {},
-    (made) => {
-      for (const rule of rules) made.concurrencyRule({ applyLabel: rule.label !== undefined, ...rule })
-    },
-  )
 
 const stored = () => world.sql<{ id: string }>('SELECT id FROM good_jobs ORDER BY created_at, id')
 const byFirst: ConcurrencyOptions = { key: (job) => `user-${job.arguments[0]}`, totalLimit: 1 }
@@ -124,17 +109,6 @@ describe('a job that a rule refuses', () => {
     expect(await LimitedJob.performLater(...([1] as never[]))).toBeTruthy()
     expect(await LimitedJob.performLater(...([2] as never[]))).toBeTruthy()
     expect(await LimitedJob.performLater(...([1] as never[]))).toBe(false)
-  })
-})
-
-describe('performAllLater', () => {
-  test('E36 checks no rule, as in Ruby', async () => {
-    const LimitedJob = controlled({ key: 'mail', totalLimit: 1 })
-    await performAllLater([new LimitedJob(), new LimitedJob()])
-    expect(await world.sql('SELECT concurrency_key FROM good_jobs')).toEqual([
-      { concurrency_key: 'mail' },
-      { concurrency_key: 'mail' },
-    ])
   })
 })
 

@@ -159,7 +159,11 @@ describe('an unknown option is refused with a suggestion', () => {
       () => new Adapter({ connectionString: 'x' } as never),
       'unknown option connectionString; did you mean databaseUrl?',
     ],
-    ['Adapter', () => new Adapter({ concurrency: 5 } as never), 'unknown option concurrency; did you mean threads?'],
+    [
+      'Adapter',
+      () => new Adapter({ concurrency: 5 } as never),
+      'concurrency is a list of rules, such as [{ label: "api", performLimit: 5 }]; the number of jobs at the same time is threads',
+    ],
     [
       'Adapter',
       () => new Adapter('postgres://me:secret@host/app' as never),

@@ -18,8 +18,8 @@ export const CONCURRENCY_MUTANTS: readonly Mutant[] = [
   {
     name: 'the count and the INSERT of an enqueue are one transaction',
     file: 'src/enqueue/adapter.ts',
-    text: 'return await this.database.transaction((db) => work(db, facts))',
-    replacement: 'return await this.database.statement((db) => work(db, facts))',
+    text: 'return this.database.transaction((db) => work(db, facts))',
+    replacement: 'return this.database.statement((db) => work(db, facts))',
     tests: RACE,
   },
   {
@@ -64,6 +64,13 @@ export const CONCURRENCY_MUTANTS: readonly Mutant[] = [
     text: '.filter((job) => !refusals.has(job))',
     replacement: '',
     tests: { [BATCH]: ['stores the first jobs of the list up to the limit, and tells which jobs were refused'] },
+  },
+  {
+    name: 'a refused job of a bulk is not stored',
+    file: 'src/enqueue/adapter.ts',
+    text: '.filter((job) => !refused.has(job))',
+    replacement: '',
+    tests: { 'test/enqueue/bulk.test.ts': ['counts once, stores the first jobs of the list up to the limit'] },
   },
   {
     name: 'a transaction takes a limited number of locks',

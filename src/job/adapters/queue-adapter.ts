@@ -14,6 +14,8 @@ export interface CallerTransaction {
 export interface AdapterOptions {
   /** A connected client with an open transaction; the jobs exist when the caller commits. */
   readonly transaction?: CallerTransaction | undefined
+  /** Whether `enqueueAll` checks concurrency rules. @default false, as in Ruby */
+  readonly checksRules?: boolean | undefined
 }
 
 /** Stores jobs in a queue. Active Job: a queue adapter. */
