@@ -34,7 +34,7 @@ export interface AdmittedRow {
 }
 
 /** Waiting jobs that one query returns for all scopes together, and for one scope at least. */
-const READ_JOBS = 400
+const READ_JOBS = 256
 const MIN_READ_JOBS = 10
 /** After a scope's lock could not be had, it is tried again after this time, milliseconds. */
 const BUSY_MS = 250

@@ -27,7 +27,7 @@ export interface WaitingScope {
 
 /** A condition that an index can serve, and one that none can. */
 const IN_SCOPE: Readonly<Record<ScopeKind, { readonly sparse: string; readonly dense: string }>> = {
-  key: { sparse: 'concurrency_key = scope.value', dense: `concurrency_key || '' = scope.value` },
+  key: { sparse: 'concurrency_key = scope.value', dense: '(concurrency_key = scope.value) IS TRUE' },
   label: { sparse: 'labels @> ARRAY[scope.value]', dense: 'scope.value = ANY (labels)' },
   all: { sparse: 'true', dense: 'true' },
 }

@@ -23,7 +23,7 @@ CROSS JOIN LATERAL (
     SELECT id, job_class, queue_name, priority, CASE WHEN job_class = ANY ($3::text[]) THEN serialized_params END AS serialized_params, labels, concurrency_key, created_at, scheduled_at
     FROM good_jobs
     WHERE finished_at IS NULL AND locked_by_id IS NULL
-      AND concurrency_key || '' = scope.value
+      AND (concurrency_key = scope.value) IS TRUE
       AND scheduled_at <= $4::timestamp
       AND job_class = ANY ($5::text[])
       AND (job_class = ANY ($6::text[]) OR (concurrency_key = ANY ($7::text[]) OR labels && $8::text[]) IS TRUE)
