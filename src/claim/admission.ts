@@ -5,8 +5,6 @@ import {
   type AdmittedJob,
   abandonAdmission,
   beginAdmission,
-  commitAdmission,
-  countRunning,
   startAdmitted,
 } from '../sql/concurrency/admission.ts'
 import { findStarts, type ScopeWindow } from '../sql/concurrency/starts.ts'
@@ -89,7 +87,7 @@ export class Admission {
     const { now } = request
     try {
       const options = { ...request, processId, runningIds: locks.heldIds }
-      const rows = await guard(this.#startAndCommit(session, jobs, options))
+      const rows = await guard(startAdmitted(session, this.#facts, jobs, options))
       if (rows === undefined) locks.doubt(now)
       locks.hold(
         (rows ?? []).map(({ id }) => id),
@@ -105,16 +103,6 @@ export class Admission {
     }
   }
 
-  async #startAndCommit(
-    session: Session,
-    jobs: readonly AdmittedJob[],
-    options: AdmissionOptions,
-  ): Promise<ClaimedRow[]> {
-    const rows = await startAdmitted(session, this.#facts, jobs, options)
-    await commitAdmission(session)
-    return rows
-  }
-
   /** Ends the transaction without a start. */
   async abandon(): Promise<void> {
     await rollBack(this.#lane)
@@ -128,21 +116,9 @@ interface Counts {
 }
 
 const lockAndCount = async (session: Session, facts: Facts, scopes: readonly AdmissionScope[]): Promise<Counts> => {
-  await beginAdmission(
-    session,
-    scopes.map(({ lockName }) => lockName),
-  )
-  const running = await countRunning(
-    session,
-    facts,
-    scopes.map(({ claimKey }) => claimKey),
-  )
-  const starts = await findStarts(
-    session,
-    facts,
-    scopes.flatMap(({ windows }) => windows),
-  )
-  return { running, starts }
+  const running = await beginAdmission(session, facts, scopes)
+  const windows = scopes.flatMap((scope) => scope.windows)
+  return { running, starts: await findStarts(session, facts, windows) }
 }
 
 /** Never rejects. A session that cannot even roll back is of no use: it is lost, or Postgres ends its transaction with it. */

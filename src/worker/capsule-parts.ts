@@ -109,7 +109,9 @@ const buildCompleter = (options: PartsOptions, check: CheckOptions, pools: Pools
   const { database, processId, configuration } = options
   const keepsCreatedAt = configuration.dequeueQuerySort === 'scheduled_at'
   const notifies = configuration.enableListenNotify
-  return new Completer({ database, processId, keepsCreatedAt, notifies, check, onSetApart: () => pools.resume() })
+  const onFreed = (claimKeys: readonly string[]) => pools.free(claimKeys)
+  const onSetApart = () => pools.resume()
+  return new Completer({ database, processId, keepsCreatedAt, notifies, check, onFreed, onSetApart })
 }
 
 /** The policy for writing starts, and the kind of lane that it needs. */

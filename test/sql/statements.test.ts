@@ -51,7 +51,8 @@ const textOf = async ({ rows = [], send }: Shape, facts: Facts): Promise<string>
   const own: Queryable = client
   const db: Queryable = {
     query: (statement) => {
-      texts.push(statement.text.trim())
+      // The number in the name of a statement depends on the statements before it.
+      texts.push(statement.text.trim().replace(/_\d+_executed/g, '_executed'))
       return own.query(statement)
     },
   }
@@ -62,6 +63,9 @@ const textOf = async ({ rows = [], send }: Shape, facts: Facts): Promise<string>
   } finally {
     await client.query('ROLLBACK')
     await client.query('SELECT pg_advisory_unlock_all()')
+    // A session prepares some statements itself; each shape begins without them.
+    const { rows: ours } = await client.query('SELECT name FROM pg_prepared_statements WHERE from_sql')
+    for (const { name } of ours) await client.query(`DEALLOCATE ${name}`)
     client.release()
   }
   return texts.map((text) => `${text};\n`).join('\n')

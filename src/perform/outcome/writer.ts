@@ -24,6 +24,7 @@ export interface OutcomeWriterOptions {
   readonly processId: string
   readonly keepsCreatedAt: boolean
   readonly notifies: boolean
+  readonly onFreed?: OutcomeContext['onFreed']
   readonly check: CheckOptions
 }
 
@@ -187,8 +188,8 @@ export class OutcomeWriter {
   }
 
   async #context(): Promise<OutcomeContext> {
-    const { database, processId, keepsCreatedAt, notifies, check } = this.#options
-    return { facts: await database.facts(this.#session), processId, keepsCreatedAt, notifies, check }
+    const { database, processId, keepsCreatedAt, notifies, check, onFreed } = this.#options
+    return { facts: await database.facts(this.#session), processId, keepsCreatedAt, notifies, check, onFreed }
   }
 }
 

@@ -2,31 +2,19 @@ import { jobLockKeySql } from '../advisory-lock.ts'
 import type { ClaimedRow } from '../claim/claim.ts'
 import { HAS_LOCKED_ATTEMPT } from '../claim/locked-candidates.ts'
 import { startJobs } from '../claim/start-jobs.ts'
-import { type Queryable, rowsOf } from '../connection/queryable.ts'
+import { type Queryable, rowsOf, rowsOfEach } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
 import { notPaused } from '../pauses.ts'
 import { byKey, Parameters, plainArray, prepared, sinceStatementBegan, textArray } from '../text.ts'
 import { BEGIN } from '../transaction/read-committed.ts'
 import { hasUngrantedClaim, unlessClaimIsHeld } from './claims.ts'
+import { executed, type PreparingSession } from './executed.ts'
 import { scopeLockKeys } from './scope-locks.ts'
 
 /** How long an admission waits for the locks of its scopes, milliseconds. Ruby holds such a lock for the time of one query. */
 const SCOPE_LOCK_MS = 1_000
 
-/**
- * Begins the transaction of an admission and takes the locks of its scopes, under which Ruby checks its limits, too. The locks are
- * taken in the order of their keys, so that two admissions never wait for each other. They need a statement of their own: the
- * statement that counts must see everything that was committed before the locks were free.
- */
-export const beginAdmission = async (lane: Queryable, lockNames: readonly string[]): Promise<void> => {
-  const locks = scopeLockKeys(lockNames).map((key) => `SELECT pg_advisory_xact_lock('${key}'::bigint)`)
-  await lane.query({ text: [BEGIN, `SET LOCAL lock_timeout = ${SCOPE_LOCK_MS}`, ...locks].join('; ') })
-}
-
-export const commitAdmission = async (lane: Queryable): Promise<void> => {
-  await lane.query({ text: 'COMMIT' })
-}
-
+/** Ends the transaction of an admission without a start. */
 export const abandonAdmission = async (lane: Queryable): Promise<void> => {
   await lane.query({ text: 'ROLLBACK' })
 }
@@ -55,15 +43,45 @@ CROSS JOIN LATERAL (${SCOPES_OF_ROW('running')}
 WHERE scope.claim_key = ANY ($1::text[])${hasUngrantedClaim(facts, 'running.id', 'scope.claim_key', 'AND NOT')}
 GROUP BY scope.claim_key`
 
+/**
+ * Begins the transaction of an admission, takes the locks of its scopes, under which Ruby checks its limits, too, and returns how
+ * many jobs run in each scope; scopes without any are left out. The locks are taken in the order of their keys, so that two
+ * admissions never wait for each other. One message, but statements of their own: the one that counts must see everything that was
+ * committed before the locks were free.
+ */
+export const beginAdmission = async (
+  lane: PreparingSession,
+  facts: Facts,
+  scopes: readonly { readonly claimKey: string; readonly lockName: string }[],
+): Promise<ReadonlyMap<string, number>> => {
+  const locks = scopeLockKeys(scopes.map(({ lockName }) => lockName)).map(
+    (key) => `SELECT pg_advisory_xact_lock('${key}'::bigint)`,
+  )
+  const claimKeys = scopes.map(({ claimKey }) => claimKey)
+  const counting = await executed(lane, countStatement(facts, claimKeys))
+  const texts = [BEGIN, `SET LOCAL lock_timeout = ${SCOPE_LOCK_MS}`, ...locks, counting]
+  const results = await rowsOfEach<RunningCount>(lane, texts)
+  return countsOf(results.at(-1) ?? [])
+}
+
+interface RunningCount {
+  readonly claim_key: string
+  readonly running: number
+}
+
+const countStatement = (facts: Facts, claimKeys: readonly string[]) =>
+  prepared('count_running', countRunningText(facts), [textArray(claimKeys)])
+
+const countsOf = (rows: readonly RunningCount[]): ReadonlyMap<string, number> =>
+  new Map(rows.map(({ claim_key, running }) => [claim_key, running]))
+
 /** Returns how many jobs run in each scope; scopes without any are left out. */
 export const countRunning = async (
   db: Queryable,
   facts: Facts,
   claimKeys: readonly string[],
 ): Promise<ReadonlyMap<string, number>> => {
-  const statement = prepared('count_running', countRunningText(facts), [textArray(claimKeys)])
-  const rows = await rowsOf<{ claim_key: string; running: number }>(db, statement)
-  return new Map(rows.map(({ claim_key, running }) => [claim_key, running]))
+  return countsOf(await rowsOf<RunningCount & Record<string, unknown>>(db, countStatement(facts, claimKeys)))
 }
 
 /** A job to start, with the scopes in which it takes a place. */
@@ -137,16 +155,17 @@ FROM started`
 }
 
 /**
- * Starts these jobs and records their places, in the transaction of an admission. Jobs that are no longer due or free are left out
- * of the result.
+ * Starts these jobs, records their places and commits the admission. Jobs that are no longer due or free are left out of the result.
  */
 export const startAdmitted = async (
-  lane: Queryable,
+  lane: PreparingSession,
   facts: Facts,
   jobs: readonly AdmittedJob[],
   options: AdmissionOptions,
 ): Promise<ClaimedRow[]> => {
   const parameters = new Parameters()
   const text = startAdmittedText(facts, jobs, options, parameters)
-  return rowsOf(lane, prepared('start_admitted', text, parameters.values))
+  const starting = await executed(lane, prepared('start_admitted', text, parameters.values))
+  const [rows = []] = await rowsOfEach<ClaimedRow & Record<string, unknown>>(lane, [starting, 'COMMIT'])
+  return rows
 }

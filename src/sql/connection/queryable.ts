@@ -97,3 +97,15 @@ export const countOf = async (db: Queryable, statement: Statement): Promise<numb
   const result = await db.query({ ...statement, types: rowTypes })
   return result.rowCount ?? 0
 }
+
+/**
+ * Sends several statements as one message and returns the rows of each. Values are written into the text, so every value has to be
+ * escaped (`pg.escapeLiteral`). Without BEGIN they are one transaction.
+ */
+export const rowsOfEach = async <R extends QueryResultRow>(db: Queryable, texts: readonly string[]): Promise<R[][]> => {
+  const results: QueryResult<R> | readonly QueryResult<R>[] = await db.query<R>({
+    text: texts.join(';\n'),
+    types: rowTypes,
+  })
+  return [results].flat().map(({ rows }) => rows)
+}

@@ -3,7 +3,6 @@ import { claim } from '../../../src/sql/claim/claim.ts'
 import {
   abandonAdmission,
   beginAdmission,
-  commitAdmission,
   countRunning,
   startAdmitted,
 } from '../../../src/sql/concurrency/admission.ts'
@@ -20,6 +19,7 @@ import { lockScopes } from '../../../src/sql/concurrency/scope-locks.ts'
 import { findStarts } from '../../../src/sql/concurrency/starts.ts'
 import { countClaims, findUsedScopes } from '../../../src/sql/concurrency/usage.ts'
 import { findWaitingInScopes } from '../../../src/sql/concurrency/waiting.ts'
+import type { Queryable } from '../../../src/sql/connection/queryable.ts'
 import { AT, ID, PROCESS_ID, request, writer } from './samples.ts'
 import type { Shape } from './shape.ts'
 
@@ -27,6 +27,9 @@ const waitingClaim = `INSERT INTO good_job_concurrency_claims (id, job_id, key, 
   SELECT '${ID}', '${ID}', 'all', 0, now(), now()`
 const waitingJob = `INSERT INTO good_jobs (id, active_job_id, job_class, queue_name, created_at, updated_at)
   VALUES ('${ID}', '${ID}', 'EchoJob', 'default', now(), now())`
+
+/** Statements stay prepared on a session. */
+const onSession = (db: Queryable) => ({ query: db.query, end: new AbortController().signal })
 
 const limits: LimitedJobs = {
   claim: 'read',
@@ -116,8 +119,11 @@ export const CONCURRENCY_SHAPES: readonly Shape[] = [
     of: freePlacesOfProcesses,
     send: (db, facts) => freePlacesOfProcesses(db, facts, [PROCESS_ID], writer),
   },
-  { name: 'concurrency/begin admission', of: beginAdmission, send: (db) => beginAdmission(db, ['label:a', 'key']) },
-  { name: 'concurrency/commit admission', of: commitAdmission, send: (db) => commitAdmission(db) },
+  {
+    name: 'concurrency/begin admission',
+    of: beginAdmission,
+    send: (db, facts) => beginAdmission(onSession(db), facts, [{ claimKey: 'label:a', lockName: 'label:a' }]),
+  },
   { name: 'concurrency/abandon admission', of: abandonAdmission, send: (db) => abandonAdmission(db) },
   {
     name: 'concurrency/running jobs',
@@ -144,13 +150,13 @@ export const CONCURRENCY_SHAPES: readonly Shape[] = [
   {
     name: 'concurrency/start admitted jobs',
     of: startAdmitted,
-    send: (db, facts) => startAdmitted(db, facts, [{ id: ID, claimKeys: ['label:a'] }], request),
+    send: (db, facts) => startAdmitted(onSession(db), facts, [{ id: ID, claimKeys: ['label:a'] }], request),
   },
   {
     name: 'concurrency/start admitted jobs, honouring pauses',
     of: startAdmitted,
     send: (db, facts) =>
-      startAdmitted(db, facts, [{ id: ID, claimKeys: ['label:a'] }], { ...request, honoursPauses: true }),
+      startAdmitted(onSession(db), facts, [{ id: ID, claimKeys: ['label:a'] }], { ...request, honoursPauses: true }),
   },
   {
     name: 'concurrency/scopes in use',

@@ -1,1 +1,21 @@
-BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 1000; SELECT pg_advisory_xact_lock('4354430579665871434'::bigint); SELECT pg_advisory_xact_lock('7148357773255442908'::bigint);
+PREPARE count_running_executed AS 
+WITH running AS MATERIALIZED (
+  SELECT id, labels, concurrency_key
+  FROM good_jobs
+  WHERE locked_by_id IS NOT NULL AND num_nulls(performed_at) = 0 AND num_nulls(finished_at) = 1
+)
+SELECT scope.claim_key, count(*)::int AS running
+FROM running
+CROSS JOIN LATERAL (
+    SELECT 'label:' || label AS claim_key FROM unnest(running.labels) AS label
+    UNION SELECT 'key:' || running.concurrency_key WHERE running.concurrency_key IS NOT NULL
+    UNION SELECT 'all'
+) AS scope
+WHERE scope.claim_key = ANY ($1::text[])
+  AND NOT EXISTS (SELECT 1 FROM good_job_concurrency_claims AS claim WHERE claim.job_id = ANY (ARRAY[running.id]) AND claim.key = scope.claim_key AND claim.state <> 1)
+GROUP BY scope.claim_key;
+
+BEGIN ISOLATION LEVEL READ COMMITTED;
+SET LOCAL lock_timeout = 1000;
+SELECT pg_advisory_xact_lock('7148357773255442908'::bigint);
+EXECUTE count_running_executed('{"label:a"}');

@@ -1,3 +1,4 @@
+PREPARE start_admitted_executed AS 
 WITH candidate AS MATERIALIZED (
   SELECT good_jobs.id, performed_at
   FROM unnest($3::uuid[]) AS wanted(id)
@@ -51,3 +52,6 @@ execution AS (
 SELECT id, job_class, queue_name, priority, serialized_params, labels, concurrency_key, cron_key, batch_id,
   batch_callback_id, created_at, scheduled_at, executions_count, interrupted_at, execution_id
 FROM started;
+
+EXECUTE start_admitted_executed('2026-01-31T12:00:00.000000Z', '00000000-0000-4000-8000-00000000c1a2', '{00000000-0000-4000-8000-0000000000d1}', '2026-01-31T12:00:00.000000Z', '{}');
+COMMIT;
