@@ -5,6 +5,7 @@ import {
   type AdmittedJob,
   abandonAdmission,
   beginAdmission,
+  type LockedScope,
   startAdmitted,
 } from '../sql/concurrency/admission.ts'
 import { findStarts, type ScopeWindow } from '../sql/concurrency/starts.ts'
@@ -13,9 +14,7 @@ import type { Facts } from '../sql/database.ts'
 import type { LockLedger } from './lock-ledger.ts'
 
 /** A scope in which jobs are to be started. */
-export interface AdmissionScope {
-  readonly claimKey: string
-  readonly lockName: string
+export interface AdmissionScope extends LockedScope {
   /** The throttles whose starts are counted; classes may throttle one scope differently. */
   readonly windows: readonly ScopeWindow[]
 }
@@ -33,8 +32,8 @@ export interface AdmissionLane {
 
 export type AdmissionRequest = Omit<AdmissionOptions, 'runningIds' | 'processId'>
 
-/** Postgres: lock_not_available, and query_canceled by a statement timeout. */
-const BUSY: readonly (string | undefined)[] = ['55P03', '57014']
+/** Postgres: the wait for a lock took longer than lock_timeout. */
+const LOCK_NOT_AVAILABLE = '55P03'
 
 /**
  * The open transaction of an admission. It holds the locks of its scopes, under which Ruby checks its limits, too, so the counts stay
@@ -45,6 +44,8 @@ export class Admission {
   readonly running: ReadonlyMap<string, number>
   /** Starts within the window of each throttle, the newest first. */
   readonly starts: ReadonlyMap<ScopeWindow, readonly string[]>
+  /** Claim keys of the scopes whose lock another session holds: nothing is known about their places. */
+  readonly busy: ReadonlySet<string>
   readonly #lane: AdmissionLane
   readonly #facts: Facts
 
@@ -53,27 +54,44 @@ export class Admission {
     this.#facts = facts
     this.running = counts.running
     this.starts = counts.starts
+    this.busy = counts.busy
   }
 
-  /** Called in the turn of the admission. The turn ends here unless an admission is returned. */
+  /**
+   * Called in the turn of the admission. The turn ends here unless an admission is returned. A transaction that enqueues a job may keep
+   * the lock of a scope for long. Jobs of other scopes must not wait for it, so its scope is found out and counts as busy.
+   */
   static async open(
     lane: AdmissionLane,
     scopes: readonly AdmissionScope[],
     readFacts: () => Promise<Facts>,
-  ): Promise<Admission | 'busy' | undefined> {
+  ): Promise<Admission | undefined> {
     let admission: Admission | undefined
+    try {
+      admission =
+        (await Admission.#tryToOpen(lane, scopes, readFacts)) ??
+        (await Admission.#tryToOpen(lane, scopes.map(asBusy), readFacts))
+      return admission
+    } finally {
+      if (admission === undefined) lane.endTurn()
+    }
+  }
+
+  /** Returns undefined if the session is lost, or another session keeps the lock of a scope. */
+  static async #tryToOpen(
+    lane: AdmissionLane,
+    scopes: readonly AdmissionScope[],
+    readFacts: () => Promise<Facts>,
+  ): Promise<Admission | undefined> {
     try {
       if (!lane.isReady()) return undefined
       const facts = await readFacts()
       const counts = await lane.guard(lockAndCount(lane.session, facts, scopes))
-      if (counts !== undefined) admission = new Admission(lane, facts, counts)
-      return admission
+      return counts && new Admission(lane, facts, counts)
     } catch (error) {
       await rollBack(lane)
-      if (BUSY.includes(sqlState(error))) return 'busy'
+      if (sqlState(error) === LOCK_NOT_AVAILABLE && scopes.some(({ wasBusy }) => !wasBusy)) return undefined
       throw error
-    } finally {
-      if (admission === undefined) lane.endTurn()
     }
   }
 
@@ -113,12 +131,15 @@ export class Admission {
 interface Counts {
   readonly running: ReadonlyMap<string, number>
   readonly starts: ReadonlyMap<ScopeWindow, readonly string[]>
+  readonly busy: ReadonlySet<string>
 }
 
+const asBusy = (scope: AdmissionScope): AdmissionScope => ({ ...scope, wasBusy: true })
+
 const lockAndCount = async (session: Session, facts: Facts, scopes: readonly AdmissionScope[]): Promise<Counts> => {
-  const running = await beginAdmission(session, facts, scopes)
+  const { running, busy } = await beginAdmission(session, facts, scopes)
   const windows = scopes.flatMap((scope) => scope.windows)
-  return { running, starts: await findStarts(session, facts, windows) }
+  return { running, busy, starts: await findStarts(session, facts, windows) }
 }
 
 /** Never rejects. A session that cannot even roll back is of no use: it is lost, or Postgres ends its transaction with it. */

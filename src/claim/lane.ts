@@ -81,9 +81,9 @@ export class Lane<C extends Connection = Connection> {
 
   /**
    * Opens the transaction of an admission and takes the locks of its scopes. The lane does nothing else until the admission is
-   * closed. Returns undefined while the lane recovers, 'busy' if another session keeps the lock of a scope.
+   * closed. Returns undefined while the lane recovers.
    */
-  async openAdmission(scopes: readonly AdmissionScope[]): Promise<Admission | 'busy' | undefined> {
+  async openAdmission(scopes: readonly AdmissionScope[]): Promise<Admission | undefined> {
     const { database, processId } = this.#options
     const endTurn = await this.turns.begin()
     const guard = <T>(statement: Promise<T>) => this.guard(statement)

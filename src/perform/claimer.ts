@@ -7,7 +7,7 @@ import type { QueueSelector } from '../sql/claim/candidates.ts'
 import type { LimitedJobs } from '../sql/concurrency/limited.ts'
 import { type Clock, microsecondText } from '../time.ts'
 import { Attempt } from './attempt/attempt.ts'
-import { type ClaimTimes, claimKeysOf, type PoolLimits } from './limits/pool-limits.ts'
+import { type ClaimTimes, claimKeysOf, type LimitedClaims, type PoolLimits } from './limits/pool-limits.ts'
 import type { Candidate } from './limits/rule-book.ts'
 import type { OutcomeTaker } from './outcome/outcome.ts'
 import { monotonic, type StartPolicy } from './start-policy.ts'
@@ -53,7 +53,7 @@ export class Claimer {
     let query: ClaimQuery | undefined
     const request = () => {
       query = cursor.begin(limit(), clock.monotonic(), selector.kind === 'include' && selector.isSnapshot)
-      if (query.kind === 'head') limits?.beginAtHead()
+      if (query.kind === 'head' && pool.limited !== 'skip') limits?.beginAtHead()
       return this.#request(pool, query)
     }
     const { found, limited, attempts } = await starts.claim(lane, request)
@@ -63,8 +63,8 @@ export class Claimer {
   }
 
   /** Returns up to `limit` jobs that waited for a place and may have one now. */
-  nextWaiting(limits: PoolLimits, limit: number, cursor: ClaimCursor): Promise<readonly Candidate[]> {
-    return limits.next(limit, this.#times(), cursor)
+  nextWaiting(limits: PoolLimits, limit: number, claims: LimitedClaims): Promise<readonly Candidate[]> {
+    return limits.next(limit, this.#times(), claims)
   }
 
   /** Starts those of the candidates that have a place. */

@@ -1,5 +1,4 @@
 import type { Batch } from '../batch/batch.ts'
-import type { ClaimCursor } from '../claim/claim-cursor.ts'
 import type { Lane } from '../claim/lane.ts'
 import type { Configuration } from '../configuration.ts'
 import { GoodJobError } from '../errors.ts'
@@ -12,7 +11,7 @@ import type { Attempt } from './attempt/attempt.ts'
 import { type ExecutionResult, execute, failureOf } from './attempt/execution.ts'
 import type { WorkerContext } from './attempt/run.ts'
 import { type Claim, Claimer, type PoolClaim } from './claimer.ts'
-import type { PoolLimits } from './limits/pool-limits.ts'
+import type { LimitedClaims, PoolLimits } from './limits/pool-limits.ts'
 import type { Candidate } from './limits/rule-book.ts'
 import type { Completer } from './outcome/completer.ts'
 import { decideWrite, type Outcome, outcomeColumns, type SettledAs } from './outcome/outcome.ts'
@@ -70,8 +69,8 @@ export class JobPerformer {
   }
 
   /** Returns up to `limit` jobs that waited for a place and may have one now. */
-  nextWaiting(limits: PoolLimits, limit: number, cursor: ClaimCursor): Promise<readonly Candidate[]> {
-    return this.#claimer.nextWaiting(limits, limit, cursor)
+  nextWaiting(limits: PoolLimits, limit: number, claims: LimitedClaims): Promise<readonly Candidate[]> {
+    return this.#claimer.nextWaiting(limits, limit, claims)
   }
 
   #register(attempts: readonly Attempt[]): void {

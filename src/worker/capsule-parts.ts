@@ -80,11 +80,12 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   const beforeJobs: (() => void)[] = []
   const completer = buildCompleter(options, check, pools)
   const maintenance = new Maintenance({ ...options, check })
-  const { starts, newLane } = buildStarts(options, completer)
-  const performer = buildPerformer(options, { completer, starts, maintenance, pools }, beforeJobs)
   const book = buildRuleBook(options)
+  const deferStartMs = book.countsAllJobs ? 0 : deferral(options)
+  const { starts, newLane } = buildStarts(options, completer, deferStartMs)
+  const performer = buildPerformer(options, { completer, starts, maintenance, pools }, beforeJobs)
   const lanes = buildLanes(options, newLane, performer, pools)
-  const limitedLane = book.isEmpty || deferral(options) <= 0 ? undefined : buildLane(options, performer, pools)
+  const limitedLane = book.isEmpty || deferStartMs <= 0 ? undefined : buildLane(options, performer, pools)
   for (const pool of options.pools) {
     const limits = book.isEmpty ? undefined : buildLimits(options, pool, book)
     pools.register(buildScheduler(options, pool, { lanes, performer, limits, limitedLane }))
@@ -120,8 +121,7 @@ interface Starts {
   readonly newLane: (options: LaneOptions) => Lane
 }
 
-const buildStarts = (options: PartsOptions, completer: Completer): Starts => {
-  const deferStartMs = deferral(options)
+const buildStarts = (options: PartsOptions, completer: Completer, deferStartMs: number): Starts => {
   if (deferStartMs <= 0) {
     return { starts: new EagerStarts({ ...options, completer }), newLane: (lane) => new Lane(lane, pgConnection) }
   }

@@ -76,6 +76,12 @@ export const hasEnqueueRules = (jobClass: object): boolean => rulesOf(jobClass)?
 /** Whether a start of this class has to be checked. */
 export const hasPerformRules = (jobClass: object): boolean => rulesOf(jobClass)?.hasPerformRules ?? false
 
+/** Whether a rule counts the running jobs of all classes. */
+export const countsAllRunningJobs = (jobClass: object): boolean =>
+  (rulesOf(jobClass)?.rules ?? []).some(
+    (rule) => isPerformRule(rule) && !rule.isControl && rule.label === undefined && rule.key === undefined,
+  )
+
 /** The columns of a row that decide which rules apply to it. */
 export interface RuleColumns {
   readonly labels: readonly string[] | null

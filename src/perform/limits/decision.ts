@@ -1,6 +1,7 @@
 import type { PerformRule } from '../../job/concurrency/evaluation.ts'
 import type { ScopeWindow } from '../../sql/concurrency/starts.ts'
 import { columnText, timeAfter } from '../../time.ts'
+import { scopesOfRow } from './gate.ts'
 import type { Candidate } from './rule-book.ts'
 
 /** A scope of the candidates, as an admission counts it. */
@@ -15,16 +16,21 @@ export interface Counts {
   readonly running: ReadonlyMap<string, number>
   /** Starts within each window, the newest first. */
   readonly starts: ReadonlyMap<ScopeWindow, readonly string[]>
+  /** Claim keys of scopes whose lock another session holds. */
+  readonly busy: ReadonlySet<string>
 }
 
 /** A job without a place. */
 export interface Refusal {
   readonly candidate: Candidate
-  /** The first scope without a place. */
-  readonly claimKey: string
-  /** When a throttle allows the next start, epoch milliseconds; undefined: when a job of the scope ends. */
+  /** The first rule without a place. */
+  readonly rule: PerformRule
+  /** When to try again, epoch milliseconds: the throttle allows the next start, or a lock may be free; undefined: when a job ends. */
   readonly opensAtMs: number | undefined
 }
+
+/** After a scope's lock could not be had, it is tried again after this time, milliseconds. */
+export const BUSY_MS = 250
 
 export interface Decision {
   readonly admitted: readonly Candidate[]
@@ -56,7 +62,7 @@ export class Census {
     this.scopes = [...scopes.values()]
   }
 
-  /** Decides in the given order. A job needs a place in each of its scopes, and takes all of them. */
+  /** Decides in the given order. A job needs a place in each of its scopes, and takes one in each scope that its row shows. */
   decide(candidates: readonly Candidate[], counts: Counts): Decision {
     const places = new Places(this, counts, this.#now)
     const admitted: Candidate[] = []
@@ -67,7 +73,7 @@ export class Census {
         places.take(candidate)
         admitted.push(candidate)
       } else {
-        refused.push({ candidate, claimKey: lacking.scope.claimKey, opensAtMs: places.opensAtMs(lacking) })
+        refused.push({ candidate, rule: lacking, opensAtMs: places.opensAtMs(lacking) })
       }
     }
     return { admitted, refused }
@@ -103,22 +109,27 @@ class Places {
   }
 
   has(rule: PerformRule): boolean {
-    return this.#hasPlace(rule) && (!isThrottled(rule) || this.#hasStart(rule))
+    return !this.#isBusy(rule) && this.#hasPlace(rule) && (!isThrottled(rule) || this.#hasStart(rule))
   }
 
-  take({ rules }: Candidate): void {
-    for (const claimKey of new Set(rules.map(({ scope }) => scope.claimKey))) {
-      this.#taken.set(claimKey, this.#takenIn(claimKey) + 1)
-    }
+  /** The row decides which scopes will count the job, as for the jobs that run already: its own rules may name fewer. */
+  take({ row }: Candidate): void {
+    for (const claimKey of scopesOfRow(row)) this.#taken.set(claimKey, this.#takenIn(claimKey) + 1)
   }
 
-  /** When the throttle of a refused job allows the next start; undefined if its limit refused it. */
+  /** When to try a refused job again; undefined if its limit refused it. */
   opensAtMs(rule: PerformRule): number | undefined {
+    if (this.#isBusy(rule)) return this.#now.getTime() + BUSY_MS
     if (!isThrottled(rule) || !this.#hasPlace(rule)) return undefined
     const { count, seconds } = rule.throttle
     // Of the starts within the window as many as the throttle allows must have left it but for one.
     const oldest = this.#startsOf(rule)[Math.ceil(count) - 1 - this.#takenIn(rule.scope.claimKey)]
-    return (oldest === undefined ? this.#now.getTime() : Date.parse(oldest)) + seconds * 1_000
+    // The text is truncated to milliseconds, so the start leaves the window within the next one.
+    return (oldest === undefined ? this.#now.getTime() : Date.parse(oldest) + 1) + seconds * 1_000
+  }
+
+  #isBusy({ scope }: PerformRule): boolean {
+    return this.#counts.busy.has(scope.claimKey)
   }
 
   #hasPlace({ scope, limit }: PerformRule): boolean {

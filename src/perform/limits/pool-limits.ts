@@ -1,14 +1,16 @@
-import type { ClaimCursor } from '../../claim/claim-cursor.ts'
 import type { Lane } from '../../claim/lane.ts'
-import type { CandidateOptions, QueueSelector } from '../../sql/claim/candidates.ts'
+import type { CandidateOptions, Position, QueueSelector } from '../../sql/claim/candidates.ts'
 import type { ClaimedRow } from '../../sql/claim/claim.ts'
 import { countRunning } from '../../sql/concurrency/admission.ts'
 import type { LimitedJobs, LimitedRow } from '../../sql/concurrency/limited.ts'
 import { findWaitingInScopes } from '../../sql/concurrency/waiting.ts'
 import type { Database } from '../../sql/database.ts'
 import type { Clock } from '../../time.ts'
-import { Census } from './decision.ts'
+import { BUSY_MS, Census } from './decision.ts'
+import { gateIdOf } from './gate.ts'
+import { Pace } from './pace.ts'
 import type { Candidate, RuleBook } from './rule-book.ts'
+import { StartOrder } from './start-order.ts'
 import { WaitingList } from './waiting-list.ts'
 
 export interface PoolLimitsOptions {
@@ -27,6 +29,14 @@ export interface ClaimTimes {
   readonly jobClasses: readonly string[]
 }
 
+/** The claims of a pool that return jobs with concurrency rules. */
+export interface LimitedClaims {
+  /** Where the next claim begins, if there are jobs behind that have not been claimed. */
+  readonly position: Position | undefined
+  /** Jobs that became due since then may have been left out: claims are to find them. */
+  reopen(sinceMs: number): void
+}
+
 /** A job that an admission has started. */
 export interface AdmittedRow {
   readonly row: ClaimedRow
@@ -36,37 +46,39 @@ export interface AdmittedRow {
 /** Waiting jobs that one query returns for all scopes together, and for one scope at least. */
 const READ_JOBS = 256
 const MIN_READ_JOBS = 10
-/** After a scope's lock could not be had, it is tried again after this time, milliseconds. */
-const BUSY_MS = 250
-/** The places of full scopes are counted again at most this often, milliseconds, and this many times the duration of the count. */
-const RECOUNT_MS = 100
-const RECOUNT_FACTOR = 10
+/** A job that was due and free, but could not be started, is not tried again for this long, milliseconds. */
+const SKIPPED_MS = 1_000
+/** Functions of rules are called again for this many waiting jobs, at most. */
+const RENEWED_JOBS = 100
 
 /** The concurrency limits of one pool: which jobs wait, and which of them get a place. */
 export class PoolLimits {
   readonly #options: PoolLimitsOptions
   readonly #waiting: WaitingList
+  /** Scopes whose lock another session held when it was last wanted. */
+  readonly #busy = new Set<string>()
+  readonly #recounts = new Pace()
+  readonly #readings = new Pace()
   #wantsRecount = false
-  #recountNotBeforeMs = 0
 
   constructor(options: PoolLimitsOptions) {
     this.#options = options
-    this.#waiting = new WaitingList(options.selector, options.sort)
+    this.#waiting = new WaitingList(new StartOrder(options.selector, options.sort))
   }
 
-  /** Whether a job that waits may have a place now. */
+  /** Whether a job that waits may have a place now, or claims may find one that they had left out. */
   get hasFree(): boolean {
     this.#waiting.passTime(this.#nowMs())
     return this.#waiting.hasFree || this.#isRecountDue()
   }
 
-  /** When a waiting job may have a place although no job of this process ends, epoch milliseconds; infinite if unknown. */
+  /** When `hasFree` may become true by itself, epoch milliseconds; infinite if unknown. */
   get nextCheckMs(): number {
-    const { clock } = this.#options
-    const recountMs = this.#wantsRecount
-      ? this.#nowMs() + Math.max(0, this.#recountNotBeforeMs - clock.monotonic())
-      : Number.POSITIVE_INFINITY
-    return Math.min(this.#waiting.opensAtMs, recountMs)
+    const waitMs = this.#recounts.waitMs(this.#monotonicMs())
+    // A recount that is due waits for a slot or for the lane, and their owners wake the pool.
+    const recountMs = this.#wantsRecount && this.#waiting.size > 0 && waitMs > 0 ? this.#nowMs() + waitMs : undefined
+    this.#waiting.passTime(this.#nowMs())
+    return Math.min(this.#waiting.opensAtMs, recountMs ?? Number.POSITIVE_INFINITY)
   }
 
   /** The jobs that a claim must not start, and those that it leaves out. */
@@ -97,25 +109,31 @@ export class PoolLimits {
     return this.#options.book.candidates(rows)
   }
 
-  /** Returns up to `limit` waiting jobs that may have a place. None of them sorts behind the jobs that the cursor has not reached yet. */
-  async next(limit: number, times: ClaimTimes, cursor: ClaimCursor): Promise<readonly Candidate[]> {
+  /** Finds places that other processes have freed, if that is due. Returns whether a waiting job may have a place. */
+  async refresh(): Promise<boolean> {
     if (this.#isRecountDue()) await this.#recount()
-    if (this.#waiting.toRead.length > 0) await this.#read(times)
-    const candidates = this.#waiting.take(limit, cursor.position)
-    const sinceMs = this.#waiting.takeClosedSince()
-    if (sinceMs !== undefined) cursor.reopen(sinceMs)
-    return candidates
+    return this.#waiting.hasFree
+  }
+
+  /** Returns up to `limit` waiting jobs that may have a place. None of them sorts behind the jobs that no claim has reached yet. */
+  async next(limit: number, times: ClaimTimes, claims: LimitedClaims): Promise<readonly Candidate[]> {
+    await this.#read(times)
+    const candidates = this.#waiting.take(limit, claims.position)
+    const sinceMs = this.#waiting.takeLeftOutSince()
+    if (sinceMs !== undefined) claims.reopen(sinceMs)
+    return this.#options.book.renewed(candidates)
   }
 
   /** Starts those of the candidates that have a place. The others wait. */
   async admit(lane: Lane, candidates: readonly Candidate[], times: ClaimTimes): Promise<readonly AdmittedRow[]> {
-    const census = new Census(candidates, this.#options.clock.now())
+    const now = this.#options.clock.now()
+    const census = new Census(candidates, now)
     const claimKeys = census.scopes.map(({ claimKey }) => claimKey)
     this.#waiting.beginCount(claimKeys)
     try {
-      return await this.#admit(lane, census, candidates, times)
+      return await this.#admit(lane, census, candidates, { ...times, nowMs: now.getTime() })
     } catch (error) {
-      this.#putBack(candidates, this.#nowMs() + BUSY_MS)
+      this.#putBack(candidates, now.getTime())
       throw error
     } finally {
       this.#waiting.endCount(claimKeys)
@@ -126,13 +144,16 @@ export class PoolLimits {
     lane: Lane,
     census: Census,
     candidates: readonly Candidate[],
-    times: ClaimTimes,
+    times: ClaimTimes & { readonly nowMs: number },
   ): Promise<readonly AdmittedRow[]> {
-    const admission = await lane.openAdmission(census.scopes)
-    if (admission === undefined || admission === 'busy') {
-      this.#putBack(candidates, this.#nowMs() + BUSY_MS)
+    const scopes = census.scopes.map((scope) => ({ ...scope, wasBusy: this.#busy.has(scope.claimKey) }))
+    const skippedAt = { untilMs: times.nowMs + SKIPPED_MS, nowMs: this.#monotonicMs() }
+    const admission = await lane.openAdmission(scopes)
+    if (admission === undefined) {
+      this.#putBack(candidates, times.nowMs)
       return []
     }
+    this.#noteBusy(census, admission.busy)
     const { admitted, refused } = census.decide(candidates, admission)
     this.#waiting.refuse(refused)
     if (admitted.length === 0) {
@@ -140,12 +161,12 @@ export class PoolLimits {
       return []
     }
     const { honoursPauses } = this.#options
-    const jobs = admitted.map(({ row, rules }) => ({ id: row.id, claimKeys: claimKeysOf(rules) }))
+    const jobs = admitted.map(({ row, rules }) => ({ row, claimKeys: claimKeysOf(rules) }))
     const rows = await admission.start(jobs, { ...times, honoursPauses })
     const started = new Map(rows.map((row) => [row.id, row]))
     this.#waiting.skip(
       admitted.filter(({ row }) => !started.has(row.id)),
-      this.#nowMs(),
+      skippedAt,
     )
     return admitted.flatMap((candidate) => {
       const row = started.get(candidate.row.id)
@@ -153,55 +174,88 @@ export class PoolLimits {
     })
   }
 
-  /** Nothing was decided about these jobs. */
-  #putBack(candidates: readonly Candidate[], opensAtMs: number): void {
-    this.#waiting.refuse(
-      candidates.flatMap((candidate) => {
-        const claimKey = candidate.rules[0]?.scope.claimKey
-        return claimKey === undefined ? [] : { candidate, claimKey, opensAtMs }
-      }),
-    )
+  /** Nothing was decided about these jobs: they are tried again after a pause. */
+  #putBack(candidates: readonly Candidate[], nowMs: number): void {
+    const opensAtMs = nowMs + BUSY_MS
+    const refusals = candidates.flatMap((candidate) => {
+      const [rule] = candidate.rules
+      return rule === undefined ? [] : { candidate, rule, opensAtMs }
+    })
+    this.#waiting.refuse(refusals)
+    const others = candidates.filter(({ rules }) => rules.length === 0)
+    this.#waiting.skip(others, { untilMs: opensAtMs, nowMs: this.#monotonicMs() })
+  }
+
+  #noteBusy({ scopes }: Census, busy: ReadonlySet<string>): void {
+    for (const { claimKey } of scopes) {
+      if (busy.has(claimKey)) this.#busy.add(claimKey)
+      else this.#busy.delete(claimKey)
+    }
   }
 
   async #read(times: ClaimTimes): Promise<void> {
-    const { database, book, clock, selector, sort, honoursPauses } = this.#options
-    const scopes = this.#waiting.toRead
-    const readMs = clock.monotonic()
+    const { database, book, selector, sort, honoursPauses } = this.#options
+    const beganMs = this.#monotonicMs()
+    const reading = this.#waiting.beginReading(beganMs, this.#readings.waitMs(beganMs) === 0)
+    const { scopes } = reading
+    if (scopes.length === 0) return
     const perScope = powerOfTwo(Math.max(MIN_READ_JOBS, READ_JOBS / scopes.length))
-    const { knownIds, exclusions } = this.#waiting
-    const limits = book.limitedJobs('read', exclusions)
+    const limits = book.limitedJobs('read', this.#waiting.readExclusions)
     const { dueUntil, jobClasses } = times
-    const options = { limits, selector, sort, honoursPauses, dueUntil, jobClasses, knownIds, perScope }
+    const options = { limits, selector, sort, honoursPauses, dueUntil, jobClasses, perScope }
     const rows = await findWaitingInScopes(database.pool, await database.facts(), scopes, options)
     const candidates = await book.candidates(rows)
     for (const { claimKey } of scopes) {
       const own = candidates.filter((_, index) => rows[index]?.claim_key === claimKey)
-      this.#waiting.add(claimKey, own, { isAll: own.length < perScope, readMs })
+      this.#waiting.add(claimKey, own, reading, own.length < perScope)
     }
+    this.#readings.note(beganMs, this.#monotonicMs())
   }
 
   #isRecountDue(): boolean {
-    return this.#wantsRecount && this.#waiting.size > 0 && this.#options.clock.monotonic() >= this.#recountNotBeforeMs
+    return this.#wantsRecount && this.#waiting.size > 0 && this.#recounts.waitMs(this.#monotonicMs()) === 0
   }
 
-  /** Finds places that other processes have freed. */
+  /** Finds places that other processes have freed, and limits that have changed. */
   async #recount(): Promise<void> {
-    const { database, clock } = this.#options
+    const { database } = this.#options
     this.#wantsRecount = false
-    const { full } = this.#waiting
-    if (full.length === 0) return
-    const beganMs = clock.monotonic()
-    const claimKeys = full.map(({ claimKey }) => claimKey)
-    const running = await countRunning(database.pool, await database.facts(), claimKeys)
-    const answeredMs = clock.monotonic()
-    this.#recountNotBeforeMs = answeredMs + Math.max(RECOUNT_MS, RECOUNT_FACTOR * (answeredMs - beganMs))
-    this.free(
-      full.filter(({ claimKey, limit }) => (running.get(claimKey) ?? 0) < limit).map(({ claimKey }) => claimKey),
+    const beganMs = this.#monotonicMs()
+    try {
+      await this.#callFunctionsAgain()
+      const full = this.#waiting.closed.filter(({ waitsForPlace }) => waitsForPlace)
+      if (full.length === 0) return
+      const claimKeys = [...new Set(full.map(({ claimKey }) => claimKey))]
+      const running = await countRunning(database.pool, await database.facts(), claimKeys)
+      const hasPlace = full.filter(({ claimKey, limit }) => limit === null || (running.get(claimKey) ?? 0) < limit)
+      this.free(hasPlace.map(({ claimKey }) => claimKey))
+    } catch (error) {
+      this.#wantsRecount = true
+      throw error
+    } finally {
+      this.#recounts.note(beganMs, this.#monotonicMs())
+    }
+  }
+
+  /** Frees the scopes of jobs for which a function of their class returns another rule than the one that refused them. */
+  async #callFunctionsAgain(): Promise<void> {
+    const computed = this.#waiting.closed.flatMap((gate) =>
+      gate.jobs.filter(({ isComputed }) => isComputed).map((candidate) => ({ gate, candidate })),
     )
+    const some = computed.slice(0, RENEWED_JOBS)
+    const renewed = await this.#options.book.renewed(some.map(({ candidate }) => candidate))
+    for (const [index, { gate }] of some.entries()) {
+      const isRefusedStill = renewed[index]?.rules.some((rule) => gateIdOf(rule) === gate.id)
+      if (!isRefusedStill) this.#waiting.free(gate.claimKey)
+    }
   }
 
   #nowMs(): number {
     return this.#options.clock.now().getTime()
+  }
+
+  #monotonicMs(): number {
+    return this.#options.clock.monotonic()
   }
 }
 

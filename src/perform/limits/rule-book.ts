@@ -1,5 +1,6 @@
 import type { Job, JobConstructor } from '../../job/base.ts'
 import {
+  countsAllRunningJobs,
   hasPerformRules,
   hasStaticPerformRules,
   type PerformRule,
@@ -21,6 +22,8 @@ import { buildJob } from '../attempt/execution.ts'
 export interface Candidate {
   readonly row: LimitedRow
   readonly rules: readonly PerformRule[]
+  /** Functions of the class computed the rules. They may return other values later. */
+  readonly isComputed?: boolean
   /** Why the rules are unknown. Such a job is started, and its attempt fails with this error, as in Ruby. */
   readonly error?: Error
 }
@@ -52,6 +55,12 @@ export class RuleBook {
     return this.#options.workerRules.length === 0 && this.#limitedClasses().length === 0
   }
 
+  /** Whether a rule counts all running jobs: then each start must be visible at once. */
+  get countsAllJobs(): boolean {
+    const { registry } = this.#options
+    return registry.names().some((name) => countsAllRunningJobs(registry.get(name) ?? Object))
+  }
+
   /** The jobs that a claim must not start. */
   limitedJobs(claim: LimitedJobs['claim'], full: FullScopes): LimitedJobs {
     const { registry, workerRules } = this.#options
@@ -71,16 +80,25 @@ export class RuleBook {
     return Promise.all(rows.map((row) => this.#candidate(row)))
   }
 
+  /** Returns the candidates with their present rules. */
+  renewed(candidates: readonly Candidate[]): readonly Candidate[] | Promise<readonly Candidate[]> {
+    if (!candidates.some(({ isComputed }) => isComputed)) return candidates
+    return Promise.all(
+      candidates.map((candidate) => (candidate.isComputed ? this.#candidate(candidate.row) : candidate)),
+    )
+  }
+
   async #candidate(row: LimitedRow): Promise<Candidate> {
+    const jobClass = this.#options.registry.get(row.job_class)
+    const isComputed = jobClass !== undefined && !hasStaticPerformRules(jobClass, row)
     try {
-      return { row, rules: [...this.#workerRulesOf(row), ...(await this.#classRulesOf(row))] }
+      return { row, rules: [...this.#workerRulesOf(row), ...(await this.#classRulesOf(jobClass, row))], isComputed }
     } catch (error) {
-      return { row, rules: [], error: asError(error) }
+      return { row, rules: [], isComputed, error: asError(error) }
     }
   }
 
-  async #classRulesOf(row: LimitedRow): Promise<readonly PerformRule[]> {
-    const jobClass = this.#options.registry.get(row.job_class)
+  async #classRulesOf(jobClass: JobConstructor | undefined, row: LimitedRow): Promise<readonly PerformRule[]> {
     if (jobClass === undefined || !hasPerformRules(jobClass)) return []
     if (hasStaticPerformRules(jobClass, row)) return performRulesOfRow(jobClass, row)
     const { railsVersion, locate, clock } = this.#options

@@ -1,4 +1,4 @@
-import { jobLockKeySql } from '../advisory-lock.ts'
+import { advisoryKey, jobLockKeySql } from '../advisory-lock.ts'
 import type { ClaimedRow } from '../claim/claim.ts'
 import { HAS_LOCKED_ATTEMPT } from '../claim/locked-candidates.ts'
 import { startJobs } from '../claim/start-jobs.ts'
@@ -9,6 +9,7 @@ import { byKey, Parameters, plainArray, prepared, sinceStatementBegan, textArray
 import { BEGIN } from '../transaction/read-committed.ts'
 import { hasUngrantedClaim, unlessClaimIsHeld } from './claims.ts'
 import { executed, type PreparingSession } from './executed.ts'
+import type { LimitedRow } from './limited.ts'
 import { scopeLockKeys } from './scope-locks.ts'
 
 /** How long an admission waits for the locks of its scopes, milliseconds. Ruby holds such a lock for the time of one query. */
@@ -52,16 +53,42 @@ GROUP BY scope.claim_key`
 export const beginAdmission = async (
   lane: PreparingSession,
   facts: Facts,
-  scopes: readonly { readonly claimKey: string; readonly lockName: string }[],
-): Promise<ReadonlyMap<string, number>> => {
-  const locks = scopeLockKeys(scopes.map(({ lockName }) => lockName)).map(
-    (key) => `SELECT pg_advisory_xact_lock('${key}'::bigint)`,
-  )
+  scopes: readonly LockedScope[],
+): Promise<AdmissionCounts> => {
+  const doubtful = scopes.filter(({ wasBusy }) => wasBusy)
+  const keys = scopeLockKeys(scopes.filter(({ wasBusy }) => !wasBusy).map(({ lockName }) => lockName))
+  const locks = keys.map((key) => `SELECT pg_advisory_xact_lock('${key}'::bigint)`)
+  const tries = scopeLockKeys(doubtful.map(({ lockName }) => lockName)).map(tryLock)
   const claimKeys = scopes.map(({ claimKey }) => claimKey)
   const counting = await executed(lane, countStatement(facts, claimKeys))
-  const texts = [BEGIN, `SET LOCAL lock_timeout = ${SCOPE_LOCK_MS}`, ...locks, counting]
-  const results = await rowsOfEach<RunningCount>(lane, texts)
-  return countsOf(results.at(-1) ?? [])
+  const texts = [BEGIN, `SET LOCAL lock_timeout = ${SCOPE_LOCK_MS}`, ...locks, ...tries, counting]
+  const results = await rowsOfEach<RunningCount & LockTry>(lane, texts)
+  const held = new Set(results.flatMap((rows) => rows.flatMap(({ held_key }) => held_key ?? [])))
+  const busy = doubtful.filter(({ lockName }) => held.has(advisoryKey(lockName))).map(({ claimKey }) => claimKey)
+  return { running: countsOf(results.at(-1) ?? []), busy: new Set(busy) }
+}
+
+/** A scope whose lock an admission takes. */
+export interface LockedScope {
+  readonly claimKey: string
+  readonly lockName: string
+  /** Another session kept the lock at the last admission: this one does not wait for it. */
+  readonly wasBusy: boolean
+}
+
+interface AdmissionCounts {
+  /** Running jobs by claim key; a scope without any is left out. */
+  readonly running: ReadonlyMap<string, number>
+  /** Claim keys of the scopes whose lock another session holds. Their counts are of no use. */
+  readonly busy: ReadonlySet<string>
+}
+
+/** Takes a lock without waiting; returns its key if another session holds it. */
+const tryLock = (key: string): string =>
+  `SELECT '${key}' AS held_key WHERE NOT pg_try_advisory_xact_lock('${key}'::bigint)`
+
+interface LockTry {
+  readonly held_key?: string
 }
 
 interface RunningCount {
@@ -84,9 +111,9 @@ export const countRunning = async (
   return countsOf(await rowsOf<RunningCount & Record<string, unknown>>(db, countStatement(facts, claimKeys)))
 }
 
-/** A job to start, with the scopes in which it takes a place. */
+/** A job to start, as it was when its rules were read, and the scopes in which it takes a place. */
 export interface AdmittedJob {
-  readonly id: string
+  readonly row: Pick<LimitedRow, 'id' | 'queue_name' | 'labels' | 'concurrency_key'>
   readonly claimKeys: readonly string[]
 }
 
@@ -108,7 +135,7 @@ const insertClaims = (
   parameters: Parameters,
 ): string => {
   if (!hasConcurrencyClaims) return ''
-  const claims = jobs.flatMap(({ id, claimKeys }) => claimKeys.map((claimKey) => ({ id, claimKey })))
+  const claims = jobs.flatMap(({ row: { id }, claimKeys }) => claimKeys.map((claimKey) => ({ id, claimKey })))
   const ids = parameters.add(plainArray(claims.map(({ id }) => id)), 'uuid[]')
   const keys = parameters.add(textArray(claims.map(({ claimKey }) => claimKey)), 'text[]')
   return `,
@@ -121,7 +148,20 @@ claimed AS (
 )`
 }
 
-/** The wanted jobs that are still due and free, started as by a claim, in the given order. A claim that exists is granted by `startJobs`. */
+/** The jobs as they were when their rules were read, as rows. `to_jsonb` compares labels exactly, nulls included. */
+const wantedJobs = (jobs: readonly AdmittedJob[], parameters: Parameters): string => {
+  const rows = jobs.map(({ row }) => row)
+  const ids = parameters.add(plainArray(rows.map(({ id }) => id)), 'uuid[]')
+  const queues = parameters.add(textArray(rows.map(({ queue_name }) => queue_name)), 'text[]')
+  const keys = parameters.add(textArray(rows.map(({ concurrency_key }) => concurrency_key)), 'text[]')
+  const labels = parameters.add(textArray(rows.map((row) => row.labels && JSON.stringify(row.labels))), 'text[]')
+  return `unnest(${ids}, ${queues}, ${keys}, ${labels}) AS wanted(id, queue, key, label_list)`
+}
+
+/**
+ * The wanted jobs that are still due, free and unchanged, started as by a claim, in the given order. A claim that exists is granted by
+ * `startJobs`.
+ */
 const startAdmittedText = (
   facts: Facts,
   jobs: readonly AdmittedJob[],
@@ -134,9 +174,12 @@ const startAdmittedText = (
   return `
 WITH candidate AS MATERIALIZED (
   SELECT good_jobs.id, performed_at
-  FROM unnest(${parameters.add(plainArray(jobs.map(({ id }) => id)), 'uuid[]')}) AS wanted(id)
+  FROM ${wantedJobs(jobs, parameters)}
   JOIN good_jobs ON ${byKey('good_jobs.id', 'wanted.id')}
   WHERE num_nulls(finished_at, locked_by_id) = 2
+    AND good_jobs.queue_name IS NOT DISTINCT FROM wanted.queue
+    AND good_jobs.concurrency_key IS NOT DISTINCT FROM wanted.key
+    AND to_jsonb(good_jobs.labels) IS NOT DISTINCT FROM wanted.label_list::jsonb
     AND scheduled_at <= ${parameters.add(options.dueUntil, facts.timestampType)}${pauses}
   FOR NO KEY UPDATE OF good_jobs SKIP LOCKED
 ),
@@ -155,7 +198,8 @@ FROM started`
 }
 
 /**
- * Starts these jobs, records their places and commits the admission. Jobs that are no longer due or free are left out of the result.
+ * Starts these jobs, records their places and commits the admission. Jobs that are no longer due or free, or have changed, are left
+ * out of the result.
  */
 export const startAdmitted = async (
   lane: PreparingSession,

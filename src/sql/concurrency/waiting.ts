@@ -2,15 +2,14 @@ import { type CandidateOptions, candidateOrder, queuePredicate } from '../claim/
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
 import { notPaused } from '../pauses.ts'
-import { Parameters, plainArray, preparedUnlessPooled } from '../text.ts'
-import { isLimited, type LimitedJobs, type LimitedRow, limitedRow } from './limited.ts'
+import { Parameters, preparedUnlessPooled } from '../text.ts'
+import { type LimitedJobs, type LimitedRow, limitedRow, notFull } from './limited.ts'
 import { type ScopeKind, splitClaimKey } from './scope.ts'
 
 export interface WaitingOptions
   extends Pick<CandidateOptions, 'selector' | 'jobClasses' | 'sort' | 'honoursPauses' | 'dueUntil'> {
+  /** Full scopes: their jobs are left out, as those that are known already. */
   readonly limits: LimitedJobs
-  /** Jobs that are known already. */
-  readonly knownIds: readonly string[]
   /** Jobs to return for each scope, at most. */
   readonly perScope: number
 }
@@ -18,6 +17,8 @@ export interface WaitingOptions
 /** A scope whose waiting jobs are read. */
 export interface WaitingScope {
   readonly claimKey: string
+  /** The classes whose jobs wait in this scope; claims return the jobs of other classes. */
+  readonly jobClasses: readonly string[]
   /**
    * Whether many of the jobs at the head belong to it. Then the jobs are read in their order until enough are found; otherwise all
    * jobs of the scope are found by its index, and sorted.
@@ -38,7 +39,7 @@ const waitingText = (
   scopes: readonly WaitingScope[],
   parameters: Parameters,
 ): string => {
-  const { limits, jobClasses } = options
+  const { limits } = options
   const values = parameters.add(
     scopes.map(({ claimKey }) => splitClaimKey(claimKey).value),
     'text[]',
@@ -47,15 +48,24 @@ const waitingText = (
     scopes.map(({ claimKey }) => claimKey),
     'text[]',
   )
+  const pairs = scopes.flatMap(({ claimKey, jobClasses }) => jobClasses.map((jobClass) => ({ claimKey, jobClass })))
+  const classes = {
+    jobClasses: parameters.add(
+      pairs.map(({ jobClass }) => jobClass),
+      'text[]',
+    ),
+    claimKeys: parameters.add(
+      pairs.map(({ claimKey }) => claimKey),
+      'text[]',
+    ),
+  }
   const waiting = `
     SELECT ${limitedRow(limits, parameters)}
     FROM good_jobs
     WHERE finished_at IS NULL AND locked_by_id IS NULL
       AND ${IN_SCOPE[kind][isDense ? 'dense' : 'sparse']}
       AND scheduled_at <= ${parameters.add(options.dueUntil, facts.timestampType)}
-      AND job_class = ANY (${parameters.add(jobClasses, 'text[]')})
-      AND ${isLimited(limits, parameters)}
-      AND id <> ALL (${parameters.add(plainArray(options.knownIds), 'uuid[]')})${options.honoursPauses ? notPaused(options, parameters) : ''}
+      AND (job_class, scope.claim_key) IN (SELECT * FROM unnest(${classes.jobClasses}, ${classes.claimKeys}))${notFull(limits, parameters)}${options.honoursPauses ? notPaused(options, parameters) : ''}
       ${queuePredicate(options.selector, parameters)}`
   // OFFSET 0 keeps the order from being a reason to choose an index.
   return `

@@ -1,4 +1,5 @@
 import { events } from '../../events.ts'
+import { scopesOfRow } from '../../perform/limits/gate.ts'
 import type { Outcome, SettledAs } from '../../perform/outcome/outcome.ts'
 import type { Message } from '../notifier.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -43,8 +44,11 @@ export class Pools {
    * Another session may have rescheduled the job while this attempt held its lock: a claim woken for that found the job locked, so another
    * claim is needed.
    */
-  noteSettled({ result: { reenqueue }, write, claimKeys }: Outcome, as: SettledAs): void {
-    if (claimKeys.length > 0) this.free(claimKeys)
+  noteSettled(outcome: Outcome, as: SettledAs): void {
+    const { write, result } = outcome
+    const { reenqueue } = result
+    if (this.#schedulers.some(({ hasLimits }) => hasLimits))
+      this.free([...outcome.claimKeys, ...scopesOfRow(outcome.row)])
     if (as !== 'written' || write === 'rerun') this.wake()
     else if (write !== 'reenqueue') this.resume()
     else this.notify({ queueName: reenqueue?.queueName, startsAtMs: reenqueue?.scheduledAt?.getTime() ?? 0 })

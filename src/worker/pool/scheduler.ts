@@ -95,6 +95,11 @@ export class Scheduler {
     if (this.#options.limits?.free(claimKeys)) this.#wakeLoops()
   }
 
+  /** Whether a job of this pool may have concurrency rules. */
+  get hasLimits(): boolean {
+    return this.#options.limits !== undefined
+  }
+
   /** An outcome was written: a pool that waited for the backlog claims again. */
   resume(): void {
     if (this.#mayHaveWork()) this.#wakeLoops()
@@ -198,15 +203,14 @@ export class Scheduler {
    */
   async #admitWaiting(lane: Lane, stream: ClaimStream): Promise<boolean> {
     const { performer, limits, clock } = this.#options
-    const { cursor } = stream
-    if (stream.limited === 'skip' || !limits?.hasFree) return false
-    if (cursor.isAtHead(clock.monotonic())) {
+    if (stream.limited === 'skip' || !limits?.hasFree || !(await limits.refresh())) return false
+    if (stream.cursor.isAtHead(clock.monotonic())) {
       stream.mayHaveWork = true
       return false
     }
     const slots = this.#slots.reserve(this.#freeSlots())
     try {
-      const candidates = await performer.nextWaiting(limits, slots.count, cursor)
+      const candidates = await performer.nextWaiting(limits, slots.count, stream)
       if (candidates.length > 0) await this.#admit(lane, limits, candidates)
       return candidates.length > 0
     } finally {

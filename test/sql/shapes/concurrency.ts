@@ -30,6 +30,7 @@ const waitingJob = `INSERT INTO good_jobs (id, active_job_id, job_class, queue_n
 
 /** Statements stay prepared on a session. */
 const onSession = (db: Queryable) => ({ query: db.query, end: new AbortController().signal })
+const admitted = { row: { id: ID, queue_name: 'default', labels: ['a'], concurrency_key: 'k' }, claimKeys: ['label:a'] }
 
 const limits: LimitedJobs = {
   claim: 'read',
@@ -65,8 +66,8 @@ const waitingShapes = [true, false].map(
       findWaitingInScopes(
         db,
         facts,
-        ['label:api', 'key:tenant', 'all'].map((claimKey) => ({ claimKey, isDense })),
-        { ...request, limits, knownIds: [ID], perScope: 16 },
+        ['label:api', 'key:tenant', 'all'].map((claimKey) => ({ claimKey, isDense, jobClasses: ['LimitedJob'] })),
+        { ...request, limits, perScope: 16 },
       ),
   }),
 )
@@ -122,7 +123,11 @@ export const CONCURRENCY_SHAPES: readonly Shape[] = [
   {
     name: 'concurrency/begin admission',
     of: beginAdmission,
-    send: (db, facts) => beginAdmission(onSession(db), facts, [{ claimKey: 'label:a', lockName: 'label:a' }]),
+    send: (db, facts) =>
+      beginAdmission(onSession(db), facts, [
+        { claimKey: 'label:a', lockName: 'label:a', wasBusy: false },
+        { claimKey: 'key:k', lockName: 'k', wasBusy: true },
+      ]),
   },
   { name: 'concurrency/abandon admission', of: abandonAdmission, send: (db) => abandonAdmission(db) },
   {
@@ -150,13 +155,12 @@ export const CONCURRENCY_SHAPES: readonly Shape[] = [
   {
     name: 'concurrency/start admitted jobs',
     of: startAdmitted,
-    send: (db, facts) => startAdmitted(onSession(db), facts, [{ id: ID, claimKeys: ['label:a'] }], request),
+    send: (db, facts) => startAdmitted(onSession(db), facts, [admitted], request),
   },
   {
     name: 'concurrency/start admitted jobs, honouring pauses',
     of: startAdmitted,
-    send: (db, facts) =>
-      startAdmitted(onSession(db), facts, [{ id: ID, claimKeys: ['label:a'] }], { ...request, honoursPauses: true }),
+    send: (db, facts) => startAdmitted(onSession(db), facts, [admitted], { ...request, honoursPauses: true }),
   },
   {
     name: 'concurrency/scopes in use',

@@ -1,16 +1,19 @@
 PREPARE start_admitted_executed AS 
 WITH candidate AS MATERIALIZED (
   SELECT good_jobs.id, performed_at
-  FROM unnest($3::uuid[]) AS wanted(id)
+  FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[]) AS wanted(id, queue, key, label_list)
   JOIN good_jobs ON good_jobs.id = ANY (ARRAY[wanted.id])
   WHERE num_nulls(finished_at, locked_by_id) = 2
-    AND scheduled_at <= $4::timestamp
+    AND good_jobs.queue_name IS NOT DISTINCT FROM wanted.queue
+    AND good_jobs.concurrency_key IS NOT DISTINCT FROM wanted.key
+    AND to_jsonb(good_jobs.labels) IS NOT DISTINCT FROM wanted.label_list::jsonb
+    AND scheduled_at <= $7::timestamp
   FOR NO KEY UPDATE OF good_jobs SKIP LOCKED
 ),
 locked AS MATERIALIZED (
   SELECT id, performed_at, $1::timestamp + (clock_timestamp() - statement_timestamp()) AS starts_at, gen_random_uuid() AS execution_id
   FROM candidate
-  WHERE CASE WHEN id = ANY ($5::uuid[]) THEN false
+  WHERE CASE WHEN id = ANY ($8::uuid[]) THEN false
     
     WHEN performed_at IS NOT NULL AND (
       SELECT count(*) FROM good_job_executions WHERE active_job_id = candidate.id AND finished_at IS NULL
@@ -53,5 +56,5 @@ SELECT id, job_class, queue_name, priority, serialized_params, labels, concurren
   batch_callback_id, created_at, scheduled_at, executions_count, interrupted_at, execution_id
 FROM started;
 
-EXECUTE start_admitted_executed('2026-01-31T12:00:00.000000Z', '00000000-0000-4000-8000-00000000c1a2', '{00000000-0000-4000-8000-0000000000d1}', '2026-01-31T12:00:00.000000Z', '{}');
+EXECUTE start_admitted_executed('2026-01-31T12:00:00.000000Z', '00000000-0000-4000-8000-00000000c1a2', '{00000000-0000-4000-8000-0000000000d1}', '{"default"}', '{"k"}',  E'{"[\\"a\\"]"}', '2026-01-31T12:00:00.000000Z', '{}');
 COMMIT;

@@ -1,16 +1,19 @@
 PREPARE start_admitted_executed AS 
 WITH candidate AS MATERIALIZED (
   SELECT good_jobs.id, performed_at
-  FROM unnest($3::uuid[]) AS wanted(id)
+  FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[]) AS wanted(id, queue, key, label_list)
   JOIN good_jobs ON good_jobs.id = ANY (ARRAY[wanted.id])
   WHERE num_nulls(finished_at, locked_by_id) = 2
-    AND scheduled_at <= $4::timestamp
+    AND good_jobs.queue_name IS NOT DISTINCT FROM wanted.queue
+    AND good_jobs.concurrency_key IS NOT DISTINCT FROM wanted.key
+    AND to_jsonb(good_jobs.labels) IS NOT DISTINCT FROM wanted.label_list::jsonb
+    AND scheduled_at <= $7::timestamp
   FOR NO KEY UPDATE OF good_jobs SKIP LOCKED
 ),
 locked AS MATERIALIZED (
   SELECT id, performed_at, $1::timestamp + (clock_timestamp() - statement_timestamp()) AS starts_at, gen_random_uuid() AS execution_id
   FROM candidate
-  WHERE CASE WHEN id = ANY ($5::uuid[]) THEN false
+  WHERE CASE WHEN id = ANY ($8::uuid[]) THEN false
     WHEN (SELECT EXISTS (SELECT 1 FROM good_job_concurrency_claims))
       AND (SELECT count(*) FROM (SELECT id FROM good_job_concurrency_claims WHERE job_id = ANY (ARRAY[candidate.id])) AS claim) <> (SELECT count(*) FROM (SELECT id FROM good_job_concurrency_claims WHERE job_id = ANY (ARRAY[candidate.id]) FOR UPDATE SKIP LOCKED) AS free) THEN false
     WHEN performed_at IS NOT NULL AND (
@@ -59,7 +62,7 @@ granted AS (
 claimed AS (
   INSERT INTO good_job_concurrency_claims (key, job_id, locked_by_id, state, created_at, updated_at)
   SELECT claim.key, claim.job_id, $2::uuid, 1, $1::timestamp, $1::timestamp
-  FROM unnest($6::uuid[], $7::text[]) AS claim(job_id, key)
+  FROM unnest($9::uuid[], $10::text[]) AS claim(job_id, key)
   JOIN started ON started.id = claim.job_id
   ON CONFLICT DO NOTHING
 )
@@ -67,5 +70,5 @@ SELECT id, job_class, queue_name, priority, serialized_params, labels, concurren
   batch_callback_id, created_at, scheduled_at, executions_count, interrupted_at, execution_id
 FROM started;
 
-EXECUTE start_admitted_executed('2026-01-31T12:00:00.000000Z', '00000000-0000-4000-8000-00000000c1a2', '{00000000-0000-4000-8000-0000000000d1}', '2026-01-31T12:00:00.000000Z', '{}', '{00000000-0000-4000-8000-0000000000d1}', '{"label:a"}');
+EXECUTE start_admitted_executed('2026-01-31T12:00:00.000000Z', '00000000-0000-4000-8000-00000000c1a2', '{00000000-0000-4000-8000-0000000000d1}', '{"default"}', '{"k"}',  E'{"[\\"a\\"]"}', '2026-01-31T12:00:00.000000Z', '{}', '{00000000-0000-4000-8000-0000000000d1}', '{"label:a"}');
 COMMIT;
