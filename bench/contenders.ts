@@ -41,7 +41,7 @@ const goodJobTables = (name: string, waiting: Omit<Waiting, 'jobs'> = {}): Table
 
 const GOOD_JOB = goodJobTables('good_job')
 
-/** Jobs of the class that may have a rule, each with one of so many concurrency keys. */
+/** Jobs of the class that may have a rule, each with one of this number of concurrency keys. */
 export const limitedTables = (keys: number): Tables =>
   goodJobTables(`good_job ${keys} keys`, { jobClass: 'LimitedNoopJob', keys })
 

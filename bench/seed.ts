@@ -21,7 +21,7 @@ export interface Waiting {
   readonly ageSeconds?: number
   /** Random, as Rails makes them, or by the time of creation, as this package does. @default 'random' */
   readonly ids?: 'random' | 'by time'
-  /** Each job has one of so many concurrency keys. @default no key */
+  /** Each job has one of this number of concurrency keys. @default no key */
   readonly keys?: number
 }
 

@@ -90,7 +90,7 @@ const rubyClient = async ({ server }: RunOptions, { options: { rule } }: Contend
 interface Way {
   /** Jobs of a round at full size. */
   readonly jobs: number
-  /** Makes an order of at least so many jobs. */
+  /** Makes an order of at least this number of jobs. */
   readonly orderOf: (count: number) => Order
 }
 

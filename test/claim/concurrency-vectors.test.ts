@@ -15,7 +15,7 @@ class VErr extends Error {
   static readonly rubyName = 'VErr'
 }
 
-/** What the body of the job under test found, and did. */
+/** What `perform` of the job under test found, and did. */
 const ran: unknown[] = []
 
 /** Arguments of the job under test, and the functions of rules that the vectors only call "callable". */
@@ -154,7 +154,7 @@ const ALSO_DIFFERENT: Readonly<Record<string, readonly string[]>> = {
 const NOT_DIFFERENT: Readonly<Record<string, readonly string[]>> = {
   // The retry was made due at once.
   P23: ['job me scheduled_in_s'],
-  // Both are discarded by hand, which is the last error.
+  // Both are discarded manually, which is the last error.
   P36: columns('job me', ['error', 'error_event']),
   P42: columns('job me', ['exception_executions', 'executions', 'scheduled_in_s']),
 }

@@ -4,7 +4,7 @@ import { afterAll, expect, test } from 'vitest'
 import { inTurn } from '../support/clean-up.ts'
 import { openWorld } from '../support/harness.ts'
 
-/** `RACE_ROUNDS=10000` for a run by hand. */
+/** Set `RACE_ROUNDS=10000` for a manual run. */
 const ROUNDS = Number(process.env.RACE_ROUNDS ?? 30)
 const COPIES = 3
 

@@ -56,14 +56,14 @@ export const CONCURRENCY_MUTANTS: readonly Mutant[] = [
     file: 'src/enqueue/rule-check.ts',
     text: 'else for (const key of claimKeysOf(job))',
     replacement: 'else if (false) for (const key of claimKeysOf(job))',
-    tests: { [BATCH]: ['stores the first jobs of the list up to the limit, and tells which jobs were refused'] },
+    tests: { [BATCH]: ['stores the first jobs of the list up to the limit, and emits which jobs were refused'] },
   },
   {
     name: 'a refused member is not stored',
     file: 'src/batch/members.ts',
     text: '.filter((job) => !refusals.has(job))',
     replacement: '',
-    tests: { [BATCH]: ['stores the first jobs of the list up to the limit, and tells which jobs were refused'] },
+    tests: { [BATCH]: ['stores the first jobs of the list up to the limit, and emits which jobs were refused'] },
   },
   {
     name: 'a refused job of a bulk is not stored',

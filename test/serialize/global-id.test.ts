@@ -58,7 +58,7 @@ describe('GlobalID', () => {
     ['gid://shop/Person/1'],
   ]
 
-  test.each(INVALID)('%j is none: an error, or null by option [AJ-042]', (text) => {
+  test.each(INVALID)('%j is no GlobalID: an error, or null by option [AJ-042]', (text) => {
     expect(GlobalID.parse(text)).toBeNull()
     expect(() => deserializeArguments([{ _aj_globalid: text }])).toThrow(DeserializationError)
     expect(deserializeArguments([{ _aj_globalid: text }], { invalidGlobalIDs: 'null' })).toEqual([null])

@@ -118,7 +118,7 @@ describe('Temporal values', () => {
         ['minutes', 1],
       ],
     ],
-  ])('a Duration of %j is %d seconds, what is below a second is a fraction', (some, value, parts) => {
+  ])('a Duration of %j is %d seconds, with parts below a second as a fraction', (some, value, parts) => {
     const [name, rest] = fields(temporal('Duration', amounts(some))) as [
       string,
       { value: number; parts: [JsonObject, number][] },

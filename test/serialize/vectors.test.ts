@@ -159,7 +159,7 @@ describe.each(RAILS_VERSIONS)('wire values that Rails %s was given', (railsVersi
   const all = vectors<WireVector[]>(`activejob-deserialize-${railsVersion}.json`)
 
   test.each(all)(
-    '$json is what it is in Ruby, or what the table says [AJ-022] [AJ-023] [AJ-024] [AJ-025] [AJ-026] [AJ-036] [AJ-040]',
+    '$json has the same value as in Ruby, or the one in the table of deviations [AJ-022] [AJ-023] [AJ-024] [AJ-025] [AJ-026] [AJ-036] [AJ-040]',
     (vector) => {
       const here = outcomeHere(vector.json, railsVersion)
       if (here === outcomeInRuby(vector)) return

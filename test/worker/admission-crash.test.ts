@@ -134,7 +134,7 @@ const eventsAfter = async (crash: () => Promise<void>): Promise<unknown[][]> => 
   const jobs = Array.from({ length: JOBS }, (_, number) => new LimitedCrashJob(number))
   await world.adapter.enqueueAll(jobs)
   await crash()
-  // Five minutes later nobody has heard of the process.
+  // Five minutes later the heartbeat of the process has expired.
   await world.sql(`UPDATE good_job_processes SET updated_at = updated_at - interval '10 minutes'`)
   const capsule = await world.start({ jobs: [LimitedCrashJob] })
   const open = 'SELECT FROM good_jobs WHERE finished_at IS NULL'
