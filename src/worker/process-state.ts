@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Configuration } from '../configuration.ts'
-import { publishedRulesOf } from '../job/concurrency/published.ts'
+import { publishedRulesOf, publishedWorkerRule } from '../job/concurrency/published.ts'
 import type { JobRegistry } from '../job/definition/registry.ts'
 import { VERSION } from '../version.ts'
 import type { Scheduler } from './pool/scheduler.ts'
@@ -33,13 +33,16 @@ export const processState = (
     total_succeeded_executions_count: sum((state) => state.succeeded_executions_count),
     total_errored_executions_count: sum((state) => state.errored_executions_count),
     database_connection_pool: { size: pool.max, active: pool.totalCount - pool.idleCount },
-    good_job_node: { version: VERSION, ...ownState(registry), enable_pauses: enablePauses },
+    good_job_node: { version: VERSION, ...ownState(registry, configuration), enable_pauses: enablePauses },
   })
 }
 
-const ownState = (registry: JobRegistry) => ({
+const ownState = (registry: JobRegistry, { concurrency }: Configuration) => ({
   job_classes: registry.names(),
-  concurrency_rules: registry.names().flatMap((name) => publishedRulesOf(name, registry.get(name) ?? Object)),
+  concurrency_rules: [
+    ...concurrency.map(publishedWorkerRule),
+    ...registry.names().flatMap((name) => publishedRulesOf(name, registry.get(name) ?? Object)),
+  ],
 })
 
 const schedulerState = ({ pool, activeThreads, stats }: Scheduler) => ({

@@ -3,7 +3,7 @@ import { afterAll, beforeEach, expect, test } from 'vitest'
 import { explanationLines } from '../../src/cli/jobs/why.ts'
 import type { JobExplanation } from '../../src/maintenance/why/reasons.ts'
 import { advisoryKey } from '../../src/sql/advisory-lock.ts'
-import { runCli } from '../support/cli.ts'
+import { runCli, runJson } from '../support/cli.ts'
 import { ago, openWorld, type Row } from '../support/harness.ts'
 
 const world = await openWorld()
@@ -122,6 +122,34 @@ test.each<[string, () => Promise<unknown>, Row, RegExp]>([
 ])('a job is %s', async (_, prepare, columns, text) => {
   await prepare()
   expect(await whyOf(await world.insert(columns))).toMatch(text)
+})
+
+test('why and show print which jobs hold the places of a full key, and when a throttle allows the next start', async () => {
+  const rule = { job_class: 'EchoJob', counts: 'key', value: 'one', is_control: true, limit: 1, throttle: null }
+  const addRule = (changes: Row) =>
+    addWorker({ good_job_node: { job_classes: ['EchoJob'], concurrency_rules: [{ ...rule, ...changes }] } })
+  await addRule({})
+  const holder = await world.insert({ ...OWNED, concurrency_key: 'one' })
+  const id = await world.insert({ concurrency_key: 'one' })
+  const text = `It waits for a free place: 1 job of key:one runs, and the limit is 1.`
+  expect(await whyOf(id)).toMatch(
+    new RegExp(`^${text}\nJob ${holder} has a place, in process web-1:7 since .* \\(\\d min ago\\)\\.\n$`),
+  )
+  const { stdout } = await goodJob('jobs', 'show', id)
+  expect(stdout).toContain(`why         ${text}\n`)
+  expect(stdout).toContain('key         one\n')
+  expect(await runJson(world.url, 'jobs', 'show', id)).toMatchObject({ why: { reason: 'concurrency_full' } })
+  expect(await runJson(world.url, 'jobs', 'show', holder)).toMatchObject({ why: null })
+
+  await world.sql('DELETE FROM good_job_processes')
+  await addRule({ limit: null, throttle: { count: 1, seconds: 600 } })
+  await world.sql('INSERT INTO good_job_executions (active_job_id, created_at, updated_at) VALUES ($1, $2, $2)', [
+    holder,
+    ago(60),
+  ])
+  expect(await whyOf(id)).toMatch(
+    /^It waits for the throttle of key:one, 1 start in 600 s, which allows the next start at .* \(in \d min\)\.\n$/,
+  )
 })
 
 test('why prints that a concurrency rule refuses a job', async () => {

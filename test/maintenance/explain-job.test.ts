@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { PublishedRule } from '../../src/job/concurrency/published.ts'
 import { explainJob } from '../../src/maintenance/why/explain.ts'
 import type { JobReason } from '../../src/maintenance/why/reasons.ts'
 import {
@@ -10,6 +11,7 @@ import {
   DISCARDED,
   explain,
   FINISHED,
+  FULL,
   HELD,
   JOB_ID,
   LIMITED,
@@ -23,6 +25,7 @@ import {
   RUBY,
   RUNNING,
   SCHEDULED,
+  THROTTLED,
   UNSERVED,
 } from './job-facts.ts'
 
@@ -96,6 +99,39 @@ const CASES: readonly (readonly [title: string, changes: Changes, reason: JobRea
     { reason: 'class_unknown', queue: 'mail', jobClass: 'MailJob', workers: [{ hostname: 'web-1', pid: '7' }] },
   ],
   [
+    'waiting for a place',
+    FULL,
+    {
+      reason: 'concurrency_full',
+      key: 'key:one',
+      limit: 1,
+      running: 1,
+      holders: [
+        {
+          jobId: '00000000-0000-4000-8000-0000000000d2',
+          startedAt: new Date(at(-20)),
+          process: { hostname: 'web-1', pid: '7' },
+        },
+      ],
+    },
+  ],
+  [
+    'waiting for a place beside a process without a row',
+    { ...FULL, processes: FULL.processes.map((process) => ({ ...process, id: JOB_ID })) },
+    {
+      reason: 'concurrency_full',
+      key: 'key:one',
+      limit: 1,
+      running: 1,
+      holders: [{ jobId: '00000000-0000-4000-8000-0000000000d2', startedAt: new Date(at(-20)), process: null }],
+    },
+  ],
+  [
+    'waiting for a throttle',
+    THROTTLED,
+    { reason: 'concurrency_throttled', key: 'key:one', count: 2, seconds: 60, until: new Date(at(40)) },
+  ],
+  [
     'refused by a concurrency rule',
     LIMITED,
     { reason: 'concurrency_limited', keys: ['key:tenant'], since: new Date(at(-30)) },
@@ -133,6 +169,24 @@ describe('a job is', () => {
     expect(explain({ processes: [RUBY] })).toMatchObject({ reason: 'due', mayLackClass: true })
     expect(explain({ processes: [RUBY, NODE] })).toMatchObject({ mayLackClass: false })
     expect(explain(CLASSLESS, { processes: [...CLASSLESS.processes, RUBY] })).toMatchObject({ mayLackClass: true })
+  })
+
+  test('due if a rule has a free place, is not published, or would count a label that no worker has counted', () => {
+    const [worker] = FULL.processes
+    const [rule] = worker.concurrency_rules
+    const explainWith = (changes: Partial<PublishedRule>, more: Changes = {}) =>
+      explain(FULL, { processes: [{ ...worker, concurrency_rules: [{ ...rule, ...changes }] }] }, more).reason
+    expect(explainWith({})).toBe('concurrency_full')
+    expect(explainWith({ limit: 2 })).toBe('due')
+    expect(explainWith({ limit: 'computed' })).toBe('due')
+    expect(explainWith({ job_class: 'OtherJob' })).toBe('due')
+    expect(explain(FULL, { processes: [{ ...worker, concurrency_rules: null }] }).reason).toBe('due')
+    expect(explain(THROTTLED, { counts: { ...THROTTLED.counts, throttles: [] } }).reason).toBe('due')
+    const labelled = { job: { labels: ['api'] }, counts: { ...FULL.counts, running: new Map([['label:api', 1]]) } }
+    expect(explainWith({ counts: 'label', value: 'api' }, labelled)).toBe('concurrency_full')
+    expect(explainWith({ counts: 'label', value: null }, labelled)).toBe('due')
+    const claimed = { ...labelled, counts: { ...labelled.counts, claimed: new Set(['label:api']) } }
+    expect(explainWith({ counts: 'label', value: null }, claimed)).toBe('concurrency_full')
   })
 
   test('due at a time beyond the range of Date', () => {

@@ -6,6 +6,7 @@ import {
   DEAD_OWNER,
   explain,
   FINISHED,
+  FULL,
   HELD,
   LIMITED,
   NO_WORKER,
@@ -13,6 +14,7 @@ import {
   RETRIED,
   RUNNING,
   SCHEDULED,
+  THROTTLED,
   UNSERVED,
 } from './job-facts.ts'
 
@@ -38,6 +40,11 @@ test.each<[string, string, readonly Changes[]]>([
   ['no_worker', 'concurrency_limited', [LIMITED, NO_WORKER]],
   ['queue_unserved', 'class_unknown', [CLASSLESS, UNSERVED]],
   ['class_unknown', 'concurrency_limited', [LIMITED, CLASSLESS]],
+  ['retried', 'concurrency_full', [FULL, RETRIED]],
+  ['class_unknown', 'concurrency_full', [FULL, { processes: [{ ...FULL.processes[0], job_classes: [] }] }]],
+  ['concurrency_full', 'concurrency_throttled', [THROTTLED, FULL, { counts: { ...THROTTLED.counts, ...FULL.counts } }]],
+  ['concurrency_full', 'concurrency_limited', [LIMITED, FULL]],
+  ['concurrency_throttled', 'concurrency_limited', [LIMITED, THROTTLED]],
   ['concurrency_limited', 'due', [LIMITED]],
 ])('%s comes before %s', (reason, _, changes) => {
   expect(explain(...changes).reason).toBe(reason)

@@ -1,4 +1,5 @@
 import { explainJob, type JobFacts } from '../../src/maintenance/why/explain.ts'
+import type { RuleCounts } from '../../src/maintenance/why/rule-counts.ts'
 import { type WorkerProcess, workerProcess } from '../../src/maintenance/worker-processes.ts'
 import type { JobSituation } from '../../src/sql/jobs/situation.ts'
 import type { ListedProcess } from '../../src/sql/process/list.ts'
@@ -14,6 +15,7 @@ const JOB: JobSituation = {
   queue_name: 'mail',
   priority: 0,
   labels: null,
+  concurrency_key: null,
   created_at: at(-60),
   scheduled_at: at(-60),
   performed_at: null,
@@ -50,12 +52,15 @@ export const NODE: WorkerProcess = {
 }
 export const RUBY: WorkerProcess = { ...NODE, pools: ['*'], job_classes: null, honours_pauses: null }
 
+const NO_COUNTS: RuleCounts = { running: new Map(), holders: [], throttles: [], claimed: new Set() }
+
 const FACTS: JobFacts = {
   job: JOB,
   owner: undefined,
   processes: [NODE],
   pauses: { queues: [], jobClasses: [], labels: [] },
   claims: [],
+  counts: NO_COUNTS,
   before: { jobs: 3, is_capped: false },
   clockAheadMs: 0,
 }
@@ -84,3 +89,44 @@ export const NO_WORKER = { processes: [] }
 export const UNSERVED = { processes: [{ ...NODE, pools: ['other'] }] }
 export const CLASSLESS = { processes: [{ ...NODE, job_classes: ['OtherJob'] }] }
 export const LIMITED = { claims: [{ key: 'key:tenant', created_at: at(-30) }] }
+
+/** A rule about one key, which is full. */
+export const FULL = {
+  job: { concurrency_key: 'one' },
+  processes: [
+    {
+      ...NODE,
+      concurrency_rules: [
+        {
+          job_class: 'MailJob',
+          counts: 'key',
+          value: 'one',
+          is_control: true,
+          limit: 1,
+          throttle: { count: 2, seconds: 60 },
+        },
+      ],
+    },
+  ],
+  counts: {
+    ...NO_COUNTS,
+    running: new Map([['key:one', 1]]),
+    holders: [
+      {
+        claim_key: 'key:one',
+        id: '00000000-0000-4000-8000-0000000000d2',
+        job_class: 'MailJob',
+        locked_by_id: OWNER_ID,
+        performed_at: at(-20),
+      },
+    ],
+  },
+} as const satisfies Changes
+/** The same rule with a free place, but its throttle is used up. */
+export const THROTTLED = {
+  ...FULL,
+  counts: {
+    ...NO_COUNTS,
+    throttles: [{ claimKey: 'key:one', count: 2, seconds: 60, starts: [at(-10), at(-20)] }],
+  },
+} satisfies Changes

@@ -8,11 +8,11 @@ import { findExecutions, findJob, listJobs } from '../../sql/jobs/list.ts'
 import { JOB_STATES, type JobState } from '../../sql/jobs/states.ts'
 import { boundedRead } from '../../sql/transaction/bounded-read.ts'
 import { addMistakenOptions } from '../mistaken-options.ts'
-import { print, printJson, timeText } from '../output.ts'
+import { print, printJson, snakeCase, timeText } from '../output.ts'
 import { addSessionOptions, cursorText, parseCursor, parseId, parseIds, parseLimit, withSession } from '../session.ts'
 import { actOnJobs, type JobAction } from './mass-action.ts'
 import { drawJob, drawJobs, jobJson } from './view.ts'
-import { addWhyCommand } from './why.ts'
+import { addWhyCommand, explanationLines } from './why.ts'
 
 interface FilterOptions {
   readonly state?: JobState[]
@@ -91,15 +91,17 @@ const listPage = (command: Command): Promise<void> =>
   })
 
 const showJob = (command: Command, id: string): Promise<void> =>
-  withSession(command, async ({ adapter, isJson, timestamp }) => {
+  withSession(command, async ({ adapter, isJson, now, timestamp }) => {
     const db = adapter.database.pool
     const job = await findJob(db, id, timestamp)
     if (job === undefined) throw new RecordMissingError(`there is no job ${id}`)
     const executions = await findExecutions(db, id)
     const failed = executions.findLast(({ error }) => error !== null)
     const shown = { ...job, thrown_as: job.error === null ? null : thrownAs(failed?.error_backtrace) }
-    if (isJson) return printJson({ ...jobJson(shown), executions })
-    print(drawJob(shown, executions))
+    const waits = job.finished_at === null && job.locked_by_id === null
+    const explanation = waits ? await adapter.why(id) : undefined
+    if (isJson) return printJson({ ...jobJson(shown), executions, why: snakeCase(explanation ?? null) })
+    print(drawJob(shown, executions, explanation && explanationLines(explanation, now)))
   })
 
 /** Adds the JavaScript class of each error: good_jobs names its Ruby equivalent. */

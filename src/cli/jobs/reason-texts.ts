@@ -62,10 +62,29 @@ const TEXTS: Texts = {
     `No live worker of queue "${queue ?? ''}" has class ${jobClass ?? '–'}.`,
     `The workers of that queue: ${workers.map(({ hostname, pid }) => `${hostname}:${pid}`).join(', ')}.`,
   ],
+  concurrency_full: (reason, { now }) => fullLines(reason, now),
+  concurrency_throttled: ({ key, count, seconds, until }, { now }) => [
+    `It waits for the throttle of ${key}, ${plural(count, 'start')} in ${seconds} s, which allows ${
+      until === null ? 'no start' : `the next start at ${when(until, now)}`
+    }.`,
+  ],
   concurrency_limited: ({ keys, since }, { now }) => [
     `A concurrency rule of GoodJob refused it at ${when(since, now)}. It waits for a free place under ${names(keys)}.`,
   ],
   due: (reason, { now }) => dueLines(reason, now),
+}
+
+const fullLines = (reason: Extract<JobReason, { reason: 'concurrency_full' }>, now: Date): string[] => {
+  const { key, limit, running, holders } = reason
+  const names = holders.map(({ jobId, startedAt, process }) => {
+    const owner = process === null ? 'a process without a row' : `process ${process.hostname}:${process.pid}`
+    return `Job ${jobId} has a place, in ${owner} since ${when(startedAt, now)}.`
+  })
+  return [
+    `It waits for a free place: ${plural(running, 'job')} of ${key} ${running === 1 ? 'runs' : 'run'}, and the limit is ${limit}.`,
+    ...names,
+    ...(running > holders.length ? [`For all of them: good-job concurrency show '${key}'`] : []),
+  ]
 }
 
 const when = (time: Date | null, now: Date): string => `${timeText(time)} UTC (${agoText(time, now)})`

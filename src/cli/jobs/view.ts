@@ -36,7 +36,11 @@ export const jobJson = (job: ListedJob & { readonly serialized_params?: string }
   job.serialized_params === undefined ? { ...job } : { ...job, serialized_params: JSON.parse(job.serialized_params) }
 
 /** Everything about one job. */
-export const drawJob = (job: ShownJob & ThrownAs, executions: readonly ShownExecution[]): string => {
+export const drawJob = (
+  job: ShownJob & ThrownAs,
+  executions: readonly ShownExecution[],
+  reason: readonly string[] = [],
+): string => {
   const lines: (readonly [string, string | null])[] = [
     ['state', jobStateText(job)],
     ['queue', `${job.queue_name ?? '–'}, priority ${job.priority ?? 0}`],
@@ -48,10 +52,12 @@ export const drawJob = (job: ShownJob & ThrownAs, executions: readonly ShownExec
     ['batch', job.batch_id],
     ['callback of', job.batch_callback_id && `batch ${job.batch_callback_id}`],
     ['labels', job.labels && job.labels.length > 0 ? job.labels.join(', ') : null],
+    ['key', job.concurrency_key],
     ['cron', job.cron_key],
     ['arguments', argumentsText(job.serialized_params)],
     ['error', job.error && pc.red(errorOf(job))],
     ['stored as', job.thrown_as && job.error],
+    ...reason.map((line, index) => [index === 0 ? 'why' : ' ', line] as const),
   ]
   const facts = lines.flatMap(([name, text]) => (text ? [`  ${pc.dim(name.padEnd(11))} ${text}`] : []))
   const attempts = executions.length === 0 ? ['  no attempt yet'] : executions.flatMap(drawExecution)

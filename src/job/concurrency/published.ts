@@ -1,3 +1,4 @@
+import type { WorkerConcurrencyRule } from '../../concurrency-option.ts'
 import { jobClassName } from '../definition/naming.ts'
 import { isPerformRule, rulesOf, type Throttle } from './evaluation.ts'
 import type { DeclaredRule } from './rules.ts'
@@ -31,6 +32,21 @@ export const publishedRulesOf = (name: string, jobClass: { readonly name: string
       isThrottle(value) ? { count: value[0], seconds: value[1] } : null,
     ),
   }))
+
+/** A rule of a worker's configuration. */
+export const publishedWorkerRule = ({
+  label,
+  key,
+  performLimit,
+  performThrottle,
+}: WorkerConcurrencyRule): PublishedRule => ({
+  job_class: null,
+  counts: label === undefined ? 'key' : 'label',
+  value: label ?? key ?? null,
+  is_control: false,
+  limit: performLimit ?? null,
+  throttle: performThrottle ? { count: performThrottle[0], seconds: performThrottle[1] } : null,
+})
 
 const countedBy = (
   rule: DeclaredRule,

@@ -36,7 +36,7 @@ export const countThrottles = async (
 }
 
 /** When the throttle allows the next start; undefined: now. A throttle of less than one start never does: null. */
-const opensAt = ({ count, seconds, starts }: CountedThrottle): Date | null | undefined => {
+export const opensAt = ({ count, seconds, starts }: CountedThrottle): Date | null | undefined => {
   if (starts.length < count) return undefined
   const oldest = starts[Math.ceil(count) - 1]
   return oldest === undefined ? null : new Date(Date.parse(oldest) + seconds * 1_000)

@@ -1,11 +1,16 @@
 import { DiscardJobError } from '../../errors.ts'
+import type { Throttle } from '../../job/concurrency/evaluation.ts'
+import type { PublishedRule } from '../../job/concurrency/published.ts'
 import { type Pause, type Pauses, pauseOf } from '../../job/pauses.ts'
 import type { WaitingClaim } from '../../sql/concurrency/claims.ts'
 import type { JobSituation, JobsBefore } from '../../sql/jobs/situation.ts'
 import type { ListedProcess } from '../../sql/process/list.ts'
+import { knownRules, rulesOfJob } from '../concurrency/known-rules.ts'
+import { opensAt } from '../concurrency/throttles.ts'
 import { ORPHAN_MINUTES, SILENT_MINUTES } from '../release-times.ts'
 import { mayRun, servesQueue, type WorkerProcess, workerProcess } from '../worker-processes.ts'
-import type { JobExplanation, JobOwner, JobReason, LockType } from './reasons.ts'
+import type { JobExplanation, JobOwner, JobReason, LockType, PlaceHolder } from './reasons.ts'
+import type { RuleCounts } from './rule-counts.ts'
 
 /** What is known of a job that exists. */
 export interface JobFacts {
@@ -15,6 +20,7 @@ export interface JobFacts {
   readonly processes: readonly WorkerProcess[]
   readonly pauses: Pauses
   readonly claims: readonly WaitingClaim[]
+  readonly counts: RuleCounts
   readonly before: JobsBefore
   /** How far the clock of this process is ahead of the server's. */
   readonly clockAheadMs: number
@@ -137,6 +143,39 @@ const concurrencyLimited: Reason = ({ claims }) => {
   return { reason: 'concurrency_limited', keys: claims.map(({ key }) => key), since: timeOf(oldest.created_at) }
 }
 
+/** As a worker checks the rules: in their order, the limit of each before its throttle. */
+const concurrencyRule: Reason = (facts) => {
+  const { counts, processes, job } = facts
+  for (const { claimKey: key, rule, isAssumed } of rulesOfJob(knownRules(processes), job)) {
+    if (isAssumed && !counts.claimed.has(key)) continue
+    const running = counts.running.get(key) ?? 0
+    if (typeof rule.limit === 'number' && running >= rule.limit) {
+      return { reason: 'concurrency_full', key, limit: rule.limit, running, holders: holdersOf(facts, key) }
+    }
+    const throttle = counts.throttles.find((each) => each.claimKey === key && isSameThrottle(each, rule.throttle))
+    const until = throttle && opensAt(throttle)
+    if (throttle !== undefined && until !== undefined) {
+      return { reason: 'concurrency_throttled', key, count: throttle.count, seconds: throttle.seconds, until }
+    }
+  }
+  return undefined
+}
+
+const isSameThrottle = ({ count, seconds }: Throttle, throttle: PublishedRule['throttle']): boolean =>
+  typeof throttle === 'object' && throttle?.count === count && throttle.seconds === seconds
+
+const holdersOf = ({ counts, processes }: JobFacts, key: string): PlaceHolder[] =>
+  counts.holders
+    .filter(({ claim_key }) => claim_key === key)
+    .map(({ id, performed_at, locked_by_id }) => {
+      const process = processes.find((each) => each.id === locked_by_id)
+      return {
+        jobId: id,
+        startedAt: timeOf(performed_at),
+        process: process ? { hostname: process.hostname, pid: process.pid } : null,
+      }
+    })
+
 /** The first that holds is the reason. */
 const REASONS: readonly Reason[] = [
   finished,
@@ -150,6 +189,7 @@ const REASONS: readonly Reason[] = [
   noWorker,
   queueUnserved,
   classUnknown,
+  concurrencyRule,
   concurrencyLimited,
 ]
 

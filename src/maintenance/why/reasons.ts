@@ -19,6 +19,14 @@ export interface LockHolder {
   readonly connectedAt: Date | null
 }
 
+/** A running job that takes a place of a concurrency rule. */
+export interface PlaceHolder {
+  readonly jobId: string
+  readonly startedAt: Date
+  /** Null if its process has no row. */
+  readonly process: { readonly hostname: string; readonly pid: string } | null
+}
+
 /** GoodJob's lock strategies. */
 export type LockType = 'advisory' | 'skiplocked' | 'hybrid'
 
@@ -88,6 +96,25 @@ export type JobReason =
       readonly jobClass: string | null
       /** The live workers of the queue. */
       readonly workers: readonly { readonly hostname: string; readonly pid: string }[]
+    }
+  | {
+      /** A rule that a worker has published: the limit of jobs in a scope is reached. */
+      readonly reason: 'concurrency_full'
+      /** `label:<label>`, `key:<key>` or `all`. */
+      readonly key: string
+      readonly limit: number
+      readonly running: number
+      /** The first of the running jobs. */
+      readonly holders: readonly PlaceHolder[]
+    }
+  | {
+      /** A rule that a worker has published: its throttle is used up. */
+      readonly reason: 'concurrency_throttled'
+      readonly key: string
+      readonly count: number
+      readonly seconds: number
+      /** When the throttle allows the next start; null: never. */
+      readonly until: Date | null
     }
   | { readonly reason: 'concurrency_limited'; readonly keys: readonly string[]; readonly since: Date }
   | {

@@ -11,6 +11,7 @@ import { isUuid } from '../../uuid.ts'
 import { workerProcess } from '../worker-processes.ts'
 import { explainJob, type JobFacts } from './explain.ts'
 import type { JobExplanation } from './reasons.ts'
+import { countRules } from './rule-counts.ts'
 
 const READ = { timeoutMs: 5_000 }
 const PROCESSES = 1_000
@@ -35,15 +36,19 @@ export const why = async (adapter: EnqueueAdapter, jobId: string): Promise<JobEx
 const clockAhead = (serverMs: number, sentMs: number, returnedMs: number): number =>
   serverMs < sentMs ? sentMs - serverMs : Math.min(returnedMs - serverMs, 0)
 
-const factsOf = async (db: Queryable, facts: Facts, job: JobSituation, clockAheadMs: number): Promise<JobFacts> => ({
-  job,
-  owner: job.locked_by_id === null ? undefined : await findProcess(db, facts, job.locked_by_id),
-  processes: (await listProcesses(db, facts, PROCESSES)).map(workerProcess),
-  pauses: await findPauses(db),
-  claims: await findWaitingClaims(db, facts, job.id),
-  before: await jobsBefore(db, job),
-  clockAheadMs,
-})
+const factsOf = async (db: Queryable, facts: Facts, job: JobSituation, clockAheadMs: number): Promise<JobFacts> => {
+  const processes = (await listProcesses(db, facts, PROCESSES)).map(workerProcess)
+  return {
+    job,
+    owner: job.locked_by_id === null ? undefined : await findProcess(db, facts, job.locked_by_id),
+    processes,
+    pauses: await findPauses(db),
+    claims: await findWaitingClaims(db, facts, job.id),
+    counts: await countRules(db, facts, job, processes),
+    before: await jobsBefore(db, job),
+    clockAheadMs,
+  }
+}
 
 const jobsBefore = async (db: Queryable, job: JobSituation): Promise<JobsBefore> => {
   if (job.finished_at !== null || job.locked_by_id !== null) return { jobs: 0, is_capped: false }

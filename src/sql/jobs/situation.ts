@@ -10,6 +10,7 @@ export interface JobSituation {
   readonly queue_name: string | null
   readonly priority: number | null
   readonly labels: readonly string[] | null
+  readonly concurrency_key: string | null
   readonly created_at: string
   readonly scheduled_at: string | null
   readonly performed_at: string | null
@@ -35,7 +36,7 @@ export interface JobSituation {
 
 /** $1 job uuid */
 const findJobSituationText = (facts: Facts): string => `
-SELECT id, job_class, queue_name, priority, labels, created_at, scheduled_at, performed_at, finished_at, error, executions_count,
+SELECT id, job_class, queue_name, priority, labels, concurrency_key, created_at, scheduled_at, performed_at, finished_at, error, executions_count,
   locked_by_id, locked_at, ${facts.hasLockType ? 'lock_type' : 'NULL::smallint AS lock_type'},
   (${isAbandoned}) AS is_abandoned,
   EXISTS (${renamedProcess(facts)}) AS has_renamed,

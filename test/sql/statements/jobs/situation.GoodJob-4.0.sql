@@ -1,4 +1,4 @@
-SELECT id, job_class, queue_name, priority, labels, created_at, scheduled_at, performed_at, finished_at, error, executions_count,
+SELECT id, job_class, queue_name, priority, labels, concurrency_key, created_at, scheduled_at, performed_at, finished_at, error, executions_count,
   locked_by_id, locked_at, NULL::smallint AS lock_type,
   (
   locked_by_id IS NOT NULL
