@@ -54,9 +54,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
         expect(resultOf(await batch.settled())).toEqual(wanted)
         return true
       })
-      const sweeps = () => node.program.words().split('"event":"batch_sweep"').length
-      const seen = sweeps()
-      await eventually('Node has looked twice more', async () => sweeps() >= seen + 2)
+      await node.untilSwept(2)
       expect(resultOf(await batch.settled())).toEqual(wanted)
       expect(await toldOf(batch)).toEqual(callbacks.map((event) => `${event} in ${side.toLowerCase()}`).toSorted())
     }

@@ -46,9 +46,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)(
 
     const hasLookedAgain = async (batch: TestBatch): Promise<void> => {
       await batch.settled()
-      const sweeps = () => node.program.words().split('"event":"batch_sweep"').length
-      const seen = sweeps()
-      await eventually('Node has looked three times more', async () => sweeps() >= seen + 3)
+      await node.untilSwept(3)
     }
 
     const endWell = async (batch: TestBatch) => {

@@ -271,9 +271,7 @@ describeWithRuby('a batch that both languages work on', () => {
   })
 
   test('and no callback is enqueued a second time, however often the batch is checked', async () => {
-    const sweeps = () => node.program.words().split('"event":"batch_sweep"').length
-    const seen = sweeps()
-    await eventually('Node has looked three times more', async () => sweeps() >= seen + 3)
+    await node.untilSwept(3)
     expect(ended.size).toBeGreaterThan(10)
     for (const [id, callbacks] of ended) expect(await callbacksAtEnd(id, callbacks.length)).toEqual(callbacks)
   })

@@ -53,9 +53,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)('on_success that GoodJob %s 
   /** The callbacks after the recovery of the batch and two more sweeps of Node. */
   const untilRecovered = async (batch: TestBatch, ...callbacks: CallbackEvent[]): Promise<void> => {
     await eventually('the batch is good again', async () => resultOf(await batch.state()).status === 'succeeded')
-    const sweeps = () => node.program.words().split('"event":"batch_sweep"').length
-    const seen = sweeps()
-    await eventually('Node has looked twice more', async () => sweeps() >= seen + 2)
+    await node.untilSwept(2)
     expect(resultOf(await batch.settled())).toEqual(theResult('succeeded', ...callbacks))
   }
 
@@ -70,13 +68,7 @@ describeWithRuby.each(['4.23.1', '4.0.3'] as const)('on_success that GoodJob %s 
           { name: 'bad', waits: true, fails: 1 },
         ],
       })
-      await Promise.all([batch.untilStarted('good'), batch.untilStarted('bad')])
-      const held = await batch.hold()
-      for (const [index, name] of ['good', 'bad'].entries()) {
-        await batch.letGo(name)
-        await eventually(`the bookkeeping of ${name} waits`, async () => (await held.waiters()) === index + 1)
-      }
-      await held.release()
+      await batch.endBeforeBookkeeping('good', 'bad')
       expect(resultOf(await batch.settled())).toEqual(theResult('discarded', 'success', 'discard', 'finish'))
       expect(await recoveryOf(batch)).toBe('false_success')
       await untilReported(batch)

@@ -1,8 +1,8 @@
-import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startNodeWorker } from './node-worker.ts'
 import type { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
+import { Gates } from './support/locks.ts'
 import { bootRails } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
@@ -17,14 +17,6 @@ const ENQUEUE_ROUND = `
   batch.callback_queue_name = args[:callback_queue]
   batch.enqueue { args[:queues].each { |queue| MemberJob.set(queue: queue).perform_later(args[:gate]) } }
   batch.id`
-
-/** $1 gate */
-const SHUT = 'SELECT pg_advisory_lock(hashtextextended($1, 1450))'
-const OPEN = 'SELECT pg_advisory_unlock(hashtextextended($1, 1450))'
-const COUNT_WAITING = `
-  SELECT count(*)::integer AS waiting FROM pg_locks AS waiting
-  JOIN pg_locks AS held USING (locktype, database, classid, objid, objsubid)
-  WHERE held.pid = pg_backend_pid() AND held.granted AND NOT waiting.granted AND locktype = 'advisory'`
 
 /**
  * The jobs and callbacks still to come. On Rails 7.2 Ruby ends a batch in one commit and enqueues its callbacks after that: a moment
@@ -79,29 +71,24 @@ describeWithRuby(
 
     afterAll(() => app.stop())
 
-    const runRound = async (client: Client, round: number): Promise<void> => {
+    const runRound = async (gates: Gates, round: number): Promise<void> => {
       const gate = `round ${round}`
       const members = 2 + (round % 7)
       const queues = Array.from({ length: members }, (_, index) => QUEUES[(index + round) % 2])
-      await client.query(SHUT, [gate])
+      await gates.shut(gate)
       await app.run(ENQUEUE_ROUND, { gate, queues, callback_queue: QUEUES[round % 2] })
-      await eventually(`${members} members are at the gate of ${gate}`, async () => {
-        const { rows } = await client.query<{ waiting: number }>(COUNT_WAITING)
-        return rows[0]?.waiting === members
-      })
-      await client.query(OPEN, [gate])
+      await gates.untilWaiters(members)
+      await gates.open(gate)
     }
 
     test(`fire each callback exactly once, in ${ROUNDS} rounds`, async () => {
       let next = 0
       const lane = async (): Promise<void> => {
-        const client = new Client({ connectionString: app.databaseUrl })
-        await client.connect()
+        await using gates = await Gates.connect(app.databaseUrl)
         while (next < ROUNDS) {
           next += 1
-          await runRound(client, next)
+          await runRound(gates, next)
         }
-        await client.end()
       }
       await Promise.all(Array.from({ length: LANES }, lane))
       await eventually('every batch has ended', async () => {

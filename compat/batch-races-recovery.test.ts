@@ -1,9 +1,9 @@
-import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Adapter } from '../dist/index.js'
 import { type NodeWorker, startNodeWorker } from './node-worker.ts'
 import type { RailsApp } from './rails-app.ts'
 import { eventually } from './support/eventually.ts'
+import { Gates } from './support/locks.ts'
 import { bootRails, openAdapter } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
@@ -45,15 +45,6 @@ const ENQUEUE_ROUND = `
     args[:bad_queues].each { |queue| MemberJob.set(queue: queue).perform_later(args[:bad]) }
   end
   batch.id`
-
-/** $1 gate */
-const SHUT = 'SELECT pg_advisory_lock(hashtextextended($1, 1450))'
-/** $1 gates */
-const OPEN = 'SELECT pg_advisory_unlock(hashtextextended(gate, 1450)) FROM unnest($1::text[]) AS gate'
-const COUNT_WAITING = `
-  SELECT count(*)::integer AS waiting FROM pg_locks AS waiting
-  JOIN pg_locks AS held USING (locktype, database, classid, objid, objsubid)
-  WHERE held.pid = pg_backend_pid() AND held.granted AND NOT waiting.granted AND locktype = 'advisory'`
 
 /** $1 batch. Discarded members, once the bookkeeping of those that ran in Ruby is over: it is a transaction after the outcome. */
 const SELECT_BROKEN = `
@@ -159,29 +150,24 @@ describeWithRuby('two processes of Ruby and three of Node race for batches', () 
       return rows.length === count && rows.map(({ id }) => id)
     })
 
-  const untilAtGates = (client: Client, count: number) =>
-    eventually(`${count} members are at their gates`, async () => {
-      return (await client.query<{ waiting: number }>(COUNT_WAITING)).rows[0]?.waiting === count
-    })
-
-  const runRound = async (client: Client, round: Round): Promise<void> => {
+  const runRound = async (gates: Gates, round: Round): Promise<void> => {
     const { kind, good, bad, goodQueues, badQueues } = round
     const holdsGood = kind !== 'the ends of all retried members of a finished batch'
-    if (holdsGood) await client.query(SHUT, [good])
+    if (holdsGood) await gates.shut(good)
     const id = await enqueue(round)
     const broken = await untilBroken(id, badQueues.length)
     if (!holdsGood) {
       await eventually('the batch is finished', async () => (await app.pool.query(SELECT_FINISHED, [id])).rowCount)
     }
     if (kind === 'the retry of a member and the end of the last other one') {
-      await untilAtGates(client, goodQueues.length)
-      await Promise.all([client.query(OPEN, [[good]]), retryAll(round, broken)])
+      await gates.untilWaiters(goodQueues.length)
+      await Promise.all([gates.open(good), retryAll(round, broken)])
       return
     }
-    await client.query(SHUT, [bad])
+    await gates.shut(bad)
     await retryAll(round, broken)
-    await untilAtGates(client, badQueues.length + (holdsGood ? goodQueues.length : 0))
-    await client.query(OPEN, [holdsGood ? [good, bad] : [bad]])
+    await gates.untilWaiters(badQueues.length + (holdsGood ? goodQueues.length : 0))
+    await gates.open(...(holdsGood ? [good, bad] : [bad]))
   }
 
   const untilAllEnded = () =>
@@ -190,19 +176,13 @@ describeWithRuby('two processes of Ruby and three of Node race for batches', () 
       return true
     })
 
-  const sweeps = () =>
-    nodes.reduce((sum, { program }) => sum + program.words().split('"event":"batch_sweep"').length - 1, 0)
+  const sweeps = () => nodes.reduce((sum, node) => sum + node.sweeps(), 0)
 
   test(`and each callback runs exactly once, in ${ROUNDS} rounds of each kind`, async () => {
     const rounds = Array.from({ length: ROUNDS }, (_, number) => KINDS.map((kind) => roundOf(kind, number))).flat()
     const lane = async (): Promise<void> => {
-      const client = new Client({ connectionString: app.databaseUrl })
-      await client.connect()
-      try {
-        for (let round = rounds.shift(); round !== undefined; round = rounds.shift()) await runRound(client, round)
-      } finally {
-        await client.end()
-      }
+      await using gates = await Gates.connect(app.databaseUrl)
+      for (let round = rounds.shift(); round !== undefined; round = rounds.shift()) await runRound(gates, round)
     }
     await Promise.all(Array.from({ length: LANES }, lane))
     await untilAllEnded()

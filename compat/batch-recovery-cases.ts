@@ -147,9 +147,7 @@ export const testRecovery = (versions: readonly (readonly [GoodJobVersion, reado
 
     test('and no callback is enqueued a second time, however often the batch is checked', async () => {
       expect(recovered).toHaveLength(cases.length)
-      const sweeps = () => node.program.words().split('"event":"batch_sweep"').length
-      const seen = sweeps()
-      await eventually('Node has looked three times more', async () => sweeps() >= seen + 3)
+      await node.untilSwept(3)
       for (const batch of recovered) {
         const state = await batch.settled()
         expect(state.callbacks.toSorted()).toEqual(['discard', 'finish', 'success'])

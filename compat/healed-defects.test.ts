@@ -48,9 +48,7 @@ describeWithRuby.each(VERSIONS)('beside GoodJob %s, with a process in Node', (go
       expect(state).toEqual(wanted)
       return true
     })
-    const sweeps = () => node.program.words().split('"event":"batch_sweep"').length
-    const seen = sweeps()
-    await eventually('Node has looked again', async () => sweeps() >= seen + 2)
+    await node.untilSwept(2)
     expect(resultOf(await batch.settled())).toEqual(wanted)
   }
 

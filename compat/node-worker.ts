@@ -36,6 +36,10 @@ export interface NodeWorker {
   /** Id of its row in good_job_processes. */
   readonly processId: string
   readonly program: Program
+  /** How many sweeps of batches it has logged. */
+  sweeps(): number
+  /** Resolves when it has swept `times` times more. */
+  untilSwept(times: number): Promise<void>
   /** SIGTERM: it finishes what it runs. */
   stop(): Promise<void>
   /** SIGKILL. */
@@ -55,7 +59,13 @@ export const startNodeWorker = async (app: RailsApp, options: NodeWorkerOptions 
   )
   if (ready === 'ended') throw new Error(`The worker in Node ended:\n${program.lastWords()}`)
   const { process_id: processId } = JSON.parse(ready) as { process_id: string }
-  return { pid: program.pid, processId, program, stop: () => program.stop(), kill: () => program.kill() }
+  const sweeps = () => program.words().split('"event":"batch_sweep"').length - 1
+  const untilSwept = async (times: number) => {
+    const seen = sweeps()
+    await eventually(`Node has swept ${times} times more`, async () => sweeps() >= seen + times)
+  }
+  const stopping = { stop: () => program.stop(), kill: () => program.kill() }
+  return { pid: program.pid, processId, program, sweeps, untilSwept, ...stopping }
 }
 
 export interface CliResult {

@@ -1,9 +1,8 @@
 import { execFile } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { promisify } from 'node:util'
 import { Pool } from 'pg'
 import { inTurn } from '../test/support/clean-up.ts'
+import { freePort } from '../test/support/loopback.ts'
 import { Dashboard } from './dashboard.ts'
 import { eventually } from './support/eventually.ts'
 import { Program } from './support/program.ts'
@@ -276,13 +275,4 @@ export const rubyEnvironment = (goodJobVersion: GoodJobVersion, databaseUrl: str
     ([name]) => !/^(BUNDLE_GEMFILE|RUBYOPT|RAILS_|GOOD_JOB_|PG)/.test(name),
   )
   return { ...Object.fromEntries(own), GOOD_JOB_VERSION: goodJobVersion, DATABASE_URL: databaseUrl }
-}
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

@@ -157,13 +157,7 @@ describeWithRuby.each(GOOD_JOB_VERSIONS)('GoodJob %s by itself', (goodJobVersion
         { name: 'bad', waits: true, fails: 1 },
       ],
     })
-    await Promise.all([batch.untilStarted('good'), batch.untilStarted('bad')])
-    const held = await batch.hold()
-    for (const [index, name] of ['good', 'bad'].entries()) {
-      await batch.letGo(name)
-      await eventually(`the bookkeeping of ${name} waits`, async () => (await held.waiters()) === index + 1)
-    }
-    await held.release()
+    await batch.endBeforeBookkeeping('good', 'bad')
     expect(resultOf(await batch.settled())).toEqual(theResult('discarded', 'success', 'discard', 'finish'))
   })
 

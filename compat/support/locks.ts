@@ -1,4 +1,5 @@
 import { Client } from 'pg'
+import { eventually } from './eventually.ts'
 
 /** An advisory lock that a test holds, so that other sessions wait for it. */
 export interface HeldLock {
@@ -23,22 +24,63 @@ const COUNT_WAITERS = `
 /** Shuts the gate of a job: it waits there, in the middle of its work, until the gate is released. */
 export const shutGate = (databaseUrl: string, name: string): Promise<HeldLock> => hold(databaseUrl, GATE_KEY, name)
 
+/** Several gates on one connection, for a test with many of them. */
+export class Gates implements AsyncDisposable {
+  readonly #client: Client
+
+  private constructor(client: Client) {
+    this.#client = client
+  }
+
+  static async connect(databaseUrl: string): Promise<Gates> {
+    return new Gates(await connect(databaseUrl))
+  }
+
+  async shut(name: string): Promise<void> {
+    await this.#client.query('SELECT pg_advisory_lock(hashtextextended($1, 1450))', [name])
+  }
+
+  /** Resolves when so many jobs wait at the gates that are shut. */
+  async untilWaiters(count: number): Promise<void> {
+    await eventually(`${count} jobs wait at the gates`, async () => (await countWaiters(this.#client)) === count)
+  }
+
+  /** Opens these gates at the same moment. */
+  async open(...names: string[]): Promise<void> {
+    const unlock = 'SELECT pg_advisory_unlock(hashtextextended(name, 1450)) FROM unnest($1::text[]) AS name'
+    await this.#client.query(unlock, [names])
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.end()
+  }
+}
+
 /** Holds up the bookkeeping of a batch in every process. */
 export const holdBatch = (databaseUrl: string, batchId: string): Promise<HeldLock> =>
   hold(databaseUrl, BATCH_KEY, batchId)
 
 const hold = async (databaseUrl: string, selectKey: string, name: string): Promise<HeldLock> => {
-  const client = new Client({ connectionString: databaseUrl })
-  client.on('error', () => {}) // The database is dropped at the end of a file, whatever a failed test left.
-  await client.connect()
+  const client = await connect(databaseUrl)
   const { rows } = await client.query<{ key: string }>(selectKey, [name])
   await client.query('SELECT pg_advisory_lock($1)', [rows[0]?.key])
   let ending: Promise<void> | undefined
   return {
-    waiters: async () => (await client.query<{ waiters: number }>(COUNT_WAITERS)).rows[0]?.waiters ?? 0,
+    waiters: () => countWaiters(client),
     release: () => {
       ending ??= client.end()
       return ending
     },
   }
+}
+
+/** How many sessions wait for the advisory locks of this one. */
+const countWaiters = async (client: Client): Promise<number> =>
+  (await client.query<{ waiters: number }>(COUNT_WAITERS)).rows[0]?.waiters ?? 0
+
+const connect = async (databaseUrl: string): Promise<Client> => {
+  const client = new Client({ connectionString: databaseUrl })
+  client.on('error', () => {}) // The database is dropped at the end of a file, whatever a failed test left.
+  await client.connect()
+  return client
 }

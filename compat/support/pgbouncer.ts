@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { serverUser } from '../../src/demo/postgres-binaries.ts'
 import { withDatabase } from '../../src/demo/postgres-databases.ts'
+import { freePort } from '../../test/support/loopback.ts'
 import { PGBOUNCER, PGBOUNCER_ENV } from './tools.js'
 
 export interface PoolerOptions {
@@ -119,13 +119,4 @@ ignore_startup_parameters = ${ignores}
   )
   // It holds a password, and another user reads it.
   await chmod(file, 0o644)
-}
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
 }
