@@ -20,6 +20,7 @@ const PAGES = [
   'docs/operations.md',
   'docs/options.md',
   'docs/beside-rails.md',
+  'docs/concurrency.md',
   'docs/architecture.md',
   'docs/where.md',
   'docs/torture.md',
