@@ -1,4 +1,5 @@
 import { EXCUSES_OVERLAP, EXCUSES_REPEATED, IS_OVERLAP, IS_REPEATED } from './excuses.ts'
+import { LIMITED_CLASSES } from './limited-jobs.ts'
 
 export const COUNTS = `
 SELECT (SELECT count(*)::integer FROM good_jobs) AS jobs,
@@ -33,7 +34,11 @@ SELECT side, count(*)::integer AS count FROM ${rows} WHERE ${where} GROUP BY sid
 export const ATTEMPTS = bySide('fleet_attempts')
 /** Of jobs that either side may run. */
 export const SHARED_ATTEMPTS = bySide('fleet_attempts', `job_class = 'Fleet::SharedJob'`)
-export const EARLY_ATTEMPTS = bySide('fleet_attempts', 'started_at < due_at')
+/** A limited job that has to wait is due as soon as it is called, whatever its parameters say: only its row knows that. */
+export const EARLY_ATTEMPTS = bySide(
+  'fleet_runs',
+  `started_at < CASE WHEN job_class IN (${LIMITED_CLASSES.map(({ jobClass }) => `'${jobClass.jobClass}'`)}) THEN row_due_at ELSE due_at END`,
+)
 
 /** Executions of ended jobs that were never closed, without those of jobs that Ruby workers disturbed. */
 export const OPEN_EXECUTIONS = bySide(

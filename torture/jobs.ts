@@ -36,7 +36,8 @@ const inLedger = async (job: Job, work: () => Promise<void>): Promise<void> => {
   }
 }
 
-abstract class LedgerJob extends Job<Plan> {
+/** A job that does what its plan says, and writes its attempts to the ledger. */
+export abstract class LedgerJob extends Job<Plan> {
   static {
     LedgerJob.retryOn(Hiccup, { wait: 1, jitter: 0, attempts: 20 })
   }

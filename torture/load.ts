@@ -1,6 +1,7 @@
 import type { Pool } from 'pg'
 import { Adapter, Batch, type Job } from '../src/index.ts'
 import { CallbackJob, EnqueueJob, NodeJob, type Plan, RubyJob, SharedJob } from './jobs.ts'
+import { LIMITED_CLASSES } from './limited-jobs.ts'
 import type { Random } from './random.ts'
 
 export interface LoadOptions {
@@ -11,6 +12,11 @@ export interface LoadOptions {
   /** Jobs of a queue that may wait or run at a time before no more are enqueued. */
   readonly backlog: number
 }
+
+/** Of the limited classes fewer wait at a time: GoodJob's refusals of one job are further and further apart. */
+const LIMITED_SHARE = 0.4
+
+const LIMITED_JOBS = LIMITED_CLASSES.map(({ jobClass }) => jobClass)
 
 const UNFINISHED = 'SELECT queue_name, count(*)::integer AS jobs FROM good_jobs WHERE finished_at IS NULL GROUP BY 1'
 
@@ -30,8 +36,10 @@ export class Load {
   async topUp(): Promise<void> {
     const { pool, backlog, random, hasRuby } = this.#options
     const { rows } = await pool.query<{ queue_name: string; jobs: number }>(UNFINISHED)
-    const full = new Set(rows.filter(({ jobs }) => jobs > backlog).map(({ queue_name }) => queue_name))
-    const classes = [SharedJob, SharedJob, NodeJob, ...(hasRuby ? [RubyJob] : [])].filter(
+    const most = (queue: string) => (queue === 'limited' ? backlog * LIMITED_SHARE : backlog)
+    const full = new Set(rows.filter(({ queue_name, jobs }) => jobs > most(queue_name)).map((row) => row.queue_name))
+    const limited = random.pick(LIMITED_JOBS) ?? SharedJob
+    const classes = [SharedJob, SharedJob, NodeJob, limited, ...(hasRuby ? [RubyJob] : [])].filter(
       ({ queueAs }) => !full.has(queueAs),
     )
     if (classes.length === 0) return
@@ -74,7 +82,8 @@ export class Load {
     const { random } = this.#options
     const plans = Array.from({ length: random.whole(5, 20) }, () => {
       const wait = random.chance(0.1) ? { wait: random.whole(1, 3) } : {}
-      return [random.chance(0.7) ? 'Fleet::SharedJob' : 'Node::FleetJob', wait, planOf(random)]
+      const limited = random.chance(0.2) ? random.pick(LIMITED_JOBS)?.jobClass : undefined
+      return [limited ?? (random.chance(0.7) ? 'Fleet::SharedJob' : 'Node::FleetJob'), wait, planOf(random)]
     })
     await this.#enqueueAll([new EnqueueJob(plans)])
   }

@@ -8,6 +8,13 @@ SELECT id FROM good_jobs
 WHERE finished_at < now() AT TIME ZONE 'UTC' - interval '1 second' AND error IS NOT NULL
 ORDER BY finished_at LIMIT 20`
 
+/** Refused by Ruby, whose wait for the next try grows with each refusal, and not called when a place was free. */
+const REFUSED = `
+SELECT id FROM good_jobs
+WHERE finished_at IS NULL AND performed_at IS NULL AND scheduled_at > (now() AT TIME ZONE 'UTC') + interval '2 seconds'
+AND error LIKE 'GoodJob::ActiveJobExtensions::Concurrency::%'
+ORDER BY scheduled_at LIMIT 20`
+
 const RUNNING = `
 SELECT id FROM good_jobs
 WHERE finished_at IS NULL AND performed_at IS NOT NULL AND batch_callback_id IS NULL AND job_class <> 'Fleet::EnqueueJob'`
@@ -16,7 +23,7 @@ const NOTE_ACTION = 'INSERT INTO fleet_actions (job_id, action) VALUES ($1, $2) 
 
 /** A person at the dashboard: retries discarded jobs, and now and then force-discards a running one. */
 export class Operator {
-  readonly counts = { retried: 0, forceDiscarded: 0, refused: 0 }
+  readonly counts = { retried: 0, forceDiscarded: 0, called: 0, refused: 0 }
   readonly #adapter: Adapter
   readonly #pool: Pool
   readonly #random: Random
@@ -41,6 +48,14 @@ export class Operator {
       if (await this.#act(id, 'retry', () => this.#adapter.retryJob(id))) this.counts.retried += 1
     }
     return rows.length
+  }
+
+  /** Lets jobs try again that Ruby refused long ago. */
+  async callRefused(): Promise<void> {
+    const { rows } = await this.#pool.query<{ id: string }>(REFUSED)
+    for (const { id } of rows) {
+      if (await this.#act(id, 'reschedule', () => this.#adapter.rescheduleJob(id, new Date()))) this.counts.called += 1
+    }
   }
 
   /** Force-discards a running job, when there is one. */

@@ -16,7 +16,7 @@ const isRubyOnly = ({ pair }: Pairs): boolean => pair === 'ruby, ruby'
 
 /** Every broken promise as a sentence. Conflicts between Ruby workers alone are not part of the promises. */
 export const violationsOf = (verdict: Verdict, deserters: readonly string[]): string[] => {
-  const { lost, overlaps, repeated, early, callbacks, openExecutions } = verdict
+  const { lost, overlaps, repeated, early, scopes, callbacks, openExecutions } = verdict
   const found: string[] = []
   const broken = (count: number, what: string) => {
     if (count > 0) found.push(`${count} ${what}`)
@@ -28,6 +28,7 @@ export const violationsOf = (verdict: Verdict, deserters: readonly string[]): st
     broken(each.unexplained, `attempts after a success (${each.pair})`)
   broken(early.node ?? 0, 'attempts in Node before their time')
   broken(openExecutions.node ?? 0, 'executions of Node that were never closed')
+  for (const { scope, limit, exceeded } of scopes) broken(exceeded, `starts beyond the limit ${limit} of ${scope}`)
   for (const { batches, event, missing, duplicated, invented } of callbacks) {
     broken(missing, `${event} callbacks of ${batches} batches missing`)
     broken(duplicated, `${event} callbacks of ${batches} batches given twice`)
@@ -64,6 +65,8 @@ export const printReport = (report: Report): void => {
   console.table(verdict.overlaps)
   console.log('Attempts after a success: the earlier, the later')
   console.table(verdict.repeated)
+  console.log('Scopes of concurrency rules')
+  console.table(verdict.scopes)
   console.log('Milliseconds from a kill -9, or from its expiry, to the next attempt of each job that it cut off')
   console.table(verdict.reruns)
   console.log('Callbacks of batches')

@@ -47,6 +47,7 @@ SELECT a.*, ${UNTIL} AS until,
   ${IS_RECORDED} AS is_recorded,
   coalesce(execution.finished_at IS NOT NULL AND execution.error IS NULL, false) AS is_success,
   execution.finished_at AT TIME ZONE 'UTC' AS written_at,
+  execution.scheduled_at AT TIME ZONE 'UTC' AS row_due_at,
   execution.committed_at,
   ${lostLocks(CLAIMED_AT, UNTIL)} AS met_fault,
   ${lostLocks(`execution.created_at AT TIME ZONE 'UTC'`, 'execution.committed_at')} AS lost_lock_before_commit

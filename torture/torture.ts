@@ -164,6 +164,7 @@ const untilEnded = async ({ pool, operator }: Scene): Promise<number> => {
   const deadline = performance.now() + DRAIN_MS
   for (;;) {
     await insist(() => operator.retryDiscarded())
+    await insist(() => operator.callRefused())
     const { jobs = 0, batches = 0 } = (await pool.query<{ jobs: number; batches: number }>(OPEN)).rows[0] ?? {}
     if (jobs + batches === 0 || performance.now() > deadline) return jobs + batches
     await sleep(500)

@@ -14,6 +14,7 @@ import {
   SPOILT,
 } from './job-counts.ts'
 import { LEDGER_TABLES } from './ledger.ts'
+import { SCOPE_USES, type ScopeUse } from './limits.ts'
 import { RERUNS, type Rerun } from './reruns.ts'
 
 export interface Verdict {
@@ -30,6 +31,7 @@ export interface Verdict {
   /** Attempts after a success that was written. */
   readonly repeated: readonly Pairs[]
   readonly early: Readonly<Record<string, number>>
+  readonly scopes: readonly ScopeUse[]
   readonly callbacks: readonly CallbackCount[]
   /** Executions of ended jobs that were never closed, by side; without those that two Ruby workers disturbed. */
   readonly openExecutions: Readonly<Record<string, number>>
@@ -66,6 +68,7 @@ export const judge = async (pool: Pool, wanted: readonly string[]): Promise<Verd
     overlaps: await rows<Pairs>(OVERLAPS),
     repeated: await rows<Pairs>(REPEATED),
     early: await bySide(EARLY_ATTEMPTS),
+    scopes: await rows<ScopeUse>(SCOPE_USES),
     callbacks: await rows<CallbackCount>(CALLBACKS),
     openExecutions: await bySide(OPEN_EXECUTIONS),
     histories: (await rows<{ text: string }>(HISTORIES)).map(({ text }) => text),

@@ -51,7 +51,7 @@ export interface FleetWorker {
   signal(signal: NodeJS.Signals): void
 }
 
-const QUEUES = { node: 'shared,node', ruby: 'shared,ruby' } as const
+const QUEUES = { node: 'shared,node,limited', ruby: 'shared,ruby,limited' } as const
 const DEFER_MS = 30
 const BOOT_TIMEOUT_MS = 120_000
 

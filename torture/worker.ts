@@ -1,6 +1,7 @@
 // A worker in Node of a fleet: prints "ready <process id>", then one line of JSON for each event that a report counts.
 import { Capsule, type EventName, events } from '../src/index.ts'
 import { CallbackJob, NodeJob, SharedJob } from './jobs.ts'
+import { LIMITED_CLASSES } from './limited-jobs.ts'
 
 const COUNTED = [
   'lane_lost',
@@ -29,7 +30,7 @@ const textOfError = (payload: object): object =>
   'error' in payload && payload.error instanceof Error ? { error: payload.error.message } : {}
 
 const capsule = new Capsule({
-  jobs: [SharedJob, NodeJob, CallbackJob],
+  jobs: [SharedJob, NodeJob, CallbackJob, ...LIMITED_CLASSES.map(({ jobClass }) => jobClass)],
   ...JSON.parse(process.env.WORKER_OPTIONS ?? '{}'),
 })
 process.once('SIGTERM', async () => {

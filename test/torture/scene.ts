@@ -55,7 +55,7 @@ export const addJob = async (runs: readonly Run[], columns: Record<string, unkno
     const isInterrupted = written === 'interrupted'
     await world.sql(
       `INSERT INTO fleet_attempts (job_id, job_class, executions, side, strategy, worker, due_at, started_at, ended_at, outcome)
-       SELECT $1, 'EchoJob', 1, side, strategy, worker, $3, $4, $5, $6 FROM fleet_workers WHERE worker = $2`,
+       SELECT id, job_class, 1, side, strategy, worker, $3, $4, $5, $6 FROM good_jobs, fleet_workers WHERE id = $1 AND worker = $2`,
       [id, worker, at(due), at(from), to === null ? null : at(to), to === null ? null : outcome],
     )
     if (written === 'nothing') continue
