@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Job } from '../../src/job/base.ts'
-import { openWorld, performed, type World } from '../support/harness.ts'
+import { cleanupPreservedJobs } from '../../src/maintenance/cleanup.ts'
+import { systemClock } from '../../src/time.ts'
+import { next, openWorld, performed, type World } from '../support/harness.ts'
 import {
   differences,
   hasOwnerless,
@@ -86,14 +88,21 @@ const perform = async (scenario: Scenario, action?: Action) => {
   const capsule = await own.start({ jobs: [jobClassOf(scenario), NextJob], queues: 'q' })
   rows.name(capsule.processId, 'worker')
   if (scenario.ran.length > 0) await performed(rows.id(me(scenario)))
-  const next = new NextJob()
-  await own.adapter.enqueue(next)
-  await performed(next.jobId)
+  const later = new NextJob()
+  await own.adapter.enqueue(later)
+  await performed(later.jobId)
   await capsule.shutdown()
   await action?.(own, rows.id(me(scenario)))
   const after = await rows.read()
   if (own !== world) await own.close()
   return { before, after }
+}
+
+/** A scenario that performs no job, by its id. */
+const scenarioOf = (wanted: string): Scenario => {
+  const scenario = PERFORM_SCENARIOS.find(({ id }) => id === wanted)
+  if (scenario === undefined) throw new Error(`no scenario ${wanted}`)
+  return scenario
 }
 
 const PERFORMED = PERFORM_SCENARIOS.filter(({ rules, before }) => rules !== undefined && before.jobs.length > 0)
@@ -184,4 +193,34 @@ describe('a job that Ruby refuses', () => {
       expect(ran).toHaveLength(1)
     },
   )
+})
+
+test('P34: the worker that removes a dead process passes one of its places of each key on', async () => {
+  const scenario = scenarioOf('P34')
+  const own = await openEmpty(scenario)
+  const rows = new ScenarioRows(own)
+  await rows.insert(scenario, [])
+  const released = next('processes_released')
+  const capsule = await own.start({ jobs: [NextJob], queues: 'q' })
+  await released
+  await capsule.shutdown()
+  expect(differences(scenario.after, await rows.read())).toEqual([])
+})
+
+test('P35: a cleanup of jobs deletes the claims of jobs that are finished or gone', async () => {
+  const scenario = scenarioOf('P35')
+  const own = await openEmpty(scenario)
+  const rows = new ScenarioRows(own)
+  await rows.insert(scenario, [])
+  const { database } = own.adapter
+  await cleanupPreservedJobs({ database, clock: systemClock, olderThanSeconds: 86_400, includesDiscarded: true })
+  expect(differences(scenario.after, await rows.read())).toEqual([])
+})
+
+test('P37: performNow does not count', async () => {
+  const scenario = scenarioOf('P37')
+  await openEmpty(scenario)
+  ran.length = 0
+  await jobClassOf(scenario).performNow()
+  expect(ran).toEqual(scenario.ran)
 })
