@@ -8,10 +8,10 @@ SELECT id FROM good_jobs
 WHERE finished_at < now() AT TIME ZONE 'UTC' - interval '1 second' AND error IS NOT NULL
 ORDER BY finished_at LIMIT 20`
 
-/** Refused by Ruby, whose wait for the next try grows with each refusal, and not called when a place was free. */
+/** Refused by Ruby several times, after which its wait for the next try is minutes, and not promoted by whoever freed a place. */
 const REFUSED = `
 SELECT id FROM good_jobs
-WHERE finished_at IS NULL AND performed_at IS NULL AND scheduled_at > (now() AT TIME ZONE 'UTC') + interval '2 seconds'
+WHERE finished_at IS NULL AND performed_at IS NULL AND scheduled_at > (now() AT TIME ZONE 'UTC') + interval '20 seconds'
 AND error LIKE 'GoodJob::ActiveJobExtensions::Concurrency::%'
 ORDER BY scheduled_at LIMIT 20`
 
@@ -50,7 +50,7 @@ export class Operator {
     return rows.length
   }
 
-  /** Lets jobs try again that Ruby refused long ago. */
+  /** Lets jobs try again that Ruby has refused several times. */
   async callRefused(): Promise<void> {
     const { rows } = await this.#pool.query<{ id: string }>(REFUSED)
     for (const { id } of rows) {

@@ -158,12 +158,14 @@ export class ScenarioRows {
     }
   }
 
-  async #process(alias: string | null): Promise<string | null> {
+  /** `isGone`: it has no row any more. */
+  async #process(alias: string | null, isGone = false): Promise<string | null> {
     if (alias === null) return null
     const known = [...this.#processes].find(([, each]) => each === alias)
     if (known !== undefined) return known[0]
     const id = randomUUID()
     this.name(id, alias)
+    if (isGone) return id
     const age = alias === 'dead' ? 360 : 0
     await this.#world.sql(
       'INSERT INTO good_job_processes (id, created_at, updated_at, state) VALUES ($1, $2, $2, $3)',
@@ -200,7 +202,13 @@ export class ScenarioRows {
   }
 
   async #insertClaim({ job, key, state, locked_by, created_ago_s }: VectorClaim): Promise<void> {
-    await this.#world.sql(INSERT_CLAIM, [this.id(job), key, state, await this.#process(locked_by), ago(created_ago_s)])
+    await this.#world.sql(INSERT_CLAIM, [
+      this.id(job),
+      key,
+      state,
+      await this.#process(locked_by, locked_by === 'dead'),
+      ago(created_ago_s),
+    ])
   }
 
   /** Its job was created a second before. */

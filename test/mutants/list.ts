@@ -1,4 +1,5 @@
 import { ACTION_MUTANTS } from './action.ts'
+import { ADMISSION_MUTANTS } from './admission.ts'
 import { AROUND_PERFORM_MUTANTS } from './around-perform.ts'
 import { BATCH_MUTANTS } from './batch.ts'
 import { CLAIM_MUTANTS } from './claim.ts'
@@ -27,6 +28,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...ISOLATION_MUTANTS,
   ...ENQUEUE_MUTANTS,
   ...CONCURRENCY_MUTANTS,
+  ...ADMISSION_MUTANTS,
   ...LAUNCHER_MUTANTS,
   ...NAMES_MUTANTS,
   ...COMMAND_LINE_MUTANTS,

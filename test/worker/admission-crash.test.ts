@@ -29,12 +29,10 @@ class LimitedCrashJob extends Job<[number: number]> {
 
 const LANE = /^GoodJob::Lane$/
 
-/** The statements of an admission. A job of it has started when it is committed. */
-const STATEMENTS = {
-  'the locks of the scopes': /pg_advisory_xact_lock/,
-  'the count of running jobs': /count_running/,
-  'the start of the jobs': /start_admitted/,
-  'the commit': /COMMIT(?!TED)/,
+/** The messages of an admission. A job of it has started when the second is executed. */
+const MESSAGES = {
+  'the message that locks the scopes and counts': /pg_advisory_xact_lock/,
+  'the message that starts the job and commits': /COMMIT(?!TED)/,
 } as const
 
 const GATE = 1_450
@@ -58,14 +56,9 @@ interface Point {
   readonly trigger?: string
 }
 
-const COMMIT: Point = {
-  name: 'the commit',
-  trigger: `CREATE CONSTRAINT TRIGGER gate AFTER UPDATE ON good_jobs DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW WHEN (${STARTS}) EXECUTE FUNCTION pass_gate()`,
-}
+const SCOPE: Point = { name: 'the lock of the scope', key: SCOPE_LOCK }
 
 const POINTS: readonly Point[] = [
-  { name: 'the lock of the scope', key: SCOPE_LOCK },
   {
     name: 'the update of the job',
     trigger: `CREATE TRIGGER gate BEFORE UPDATE ON good_jobs FOR EACH ROW WHEN (${STARTS}) EXECUTE FUNCTION pass_gate()`,
@@ -79,7 +72,11 @@ const POINTS: readonly Point[] = [
     trigger:
       'CREATE TRIGGER gate BEFORE INSERT ON good_job_concurrency_claims FOR EACH ROW EXECUTE FUNCTION pass_gate()',
   },
-  COMMIT,
+  {
+    name: 'the commit',
+    trigger: `CREATE CONSTRAINT TRIGGER gate AFTER UPDATE ON good_jobs DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW WHEN (${STARTS}) EXECUTE FUNCTION pass_gate()`,
+  },
 ]
 
 const IN_THIS_DATABASE = `database = (SELECT oid FROM pg_database WHERE datname = current_database())`
@@ -150,26 +147,30 @@ const eventsAfter = async (crash: () => Promise<void>): Promise<unknown[][]> => 
 const NONE_STARTED = Array.from({ length: JOBS }, () => [SUCCESS])
 const FIRST_STARTED = [[INTERRUPTED, SUCCESS], ...NONE_STARTED.slice(1)]
 
-describe('kill -9 around a statement of an admission: no job is lost, no lock is left, and the limit holds', () => {
-  for (const [name, statement] of Object.entries(STATEMENTS)) {
+describe('kill -9 around a message of an admission: no job is lost, no lock is left, and the limit holds', () => {
+  for (const [name, message] of Object.entries(MESSAGES)) {
     test(`before ${name}`, async () => {
-      expect(await eventsAfter(() => crashAround(statement, 'before'))).toEqual(NONE_STARTED)
+      expect(await eventsAfter(() => crashAround(message, 'before'))).toEqual(NONE_STARTED)
     })
     test(`after ${name}`, async () => {
-      const expected = name === 'the commit' ? FIRST_STARTED : NONE_STARTED
-      expect(await eventsAfter(() => crashAround(statement, 'after'))).toEqual(expected)
+      const expected =
+        message === MESSAGES['the message that starts the job and commits'] ? FIRST_STARTED : NONE_STARTED
+      expect(await eventsAfter(() => crashAround(message, 'after'))).toEqual(expected)
     })
   }
 })
 
-describe('kill -9 while the server executes a statement of an admission: no job is lost, no lock is left, and the limit holds', () => {
+describe('kill -9 while the server executes an admission: no job is lost, no lock is left, and the limit holds', () => {
+  test(`at ${SCOPE.name}, after which the server notices that the worker is gone`, async () => {
+    expect(await eventsAfter(() => crashWithin(SCOPE))).toEqual(NONE_STARTED)
+  })
+
   for (const point of POINTS) {
-    test(`at ${point.name}, after which the server ${point === COMMIT ? 'has started the job' : 'notices that the worker is gone'}`, async () => {
-      expect(await eventsAfter(() => crashWithin(point))).toEqual(point === COMMIT ? FIRST_STARTED : NONE_STARTED)
+    test(`at ${point.name}, after which the server goes on to the commit`, async () => {
+      expect(await eventsAfter(() => crashWithin(point))).toEqual(FIRST_STARTED)
+    })
+    test(`at ${point.name}, and the session ends, too`, async () => {
+      expect(await eventsAfter(() => crashWithin(point, true))).toEqual(NONE_STARTED)
     })
   }
-
-  test('at the commit, and the session ends, too', async () => {
-    expect(await eventsAfter(() => crashWithin(COMMIT, true))).toEqual(NONE_STARTED)
-  })
 })
