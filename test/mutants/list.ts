@@ -12,6 +12,7 @@ import { LAUNCHER_MUTANTS } from './launcher.ts'
 import type { Mutant } from './mutant.ts'
 import { NAMES_MUTANTS } from './names.ts'
 import { OUTCOME_MUTANTS } from './outcome.ts'
+import { PLACES_MUTANTS } from './places.ts'
 import { PROCESS_MUTANTS } from './process.ts'
 import { SESSION_MUTANTS } from './session.ts'
 import { WORKER_MUTANTS } from './worker.ts'
@@ -29,6 +30,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...ENQUEUE_MUTANTS,
   ...CONCURRENCY_MUTANTS,
   ...ADMISSION_MUTANTS,
+  ...PLACES_MUTANTS,
   ...LAUNCHER_MUTANTS,
   ...NAMES_MUTANTS,
   ...COMMAND_LINE_MUTANTS,
