@@ -27,6 +27,8 @@ export interface AdmissionLane {
   isReady(): boolean
   /** Resolves with undefined if the session was lost. */
   guard<T>(statement: Promise<T>): Promise<T | undefined>
+  /** Locks that the session was to release were missing. */
+  doubtLocks(missing: number): void
   endTurn(): void
 }
 
@@ -86,7 +88,9 @@ export class Admission {
     try {
       if (!lane.isReady()) return undefined
       const facts = await readFacts()
-      const counts = await lane.guard(lockAndCount(lane.session, facts, scopes))
+      const releaseKeys = lane.locks.takeReleasable()
+      const counts = await lane.guard(lockAndCount(lane.session, facts, scopes, releaseKeys))
+      lane.doubtLocks(counts?.missing ?? 0)
       return counts && new Admission(lane, facts, counts)
     } catch (error) {
       await rollBack(lane)
@@ -132,14 +136,20 @@ interface Counts {
   readonly running: ReadonlyMap<string, number>
   readonly starts: ReadonlyMap<ScopeWindow, readonly string[]>
   readonly busy: ReadonlySet<string>
+  readonly missing: number
 }
 
 const asBusy = (scope: AdmissionScope): AdmissionScope => ({ ...scope, wasBusy: true })
 
-const lockAndCount = async (session: Session, facts: Facts, scopes: readonly AdmissionScope[]): Promise<Counts> => {
-  const { running, busy } = await beginAdmission(session, facts, scopes)
+const lockAndCount = async (
+  session: Session,
+  facts: Facts,
+  scopes: readonly AdmissionScope[],
+  releaseKeys: readonly string[],
+): Promise<Counts> => {
+  const counts = await beginAdmission(session, facts, scopes, releaseKeys)
   const windows = scopes.flatMap((scope) => scope.windows)
-  return { running, busy, starts: await findStarts(session, facts, windows) }
+  return { ...counts, starts: await findStarts(session, facts, windows) }
 }
 
 /** Never rejects. A session that cannot even roll back is of no use: it is lost, or Postgres ends its transaction with it. */

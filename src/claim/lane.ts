@@ -87,7 +87,9 @@ export class Lane<C extends Connection = Connection> {
     const { database, processId } = this.#options
     const endTurn = await this.turns.begin()
     const guard = <T>(statement: Promise<T>) => this.guard(statement)
-    const lane = { session: this.session, locks: this.locks, isReady: () => this.isReady, guard, endTurn, processId }
+    const doubtLocks = (missing: number) => this.#doubtLocks(missing)
+    const isReady = () => this.isReady
+    const lane = { session: this.session, locks: this.locks, isReady, guard, doubtLocks, endTurn, processId }
     return Admission.open(lane, scopes, () => database.facts(this.session))
   }
 

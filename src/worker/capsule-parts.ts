@@ -19,6 +19,7 @@ import { JobPerformer } from '../perform/job-performer.ts'
 import { PoolLimits } from '../perform/limits/pool-limits.ts'
 import { RuleBook, type WorkerRule } from '../perform/limits/rule-book.ts'
 import { Completer } from '../perform/outcome/completer.ts'
+import type { Outcome } from '../perform/outcome/outcome.ts'
 import { EagerStarts, type StartPolicy } from '../perform/start-policy.ts'
 import { pgConnection } from '../sql/connection/pg-connection.ts'
 import type { Database } from '../sql/database.ts'
@@ -110,7 +111,7 @@ const buildCompleter = (options: PartsOptions, check: CheckOptions, pools: Pools
   const { database, processId, configuration } = options
   const keepsCreatedAt = configuration.dequeueQuerySort === 'scheduled_at'
   const notifies = configuration.enableListenNotify
-  const onFreed = (claimKeys: readonly string[]) => pools.free(claimKeys)
+  const onFreed = (outcomes: readonly Outcome[]) => pools.freePlacesOf(outcomes)
   const onSetApart = () => pools.resume()
   return new Completer({ database, processId, keepsCreatedAt, notifies, check, onFreed, onSetApart })
 }

@@ -10,7 +10,7 @@ export const PLACES_MUTANTS: readonly Mutant[] = [
   {
     name: 'an admission counts under the locks of its scopes',
     file: 'src/sql/concurrency/admission.ts',
-    text: 'const texts = [BEGIN, `SET LOCAL lock_timeout = ${SCOPE_LOCK_MS}`, ...locks, ...tries, counting]',
+    text: 'const texts = [BEGIN, `SET LOCAL lock_timeout = ${SCOPE_LOCK_MS}`, ...releases, ...locks, ...tries, counting]',
     replacement: 'const texts = [BEGIN, `SET LOCAL lock_timeout = ${SCOPE_LOCK_MS}`, counting]',
     tests: { [FAULTS]: ['over two processes with two pools and two lanes each'] },
   },
@@ -127,8 +127,8 @@ export const PLACES_MUTANTS: readonly Mutant[] = [
   {
     name: 'the end of a job without rules frees the places that it took',
     file: 'src/worker/pool/pools.ts',
-    text: 'this.free([...outcome.claimKeys, ...scopesOfRow(outcome.row)])',
-    replacement: 'this.free(outcome.claimKeys)',
+    text: 'this.free(outcomes.flatMap(({ claimKeys, row }) => [...claimKeys, ...scopesOfRow(row)]))',
+    replacement: 'this.free(outcomes.flatMap(({ claimKeys }) => claimKeys))',
     tests: { [WAITING]: ['by the end of a job whose class has no rules, without polls and messages'] },
   },
   {

@@ -29,8 +29,8 @@ export interface OutcomeContext {
   /** Whether workers are notified of jobs that become due because a place is freed. */
   readonly notifies: boolean
   readonly check: CheckOptions
-  /** Called with the scopes of concurrency rules in which places are free, after the commit of the outcomes. */
-  readonly onFreed?: ((claimKeys: readonly string[]) => void) | undefined
+  /** Called with committed outcomes that free places in the scopes of concurrency rules. */
+  readonly onFreed?: ((outcomes: readonly Outcome[]) => void) | undefined
 }
 
 /** What became of each outcome of a flush. */
@@ -62,8 +62,8 @@ export const writeOutcomes = async (
   const written = isOneStatement
     ? await writeRows(db, outcomes, context)
     : await writeWithChecks(db, outcomes, batchIds, context)
-  const claimKeys = written.freeing.flatMap((outcome) => outcome.claimKeys)
-  if (claimKeys.length > 0) context.onFreed?.(claimKeys)
+  const placed = written.freeing.filter(({ claimKeys }) => claimKeys.length > 0)
+  if (placed.length > 0) context.onFreed?.(placed)
   if (written.joined.size > 0) await checkJoined(db, written, context)
   await freePlacesOf(db, written.freeing, context)
   return written.settlement

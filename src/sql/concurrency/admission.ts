@@ -1,4 +1,4 @@
-import { advisoryKey, jobLockKeySql } from '../advisory-lock.ts'
+import { advisoryKey, jobLockKeySql, type Released, UNLOCK_AND_COUNT_MISSING } from '../advisory-lock.ts'
 import type { ClaimedRow } from '../claim/claim.ts'
 import { HAS_LOCKED_ATTEMPT } from '../claim/locked-candidates.ts'
 import { startJobs } from '../claim/start-jobs.ts'
@@ -54,6 +54,7 @@ export const beginAdmission = async (
   lane: PreparingSession,
   facts: Facts,
   scopes: readonly LockedScope[],
+  releaseKeys: readonly string[],
 ): Promise<AdmissionCounts> => {
   const doubtful = scopes.filter(({ wasBusy }) => wasBusy)
   const keys = scopeLockKeys(scopes.filter(({ wasBusy }) => !wasBusy).map(({ lockName }) => lockName))
@@ -61,12 +62,18 @@ export const beginAdmission = async (
   const tries = scopeLockKeys(doubtful.map(({ lockName }) => lockName)).map(tryLock)
   const claimKeys = scopes.map(({ claimKey }) => claimKey)
   const counting = await executed(lane, countStatement(facts, claimKeys))
-  const texts = [BEGIN, `SET LOCAL lock_timeout = ${SCOPE_LOCK_MS}`, ...locks, ...tries, counting]
-  const results = await rowsOfEach<RunningCount & LockTry>(lane, texts)
+  const releases = releaseKeys.length === 0 ? [] : [releaseOf(releaseKeys)]
+  const texts = [BEGIN, `SET LOCAL lock_timeout = ${SCOPE_LOCK_MS}`, ...releases, ...locks, ...tries, counting]
+  const results = await rowsOfEach<RunningCount & LockTry & Partial<Released>>(lane, texts)
   const held = new Set(results.flatMap((rows) => rows.flatMap(({ held_key }) => held_key ?? [])))
   const busy = doubtful.filter(({ lockName }) => held.has(advisoryKey(lockName))).map(({ claimKey }) => claimKey)
-  return { running: countsOf(results.at(-1) ?? []), busy: new Set(busy) }
+  const missing = results.flat().find((row) => row.missing !== undefined)?.missing ?? 0
+  return { running: countsOf(results.at(-1) ?? []), busy: new Set(busy), missing }
 }
+
+/** The advisory locks of ended attempts are released by the same message. The keys are numbers. */
+const releaseOf = (keys: readonly string[]): string =>
+  `SELECT ${UNLOCK_AND_COUNT_MISSING} AS missing FROM unnest('${plainArray(keys)}'::bigint[]) AS key`
 
 /** A scope whose lock an admission takes. */
 export interface LockedScope {
@@ -81,6 +88,8 @@ interface AdmissionCounts {
   readonly running: ReadonlyMap<string, number>
   /** Claim keys of the scopes whose lock another session holds. Their counts are of no use. */
   readonly busy: ReadonlySet<string>
+  /** How many of the locks to release the session did not hold. */
+  readonly missing: number
 }
 
 /** Takes a lock without waiting; returns its key if another session holds it. */

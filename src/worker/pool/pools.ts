@@ -7,6 +7,8 @@ import type { Scheduler } from './scheduler.ts'
 /** The pools of a worker. News of work arrives here; pools may be registered after their sources are connected. */
 export class Pools {
   readonly #schedulers: Scheduler[] = []
+  /** Executions that are not settled yet although their places are free: a second search for the same places would be in vain. */
+  readonly #freed = new Set<string>()
 
   register(scheduler: Scheduler): void {
     this.#schedulers.push(scheduler)
@@ -30,6 +32,18 @@ export class Pools {
     for (const scheduler of this.#schedulers) scheduler.resume()
   }
 
+  /** These outcomes are committed, and settled soon. */
+  freePlacesOf(outcomes: readonly Outcome[]): void {
+    for (const { row } of outcomes) this.#freed.add(row.execution_id)
+    this.#freeScopesOf(outcomes)
+  }
+
+  /** The end of any job may free a place: the scopes also count jobs of classes without rules. */
+  #freeScopesOf(outcomes: readonly Outcome[]): void {
+    if (!this.#schedulers.some(({ hasLimits }) => hasLimits)) return
+    this.free(outcomes.flatMap(({ claimKeys, row }) => [...claimKeys, ...scopesOfRow(row)]))
+  }
+
   /** Places in these scopes of concurrency rules may be free; undefined: in some scopes. */
   free(claimKeys: readonly string[] | undefined): void {
     for (const scheduler of this.#schedulers) scheduler.free(claimKeys)
@@ -47,8 +61,7 @@ export class Pools {
   noteSettled(outcome: Outcome, as: SettledAs): void {
     const { write, result } = outcome
     const { reenqueue } = result
-    if (this.#schedulers.some(({ hasLimits }) => hasLimits))
-      this.free([...outcome.claimKeys, ...scopesOfRow(outcome.row)])
+    if (!this.#freed.delete(outcome.row.execution_id)) this.#freeScopesOf([outcome])
     if (as !== 'written' || write === 'rerun') this.wake()
     else if (write !== 'reenqueue') this.resume()
     else this.notify({ queueName: reenqueue?.queueName, startsAtMs: reenqueue?.scheduledAt?.getTime() ?? 0 })

@@ -20,7 +20,7 @@ import { findStarts } from '../../../src/sql/concurrency/starts.ts'
 import { countClaims, findUsedScopes } from '../../../src/sql/concurrency/usage.ts'
 import { findWaitingInScopes } from '../../../src/sql/concurrency/waiting.ts'
 import type { Queryable } from '../../../src/sql/connection/queryable.ts'
-import { AT, ID, PROCESS_ID, request, writer } from './samples.ts'
+import { AT, ID, KEY, PROCESS_ID, request, writer } from './samples.ts'
 import type { Shape } from './shape.ts'
 
 const waitingClaim = `INSERT INTO good_job_concurrency_claims (id, job_id, key, state, created_at, updated_at)
@@ -124,10 +124,15 @@ export const CONCURRENCY_SHAPES: readonly Shape[] = [
     name: 'concurrency/begin admission',
     of: beginAdmission,
     send: (db, facts) =>
-      beginAdmission(onSession(db), facts, [
-        { claimKey: 'label:a', lockName: 'label:a', wasBusy: false },
-        { claimKey: 'key:k', lockName: 'k', wasBusy: true },
-      ]),
+      beginAdmission(
+        onSession(db),
+        facts,
+        [
+          { claimKey: 'label:a', lockName: 'label:a', wasBusy: false },
+          { claimKey: 'key:k', lockName: 'k', wasBusy: true },
+        ],
+        [KEY],
+      ),
   },
   { name: 'concurrency/abandon admission', of: abandonAdmission, send: (db) => abandonAdmission(db) },
   {

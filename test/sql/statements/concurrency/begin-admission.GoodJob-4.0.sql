@@ -16,6 +16,7 @@ GROUP BY scope.claim_key;
 
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL lock_timeout = 1000;
+SELECT count(*) FILTER (WHERE NOT pg_advisory_unlock(key))::int AS missing FROM unnest('{-779986151999380309}'::bigint[]) AS key;
 SELECT pg_advisory_xact_lock('7148357773255442908'::bigint);
 SELECT '-8294309540007671660' AS held_key WHERE NOT pg_try_advisory_xact_lock('-8294309540007671660'::bigint);
 EXECUTE count_running_executed('{"label:a","key:k"}');
