@@ -39,7 +39,12 @@ export const makeEnqueuer: ContenderModule['makeEnqueuer'] = async (spec) => {
   const adapter = new Adapter({ databaseUrl: spec.databaseUrl })
   return {
     one: (sentAt) => adapter.enqueue(sentAt === undefined ? new jobClass() : new jobClass(sentAt)),
-    many: (count = BULK) => adapter.enqueueAll(Array.from({ length: count }, () => new jobClass())),
+    // As Bulk.enqueue does.
+    many: (count = BULK) =>
+      adapter.enqueueAll(
+        Array.from({ length: count }, () => new jobClass()),
+        { checksRules: true },
+      ),
     close: () => adapter.close(),
   }
 }
