@@ -174,6 +174,7 @@ describe('the jobs of a free scope are read', () => {
     list.free('label:a')
     expect(list.beginReading(0, false).scopes).toEqual([])
     const reading = list.beginReading(0, true)
+    expect(reading.scopes).toHaveLength(1)
     list.add('label:a', [job('1'), job('7')], reading, true)
     expect(idsOf(list.take(1))).toEqual(['1'])
     expect(list.beginReading(0, true).scopes).toEqual([])

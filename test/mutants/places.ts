@@ -47,10 +47,7 @@ export const PLACES_MUTANTS: readonly Mutant[] = [
     file: 'src/perform/limits/waiting-list.ts',
     text: '        this.free(claimKey)\n        for (const gate of this.#gatesOfScope.get(claimKey) ?? []) this.#forgetShown(gate)',
     replacement: '        for (const gate of this.#gatesOfScope.get(claimKey) ?? []) this.#forgetShown(gate)',
-    tests: {
-      [LIST]: ['leaves its place to the next, which is read again'],
-      [WAITING]: ['by the next job, if another session holds the one whose turn it is'],
-    },
+    tests: { [LIST]: ['leaves its place to the next, which is read again'] },
   },
   {
     name: 'claims find a job again that could not be started',
@@ -109,13 +106,7 @@ export const PLACES_MUTANTS: readonly Mutant[] = [
     file: 'src/perform/limits/pool-limits.ts',
     text: 'if (claimKeys === undefined) this.#wantsRecount = true',
     replacement: '',
-    tests: {
-      [WAITING]: [
-        'by polls alone',
-        'by the message with which Ruby promotes a job',
-        'by a function that returns a larger limit, at the next wake-up',
-      ],
-    },
+    tests: { [WAITING]: ['by polls alone', 'by the message with which Ruby promotes a job'] },
   },
   {
     name: 'functions of rules are called again while their jobs wait',
