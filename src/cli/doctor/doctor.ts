@@ -22,6 +22,7 @@ import { schemaText } from '../schema.ts'
 import { addSessionOptions, type CommandSession, withSession } from '../session.ts'
 import { abandonedAdvice, abandonedProblems, MAX_ABANDONED } from './abandoned.ts'
 import { type Advice, MANY_PASSED, passedJobsAdvice } from './advice.ts'
+import { concurrencyProblems, rubyCountAdvice } from './limited.ts'
 
 interface Findings {
   readonly server: ServerFacts | undefined
@@ -37,6 +38,8 @@ interface Findings {
   readonly abandonedJobs: readonly AbandonedJob[]
   /** Where the search for unproven batches stopped early. */
   readonly unprovenSearch: string | undefined
+  /** Problems with concurrency rules, in words. */
+  readonly concurrency: readonly string[]
   /** Possible improvements; none of them is a problem. */
   readonly advice: readonly Advice[]
 }
@@ -77,6 +80,7 @@ const examine = async (session: CommandSession): Promise<Findings> => {
     unprovenBatches: [],
     abandonedJobs: [],
     unprovenSearch: undefined,
+    concurrency: [],
     advice: [],
   }
   if (schema.capabilities === undefined) return { server: undefined, schema, ...nothing }
@@ -95,6 +99,7 @@ const examine = async (session: CommandSession): Promise<Findings> => {
     unprovenBatches: unproven.batches,
     unprovenSearch: searchedText(unproven),
     abandonedJobs: await findAbandonedJobs(db, MAX_ABANDONED),
+    concurrency: await concurrencyProblems(db, processes),
     advice: server === undefined ? [] : await adviseOn(session, server, processes),
   }
 }
@@ -108,7 +113,10 @@ const adviseOn = async (
   const passed = await findPassedJobs(db, await adapter.database.facts(), timestamp, MANY_PASSED)
   const pools = processes.filter(({ is_alive }) => is_alive).flatMap((process) => process.pools)
   const definitions = [...((await readTables(db)).get('good_jobs')?.indexes.values() ?? [])]
-  return passedJobsAdvice(passed, { pools, definitions, version })
+  return [
+    ...passedJobsAdvice(passed, { pools, definitions, version }),
+    ...(await rubyCountAdvice(db, await adapter.database.facts(), { processes, definitions })),
+  ]
 }
 
 const problemsOf = (findings: Findings): string[] => {
@@ -128,6 +136,7 @@ const problemsOf = (findings: Findings): string[] => {
       ? [`${plural(unprovenBatches.length, 'batch')} cannot prove that nothing was lost`]
       : []),
     ...abandonedProblems(abandonedJobs),
+    ...findings.concurrency,
   ]
 }
 
@@ -168,6 +177,7 @@ const draw = (findings: Findings, problems: readonly string[], now: Date): void 
       line(false, `${problem}.`)
       for (const text of abandonedAdvice(abandonedJobs)) print(`    ${text}`)
     }
+    for (const problem of findings.concurrency) line(false, `${problem}.`)
     for (const { text, statements } of advice) {
       print(`${pc.yellow('●')} ${text}`)
       for (const statement of statements) print(`    ${statement}`)

@@ -19,3 +19,13 @@ export const CLASS_INDEXES: Readonly<Record<'everyQueue' | 'namedQueue', ClassIn
 /** The statement for the owner of the tables to run outside a transaction; this package never runs it. */
 export const createClassIndex = ({ name, columns }: ClassIndex): string =>
   `CREATE INDEX CONCURRENTLY ${name} ON good_jobs (${columns}) WHERE finished_at IS NULL AND locked_by_id IS NULL;`
+
+/**
+ * The jobs that run, by their key: what GoodJob 4.21 and later counts before each start of a job with a key. Without this index the
+ * planner expects that most unfinished jobs run, and reads all of them.
+ */
+export const RUNNING_INDEX = {
+  columns: 'concurrency_key, id',
+  statement:
+    'CREATE INDEX CONCURRENTLY index_good_jobs_node_running_by_key ON good_jobs (concurrency_key, id) WHERE performed_at IS NOT NULL AND finished_at IS NULL;',
+} as const

@@ -17,6 +17,7 @@ import type { LimitedJobs } from '../../../src/sql/concurrency/limited.ts'
 import { findHolders, findUngrantedClaims, findWaitingInScope } from '../../../src/sql/concurrency/scope-jobs.ts'
 import { lockScopes } from '../../../src/sql/concurrency/scope-locks.ts'
 import { findStarts } from '../../../src/sql/concurrency/starts.ts'
+import { countUncounted, findCrowdedKeys } from '../../../src/sql/concurrency/uncounted.ts'
 import { countClaims, findUsedScopes } from '../../../src/sql/concurrency/usage.ts'
 import { findWaitingInScopes } from '../../../src/sql/concurrency/waiting.ts'
 import type { Queryable } from '../../../src/sql/connection/queryable.ts'
@@ -196,4 +197,12 @@ export const CONCURRENCY_SHAPES: readonly Shape[] = [
     of: findUngrantedClaims,
     send: (db, facts) => findUngrantedClaims(db, facts, 'label:a', 10),
   },
+  {
+    name: 'concurrency/uncounted jobs',
+    of: countUncounted,
+    isSameIn40: true,
+    send: (db) =>
+      countUncounted(db, { jobClasses: ['LimitedJob'], labels: [{ jobClass: 'LimitedJob', label: 'a' }], maxJobs: 10 }),
+  },
+  { name: 'concurrency/crowded keys', of: findCrowdedKeys, send: (db, facts) => findCrowdedKeys(db, facts, 10) },
 ]
