@@ -25,6 +25,14 @@ interface EnqueueEnd {
   readonly isInTransaction?: true
 }
 
+interface ScopeEvent {
+  /** `label:<label>`, `key:<key>` or `all`. */
+  readonly key: string
+  /** The first job that waits. */
+  readonly jobId: string
+  readonly jobClass: string
+}
+
 interface ConcurrencyRefusal {
   /** `label:<label>`, `key:<key>` or `all`. */
   readonly key: string
@@ -126,6 +134,13 @@ export interface EventMap {
     readonly oldestAt: Date
     readonly lacks: 'queue' | 'class'
   }
+  /** A concurrency rule refused a job at its start: `limit` jobs of the scope `key` run. Emitted when the scope becomes full, not for each job. */
+  concurrency_limited: ProcessEvent & ScopeEvent & { readonly limit: number }
+  /** The throttle of a concurrency rule is used up until `until`. Emitted when that begins, not for each job. */
+  concurrency_throttled: ProcessEvent &
+    ScopeEvent & { readonly count: number; readonly seconds: number; readonly until: Date }
+  /** Places became free, and jobs that Ruby had refused may try again: one for each of `keys`. */
+  concurrency_promoted: ProcessEvent & { readonly keys: readonly string[] }
   processes_released: ProcessEvent & { readonly ids: readonly string[]; readonly jobs: number }
   batch_callback_enqueued: BatchEvent & {
     readonly event: 'discard' | 'success' | 'finish'

@@ -81,6 +81,9 @@ const LINES: Lines = {
       ? 'Due jobs are waiting in a queue that no live worker serves'
       : 'Due jobs are waiting, but no live worker of their queue has their class',
   ],
+  concurrency_limited: ['info', 'Jobs wait, because a concurrency limit is reached'],
+  concurrency_throttled: ['info', 'Jobs wait, because a concurrency throttle is used up'],
+  concurrency_promoted: ['debug', 'Made jobs due that a Ruby worker had refused'],
   processes_released: ['warn', 'Released the jobs of dead processes'],
   batch_callback_enqueued: ['info', 'Enqueued a callback of a batch'],
   batch_members_refused: ({ refused, jobs }) => [

@@ -16,7 +16,8 @@ import { CleanupTracker } from '../maintenance/cleanup.ts'
 import { AttemptWatch } from '../perform/attempt/watch.ts'
 import { DeferredStarts } from '../perform/deferred/starts.ts'
 import { JobPerformer } from '../perform/job-performer.ts'
-import { PoolLimits } from '../perform/limits/pool-limits.ts'
+import { LimitEvents } from '../perform/limits/limit-events.ts'
+import { PoolLimits, type PoolLimitsOptions } from '../perform/limits/pool-limits.ts'
 import { RuleBook, type WorkerRule } from '../perform/limits/rule-book.ts'
 import { Completer } from '../perform/outcome/completer.ts'
 import type { Outcome } from '../perform/outcome/outcome.ts'
@@ -87,8 +88,9 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   const performer = buildPerformer(options, { completer, starts, maintenance, pools }, beforeJobs)
   const lanes = buildLanes(options, newLane, performer, pools)
   const limitedLane = book.isEmpty || deferStartMs <= 0 ? undefined : buildLane(options, performer, pools)
+  const limitEvents = new LimitEvents(options)
   for (const pool of options.pools) {
-    const limits = book.isEmpty ? undefined : buildLimits(options, pool, book)
+    const limits = book.isEmpty ? undefined : buildLimits(options, pool, { book, limitEvents })
     pools.register(buildScheduler(options, pool, { lanes, performer, limits, limitedLane }))
   }
   const watch = new AttemptWatch({ ...options, attempts: performer.attempts })
@@ -174,9 +176,13 @@ const buildRuleBook = ({ registry, configuration, clock, adapter }: PartsOptions
     locate: (gid) => locateRecord(gid, adapter),
   })
 
-const buildLimits = ({ database, configuration, clock }: PartsOptions, pool: QueuePool, book: RuleBook): PoolLimits =>
+const buildLimits = (
+  { database, configuration, clock }: PartsOptions,
+  pool: QueuePool,
+  rules: Pick<PoolLimitsOptions, 'book' | 'limitEvents'>,
+): PoolLimits =>
   new PoolLimits({
-    book,
+    ...rules,
     database,
     selector: pool.selector,
     sort: configuration.dequeueQuerySort,

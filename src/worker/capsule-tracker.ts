@@ -170,7 +170,7 @@ export class CapsuleTracker {
     const { database, processId, clock, configuration, attemptIds, onReleased } = this.#options
     const now = clock.now().getTime()
     const before = new Date(now - UNKNOWN_CLAIM_MS).toISOString()
-    const { ids, jobs } = await database.transaction(async (db) => {
+    const { ids, jobs, promotedKeys } = await database.transaction(async (db) => {
       // GoodJob's migrations run while workers are up: a new column is used from the next round on.
       database.forgetFacts()
       const facts = await database.facts(db)
@@ -185,9 +185,10 @@ export class CapsuleTracker {
         claimedAt: [],
         claimedBefore: before,
       })
-      return { ids: dead.ids, jobs: dead.jobs + orphans + silent + unknown }
+      return { ...dead, jobs: dead.jobs + orphans + silent + unknown }
     })
     if (ids.length > 0 || jobs > 0) events.emit('processes_released', { processId, ids, jobs })
+    if (promotedKeys.length > 0) events.emit('concurrency_promoted', { processId, keys: promotedKeys })
     if (jobs > 0) onReleased()
   }
 

@@ -8,6 +8,7 @@ import type { Database } from '../../sql/database.ts'
 import type { Clock } from '../../time.ts'
 import { BUSY_MS, Census } from './decision.ts'
 import { gateIdOf } from './gate.ts'
+import type { LimitEvents } from './limit-events.ts'
 import { Pace } from './pace.ts'
 import type { Candidate, RuleBook } from './rule-book.ts'
 import { StartOrder } from './start-order.ts'
@@ -20,6 +21,7 @@ export interface PoolLimitsOptions {
   readonly sort: CandidateOptions['sort']
   readonly honoursPauses: boolean
   readonly clock: Clock
+  readonly limitEvents: LimitEvents
 }
 
 /** The values of a claim, read when it is sent. */
@@ -155,6 +157,8 @@ export class PoolLimits {
     }
     this.#noteBusy(census, admission.busy)
     const { admitted, refused } = census.decide(candidates, admission)
+    const decided = refused.filter(({ rule }) => !admission.busy.has(rule.scope.claimKey))
+    this.#options.limitEvents.refuse(decided, this.#waiting.has)
     this.#waiting.refuse(refused)
     if (admitted.length === 0) {
       await admission.abandon()

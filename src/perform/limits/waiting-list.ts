@@ -41,6 +41,9 @@ export class WaitingList {
     this.#order = order
   }
 
+  /** Whether jobs wait for a place in this scope. */
+  readonly has = (claimKey: string): boolean => this.#gatesOfScope.has(claimKey)
+
   get size(): number {
     return this.#gates.size
   }

@@ -20,7 +20,9 @@ export const freePlacesOf = async (
   const promoter = { processId, notifies, now: check.clock.timestamp() }
   try {
     const freed = await freePlaces(db, facts, jobs, promoter)
-    if (freed.length > 0) await inTransaction(db, () => promoteWaiting(db, facts, freed, promoter))
+    if (freed.length === 0) return
+    const keys = await inTransaction(db, () => promoteWaiting(db, facts, freed, promoter))
+    if (keys.length > 0) events.emit('concurrency_promoted', { processId, keys })
   } catch (error) {
     if (sqlState(error) === undefined || endsSession(error) || isRetryable(error)) throw error
     events.emit('worker_error', { processId, part: 'concurrency claims', error })

@@ -174,16 +174,16 @@ WHERE id IN (
 )
 RETURNING key`
 
-/** Deletes the granted claims of dead processes and promotes one waiting job for each. Call it in a transaction. */
+/** Deletes the granted claims of dead processes and promotes one waiting job for each. Returns the keys of those. Call it in a transaction. */
 export const freePlacesOfProcesses = async (
   db: Queryable,
   facts: Facts,
   ids: readonly string[],
   promoter: Promoter,
-): Promise<void> => {
-  if (ids.length === 0 || !facts.hasConcurrencyClaims) return
+): Promise<string[]> => {
+  if (ids.length === 0 || !facts.hasConcurrencyClaims) return []
   const released = await rowsOf<{ key: string }>(db, { text: RELEASE_CLAIMS_OF_PROCESSES, values: [ids] })
-  await promoteWaiting(
+  return promoteWaiting(
     db,
     facts,
     released.map(({ key }) => key),
@@ -234,12 +234,16 @@ promoted AS (
   JOIN good_jobs ON good_jobs.id = claim.job_id
   LEFT JOIN due ON due.id = claim.job_id
   WHERE good_job_concurrency_claims.id = claim.id AND (due.id IS NOT NULL OR performed_at IS NOT NULL)
+  RETURNING key
 )
-SELECT pg_notify('good_job', json_build_object('queue_name', queue_name)::text) FROM due WHERE $3::bool`
+SELECT key, (
+  SELECT count(pg_notify('good_job', json_build_object('queue_name', queue_name)::text))::int FROM due WHERE $3::bool
+) AS notified
+FROM promoted`
 
 /**
  * GoodJob 4.23.1 concurrency_claim.rb#promote_next, for many keys: promotes the oldest waiting jobs, one for each time a key is
- * named. A separate statement locks the claims, so that the next one sees whether the attempt of each job was over by then. Neither
+ * named. Returns the keys of the jobs that were promoted. A separate statement locks the claims, so that the next one sees whether the attempt of each job was over by then. Neither
  * waits for a lock. Call it in a transaction.
  */
 export const promoteWaiting = async (
@@ -247,14 +251,16 @@ export const promoteWaiting = async (
   facts: Facts,
   keys: readonly string[],
   { now, notifies }: Promoter,
-): Promise<void> => {
+): Promise<string[]> => {
   const places = new Map<string, number>()
   for (const key of keys) places.set(key, (places.get(key) ?? 0) + 1)
-  if (places.size === 0) return
+  if (places.size === 0) return []
   const claims = await rowsOf<{ id: string }>(db, {
     text: LOCK_WAITING_CLAIMS,
     values: [[...places.keys()], [...places.values()]],
   })
-  if (claims.length === 0) return
-  await rowsOf(db, { text: promoteText(facts), values: [claims.map(({ id }) => id), now, notifies] })
+  if (claims.length === 0) return []
+  const values = [claims.map(({ id }) => id), now, notifies]
+  const promoted = await rowsOf<{ key: string }>(db, { text: promoteText(facts), values })
+  return promoted.map(({ key }) => key)
 }

@@ -38,6 +38,8 @@ export interface ReleasedProcesses {
   readonly ids: readonly string[]
   /** Jobs that can be claimed again. */
   readonly jobs: number
+  /** The keys of jobs that Ruby had refused and that may try again. */
+  readonly promotedKeys: readonly string[]
 }
 
 /**
@@ -54,8 +56,8 @@ export const releaseDeadProcesses = async (
     values: [cleaner.processId],
   })
   const ids = rows.flatMap(({ id }) => id ?? [])
-  await freePlacesOfProcesses(db, facts, ids, cleaner)
-  return { ids, jobs: rows[0]?.jobs ?? 0 }
+  const promotedKeys = await freePlacesOfProcesses(db, facts, ids, cleaner)
+  return { ids, jobs: rows[0]?.jobs ?? 0, promotedKeys }
 }
 
 /**
