@@ -9,6 +9,7 @@ import { ENQUEUE_MUTANTS } from './enqueue.ts'
 import { FLEET_MUTANTS } from './fleet.ts'
 import { ISOLATION_MUTANTS } from './isolation.ts'
 import { LAUNCHER_MUTANTS } from './launcher.ts'
+import { LIMITED_MUTANTS } from './limited.ts'
 import type { Mutant } from './mutant.ts'
 import { NAMES_MUTANTS } from './names.ts'
 import { OUTCOME_MUTANTS } from './outcome.ts'
@@ -34,6 +35,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...LAUNCHER_MUTANTS,
   ...NAMES_MUTANTS,
   ...COMMAND_LINE_MUTANTS,
+  ...LIMITED_MUTANTS,
   ...AROUND_PERFORM_MUTANTS,
   ...FLEET_MUTANTS,
 ]
