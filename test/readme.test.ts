@@ -21,6 +21,7 @@ const PAGES = [
   'docs/options.md',
   'docs/beside-rails.md',
   'docs/concurrency.md',
+  'docs/unique-jobs.md',
   'docs/architecture.md',
   'docs/where.md',
   'docs/torture.md',
@@ -44,6 +45,8 @@ describe('TypeScript in the pages', () => {
     await mkdir(join(folder, 'node_modules/@types'), { recursive: true })
     await symlink(ROOT, join(folder, 'node_modules/good-job-node'))
     await symlink(join(ROOT, 'node_modules/pino'), join(folder, 'node_modules/pino'))
+    await symlink(join(ROOT, 'node_modules/pg'), join(folder, 'node_modules/pg'))
+    await symlink(join(ROOT, 'node_modules/@types/pg'), join(folder, 'node_modules/@types/pg'))
     await symlink(join(ROOT, 'node_modules/@types/node'), join(folder, 'node_modules/@types/node'))
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
     const compilerOptions = {
