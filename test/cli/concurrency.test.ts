@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { Job } from '../../src/job/base.ts'
+import { findWaitingInScope } from '../../src/sql/concurrency/scope-jobs.ts'
 import { findUsedScopes } from '../../src/sql/concurrency/usage.ts'
 import { runCli, runJson } from '../support/cli.ts'
 import { ago, Gate, openWorld, performed, type Row } from '../support/harness.ts'
@@ -167,6 +168,14 @@ test('counts of waiting jobs are capped, and the result reports that', async () 
   expect(await find(10, 10)).toMatchObject({ isCapped: false, hasMore: false, scopes: [{ waiting: 3 }, {}, {}] })
   expect(await find(2, 10)).toMatchObject({ isCapped: true, scopes: [{ claimKey: 'all', waiting: 2 }, {}] })
   expect(await find(10, 1)).toMatchObject({ hasMore: true, scopes: [{ claimKey: 'all' }] })
+  await world.sql(
+    `UPDATE good_jobs SET priority = 9 WHERE id = (SELECT id FROM good_jobs WHERE concurrency_key = 'a' LIMIT 1)`,
+  )
+  for (const scope of ['key:a', 'all']) {
+    const options = { now: ago(0), limit: 1, maxWaiting: 2 }
+    const found = await findWaitingInScope(world.adapter.database.pool, facts, scope, options)
+    expect(found).toMatchObject({ waiting: 2, isCapped: true, next: [{ priority: 0 }] })
+  }
 })
 
 test('a scope of another form is wrong usage', async () => {

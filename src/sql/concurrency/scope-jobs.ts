@@ -73,7 +73,7 @@ export interface WaitingInScopeOptions {
  */
 const IN_SCOPE: Readonly<Record<ScopeKind, { readonly counted: string; readonly ordered: string }>> = {
   label: { counted: '$1 = ANY (labels)', ordered: '$1 = ANY (labels)' },
-  key: { counted: 'concurrency_key = $1', ordered: "concurrency_key || '' = $1" },
+  key: { counted: 'concurrency_key = $1', ordered: '(concurrency_key = $1) IS TRUE' },
   all: { counted: '$1 = $1', ordered: '$1 = $1' },
 }
 
