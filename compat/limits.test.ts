@@ -19,7 +19,7 @@ import { describeWithRuby } from './support/ruby.ts'
 
 /** The whole matrix, by hand: LIMITS_JOBS=2000 npx vitest run --config compat/vitest.config.ts compat/limits.test.ts */
 const IS_WHOLE = process.env.LIMITS_JOBS !== undefined
-const JOBS = Number(process.env.LIMITS_JOBS ?? 60)
+const JOBS = Number(process.env.LIMITS_JOBS ?? 40)
 const SEED = 1_450
 
 /** Many more in Node than a scope has places. GoodJob loses most of its time to refusals when it has many more. */
