@@ -1,6 +1,7 @@
 import type { Goal } from './goals.ts'
 
 const NODE = { library: 'good-job-node' } as const
+const TWO = { ...NODE, threads: 2 } as const
 const TEN = { ...NODE, threads: 10 } as const
 const HUNDRED = { ...NODE, threads: 100 } as const
 const NO_RULE = 'no rule'
@@ -42,6 +43,11 @@ export const limitGoals: readonly Goal[] = [
     }),
   ),
   cpuGoal('10 threads, performLimit 2', TEN, 'performLimit 2'),
+  {
+    ...cpuGoal('10 threads, performLimit 2', TEN, 'performLimit 2'),
+    against: 'no rule, 2 threads',
+    theirs: [['limits-one-key-cpu'], { ...TWO, rule: NO_RULE }],
+  },
   cpuGoal('100 threads, performLimit 100', HUNDRED, 'performLimit 100'),
   {
     name: 'many keys, 100 threads, performLimit 1',

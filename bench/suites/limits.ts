@@ -107,6 +107,8 @@ export const oneKeySuite: Suite = {
       { contender: oneKey(goodJobNode(10), 10) },
       // A part of the jobs: with so few at a time all of them would take minutes.
       { contender: oneKey(goodJobNode(10), 2), jobs: 30_000 },
+      // As many at a time without a rule: fewer jobs share each statement then, too.
+      { contender: oneKey(goodJobNode(2)), jobs: 30_000 },
       { contender: oneKey(goodJobNode(100)) },
       { contender: oneKey(goodJobNode(100), 100) },
       { contender: oneKey(ruby()) },
