@@ -5,13 +5,14 @@ import type { AdapterOptions, QueueAdapter } from '../job/adapters/queue-adapter
 import type { Job } from '../job/base.ts'
 import { currentEnqueueContext } from '../job/context.ts'
 import { assertEnqueueable, kindOf } from '../job/enqueueable.ts'
+import { scopeLockTexts } from '../sql/concurrency/scope-locks.ts'
 import { type Queryable, queryableOf } from '../sql/connection/queryable.ts'
 import { Database, type Facts } from '../sql/database.ts'
 import { type InsertedJobs, insertJob, type NewJobRow } from '../sql/jobs/insert.ts'
 import { type Clock, systemClock } from '../time.ts'
 import { insertPages, MAX_BULK, markInserted } from './insert-pages.ts'
 import { type JobRowOptions, jobRow } from './job-row.ts'
-import { announceRefusal, checkRules, markRefused, type RuledJob, ruledJob } from './rule-check.ts'
+import { announceRefusal, checkRules, markRefused, type RuledJob, ruledJob, scopesOf } from './rule-check.ts'
 
 /** `databaseUrl` or `pool`, and the `Options` for enqueueing. */
 export type AdapterConfig = Options & {
@@ -90,11 +91,12 @@ export class EnqueueAdapter implements QueueAdapter {
     transaction: AdapterOptions['transaction'],
   ): Promise<InsertedJobs> {
     const isCallers = transaction !== undefined
-    const { inserted, refusals } = await this.#inTransaction(transaction, async (db, facts) => {
-      const refused = await checkRules(db, facts, ruled, { clock: this.clock, isCallers })
+    const work = async (db: Queryable, facts: Facts) => {
+      const refused = await checkRules(db, facts, ruled, { clock: this.clock, isCallers, isLocked: !isCallers })
       const accepted = ruled.map(({ job }) => job).filter((job) => !refused.has(job))
       return { inserted: await insertPages(db, facts, this.#rowsOf(accepted)), refusals: refused }
-    })
+    }
+    const { inserted, refusals } = await this.#inTransaction(transaction, work, scopeLockTexts(scopesOf(ruled)))
     markRefused(refusals, { isCallers })
     return inserted
   }
@@ -115,12 +117,13 @@ export class EnqueueAdapter implements QueueAdapter {
     const { job } = ruled
     const isCallers = transaction !== undefined
     const work = async (db: Queryable, facts: Facts) => {
-      const refusal = (await checkRules(db, facts, [ruled], { clock: this.clock, isCallers })).get(job)
+      const options = { clock: this.clock, isCallers, isLocked: !isCallers }
+      const refusal = (await checkRules(db, facts, [ruled], options)).get(job)
       if (refusal) throw refusal
       return insertJob(db, facts, jobRow(job, this.#rowOptions))
     }
     try {
-      return await this.#inTransaction(transaction, work)
+      return await this.#inTransaction(transaction, work, scopeLockTexts(scopesOf([ruled])))
     } catch (error) {
       if (error instanceof ConcurrencyExceededError) announceRefusal(job, error, { isCallers })
       throw error
@@ -134,13 +137,15 @@ export class EnqueueAdapter implements QueueAdapter {
     return this.#inTransaction(undefined, (db, facts) => insertPages(db, facts, rows))
   }
 
+  /** In the caller's transaction, or in one of our own, whose first message also carries `opening`. */
   async #inTransaction<T>(
     transaction: AdapterOptions['transaction'],
     work: (db: Queryable, facts: Facts) => Promise<T>,
+    opening: readonly string[] = [],
   ): Promise<T> {
     if (transaction) return this.#inOneStatement(transaction, work)
     const facts = await this.database.facts()
-    return this.database.transaction((db) => work(db, facts))
+    return this.database.transaction((db) => work(db, facts), opening)
   }
 
   /** Inserts in the caller's transaction, or in one of our own. */

@@ -27,6 +27,8 @@ export interface RuleCheckOptions {
   readonly clock: Clock
   /** Whether the transaction is the caller's. */
   readonly isCallers: boolean
+  /** Whether the transaction has the locks of the scopes already. @default false */
+  readonly isLocked?: boolean
 }
 
 /** The jobs that must not be enqueued, and why. */
@@ -44,16 +46,22 @@ export const checkRules = async (
   db: Queryable,
   facts: Facts,
   jobs: readonly RuledJob[],
-  { clock, isCallers }: RuleCheckOptions,
+  { clock, isCallers, isLocked = false }: RuleCheckOptions,
 ): Promise<Refusals> => {
-  const scopes = new Map(jobs.flatMap(({ rules }) => rules.map(({ scope }) => [scope.claimKey, scope] as const)))
-  if (scopes.size === 0) return NO_REFUSALS
-  assertFewScopes(scopes.size)
+  const scopes = scopesOf(jobs)
+  if (scopes.length === 0) return NO_REFUSALS
   if (isCallers) await assertReadCommitted(db, jobs)
-  await lockScopes(db, [...scopes.values()])
+  if (!isLocked) await lockScopes(db, scopes)
   const counts = new Map(jobs.flatMap(({ rules }) => rules.flatMap(countsOf)).map((count) => [idOf(count), count]))
   const numbers = await countScopes(db, facts, [...counts.values()], clock.timestamp())
   return decideRefusals(jobs, new Map([...counts.keys()].map((id, index) => [id, numbers[index] ?? 0])))
+}
+
+/** The scopes of the rules of these jobs. @throws ConfigurationError for more of them than one transaction should lock */
+export const scopesOf = (jobs: readonly RuledJob[]): Scope[] => {
+  const scopes = new Map(jobs.flatMap(({ rules }) => rules.map(({ scope }) => [scope.claimKey, scope] as const)))
+  assertFewScopes(scopes.size)
+  return [...scopes.values()]
 }
 
 /** The locks of a transaction share one table with those of all other sessions. By default it has room for 6,400. */

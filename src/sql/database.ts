@@ -153,9 +153,9 @@ export class Database {
     return dropDead(this.pool)
   }
 
-  /** Runs `work` in a transaction of its own; rolls back when it throws. */
-  transaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    return this.connection((client) => inTransaction(client, () => work(client)))
+  /** Runs `work` in a transaction of its own; rolls back when it throws. The message that begins it also carries `opening`. */
+  transaction<T>(work: (client: pg.PoolClient) => Promise<T>, opening: readonly string[] = []): Promise<T> {
+    return this.connection((client) => inTransaction(client, () => work(client), opening))
   }
 
   /**

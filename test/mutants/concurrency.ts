@@ -10,16 +10,17 @@ const RACE = { 'test/enqueue/race.test.ts': ['two processes that enqueue at once
 export const CONCURRENCY_MUTANTS: readonly Mutant[] = [
   {
     name: 'an enqueue counts under the locks of its scopes',
-    file: 'src/enqueue/rule-check.ts',
-    text: '  await lockScopes(db, [...scopes.values()])\n',
-    replacement: '',
+    file: 'src/enqueue/adapter.ts',
+    text: 'return this.database.transaction((db) => work(db, facts), opening)',
+    replacement: 'return this.database.transaction((db) => work(db, facts))',
     tests: RACE,
   },
   {
     name: 'the count and the INSERT of an enqueue are one transaction',
     file: 'src/enqueue/adapter.ts',
-    text: 'return this.database.transaction((db) => work(db, facts))',
-    replacement: 'return this.database.statement((db) => work(db, facts))',
+    text: 'return this.database.transaction((db) => work(db, facts), opening)',
+    replacement:
+      'return this.database.transaction(async () => {}, opening).then(() => this.database.statement((db) => work(db, facts)))',
     tests: RACE,
   },
   {
@@ -39,9 +40,9 @@ export const CONCURRENCY_MUTANTS: readonly Mutant[] = [
   {
     name: 'the time of a row is read under the locks',
     file: 'src/enqueue/adapter.ts',
-    text: 'const work = async (db: Queryable, facts: Facts) => {\n      const refusal',
+    text: 'const work = async (db: Queryable, facts: Facts) => {\n      const options',
     replacement:
-      'const early = jobRow(job, this.#rowOptions)\n    const work = async (db: Queryable, facts: Facts) => {\n      const jobRow = () => early\n      const refusal',
+      'const early = jobRow(job, this.#rowOptions)\n    const work = async (db: Queryable, facts: Facts) => {\n      const jobRow = () => early\n      const options',
     tests: { [ENQUEUE]: ['the time of a row is read after the wait, so that a throttle counts the row from there'] },
   },
   {

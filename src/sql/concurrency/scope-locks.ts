@@ -15,6 +15,10 @@ export const lockScopes = async (db: Queryable, scopes: readonly Scope[]): Promi
   await rowsOf(db, { text: LOCK_SCOPES, values: [plainArray(keys)] })
 }
 
+/** The same as statements for the message that begins a transaction. */
+export const scopeLockTexts = (scopes: readonly Scope[]): string[] =>
+  scopeLockKeys(scopes.map(({ lockName }) => lockName)).map((key) => `SELECT pg_advisory_xact_lock('${key}'::bigint)`)
+
 /** The keys of the locks of scopes, each once, in the order in which every session takes them. */
 export const scopeLockKeys = (lockNames: readonly string[]): string[] =>
   [...new Set(lockNames.map(advisoryKey))].sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1))

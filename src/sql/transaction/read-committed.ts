@@ -20,11 +20,18 @@ export const PINNED_SETTINGS = { default_transaction_isolation: 'read committed'
 
 /**
  * Runs BEGIN, `work` and COMMIT on one connection. If `work` throws, runs ROLLBACK and throws that error. Each statement of `work`
- * sees everything committed before it.
+ * sees everything committed before it. The message that begins the transaction also carries the statements `opening`.
  */
-export const inTransaction = async <T>(client: Queryable, work: () => Promise<T>): Promise<T> => {
-  await client.query({ text: BEGIN })
+export const inTransaction = async <T>(
+  client: Queryable,
+  work: () => Promise<T>,
+  opening: readonly string[] = [],
+): Promise<T> => {
+  const begin = () => client.query({ text: [BEGIN, ...opening].join('; ') })
+  // Alone, BEGIN fails only with its connection, and then there is nothing to roll back.
+  if (opening.length === 0) await begin()
   try {
+    if (opening.length > 0) await begin()
     const result = await work()
     const { command } = await client.query({ text: 'COMMIT' })
     // Postgres accepts the COMMIT of a transaction in which a statement failed. It rolls back and returns ROLLBACK as the command.
