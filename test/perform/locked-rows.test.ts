@@ -155,10 +155,10 @@ test('all jobs of a dead process are released except one that another session ha
   const facts = await world.adapter.database.facts()
   const cleaner = { processId: dead.replace(/1$/, '2'), now: ago(0), notifies: false }
   const release = () => world.adapter.database.transaction((db) => releaseDeadProcesses(db, facts, cleaner))
-  expect(await release()).toEqual({ ids: [], jobs: 1 })
+  expect(await release()).toEqual({ ids: [], jobs: 1, promotedKeys: [] })
   expect(await world.job(free)).toMatchObject({ locked_by_id: null })
   await unlock()
-  expect(await release()).toEqual({ ids: [dead], jobs: 1 })
+  expect(await release()).toEqual({ ids: [dead], jobs: 1, promotedKeys: [] })
   expect(await world.job(locked)).toMatchObject({ locked_by_id: null })
 })
 
@@ -194,10 +194,10 @@ test('a dead process whose row another session has locked is skipped; the others
       await limitLockWaits(db, 1)
       return releaseDeadProcesses(db, facts, cleaner)
     })
-  expect(await release()).toEqual({ ids: [dead[1]], jobs: 1 })
+  expect(await release()).toEqual({ ids: [dead[1]], jobs: 1, promotedKeys: [] })
   expect(await owners()).toEqual([dead[0], null])
   await unlock()
-  expect(await release()).toEqual({ ids: [dead[0]], jobs: 1 })
+  expect(await release()).toEqual({ ids: [dead[0]], jobs: 1, promotedKeys: [] })
   expect(await owners()).toEqual([null, null])
 })
 

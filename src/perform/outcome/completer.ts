@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { events } from '../../events.ts'
 import { backoffMs, sleep } from '../../time.ts'
 import { ApartOutcomes } from './apart.ts'
@@ -133,6 +134,8 @@ export class Completer {
   /** Never rejects: otherwise no outcome of this process would be written any more. */
   async #run(): Promise<void> {
     let failures = 0
+    // The jobs that end in this turn of the event loop are written together.
+    await setImmediate()
     while (this.#pending.length > 0 && !this.#stopped.signal.aborted) {
       try {
         await this.#flush()

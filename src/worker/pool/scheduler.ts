@@ -34,6 +34,8 @@ export interface SchedulerOptions extends Omit<StartTimesOptions, 'selector'> {
 /** Outcomes per thread that may wait to be written before a pool stops claiming: a slow database slows the work down. */
 const BACKLOG_PER_THREAD = 4
 const MIN_BACKLOG = 200
+/** Places that become free within this time are given by one admission, milliseconds. */
+const GATHER_MS = 1
 /** Pause after a failed claim, milliseconds. */
 const CLAIM_FAILURE_PAUSE_MS = 1_000
 
@@ -208,6 +210,7 @@ export class Scheduler {
       stream.mayHaveWork = true
       return false
     }
+    await sleep(GATHER_MS)
     const slots = this.#slots.reserve(this.#freeSlots())
     try {
       const candidates = await performer.nextWaiting(limits, slots.count, stream)
