@@ -21,7 +21,7 @@ export const CLAIM_MUTANTS: readonly Mutant[] = [
     name: 'a separate release checks the results of its unlocks',
     file: 'src/claim/lane.ts',
     text: 'this.#doubtLocks(await this.guard(releaseAdvisoryLocks(this.session, keys)))',
-    replacement: 'await this.#guard(releaseAdvisoryLocks(this.session, keys))',
+    replacement: 'await this.guard(releaseAdvisoryLocks(this.session, keys))',
     tests: { 'test/claim/missing-locks.test.ts': ['a worker that shuts down checks its locks, too'] },
   },
   {

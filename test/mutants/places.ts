@@ -148,7 +148,10 @@ export const PLACES_MUTANTS: readonly Mutant[] = [
     file: 'src/sql/claim/candidates.ts',
     text: "${options.limits ? notFull(options.limits, parameters) : ''}",
     replacement: '',
-    tests: { [WAITING]: ['behind a limit of 0, however many they are, and are left as they were'] },
+    tests: {
+      'test/limits/admission.test.ts': ['never runs more than 3 jobs of a key at once, in their order'],
+      [FAULTS]: ['over starts that are deferred'],
+    },
   },
   {
     name: 'no start is deferred beside a rule that counts all jobs',

@@ -203,11 +203,16 @@ test('a cleanup never treats its own process as dead, however old its row is', a
   await processRow({}, { id: own, updated_at: ago(900) })
   const id = await claimed({ locked_by_id: own })
   const cleaner = { now: new Date().toISOString(), notifies: false }
-  expect(await releaseDeadProcesses(world.pool, facts, { ...cleaner, processId: own })).toEqual({ ids: [], jobs: 0 })
+  expect(await releaseDeadProcesses(world.pool, facts, { ...cleaner, processId: own })).toEqual({
+    ids: [],
+    jobs: 0,
+    promotedKeys: [],
+  })
   expect(await ownerOf(id)).toBe(own)
   expect(await releaseDeadProcesses(world.pool, facts, { ...cleaner, processId: randomUUID() })).toEqual({
     ids: [own],
     jobs: 1,
+    promotedKeys: [],
   })
 })
 
