@@ -205,7 +205,7 @@ export const FLEET_MUTANTS: readonly Mutant[] = [
   {
     name: 'a success before a late discard is not reported as false',
     file: 'src/batch/completion/sweep.ts',
-    text: "one?.proof?.kind !== 'discarded_late' && tellFalseSuccess()",
+    text: "one !== undefined && one.proof?.kind !== 'discarded_late' && tellFalseSuccess()",
     replacement: 'one !== undefined && tellFalseSuccess()',
     tests: { [LATE]: ['recovers again without a callback, and its success is not reported as false'] },
   },

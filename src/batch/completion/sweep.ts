@@ -133,8 +133,8 @@ const sweepBatch = async (sweep: Sweep, batch: SweptBatch): Promise<SweptAs> => 
   }
   return heal(sweep, batch, reason, {
     touched: async () => ({ id: batch.id }),
-    // A success callback before a late discard was correct.
-    onChecked: (one) => one?.proof?.kind !== 'discarded_late' && tellFalseSuccess(),
+    // A success callback before a late discard was correct. Unless the batch was checked, nobody knows yet whether it was one.
+    onChecked: (one) => one !== undefined && one.proof?.kind !== 'discarded_late' && tellFalseSuccess(),
   })
 }
 
