@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
+import { batchLockKey } from '../../src/sql/advisory-lock.ts'
 import { record } from '../support/harness.ts'
 import { rubyBookkeeping } from './as-ruby.ts'
 import { batchWorld, CallbackJob, MemberJob, Scene, sweepOf } from './scene.ts'
@@ -36,6 +37,22 @@ for (const hasJobsFinishedAt of [true, false]) {
       const callbacks = ['discard', 'discard', 'finish', 'success']
       const seen = await scene.seen()
       expect({ ...seen, callbacks: seen.callbacks.toSorted() }).toMatchObject({ isDiscarded: false, callbacks })
+    })
+
+    test('whose lock another session has, is not reported until it can be checked', async () => {
+      const scene = await discardedLate()
+      const holder = await world.pool.connect()
+      const accused = record('batch_false_success')
+      try {
+        await holder.query('SELECT pg_advisory_lock($1::bigint)', [batchLockKey(scene.batch.id)])
+        expect(await sweep()).toMatchObject({ healed: 0, unproven: 0 })
+        await holder.query('SELECT pg_advisory_unlock($1::bigint)', [batchLockKey(scene.batch.id)])
+      } finally {
+        holder.release(true)
+      }
+      expect(await sweep()).toMatchObject({ healed: 1, unproven: 0 })
+      accused.stop()
+      expect(accused.seen).toEqual([])
     })
 
     test('stays as it is when a member ended after the success callback: a deleted member may have discarded it', async () => {

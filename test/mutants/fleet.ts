@@ -205,8 +205,15 @@ export const FLEET_MUTANTS: readonly Mutant[] = [
   {
     name: 'a success before a late discard is not reported as false',
     file: 'src/batch/completion/sweep.ts',
-    text: "one !== undefined && one.proof?.kind !== 'discarded_late' && tellFalseSuccess()",
-    replacement: 'one !== undefined && tellFalseSuccess()',
+    text: "onChecked: ({ proof }) => proof?.kind !== 'discarded_late' && tellFalseSuccess(),",
+    replacement: 'onChecked: () => tellFalseSuccess(),',
     tests: { [LATE]: ['recovers again without a callback, and its success is not reported as false'] },
+  },
+  {
+    name: 'a success is not reported as false while the batch cannot be checked',
+    file: 'src/batch/completion/sweep.ts',
+    text: 'if (one !== undefined) how.onChecked?.(one)',
+    replacement: 'how.onChecked?.(one ?? ({} as CheckedBatch))',
+    tests: { [LATE]: ['whose lock another session has, is not reported until it can be checked'] },
   },
 ]

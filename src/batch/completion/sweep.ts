@@ -133,8 +133,8 @@ const sweepBatch = async (sweep: Sweep, batch: SweptBatch): Promise<SweptAs> => 
   }
   return heal(sweep, batch, reason, {
     touched: async () => ({ id: batch.id }),
-    // A success callback before a late discard was correct. Unless the batch was checked, nobody knows yet whether it was one.
-    onChecked: (one) => one !== undefined && one.proof?.kind !== 'discarded_late' && tellFalseSuccess(),
+    // A success callback before a late discard was correct.
+    onChecked: ({ proof }) => proof?.kind !== 'discarded_late' && tellFalseSuccess(),
   })
 }
 
@@ -154,7 +154,8 @@ const heal = async (
   how: {
     /** What to check, read under the batch lock; undefined when nothing is left to do. */
     readonly touched: () => Promise<TouchedBatch | undefined>
-    readonly onChecked?: (one: CheckedBatch | undefined) => void
+    /** Not called if the batch could not be checked: another session has its lock. */
+    readonly onChecked?: (one: CheckedBatch) => void
   },
 ): Promise<SweptAs> => {
   if (slow.isPutOff(batch.id)) return 'failed'
@@ -166,7 +167,7 @@ const heal = async (
   })
   if (checked.length + refused.length > 0) slow.forget(batch.id)
   const [one] = checked
-  how.onChecked?.(one)
+  if (one !== undefined) how.onChecked?.(one)
   announceChecks(checked, check)
   for (const { isPassing, error } of refused) if (isPassing) throw error
   announceRefusedChecks(refused)
