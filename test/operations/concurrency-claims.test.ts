@@ -135,7 +135,8 @@ test('the end of a job promotes the oldest waiting job for each of its label, ke
   const unrelated = await waiter('label:sms', 60)
   const messages = await messagesDuring(world.database, async () => {
     gate.open()
-    await settled(id)
+    // The place is freed before the jobs that waited for it are promoted.
+    await until(async () => (await stateOf(older[0] ?? '')) === PROMOTED, 'the waiting jobs are promoted')
   })
   expect(await Promise.all(older.map(isDue))).toEqual([true, true, true, true, true])
   expect(await Promise.all(older.map(stateOf))).toEqual(older.map(() => PROMOTED))
