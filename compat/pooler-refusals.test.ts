@@ -1,6 +1,9 @@
 import { Pool } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ConfigurationError, SessionRequiredError, sqlState } from '../src/errors.ts'
+import { endConnection } from '../src/sql/connection/connection.ts'
+import { pgConnection } from '../src/sql/connection/pg-connection.ts'
+import { assertOwnBackend } from '../src/sql/connection/pooler.ts'
 import { Capsule } from '../src/worker/capsule.ts'
 import { runCli } from '../test/support/cli.ts'
 import { FaultyNetwork } from '../test/support/faults.ts'
@@ -49,6 +52,16 @@ describeWithPgBouncer('without a session', () => {
       expect(String(error)).toMatch(/through a pooler.*directDatabaseUrl \(GOOD_JOB_DIRECT_DATABASE_URL\)/)
     },
   )
+
+  test('the check ends even if its second connection holds the only server process, and another one has served the first', async () => {
+    await using pooler = await PgBouncer.start(world.url, { size: 1 })
+    const config = { connectionString: pooler.url }
+    const connection = pgConnection(config)
+    await connection.connect()
+    const ended = { pid: -1, backend_start: '' }
+    await expect(assertOwnBackend(connection, ended, config)).rejects.toMatchObject({ code: 'ETIMEDOUT' })
+    await endConnection(connection)
+  })
 
   test('a schema in the URL that the pooler drops is refused by workers and commands with an error that names it', async () => {
     await using pooler = await PgBouncer.start(world.url, { ignores: 'options' })

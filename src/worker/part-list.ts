@@ -1,5 +1,5 @@
 import type { Deadline } from '../deadline.ts'
-import { SchemaError } from '../errors.ts'
+import { isRetryable, SchemaError } from '../errors.ts'
 import { events } from '../events.ts'
 import { reach } from '../sql/connection/reach.ts'
 import type { Database } from '../sql/database.ts'
@@ -80,10 +80,11 @@ const sessions = (worker: CapsuleParts): Part => ({
   },
 })
 
-/** Waits for every attempt to connect before it rejects. */
+/** Waits for every attempt to connect before it rejects, if possible with an error that another attempt cannot fix. */
 const connectSessions = async ({ completer, lanes }: CapsuleParts): Promise<void> => {
   const tries = await Promise.allSettled([completer, ...lanes].map((each) => each.connect()))
-  for (const each of tries) if (each.status === 'rejected') throw each.reason
+  const reasons = tries.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []))
+  if (reasons.length > 0) throw reasons.find((reason) => !isRetryable(reason)) ?? reasons[0]
 }
 
 const writeOutcomes = async ({ performer, leftovers }: CapsuleParts, deadline: Deadline): Promise<void> => {

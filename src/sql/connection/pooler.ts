@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { ClientConfig } from 'pg'
 import { ConfigurationError, SessionRequiredError, sqlState } from '../../errors.ts'
 import { BEGIN } from '../transaction/read-committed.ts'
-import { type Connection, dropOnAbort, endConnection } from './connection.ts'
+import { type Connection, dropOnAbort, endConnection, inTime } from './connection.ts'
 import { pgConnection } from './pg-connection.ts'
 import type { Queryable } from './queryable.ts'
 
@@ -46,12 +46,13 @@ export const assertOwnBackend = async (
   config: ClientConfig,
   signal?: AbortSignal,
 ): Promise<void> => {
-  // If the pooler's sessions are exhausted, this connection would wait forever.
+  // If the pooler's sessions are exhausted, either connection would wait forever for the one that the other holds.
   const other = pgConnection({ ...config, query_timeout: PROBE_TIMEOUT_MS })
+  const tested: Queryable = { query: (statement) => inTime(db.query(statement), PROBE_TIMEOUT_MS) }
   const isOver = dropOnAbort(other, signal)
   try {
     await other.connect()
-    for (let round = 1; round <= ROUNDS; round++) await probe(db, other, pid)
+    for (let round = 1; round <= ROUNDS; round++) await probe(tested, other, pid)
   } catch (error) {
     if (sqlState(error) !== PROTOCOL_VIOLATION || !(await refusesTransactions(config, signal))) throw error
     throw new SessionRequiredError(`${LEADS_THROUGH} that allows no transactions. ${WAY_OUT}`, { cause: error })
