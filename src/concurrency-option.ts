@@ -1,5 +1,25 @@
 import { ConfigurationError } from './errors.ts'
 
+/** `[count, seconds]`: at most `count` jobs within any `seconds`. */
+export type ThrottleValue = readonly [count: number, seconds: number]
+
+export interface Throttle {
+  readonly count: number
+  readonly seconds: number
+}
+
+/** GoodJob 4.23.1 concurrency.rb: Rule#resolve_limit. */
+export const isLimit = (value: unknown): value is number =>
+  typeof value === 'number' && value >= 0 && value < Number.POSITIVE_INFINITY
+
+export const isThrottle = (value: unknown): value is ThrottleValue => {
+  if (!Array.isArray(value) || value.length !== 2) return false
+  const [count, seconds]: unknown[] = value
+  return isLimit(count) && isLimit(seconds) && seconds > 0
+}
+
+export const throttleOf = ([count, seconds]: ThrottleValue): Throttle => ({ count, seconds })
+
 /** A rule that holds for every job with this label or key which the worker runs, whatever its class. */
 export interface WorkerConcurrencyRule {
   /** Give a label or a key, not both. */
@@ -8,7 +28,7 @@ export interface WorkerConcurrencyRule {
   /** Maximum number of running jobs. A further job waits. */
   readonly performLimit?: number
   /** At most `count` jobs are started within any `seconds`. A further job waits. */
-  readonly performThrottle?: readonly [count: number, seconds: number]
+  readonly performThrottle?: ThrottleValue
 }
 
 const MEMBERS = ['label', 'key', 'performLimit', 'performThrottle']
@@ -51,7 +71,7 @@ const parseRule = (rule: unknown, where: string): WorkerConcurrencyRule => {
   if (performLimit === undefined && performThrottle === undefined) {
     throw new ConfigurationError(`${where}: expected performLimit or performThrottle`)
   }
-  if (performLimit !== undefined && !isCount(performLimit)) {
+  if (performLimit !== undefined && !isLimit(performLimit)) {
     throw new ConfigurationError(`${where}: performLimit must be a number of at least 0`)
   }
   if (performThrottle !== undefined && !isThrottle(performThrottle)) {
@@ -59,9 +79,3 @@ const parseRule = (rule: unknown, where: string): WorkerConcurrencyRule => {
   }
   return { ...(rule as WorkerConcurrencyRule), ...(typeof label === 'string' && { label: label.trim() }) }
 }
-
-const isCount = (value: unknown): value is number =>
-  typeof value === 'number' && value >= 0 && value < Number.POSITIVE_INFINITY
-
-const isThrottle = (value: unknown): boolean =>
-  Array.isArray(value) && value.length === 2 && isCount(value[0]) && isCount(value[1]) && value[1] > 0

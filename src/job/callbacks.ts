@@ -36,8 +36,8 @@ interface Chain {
 }
 
 /**
- * Runs `body` inside the callbacks and returns whether a before callback, or `body` itself, aborted it. The first declared callback is the outermost one;
- * before, around and after callbacks are interleaved in the order of declaration (Active Support callbacks.rb).
+ * Runs `body` inside the callbacks and returns whether a before callback, or `body` itself, aborted it. The first declared callback is the
+ * outermost one; before, around and after callbacks are interleaved in the order of declaration (Active Support callbacks.rb).
  */
 export const runCallbacks = async (
   job: Job,

@@ -100,8 +100,8 @@ export interface PerformAllLaterOptions {
 }
 
 /**
- * Enqueues many jobs with one statement per adapter, without enqueue callbacks and without a check of concurrency rules. `successfullyEnqueued` of each job is true if it was
- * stored. Active Job enqueuing.rb#perform_all_later.
+ * Enqueues many jobs with one statement per adapter, without enqueue callbacks and without a check of concurrency rules.
+ * `successfullyEnqueued` of each job is true if it was stored. Active Job enqueuing.rb#perform_all_later.
  * @throws EnqueueError if jobs with the same id exist already; the other jobs are stored. Ruby does not throw
  */
 export const performAllLater = async (

@@ -4,7 +4,7 @@ import { Lane } from '../claim/lane.ts'
 import type { LaneOptions } from '../claim/lane-options.ts'
 import type { QueuePool } from '../claim/queue-string.ts'
 import { RoundLane } from '../claim/round-lane.ts'
-import type { WorkerConcurrencyRule } from '../concurrency-option.ts'
+import { throttleOf, type WorkerConcurrencyRule } from '../concurrency-option.ts'
 import type { Configuration, Durations } from '../configuration.ts'
 import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
@@ -164,7 +164,7 @@ const workerRule = ({ label, key = '', performLimit, performThrottle }: WorkerCo
   ...(label === undefined ? { key } : { label }),
   scope: label === undefined ? keyScope(key) : labelScope(label),
   limit: performLimit ?? null,
-  throttle: performThrottle ? { count: performThrottle[0], seconds: performThrottle[1] } : null,
+  throttle: performThrottle ? throttleOf(performThrottle) : null,
 })
 
 const buildRuleBook = ({ registry, configuration, clock, adapter }: PartsOptions): RuleBook =>

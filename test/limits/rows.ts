@@ -1,4 +1,5 @@
-import type { PerformRule, Throttle } from '../../src/job/concurrency/evaluation.ts'
+import type { Throttle } from '../../src/concurrency-option.ts'
+import type { PerformRule } from '../../src/job/concurrency/evaluation.ts'
 import { ALL_JOBS, keyScope, labelScope } from '../../src/job/concurrency/scopes.ts'
 import type { Candidate } from '../../src/perform/limits/rule-book.ts'
 import type { LimitedRow } from '../../src/sql/concurrency/limited.ts'

@@ -1,15 +1,11 @@
+import { isLimit, isThrottle, type Throttle, throttleOf } from '../../concurrency-option.ts'
 import type { Job } from '../base.ts'
 import { type Declarations, declarationsOf } from '../definition/declarations.ts'
 import { shortly } from '../definition/mistakes.ts'
 import { jobClassName, rubyStrip } from '../definition/naming.ts'
 import type { DeclaredRule } from './rules.ts'
 import { ALL_JOBS, keyScope, labelScope, type Scope } from './scopes.ts'
-import { assertNoPromise, isLimit, isThrottle, keyText, labelText, type RuleValue } from './values.ts'
-
-export interface Throttle {
-  readonly count: number
-  readonly seconds: number
-}
+import { assertNoPromise, keyText, labelText, type RuleValue } from './values.ts'
 
 /** A rule of one job at its enqueue. */
 export interface EnqueueRule {
@@ -111,7 +107,7 @@ export const enqueueRulesOf = (job: Job): readonly EnqueueRule[] =>
     const scope = scopeOf(rule, job)
     if (scope === undefined) return []
     const limit = limitOf(job, rule.enqueueLimit) ?? limitOf(job, rule.totalLimit)
-    const throttle = throttleOf(job, rule.enqueueThrottle)
+    const throttle = resolvedThrottle(job, rule.enqueueThrottle)
     if (limit === null && throttle === null) return []
     return [{ scope, limit, excludesRunning: rule.enqueueLimit !== undefined, throttle }]
   })
@@ -137,7 +133,7 @@ export const performRulesOfRow = (jobClass: { readonly name: string }, row: Rule
 
 const performRule = (scope: Scope, rule: DeclaredRule, job: Job | undefined): PerformRule[] => {
   const limit = limitOf(job, rule.performLimit) ?? limitOf(job, rule.totalLimit)
-  const throttle = throttleOf(job, rule.performThrottle)
+  const throttle = resolvedThrottle(job, rule.performThrottle)
   return limit === null && throttle === null ? [] : [{ scope, limit, throttle }]
 }
 
@@ -212,9 +208,9 @@ const limitOf = (job: Job | undefined, value: RuleValue): number | null => {
 }
 
 /** Null for what GoodJob ignores: anything but a list of two. Throws TypeError for a list of two that is no throttle, as Ruby raises. */
-const throttleOf = (job: Job | undefined, value: RuleValue): Throttle | null => {
+const resolvedThrottle = (job: Job | undefined, value: RuleValue): Throttle | null => {
   const throttle = resolved(job, value)
-  if (isThrottle(throttle)) return { count: throttle[0], seconds: throttle[1] }
+  if (isThrottle(throttle)) return throttleOf(throttle)
   assertNoPromise('throttle', throttle)
   if (!Array.isArray(throttle) || throttle.length !== 2) return null
   throw new TypeError(`A throttle must be [count, seconds], such as [10, 60]; a function returned ${shortly(throttle)}`)

@@ -1,8 +1,8 @@
-import type { WorkerConcurrencyRule } from '../../concurrency-option.ts'
+import { isLimit, isThrottle, type Throttle, throttleOf, type WorkerConcurrencyRule } from '../../concurrency-option.ts'
 import { jobClassName } from '../definition/naming.ts'
-import { isPerformRule, rulesOf, type Throttle } from './evaluation.ts'
+import { isPerformRule, rulesOf } from './evaluation.ts'
 import type { DeclaredRule } from './rules.ts'
-import { isLimit, isThrottle, keyText, labelText } from './values.ts'
+import { keyText, labelText } from './values.ts'
 
 /** A function of the class decides, so that the value of a job is known to its worker only. */
 export const COMPUTED = 'computed'
@@ -28,9 +28,7 @@ export const publishedRulesOf = (name: string, jobClass: { readonly name: string
     ...countedBy(rule, jobClass),
     is_control: rule.isControl,
     limit: published(rule.performLimit ?? rule.totalLimit, (value) => (isLimit(value) ? value : null)),
-    throttle: published(rule.performThrottle, (value) =>
-      isThrottle(value) ? { count: value[0], seconds: value[1] } : null,
-    ),
+    throttle: published(rule.performThrottle, (value) => (isThrottle(value) ? throttleOf(value) : null)),
   }))
 
 /** A rule of a worker's configuration. */
@@ -45,7 +43,7 @@ export const publishedWorkerRule = ({
   value: label ?? key ?? null,
   is_control: false,
   limit: performLimit ?? null,
-  throttle: performThrottle ? { count: performThrottle[0], seconds: performThrottle[1] } : null,
+  throttle: performThrottle ? throttleOf(performThrottle) : null,
 })
 
 const countedBy = (
@@ -74,14 +72,15 @@ export const publishedRule = (rule: unknown): PublishedRule[] => {
       value: textOf(value),
       is_control: is_control === true,
       limit: limit === COMPUTED || isLimit(limit) ? limit : null,
-      throttle: throttle === COMPUTED ? throttle : throttleOf(throttle),
+      throttle: throttle === COMPUTED ? throttle : readThrottle(throttle),
     },
   ]
 }
 
 const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null)
 
-const throttleOf = (throttle: unknown): Throttle | null => {
+const readThrottle = (throttle: unknown): Throttle | null => {
   const { count, seconds } = (throttle ?? {}) as Readonly<Record<string, unknown>>
-  return isThrottle([count, seconds]) ? { count: Number(count), seconds: Number(seconds) } : null
+  const value: unknown = [count, seconds]
+  return isThrottle(value) ? throttleOf(value) : null
 }

@@ -1,10 +1,11 @@
+import { isLimit, isThrottle, type ThrottleValue } from '../../concurrency-option.ts'
 import { ConfigurationError } from '../../errors.ts'
 import type { RubyDate, RubySymbol } from '../../serialize/values/ruby-values.ts'
 import type { Job, PerformArguments } from '../base.ts'
 import { declareOn } from '../definition/declarations.ts'
 import { shortly } from '../definition/mistakes.ts'
 import { assertKnownOptions } from '../options.ts'
-import { isLimit, isThrottle, keyText, labelText, type RuleValue, type ThrottleValue } from './values.ts'
+import { keyText, labelText, type RuleValue } from './values.ts'
 
 // An abstract class declares no arguments of its own: its perform takes `never[]`.
 type KnownArguments<A extends readonly unknown[]> = number extends A['length']

@@ -5,19 +5,6 @@ import { rubyStrip } from '../definition/naming.ts'
 /** A value of a declaration: constant, or computed from the job. */
 export type RuleValue = unknown
 
-/** `[count, seconds]`: at most `count` jobs within any `seconds`. */
-export type ThrottleValue = readonly [count: number, seconds: number]
-
-/** GoodJob 4.23.1 concurrency.rb: Rule#resolve_limit. */
-export const isLimit = (value: unknown): value is number =>
-  typeof value === 'number' && value >= 0 && value < Number.POSITIVE_INFINITY
-
-export const isThrottle = (value: unknown): value is ThrottleValue => {
-  if (!Array.isArray(value) || value.length !== 2) return false
-  const [count, seconds]: unknown[] = value
-  return isLimit(count) && isLimit(seconds) && seconds > 0
-}
-
 /** A label as GoodJob compares it: stripped text; null if it is blank. Throws TypeError for what cannot be a label. */
 export const labelText = (label: unknown): string | null => {
   if (label === null || label === undefined) return null

@@ -1,14 +1,12 @@
+import type { Throttle } from '../../concurrency-option.ts'
 import { COMPUTED, type PublishedRule } from '../../job/concurrency/published.ts'
-import { findStarts, type ScopeWindow } from '../../sql/concurrency/starts.ts'
+import { findStarts, type ScopeWindow, windowOf } from '../../sql/concurrency/starts.ts'
 import type { Queryable } from '../../sql/connection/queryable.ts'
 import type { Facts } from '../../sql/database.ts'
-import { columnText, timeAfter } from '../../time.ts'
 
 /** A throttle of a scope, with the starts that it counts. */
-export interface CountedThrottle {
+export interface CountedThrottle extends Throttle {
   readonly claimKey: string
-  readonly count: number
-  readonly seconds: number
   /** Starts within the window, the newest first; at most `count`. */
   readonly starts: readonly string[]
 }
@@ -24,13 +22,7 @@ export const countThrottles = async (
     throttle === null || throttle === COMPUTED ? [] : [{ claimKey, ...throttle }],
   )
   const unique = [...new Map(throttles.map((throttle) => [JSON.stringify(throttle), throttle])).values()]
-  const windows = unique.map(
-    ({ claimKey, count, seconds }): ScopeWindow => ({
-      claimKey,
-      count: Math.ceil(count),
-      since: columnText(timeAfter(now.getTime(), -seconds * 1_000)),
-    }),
-  )
+  const windows = unique.map(({ claimKey, ...throttle }) => windowOf(claimKey, throttle, now))
   const starts = await findStarts(db, facts, windows)
   return unique.map((throttle, index) => ({ ...throttle, starts: starts.get(windows[index] as ScopeWindow) ?? [] }))
 }

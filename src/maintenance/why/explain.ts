@@ -1,5 +1,5 @@
+import type { Throttle } from '../../concurrency-option.ts'
 import { DiscardJobError } from '../../errors.ts'
-import type { Throttle } from '../../job/concurrency/evaluation.ts'
 import type { PublishedRule } from '../../job/concurrency/published.ts'
 import { type Pause, type Pauses, pauseOf } from '../../job/pauses.ts'
 import type { WaitingClaim } from '../../sql/concurrency/claims.ts'

@@ -1,6 +1,5 @@
 import type { PerformRule } from '../../job/concurrency/evaluation.ts'
-import type { ScopeWindow } from '../../sql/concurrency/starts.ts'
-import { columnText, timeAfter } from '../../time.ts'
+import { type ScopeWindow, windowOf } from '../../sql/concurrency/starts.ts'
 import { scopesOfRow } from './gate.ts'
 import type { Candidate } from './rule-book.ts'
 
@@ -86,10 +85,7 @@ export class Census {
   #addWindow(rule: ThrottledRule, windows: ScopeWindow[]): void {
     const key = windowKey(rule)
     if (this.#windows.has(key)) return
-    const { count, seconds } = rule.throttle
-    const since = columnText(timeAfter(this.#now.getTime(), -seconds * 1_000))
-    // Postgres needs an integer; a fraction of a start cannot be used.
-    const window = { claimKey: rule.scope.claimKey, count: Math.ceil(count), since }
+    const window = windowOf(rule.scope.claimKey, rule.throttle, this.#now)
     this.#windows.set(key, window)
     windows.push(window)
   }

@@ -7,8 +7,9 @@ import type { Outcome } from './outcome.ts'
 import type { OutcomeContext } from './transaction.ts'
 
 /**
- * Frees the places of jobs that Ruby's concurrency rules counted, after the commit of their outcomes. A lost connection is thrown: the outcomes are tried again, found written, and passed here once more. Any other error must not keep outcomes back. It
- * is emitted, and a waiting job becomes due by its own retry, as in GoodJob 4.23.1 job.rb#release_concurrency_claims.
+ * Frees the places of jobs that concurrency rules counted, after the commit of their outcomes. A lost connection is thrown: the
+ * outcomes are tried again, found written, and passed here once more. Any other error must not keep outcomes back. It is emitted, and
+ * a waiting job becomes due by its own retry, as in GoodJob 4.23.1 job.rb#release_concurrency_claims.
  */
 export const freePlacesOf = async (
   db: Queryable,

@@ -47,9 +47,8 @@ export interface Written {
 }
 
 /**
- * Writes many outcomes. Outcomes of jobs outside any batch that need one kind of write need no explicit
- * transaction: a single statement is one. Otherwise the batch locks come first, then the rows, then the check, all in one
- * transaction.
+ * Writes many outcomes. Outcomes of jobs outside any batch that need one kind of write need no explicit transaction: a single
+ * statement is one. Otherwise the batch locks come first, then the rows, then the check, all in one transaction.
  */
 export const writeOutcomes = async (
   db: Queryable,

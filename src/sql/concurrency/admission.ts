@@ -10,7 +10,8 @@ import { BEGIN } from '../transaction/read-committed.ts'
 import { hasUngrantedClaim, unlessClaimIsHeld } from './claims.ts'
 import { executed, type PreparingSession } from './executed.ts'
 import type { LimitedRow } from './limited.ts'
-import { scopeLockKeys } from './scope-locks.ts'
+import { IS_RUNNING } from './scope.ts'
+import { scopeLockKeys, scopeLockTexts } from './scope-locks.ts'
 
 /** How long an admission waits for the locks of its scopes, milliseconds. Ruby holds such a lock for the time of one query. */
 const SCOPE_LOCK_MS = 1_000
@@ -20,26 +21,25 @@ export const abandonAdmission = async (lane: Queryable): Promise<void> => {
   await lane.query({ text: 'ROLLBACK' })
 }
 
-/** The scopes that count the job in this row: `label:…`, `key:…` and `all`. GoodJob 4.23.1 concurrency.rb#scoped_key. */
-const SCOPES_OF_ROW = (row: string): string => `
-    SELECT 'label:' || label AS claim_key FROM unnest(${row}.labels) AS label
-    UNION SELECT 'key:' || ${row}.concurrency_key WHERE ${row}.concurrency_key IS NOT NULL
+/** The scopes that count a job of `running`: `label:…`, `key:…` and `all`. GoodJob 4.23.1 concurrency.rb#scoped_key. */
+const SCOPES_OF_RUNNING = `
+    SELECT 'label:' || label AS claim_key FROM unnest(running.labels) AS label
+    UNION SELECT 'key:' || running.concurrency_key WHERE running.concurrency_key IS NOT NULL
     UNION SELECT 'all'`
 
 /**
  * $1 claim keys text[]. Counts started rows that a process holds, as GoodJob 4.23.1 concurrency.rb does, but not those of dead
- * processes that have been released: none of them runs, and two of them would keep each other waiting. `num_nulls` keeps the
- * planner off the indexes of unfinished jobs; the index of locked_by_id holds the running ones only.
+ * processes that have been released: none of them runs, and two of them would keep each other waiting.
  */
 const countRunningText = (facts: Facts): string => `
 WITH running AS MATERIALIZED (
   SELECT id, labels, concurrency_key
   FROM good_jobs
-  WHERE locked_by_id IS NOT NULL AND num_nulls(performed_at) = 0 AND num_nulls(finished_at) = 1
+  WHERE ${IS_RUNNING}
 )
 SELECT scope.claim_key, count(*)::int AS running
 FROM running
-CROSS JOIN LATERAL (${SCOPES_OF_ROW('running')}
+CROSS JOIN LATERAL (${SCOPES_OF_RUNNING}
 ) AS scope
 WHERE scope.claim_key = ANY ($1::text[])${hasUngrantedClaim(facts, 'running.id', 'scope.claim_key', 'AND NOT')}
 GROUP BY scope.claim_key`
@@ -57,8 +57,7 @@ export const beginAdmission = async (
   releaseKeys: readonly string[],
 ): Promise<AdmissionCounts> => {
   const doubtful = scopes.filter(({ wasBusy }) => wasBusy)
-  const keys = scopeLockKeys(scopes.filter(({ wasBusy }) => !wasBusy).map(({ lockName }) => lockName))
-  const locks = keys.map((key) => `SELECT pg_advisory_xact_lock('${key}'::bigint)`)
+  const locks = scopeLockTexts(scopes.filter(({ wasBusy }) => !wasBusy))
   const tries = scopeLockKeys(doubtful.map(({ lockName }) => lockName)).map(tryLock)
   const claimKeys = scopes.map(({ claimKey }) => claimKey)
   const counting = await executed(lane, countStatement(facts, claimKeys))
@@ -116,9 +115,8 @@ export const countRunning = async (
   db: Queryable,
   facts: Facts,
   claimKeys: readonly string[],
-): Promise<ReadonlyMap<string, number>> => {
-  return countsOf(await rowsOf<RunningCount & Record<string, unknown>>(db, countStatement(facts, claimKeys)))
-}
+): Promise<ReadonlyMap<string, number>> =>
+  countsOf(await rowsOf<RunningCount & Record<string, unknown>>(db, countStatement(facts, claimKeys)))
 
 /** A job to start, as it was when its rules were read, and the scopes in which it takes a place. */
 export interface AdmittedJob {

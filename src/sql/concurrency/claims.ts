@@ -243,8 +243,8 @@ FROM promoted`
 
 /**
  * GoodJob 4.23.1 concurrency_claim.rb#promote_next, for many keys: promotes the oldest waiting jobs, one for each time a key is
- * named. Returns the keys of the jobs that were promoted. A separate statement locks the claims, so that the next one sees whether the attempt of each job was over by then. Neither
- * waits for a lock. Call it in a transaction.
+ * named. Returns the keys of the jobs that were promoted. A separate statement locks the claims, so that the next one sees whether
+ * the attempt of each job was over by then. Neither waits for a lock. Call it in a transaction.
  */
 export const promoteWaiting = async (
   db: Queryable,

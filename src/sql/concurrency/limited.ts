@@ -75,8 +75,9 @@ export const limitedRow = ({ readsArguments }: LimitedJobs, parameters: Paramete
   ).join(', ')
 
 /**
- * ` AND …` that keeps the jobs which `claim` names and leaves out those of full scopes. The pairs are read as sub-selects, which Postgres hashes however many there are. The
- * labels of a row are compared with all full labels first, because most rows carry none of them.
+ * ` AND …` that keeps the jobs which `claim` names and leaves out those of full scopes. The pairs are read as sub-selects, which
+ * Postgres hashes however many there are. The labels of a row are compared with all full labels first, because most rows carry none
+ * of them.
  */
 export const notFull = (limits: LimitedJobs, parameters: Parameters): string => {
   const { full } = limits

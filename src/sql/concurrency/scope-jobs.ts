@@ -1,7 +1,7 @@
 import { type Queryable, rowsOf } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
 import { hasUngrantedClaim } from './claims.ts'
-import { type ScopeKind, splitClaimKey } from './scope.ts'
+import { IS_RUNNING, type ScopeKind, splitClaimKey } from './scope.ts'
 
 /** A running job that takes a place in a scope. */
 export interface Holder {
@@ -19,7 +19,7 @@ const findHoldersText = (facts: Facts): string => `
 WITH running AS MATERIALIZED (
   SELECT id, job_class, locked_by_id, performed_at, labels, concurrency_key
   FROM good_jobs
-  WHERE locked_by_id IS NOT NULL AND num_nulls(performed_at) = 0 AND num_nulls(finished_at) = 1
+  WHERE ${IS_RUNNING}
 )
 SELECT scope.claim_key, holder.*
 FROM unnest($1::text[]) AS scope(claim_key)

@@ -16,7 +16,7 @@ export const lockScopes = async (db: Queryable, scopes: readonly Scope[]): Promi
 }
 
 /** The same as statements for the message that begins a transaction. */
-export const scopeLockTexts = (scopes: readonly Scope[]): string[] =>
+export const scopeLockTexts = (scopes: readonly Pick<Scope, 'lockName'>[]): string[] =>
   scopeLockKeys(scopes.map(({ lockName }) => lockName)).map((key) => `SELECT pg_advisory_xact_lock('${key}'::bigint)`)
 
 /** The keys of the locks of scopes, each once, in the order in which every session takes them. */

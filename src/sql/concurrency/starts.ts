@@ -1,3 +1,5 @@
+import type { Throttle } from '../../concurrency-option.ts'
+import { columnText, timeAfter } from '../../time.ts'
 import { type Queryable, rowsOf, type Statement } from '../connection/queryable.ts'
 import type { Facts } from '../database.ts'
 import { Parameters, plainArray, textArray } from '../text.ts'
@@ -10,6 +12,13 @@ export interface ScopeWindow {
   /** Beginning of the window, ISO text. */
   readonly since: string
 }
+
+/** The window of a throttle that ends now. Postgres needs an integer as count; a fraction of a start cannot be used. */
+export const windowOf = (claimKey: string, { count, seconds }: Throttle, now: Date): ScopeWindow => ({
+  claimKey,
+  count: Math.ceil(count),
+  since: columnText(timeAfter(now.getTime(), -seconds * 1_000)),
+})
 
 /** GoodJob 4.23.1 concurrency.rb: the error of attempts that a throttle refused; they do not count. */
 const THROTTLED = 'GoodJob::ActiveJobExtensions::Concurrency::ThrottleExceededError'

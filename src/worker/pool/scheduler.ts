@@ -156,7 +156,7 @@ export class Scheduler {
       try {
         const askedAt = this.#options.clock.now()
         this.stats.checkQueueAt = askedAt
-        if (await this.#admitWaiting(lane, stream)) continue
+        if (this.hasLimits && (await this.#admitWaiting(lane, stream))) continue
         if (!stream.mayHaveWork) return false
         stream.mayHaveWork = false
         await this.#claim(lane, stream)
