@@ -17,7 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['claim'],
   ['perform'],
   ['isolation', 'maintenance', 'cron'],
-  ['observe'],
+  ['observe', 'probe'],
   ['worker'],
   ['index.ts'],
   ['demo'],
