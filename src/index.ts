@@ -46,6 +46,8 @@ export { Adapter } from './maintenance/adapter.ts'
 export { cleanupPreservedJobs } from './maintenance/cleanup.ts'
 export type { JobExplanation, JobReason } from './maintenance/why/reasons.ts'
 export { attachLogSubscriber, type LogSubscriberOptions } from './observe/log-subscriber.ts'
+export { probeHandler } from './probe/handler.ts'
+export type { Health } from './probe/health.ts'
 export {
   indifferentAccess,
   isKeywords,

@@ -54,6 +54,15 @@ export class JobPerformer {
     return this.#options.completer.pendingCount
   }
 
+  /** When the oldest of the attempts ended whose outcomes are not settled yet, by `performance.now()`; undefined: there are none. */
+  get unsettledSinceMs(): number | undefined {
+    let oldest: number | undefined
+    for (const { endedMs } of this.#attempts.values()) {
+      if (endedMs !== undefined && (oldest === undefined || endedMs < oldest)) oldest = endedMs
+    }
+    return oldest
+  }
+
   /** Claims up to `limit` jobs of the registered classes; none of them runs yet. `limit` is called when it is the claim's turn. */
   async claim(lane: Lane, pool: PoolClaim, limit: () => number): Promise<Claim> {
     const claim = await this.#claimer.claim(lane, pool, limit)

@@ -16,12 +16,14 @@ import type { JobConstructor } from '../job/base.ts'
 import { withProcess } from '../job/context.ts'
 import { JobRegistry } from '../job/definition/registry.ts'
 import { Adapter } from '../maintenance/adapter.ts'
+import type { Health } from '../probe/health.ts'
 import type { ReachOptions } from '../sql/connection/reach.ts'
 import { Database } from '../sql/database.ts'
 import { removeProcess } from '../sql/process/processes.ts'
 import { assertThreadFiles } from '../sql/threads/file.ts'
 import { type Clock, systemClock } from '../time.ts'
 import { buildParts, type CapsuleParts } from './capsule-parts.ts'
+import { workerHealth } from './health.ts'
 import { HostBindings, type HostOptions } from './host-bindings.ts'
 import { Parts } from './part.ts'
 import { partList } from './part-list.ts'
@@ -65,6 +67,8 @@ export class Capsule implements AsyncDisposable {
   readonly configuration: Configuration
   readonly registry = new JobRegistry()
   readonly adapter: Adapter
+  /** What probes report about this worker: `createServer(probeHandler(capsule.health))`. */
+  readonly health: Health = workerHealth({ state: () => this.#state, parts: () => this.#worker })
   readonly #durations: Durations
   readonly #database: Database
   readonly #clock: Clock

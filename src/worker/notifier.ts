@@ -30,6 +30,8 @@ const ALIVE_CHECK_MS = 10_000
 const ALIVE_CHECK_BESIDE_POLLS_MS = 30_000
 /** A worker that polls starts without listening when that takes longer than this. */
 const HINT_MS = 5_000
+/** GoodJob notifier.rb: CONNECTION_ERRORS_REPORTING_THRESHOLD. Here this is a matter of about six seconds. */
+const TOLERATED_FAILURES = 6
 /** Postgres refuses longer payloads. Any other text on the channel is not GoodJob's. */
 const MAX_PAYLOAD = 8_000
 /** A database-wide limit for idle sessions must not end a listener, which is idle by design. */
@@ -45,6 +47,8 @@ export class Notifier {
   #isListening = false
   /** Connections in a row that were lost before they proved to be alive. */
   #losses = 0
+  /** Failed tries to listen since it last listened; no connection at all counts as many. */
+  #failedTries = Number.POSITIVE_INFINITY
   #hasReportedPayload = false
 
   constructor(options: NotifierOptions) {
@@ -63,6 +67,11 @@ export class Notifier {
 
   get isListening(): boolean {
     return this.#isListening
+  }
+
+  /** Whether it listens, or lost its connection so recently that a probe should not report it yet. */
+  get isConnected(): boolean {
+    return this.#isListening || (this.#failedTries < TOLERATED_FAILURES && !this.#stopped.signal.aborted)
   }
 
   /**
@@ -108,6 +117,7 @@ export class Notifier {
     }
     if (this.#stopped.signal.aborted) return
     this.#isListening = true
+    this.#failedTries = 0
     events.emit('notifier_listen', { processId: this.#options.processId })
     this.#options.onConnected()
   }
@@ -116,6 +126,7 @@ export class Notifier {
     const { signal } = this.#stopped
     let last = error
     for (let tries = 1; !signal.aborted; tries++) {
+      this.#failedTries += 1
       this.#reportFailure(last, tries)
       await sleep(backoffMs(tries), signal)
       if (signal.aborted) return

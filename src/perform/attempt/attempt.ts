@@ -38,7 +38,7 @@ export class Attempt implements StopRequest {
   #controller: AbortController | undefined
   #reason: Error | undefined
   #state: AttemptState = 'running'
-  #hasEnded = false
+  #endedMs: number | undefined
 
   constructor(row: ClaimedRow, claim: SharedByClaim, limits = NO_LIMITS) {
     this.row = row
@@ -72,11 +72,16 @@ export class Attempt implements StopRequest {
 
   /** `perform()` has ended; the outcome may not be committed yet. */
   get hasEnded(): boolean {
-    return this.#hasEnded
+    return this.#endedMs !== undefined
+  }
+
+  /** When `perform()` ended, by `performance.now()`. */
+  get endedMs(): number | undefined {
+    return this.#endedMs
   }
 
   end(): void {
-    this.#hasEnded = true
+    this.#endedMs = performance.now()
   }
 
   /** Asks the running job to stop because the process does. */

@@ -11,6 +11,7 @@ import type { PoolLimits } from '../../perform/limits/pool-limits.ts'
 import type { Candidate } from '../../perform/limits/rule-book.ts'
 import type { CandidateOptions } from '../../sql/claim/candidates.ts'
 import { backoffMs, sleep, Wake } from '../../time.ts'
+import { ClaimRecord } from './claim-record.ts'
 import { ClaimStream } from './claim-stream.ts'
 import { type ReservedSlots, Slots } from './slots.ts'
 import { StartTimes, type StartTimesOptions } from './start-times.ts'
@@ -55,6 +56,7 @@ export class Scheduler {
   readonly #startTimes: StartTimes
   readonly #servedQueues: ServedQueues
   readonly #slots: Slots
+  readonly claims = new ClaimRecord()
 
   constructor(options: SchedulerOptions) {
     this.#options = options
@@ -75,11 +77,8 @@ export class Scheduler {
 
   /** Reports that there may be work, now or from `startsAtMs` (epoch) on. A wake-up is never lost. */
   wake(startsAtMs = 0): void {
-    if (startsAtMs > this.#options.clock.now().getTime()) {
-      this.#startTimes.add(startsAtMs + 1)
-    } else {
-      this.#wakeStreams()
-    }
+    if (startsAtMs > this.#options.clock.now().getTime()) this.#startTimes.add(startsAtMs + 1)
+    else this.#wakeStreams()
     this.#wakeLoops()
   }
 
@@ -154,13 +153,10 @@ export class Scheduler {
     // A lane that is recovering wakes its loop when it is ready again; other lanes continue.
     while (!signal.aborted && lane.isReady && this.#hasWork(stream) && this.#freeSlots() > 0) {
       try {
-        const askedAt = this.#options.clock.now()
-        this.stats.checkQueueAt = askedAt
-        if (this.hasLimits && (await this.#admitWaiting(lane, stream))) continue
-        if (!stream.mayHaveWork) return false
-        stream.mayHaveWork = false
-        await this.#claim(lane, stream)
-        if (!stream.mayHaveWork) await this.#startTimes.lookAhead(lane, askedAt)
+        this.claims.begin(performance.now())
+        const hasClaimed = await this.#claimOnce(lane, stream)
+        this.claims.succeed()
+        if (!hasClaimed) return false
       } catch (error) {
         events.emit('claim_failed', { processId: this.#options.processId, queues: this.pool.name, error })
         stream.mayHaveWork = true
@@ -168,6 +164,18 @@ export class Scheduler {
       }
     }
     return false
+  }
+
+  /** Returns false if there was nothing to claim after all. */
+  async #claimOnce(lane: Lane, stream: ClaimStream): Promise<boolean> {
+    const askedAt = this.#options.clock.now()
+    this.stats.checkQueueAt = askedAt
+    if (this.hasLimits && (await this.#admitWaiting(lane, stream))) return true
+    if (!stream.mayHaveWork) return false
+    stream.mayHaveWork = false
+    await this.#claim(lane, stream)
+    if (!stream.mayHaveWork) await this.#startTimes.lookAhead(lane, askedAt)
+    return true
   }
 
   async #claim(lane: Lane, stream: ClaimStream): Promise<void> {
