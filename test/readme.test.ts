@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describeProcessOptions } from '../src/cli/start/process-options.ts'
 import { describeOptions } from '../src/cli/start/worker-options.ts'
 import { OPTION_RULES } from '../src/configuration.ts'
 import { inTurn } from './support/clean-up.ts'
@@ -19,6 +20,7 @@ const PAGES = [
   'docs/batches.md',
   'docs/operations.md',
   'docs/options.md',
+  'docs/deployment.md',
   'docs/beside-rails.md',
   'docs/concurrency.md',
   'docs/unique-jobs.md',
@@ -159,6 +161,15 @@ test('the table of options matches the command line and the configuration', () =
   const table = /<!-- options: .*-->\n([\s\S]*?)<!-- \/options -->/.exec(read('docs/options.md'))?.[1] ?? ''
   expect(table.trimEnd().split('\n').slice(2)).toEqual(rows)
   expect(rows.length).toBe(Object.keys(OPTION_RULES).length)
+})
+
+test('the table of options of `start` alone matches the command line', () => {
+  const rows = describeProcessOptions().map(
+    ({ flag, text, environment }) => `| \`${flag}\` | ${text} | \`${environment}\` |`,
+  )
+  const table =
+    /<!-- process options: .*-->\n([\s\S]*?)<!-- \/process options -->/.exec(read('docs/options.md'))?.[1] ?? ''
+  expect(table.trimEnd().split('\n').slice(2)).toEqual(rows)
 })
 
 test('the table "works with" names the versions that the tests run', () => {

@@ -14,6 +14,7 @@ import type { Mutant } from './mutant.ts'
 import { NAMES_MUTANTS } from './names.ts'
 import { OUTCOME_MUTANTS } from './outcome.ts'
 import { PLACES_MUTANTS } from './places.ts'
+import { PROBE_MUTANTS } from './probe.ts'
 import { PROCESS_MUTANTS } from './process.ts'
 import { SESSION_MUTANTS } from './session.ts'
 import { WORKER_MUTANTS } from './worker.ts'
@@ -22,6 +23,7 @@ import { WORKER_MUTANTS } from './worker.ts'
 export const MUTANTS: readonly Mutant[] = [
   ...CLAIM_MUTANTS,
   ...PROCESS_MUTANTS,
+  ...PROBE_MUTANTS,
   ...OUTCOME_MUTANTS,
   ...BATCH_MUTANTS,
   ...ACTION_MUTANTS,

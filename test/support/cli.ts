@@ -15,6 +15,8 @@ interface CliOptions {
   /** Added to an environment without GOOD_JOB_* and DATABASE_URL. */
   readonly env?: NodeJS.ProcessEnv
   readonly cwd?: string
+  /** The path of cli.js, from `cwd`. @default that of this package */
+  readonly script?: string
 }
 
 /** A `good-job` of the built package as a process of its own; disposing of it kills it. */
@@ -26,8 +28,8 @@ export class Cli implements AsyncDisposable {
   #stdout = ''
   #stderr = ''
 
-  constructor(args: readonly string[], { env = {}, cwd }: CliOptions = {}) {
-    this.#child = spawn(process.execPath, [GOOD_JOB_CLI, ...args], { env: { ...cleanEnvironment(), ...env }, cwd })
+  constructor(args: readonly string[], { env = {}, cwd, script = GOOD_JOB_CLI }: CliOptions = {}) {
+    this.#child = spawn(process.execPath, [script, ...args], { env: { ...cleanEnvironment(), ...env }, cwd })
     this.#closed = once(this.#child, 'close')
     this.pid = this.#child.pid ?? 0
     this.#child.stdin?.end()

@@ -11,12 +11,22 @@ import { watchLauncher } from './launcher.ts'
 const IDLE_CHECK_MS = 1_000
 const MIN_IDLE_CHECK_MS = 10
 
+/** What else happens when the worker claims jobs, and when its shutdown begins. */
+interface Steps {
+  readonly onReady: () => void
+  readonly onStopping: () => void
+}
+
 /**
  * Starts a worker and lets it work until a signal, the idle timeout or an error outside of any job ends it. A second signal aborts the jobs
  * that still run. @returns the exit code
  */
-export const runUntilEnd = async (capsule: Capsule, logger: Logger, onReady: () => void): Promise<number> => {
-  const end = new Ending(capsule, logger)
+export const runUntilEnd = async (
+  capsule: Capsule,
+  logger: Logger,
+  { onReady, onStopping }: Steps,
+): Promise<number> => {
+  const end = new Ending(capsule, logger, onStopping)
   end.watch()
   try {
     await capsule.start()
@@ -36,6 +46,7 @@ export const runUntilEnd = async (capsule: Capsule, logger: Logger, onReady: () 
 class Ending {
   readonly #capsule: Capsule
   readonly #logger: Logger
+  readonly #onStopping: () => void
   #code: number | undefined
   #idleCheck: NodeJS.Timeout | undefined
   #ended: (code: number) => void = () => {}
@@ -43,9 +54,10 @@ class Ending {
     this.#ended = resolve
   })
 
-  constructor(capsule: Capsule, logger: Logger) {
+  constructor(capsule: Capsule, logger: Logger, onStopping: () => void) {
     this.#capsule = capsule
     this.#logger = logger
+    this.#onStopping = onStopping
   }
 
   get code(): number | undefined {
@@ -104,6 +116,7 @@ class Ending {
   }
 
   #stop(code: number): void {
+    if (this.#code === undefined) this.#onStopping()
     this.#code = Math.max(this.#code ?? EXIT.done, code)
     clearInterval(this.#idleCheck)
     void this.#shutDown().then(() => this.#ended(this.#code ?? code))

@@ -2,12 +2,14 @@ import { type Command, Option } from 'commander'
 import { parseQueueString } from '../../claim/queue-string.ts'
 import { setDefaultQueueAdapter } from '../../job/adapters/queue-adapter.ts'
 import { createLogger, LOG_LEVELS, type LogLevel } from '../../observe/logger.ts'
+import { Presence } from '../../probe/presence.ts'
 import { Capsule } from '../../worker/capsule.ts'
 import { queueWarnings } from '../doctor/queue-warnings.ts'
 import { report } from '../failure.ts'
 import { addMistakenOptions } from '../mistaken-options.ts'
 import { plural } from '../output.ts'
 import { loadJobs } from './load-jobs.ts'
+import { addProcessOptions, processOptionsOf } from './process-options.ts'
 import { runUntilEnd } from './run-until-end.ts'
 import { addWorkerOptions, workerOptionsOf } from './worker-options.ts'
 
@@ -34,6 +36,7 @@ export const addStartCommand = (program: Command): void => {
     )
     .addOption(new Option('--json', 'the ready line as JSON').helpGroup('Output:'))
     .addHelpText('after', EXAMPLES)
+  addProcessOptions(command)
   addMistakenOptions(command, { '--connection-string': '--database-url' })
   addWorkerOptions(command).action((modules: string[]) => start(command, modules))
 }
@@ -45,6 +48,7 @@ const start = async (command: Command, modules: readonly string[]): Promise<void
     verbose?: boolean
   }>()
   const logger = createLogger(logLevel)
+  const processOptions = processOptionsOf(command)
   // The modules may read Job.queueAdapter while they load.
   let capsule: Capsule | undefined
   setDefaultQueueAdapter(() => {
@@ -58,7 +62,15 @@ const start = async (command: Command, modules: readonly string[]): Promise<void
   for (const text of queueWarnings(queues, parseQueueString(queues, threads), jobs)) logger.warn({}, text)
   const worker = capsule
   try {
-    const code = await runUntilEnd(worker, logger, () => process.stdout.write(`${readyLine(worker, json === true)}\n`))
+    const presence = await Presence.open(processOptions, worker.health, logger)
+    const code = await runUntilEnd(worker, logger, {
+      onReady: () => {
+        process.stdout.write(`${readyLine(worker, json === true)}\n`)
+        presence.ready()
+      },
+      onStopping: () => presence.stopping(),
+    })
+    presence.close()
     process.exit(code)
   } catch (error) {
     process.exit(report(error, { isVerbose: verbose === true }))

@@ -1,0 +1,87 @@
+import { type Command, Option } from 'commander'
+import { ConfigurationError } from '../../errors.ts'
+import type { PresenceOptions } from '../../probe/presence.ts'
+import { UsageError } from '../failure.ts'
+
+type OptionName = keyof PresenceOptions
+
+interface ProcessOption {
+  readonly flag: string
+  readonly value: string
+  readonly env: string
+  readonly text: string
+  readonly parse: (value: string, name: string) => unknown
+}
+
+const MAX_PORT = 65_535
+
+const parsePort = (value: string, name: string): number => {
+  const port = /^\d+$/.test(value) ? Number(value) : Number.NaN
+  if (port <= MAX_PORT) return port
+  throw new ConfigurationError(
+    `${name}: expected a port from 1 to ${MAX_PORT}, or 0 for any free one, got ${JSON.stringify(value)}`,
+  )
+}
+
+const parsePath = (value: string, name: string): string => {
+  if (value.trim() !== '' && !value.includes('\0')) return value
+  throw new ConfigurationError(`${name}: expected the path of a file, got ${JSON.stringify(value)}`)
+}
+
+/** The options of a worker process that a `Capsule` inside another program does not have. */
+const PROCESS_OPTIONS: { readonly [K in OptionName]: ProcessOption } = {
+  probePort: {
+    flag: '--probe-port',
+    value: 'port',
+    env: 'GOOD_JOB_PROBE_PORT',
+    text: 'answer HTTP health probes on this port',
+    parse: parsePort,
+  },
+  pidfile: {
+    flag: '--pidfile',
+    value: 'path',
+    env: 'GOOD_JOB_PIDFILE',
+    text: 'write the process id to this file while the worker runs',
+    parse: parsePath,
+  },
+}
+
+const NAMES = Object.keys(PROCESS_OPTIONS) as OptionName[]
+
+const DAEMONIZE =
+  '--daemonize is not supported. Run the worker in the foreground and let systemd, a container or another supervisor start it in ' +
+  'the background: docs/deployment.md'
+
+/** The description of each of these options, for the page about options. */
+export const describeProcessOptions = () =>
+  NAMES.map((name) => {
+    const { flag, value, text, env } = PROCESS_OPTIONS[name]
+    return { flag: `${flag} <${value}>`, text, environment: env }
+  })
+
+export const addProcessOptions = (command: Command): void => {
+  for (const { flag, value, text, env, parse } of Object.values(PROCESS_OPTIONS)) {
+    command.addOption(
+      new Option(`${flag} <${value}>`, `${text} (env: ${env})`)
+        .argParser((input: string) => parse(input, flag))
+        .helpGroup('Supervision:'),
+    )
+  }
+  const refuse = () => {
+    throw new UsageError(DAEMONIZE)
+  }
+  command.addOption(new Option('--daemonize [value]').preset('').argParser(refuse).hideHelp())
+}
+
+/** The values of these options: from the command line, else from the environment. @throws ConfigurationError */
+export const processOptionsOf = (
+  command: Command,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): PresenceOptions =>
+  Object.fromEntries(
+    NAMES.map((name) => {
+      const { env: variable, parse } = PROCESS_OPTIONS[name]
+      const text = env[variable]?.trim() || undefined
+      return [name, command.getOptionValue(name) ?? (text === undefined ? undefined : parse(text, variable))]
+    }),
+  ) as unknown as PresenceOptions
