@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../../errors.ts'
+import { explain } from './explanation.ts'
 import { scheduleOf } from './field-values.ts'
 import { type Fields, readFields } from './fields.ts'
 import { fieldsOfPhrase } from './phrase.ts'
@@ -14,6 +15,9 @@ export interface CronExpressionOptions {
    */
   readonly zone?: string
 }
+
+/** Starts of a calculation, in seconds since 1970: the years 1900 to 9999. */
+const [FIRST, LAST] = [Date.UTC(1900, 0) / 1000, Date.UTC(10_000, 0) / 1000]
 
 /** When a cron entry runs: the instants that Ruby's fugit 1.14.0 calculates for the same text. */
 export class CronExpression {
@@ -35,7 +39,7 @@ export class CronExpression {
     this.#zones = zones
   }
 
-  /** The first occurrence after `after`, a whole second, or undefined if there is none. Never throws. */
+  /** The first occurrence after `after`, a whole second, or undefined if there is none in many years. Never throws. */
   next(after: Date): Date | undefined {
     return this.find(after).at
   }
@@ -46,7 +50,7 @@ export class CronExpression {
    */
   find(after: Date): { readonly at: Date | undefined; readonly isAfterSkip: boolean } {
     const start = Math.floor(after.getTime() / 1000)
-    if (Number.isNaN(start)) return { at: undefined, isAfterSkip: false }
+    if (!(start >= FIRST && start < LAST)) return { at: undefined, isAfterSkip: false }
     const { second, isAfterSkip } = findOccurrence(this.#schedule, this.#zones, start)
     return { at: second === undefined ? undefined : new Date(second * 1000), isAfterSkip }
   }
@@ -81,9 +85,9 @@ export const parseCron = (text: string, options: CronExpressionOptions = {}): Cr
   const { text: fieldsText, fields } = readText(text.trim(), refuse)
   const process = processZone(options.zone)
   const own = fields.zone === undefined ? process : zoneNamed(fields.zone)
-  if (own === undefined) return refuse(`there is no time zone "${fields.zone}". Write a name such as "Europe/Berlin"`)
+  if (own === undefined) return refuse(explain(expandName(text.trim())))
   const cron = new CronExpression(text, fieldsText, scheduleOf(fields, refuse), { own, process })
-  return cron.next(SOME_TIME) === undefined ? refuse('it never fires') : cron
+  return cron.next(SOME_TIME) === undefined ? refuse('it never fires. Write a date that exists') : cron
 }
 
 const readText = (text: string, refuse: Refuse): { text: string; fields: Fields } => {
@@ -92,7 +96,7 @@ const readText = (text: string, refuse: Refuse): { text: string; fields: Fields 
   if (fields !== undefined) return { text: expanded, fields }
   const phrase = fieldsOfPhrase(text, refuse)
   const ofPhrase = phrase === undefined ? undefined : readFields(phrase)
-  if (phrase === undefined || ofPhrase === undefined) return refuse('it is no cron expression. Write five fields')
+  if (phrase === undefined || ofPhrase === undefined) return refuse(explain(expanded))
   return { text: phrase, fields: ofPhrase }
 }
 

@@ -38,11 +38,18 @@ const BLANKS = /[ \t]+/y
 const ZONE_OFFSET = / +([-+](?:[01][0-9]|2[0-4]):?(?:00|15|30|45))/y
 const ZONE_NAME = / +([A-Z][a-zA-Z0-9+-]+(?:\/[A-Z][a-zA-Z0-9+\-_]+){0,2})/y
 
-const CLASSIC = [MINUTE, HOUR, MONTH_DAY, MONTH, WEEKDAY]
+export const CLASSIC_FIELDS: readonly FieldRule[] = [MINUTE, HOUR, MONTH_DAY, MONTH, WEEKDAY]
+export const FIELDS_WITH_SECONDS: readonly FieldRule[] = [SECOND, ...CLASSIC_FIELDS]
 
 /** The five or six fields of a text and its zone, or undefined if it has another form. */
 export const readFields = (text: string): Fields | undefined =>
-  readForm(text, [SECOND, ...CLASSIC]) ?? readForm(text, CLASSIC)
+  readForm(text, FIELDS_WITH_SECONDS) ?? readForm(text, CLASSIC_FIELDS)
+
+/** Whether a text without blanks is a list of values of a field. */
+export const isField = (rule: FieldRule, text: string): boolean => {
+  const scanner = new Scanner(text)
+  return readField(scanner, rule, true) !== undefined && scanner.isAtEnd
+}
 
 const readForm = (text: string, rules: readonly FieldRule[]): Fields | undefined => {
   const scanner = new Scanner(text)

@@ -65,7 +65,7 @@ const isWeekday = ({ weekday, nth, modulo }: WeekdayRule, time: LocalTime): bool
 
 const remainder = (value: number, divisor: number): number => ((value % divisor) + divisor) % divisor
 
-/** fugit takes the day 24 hours before the next month for the last day, which is one too early if that day has 25 hours. */
+/** fugit takes the day 24 hours before the next month for the last day, which is one too early if that day has 23 hours. */
 const isMonthDay = (monthDays: readonly number[], time: LocalTime): boolean => {
   const nextMonth = startOfNextMonth(time)
   const last = time.later(nextMonth - time.second - DAY).day
