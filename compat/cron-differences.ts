@@ -15,7 +15,8 @@ export type RubyAnswer =
 /** Answers all cases of `args[:cases]`. GoodJob accepts what Fugit.parse returns as a Fugit::Cron, and calculates from an EoTime of now. */
 export const ASK_FUGIT = `
   before = ENV['TZ']
-  answers = args[:cases].map do |each|
+  answers = args[:cases].map do |given|
+    each = given.transform_keys(&:to_sym)
     ENV['TZ'] = each[:zone]
     cron = begin
       Fugit.parse(each[:cron])
