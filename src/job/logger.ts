@@ -1,3 +1,5 @@
+import { ConfigurationError } from '../errors.ts'
+
 /** Writes one log line: fields and a fixed sentence, or only a sentence. */
 export interface LogMethod {
   (fields: Record<string, unknown>, text?: string): void
@@ -27,4 +29,24 @@ export const silentLogger: Logger = {
   error: ignore,
   fatal: ignore,
   child: () => silentLogger,
+}
+
+const METHODS = [
+  'trace',
+  'debug',
+  'info',
+  'warn',
+  'error',
+  'fatal',
+  'child',
+] as const satisfies readonly (keyof Logger)[]
+
+/** @throws ConfigurationError for anything that lacks a method of a logger, such as `console`. */
+export const assertLogger = (logger: unknown): void => {
+  const given = Object(logger) as Readonly<Record<string, unknown>>
+  const missing = METHODS.filter((method) => typeof given[method] !== 'function')
+  if (missing.length === 0) return
+  throw new ConfigurationError(
+    `logger must be a pino logger, or one with the same methods; it lacks ${missing.join(', ')}. Leave it out for no log lines`,
+  )
 }

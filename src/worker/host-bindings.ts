@@ -1,4 +1,4 @@
-import { type Logger, silentLogger } from '../job/logger.ts'
+import { assertLogger, type Logger, silentLogger } from '../job/logger.ts'
 import { attachLogSubscriber } from '../observe/log-subscriber.ts'
 import { watchRejections } from './watch/rejections.ts'
 
@@ -24,7 +24,9 @@ export class HostBindings {
   readonly #options: HostOptions
   #ends: (() => void)[] = []
 
+  /** @throws ConfigurationError for a logger without the methods of one */
   constructor(processId: string, options: HostOptions) {
+    if (options.logger !== undefined) assertLogger(options.logger)
     this.logger = options.logger ?? silentLogger
     this.#processId = processId
     this.#options = options

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
 import { type Logger, silentLogger } from '../../src/job/logger.ts'
+import { Capsule } from '../../src/worker/capsule.ts'
 import { jobClass, next, openWorld } from '../support/harness.ts'
 
 const world = await openWorld()
@@ -44,6 +45,15 @@ describe('the logger of a capsule', () => {
     expect(failed).toMatchObject([{ level: 'error', text: 'A job ended with an error' }])
     expect(failed[0]?.err?.[0]).toMatch(/^TypeError: fetch failed\n +at .*host\.mjs/)
     expect(failed[0]?.err?.[1]).toBe('connect ECONNREFUSED')
+  })
+
+  test.each([
+    ['false', false, /lacks trace, debug, info, warn, error, fatal, child\. Leave it out for no log lines/],
+    ['the console', console, /it lacks fatal, child\./],
+  ])('is refused by name if it is %s', (_, logger, expected) => {
+    expect(() => new Capsule({ jobs: [jobClass('EchoJob', () => {})], logger: logger as unknown as Logger })).toThrow(
+      expected,
+    )
   })
 
   test('gets no lines with logEvents: false', () => {
