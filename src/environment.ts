@@ -4,6 +4,8 @@ const PREFIX = 'GOOD_JOB_'
 
 /** Variables that are not options of Node: Ruby, the command line, or the tests read them. */
 const READ_ELSEWHERE = [
+  'SUBPROCESSES',
+  'HOOKS',
   'LOG_LEVEL',
   'ENABLE_CRON',
   'CRON',

@@ -14,6 +14,12 @@ export interface ProcessEvent {
   readonly processId: string
 }
 
+interface SubprocessEvent {
+  readonly subprocessPid: number
+  /** The number of the subprocess, from 0; its replacement has the same. */
+  readonly index: number
+}
+
 export interface BatchEvent {
   readonly batchId: string
   readonly description: string | null
@@ -183,6 +189,17 @@ export interface EventMap {
       | { readonly reason: 'failed'; readonly error: unknown }
       | { readonly reason: 'running' }
     )
+  /** A supervisor of several processes has started. */
+  cluster_start: { readonly subprocesses: number }
+  cluster_spawn: SubprocessEvent
+  /** A subprocess has ended, by itself (`status`) or by a signal. */
+  cluster_reap: SubprocessEvent & { readonly status: number | null; readonly signal: string | null }
+  /** `restartCount` subprocesses in a row failed to start. The next one starts after `delay` seconds. */
+  cluster_backoff: { readonly index: number; readonly restartCount: number; readonly delay: number }
+  cluster_shutdown: { readonly subprocesses: number }
+  subprocess_start: SubprocessEvent
+  subprocess_shutdown_start: SubprocessEvent
+  subprocess_shutdown: SubprocessEvent
   cleanup_preserved_jobs: {
     readonly timestamp: Date
     readonly destroyedJobsCount: number

@@ -19,6 +19,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['isolation', 'maintenance', 'cron'],
   ['observe', 'probe'],
   ['worker'],
+  ['cluster'],
   ['index.ts'],
   ['demo'],
   ['cli'],

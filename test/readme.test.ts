@@ -21,6 +21,8 @@ const PAGES = [
   'docs/operations.md',
   'docs/options.md',
   'docs/deployment.md',
+  'docs/processes.md',
+  'docs/configuration-of-goodjob.md',
   'docs/beside-rails.md',
   'docs/concurrency.md',
   'docs/unique-jobs.md',

@@ -50,16 +50,20 @@ const parsePool = (pool: string, defaultThreads: number): QueuePool => {
   return { name, selector: parseSelector(name), maxThreads: parseThreads(threads, pool, defaultThreads) }
 }
 
+/** The groups of a queue string, `a;b|c`. Empty ones do not count. GoodJob 4.23.1 configuration.rb#queue_pools. */
+export const queueGroups = (text: string): string[] =>
+  text
+    .split('|')
+    .map((group) => group.trim())
+    .filter((group) => group !== '')
+
 /**
- * Reads GoodJob's queue string, e.g. `+urgent,low:2;-mice:4;*`. Groups (`|`), which Ruby gives to one subprocess each, become
+ * Reads GoodJob's queue string, e.g. `+urgent,low:2;-mice:4;*`. Groups (`|`), which the command line gives to one subprocess each, become
  * pools of this process, as in Ruby's async mode.
  * @throws QueueStringError for an empty pool or a thread count that is not a whole number from 1.
  */
 export const parseQueueString = (text: string, defaultThreads: number): QueuePool[] => {
-  const groups = rubySplit(text, '|')
-    .map((group) => group.trim())
-    .filter((group) => group !== '')
-  const joined = text.includes('|') ? groups.join(';') : text
+  const joined = text.includes('|') ? queueGroups(text).join(';') : text
   const pools = rubySplit(joined.trim() === '' && !text.includes('|') ? '*' : joined, ';').map((pool) => pool.trim())
   if (pools.length === 0)
     throw new QueueStringError(`queues: no pool in ${JSON.stringify(text)}; "*" serves every queue`)

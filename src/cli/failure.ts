@@ -57,15 +57,34 @@ const explain = (error: unknown): string => {
   return error.message || error.name
 }
 
+/** What a command that failed prints, and its exit code. */
+interface Failure {
+  readonly text: string
+  readonly code: number
+}
+
+interface ReportOptions {
+  readonly isVerbose: boolean
+}
+
+/** Describes an error as `report` prints it. */
+export const describeFailure = (error: unknown, { isVerbose }: ReportOptions): Failure => {
+  const line = `${pc.red('error:')} ${explain(error)}\n`
+  const stack = isVerbose && error instanceof Error ? `${pc.dim(stackOf(error))}\n` : ''
+  return { text: line + stack, code: isUsage(error) ? EXIT.usage : EXIT.failed }
+}
+
+const isUsage = (error: unknown): boolean => error instanceof ConfigurationError || error instanceof UsageError
+
 /** Prints an error on standard error. @returns the exit code */
-export const report = (error: unknown, { isVerbose }: { readonly isVerbose: boolean }): number => {
+export const report = (error: unknown, options: ReportOptions): number => {
   // Commander prints its own errors; help is not an error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage
   if (error instanceof PartialFailure) return EXIT.failed
+  const { text, code } = describeFailure(error, options)
   clearProgress()
-  process.stderr.write(`${pc.red('error:')} ${explain(error)}\n`)
-  if (isVerbose && error instanceof Error) process.stderr.write(`${pc.dim(stackOf(error))}\n`)
-  return error instanceof ConfigurationError || error instanceof UsageError ? EXIT.usage : EXIT.failed
+  process.stderr.write(text)
+  return code
 }
 
 const stackOf = (error: Error): string => {

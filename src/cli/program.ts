@@ -1,17 +1,8 @@
 import { Command, Help } from 'commander'
 import { VERSION } from '../version.ts'
-import { addBatchesCommands } from './batches/batches.ts'
-import { addCleanupCommand } from './cleanup.ts'
-import { addConcurrencyCommands } from './concurrency/concurrency.ts'
-import { addDemoCommand } from './demo.ts'
-import { addDoctorCommand } from './doctor/doctor.ts'
 import { EXIT, report } from './failure.ts'
-import { addJobsCommands } from './jobs/jobs.ts'
-import { addPausesCommands } from './pauses.ts'
-import { addSchemaCommands } from './schema.ts'
-import { addStartCommand } from './start/start.ts'
 
-const buildProgram = (): Command => {
+const buildProgram = async (argv: readonly string[]): Promise<Command> => {
   const program = new Command('good-job')
     .description("Jobs and batches on GoodJob's Postgres tables, in Node, beside Rails.")
     .version(VERSION, '-V, --version')
@@ -19,15 +10,14 @@ const buildProgram = (): Command => {
     .configureHelp({ showGlobalOptions: true, padWidth, formatItem })
     .showSuggestionAfterError()
     .exitOverride()
-  addDemoCommand(program)
-  addStartCommand(program)
-  addJobsCommands(program)
-  addBatchesCommands(program)
-  addConcurrencyCommands(program)
-  addPausesCommands(program)
-  addDoctorCommand(program)
-  addSchemaCommands(program)
-  addCleanupCommand(program)
+  if (argv.slice(2).find((argument) => !argument.startsWith('-')) === 'start') {
+    // Alone: the other commands load Postgres's client, which a supervisor must not.
+    const { addStartCommand } = await import('./start/start.ts')
+    addStartCommand(program)
+  } else {
+    const { addCommands } = await import('./commands.ts')
+    addCommands(program)
+  }
   return program
 }
 
@@ -45,7 +35,7 @@ function formatItem(this: Help, term: string, termWidth: number, description: st
 
 /** Runs the command line. @returns the exit code */
 export const runProgram = async (argv: readonly string[]): Promise<number> => {
-  const program = buildProgram()
+  const program = await buildProgram(argv)
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     // `good-job jobs list | head`: the reader closed the pipe.
     if (error.code !== 'EPIPE') throw error

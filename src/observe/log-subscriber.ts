@@ -103,6 +103,14 @@ const LINES: Lines = {
   batch_false_success: ['warn', 'The success callback of a batch was enqueued although a job was discarded'],
   batch_sweep: ({ healed, unproven }) => [healed + unproven > 0 ? 'info' : 'debug', 'Swept the batches'],
   batch_sweep_missed: ['warn', 'No batch sweep for several intervals; batches that Ruby left undone stay so'],
+  cluster_start: ['info', 'Started the supervisor of several processes'],
+  cluster_spawn: ['info', 'Forked a subprocess'],
+  cluster_reap: ({ status }) => [status === 0 ? 'info' : 'warn', 'A subprocess ended'],
+  cluster_backoff: ['warn', 'Subprocesses fail to start; waiting before the next one'],
+  cluster_shutdown: ['info', 'The supervisor is shut down'],
+  subprocess_start: ['info', 'Started a subprocess'],
+  subprocess_shutdown_start: ['info', 'Shutting down a subprocess'],
+  subprocess_shutdown: ['info', 'A subprocess is shut down'],
   cleanup_preserved_jobs: ['info', 'Deleted old records'],
 }
 

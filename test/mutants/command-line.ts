@@ -35,7 +35,7 @@ export const COMMAND_LINE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'start logs suspicious queues',
-    file: 'src/cli/start/start.ts',
+    file: 'src/cli/start/work.ts',
     text: 'logger.warn({}, text)',
     replacement: 'void text',
     tests: { 'test/cli/queue-warnings.test.ts': ['start logs the warnings before it connects'] },

@@ -1,7 +1,3 @@
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { ConfigurationError, ModuleError } from '../../errors.ts'
 import type { JobConstructor } from '../../job/base.ts'
 import {
@@ -13,6 +9,7 @@ import {
   performs,
 } from '../../job/definition/job-class.ts'
 import { jobClassName } from '../../job/definition/naming.ts'
+import { exportsOf, loadModule } from './load-module.ts'
 
 /**
  * The job classes that these modules export. A specifier is a path relative to the working directory, or a package that resolves from
@@ -48,7 +45,7 @@ const nameOf = (jobClass: JobConstructor, specifier: string): string => {
 }
 
 const jobsOfModule = async (specifier: string): Promise<JobConstructor[]> => {
-  const exported = exportsOf(await load(specifier))
+  const exported = exportsOf(await loadModule(specifier))
   const foreign = exported.find(([, value]) => isForeignJobClass(value))
   if (foreign !== undefined) throw new ModuleError(`${specifier}: ${foreign[0]} ${FOREIGN_ADVICE}`)
   const jobs = exported.map(([, value]) => value).filter(isJobClass)
@@ -60,44 +57,4 @@ const jobsOfModule = async (specifier: string): Promise<JobConstructor[]> => {
   const why =
     jobs.length > 0 ? ' with a perform method' : `: export classes that extend Job (it exports ${names || 'nothing'})`
   throw new ModuleError(`${specifier} exports no job class${why}`)
-}
-
-/**
- * What a module exports, including the members of an object that CommonJS and many bundles export as a whole.
- * `module.exports = { MailJob }` arrives as `default`, and only some of its names also appear beside it.
- */
-const exportsOf = (module: Readonly<Record<string, unknown>>): (readonly [string, unknown])[] =>
-  Object.entries(module).flatMap(([name, value]) => {
-    const isWhole = name === 'default' || name === 'module.exports'
-    const inside = isWhole && typeof value === 'object' && value !== null ? exportsOf(value as typeof module) : []
-    return inside.length > 0 ? inside : [[name, value] as const]
-  })
-
-const load = async (specifier: string): Promise<Record<string, unknown>> => {
-  try {
-    return (await import(addressOf(specifier))) as Record<string, unknown>
-  } catch (error) {
-    throw new ModuleError(`${specifier} does not load: ${reasonOf(error, specifier)}`, { cause: error })
-  }
-}
-
-const addressOf = (specifier: string): string => {
-  const path = resolve(specifier)
-  if (specifier.startsWith('.') || specifier.startsWith('/') || existsSync(path)) return pathToFileURL(path).href
-  try {
-    return pathToFileURL(createRequire(join(process.cwd(), 'package.json')).resolve(specifier)).href
-  } catch {
-    // The package has only an "import" condition. Resolution from this package finds what is installed beside it.
-    return specifier
-  }
-}
-
-const reasonOf = (error: unknown, specifier: string): string => {
-  const { code, message } = error as NodeJS.ErrnoException
-  if (code === 'ERR_MODULE_NOT_FOUND' && !existsSync(resolve(specifier))) return `there is no such file or package`
-  if (code === 'ERR_UNSUPPORTED_DIR_IMPORT') return 'it is a folder; name its files'
-  if (code === 'ERR_UNKNOWN_FILE_EXTENSION') {
-    return `Node ${process.versions.node} does not run this kind of file; compile it first, or set NODE_OPTIONS="--import tsx"`
-  }
-  return error instanceof Error ? `${error.name}: ${message}` : String(error)
 }

@@ -3,7 +3,14 @@ import { ConfigurationError } from '../../errors.ts'
 import type { PresenceOptions } from '../../probe/presence.ts'
 import { UsageError } from '../failure.ts'
 
-type OptionName = keyof PresenceOptions
+export interface ProcessOptions extends PresenceOptions {
+  /** Number of subprocesses; 0 or undefined: this process works itself. */
+  readonly subprocesses: number | undefined
+  /** Module with functions that run before a fork and in a subprocess; undefined: none. */
+  readonly hooks: string | undefined
+}
+
+type OptionName = keyof ProcessOptions
 
 interface ProcessOption {
   readonly flag: string
@@ -20,6 +27,17 @@ const parsePort = (value: string, name: string): number => {
   if (port <= MAX_PORT) return port
   throw new ConfigurationError(
     `${name}: expected a port from 1 to ${MAX_PORT}, or 0 for any free one, got ${JSON.stringify(value)}`,
+  )
+}
+
+/** More processes are a mistake: each of them holds connections. */
+const MAX_SUBPROCESSES = 1_000
+
+const parseSubprocesses = (value: string, name: string): number => {
+  const count = /^\d+$/.test(value) ? Number(value) : Number.NaN
+  if (count <= MAX_SUBPROCESSES) return count
+  throw new ConfigurationError(
+    `${name}: expected a whole number from 0 to ${MAX_SUBPROCESSES}, got ${JSON.stringify(value)}`,
   )
 }
 
@@ -42,6 +60,20 @@ const PROCESS_OPTIONS: { readonly [K in OptionName]: ProcessOption } = {
     value: 'path',
     env: 'GOOD_JOB_PIDFILE',
     text: 'write the process id to this file while the worker runs',
+    parse: parsePath,
+  },
+  subprocesses: {
+    flag: '--subprocesses',
+    value: 'count',
+    env: 'GOOD_JOB_SUBPROCESSES',
+    text: 'run this number of processes; 0, the default: one without a supervisor',
+    parse: parseSubprocesses,
+  },
+  hooks: {
+    flag: '--hooks',
+    value: 'module',
+    env: 'GOOD_JOB_HOOKS',
+    text: 'functions to call before a process is forked, and before it works',
     parse: parsePath,
   },
 }
@@ -77,11 +109,11 @@ export const addProcessOptions = (command: Command): void => {
 export const processOptionsOf = (
   command: Command,
   env: Readonly<Record<string, string | undefined>> = process.env,
-): PresenceOptions =>
+): ProcessOptions =>
   Object.fromEntries(
     NAMES.map((name) => {
       const { env: variable, parse } = PROCESS_OPTIONS[name]
       const text = env[variable]?.trim() || undefined
       return [name, command.getOptionValue(name) ?? (text === undefined ? undefined : parse(text, variable))]
     }),
-  ) as unknown as PresenceOptions
+  ) as unknown as ProcessOptions

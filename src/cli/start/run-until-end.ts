@@ -1,4 +1,5 @@
 import { durationsOf } from '../../configuration.ts'
+import { events } from '../../events.ts'
 import type { Logger } from '../../job/logger.ts'
 import { failCurrentAttempt } from '../../perform/attempt/execution.ts'
 import { every } from '../../time.ts'
@@ -6,6 +7,7 @@ import type { Capsule } from '../../worker/capsule.ts'
 import { giveToJob } from '../../worker/watch/rejections.ts'
 import { EXIT } from '../failure.ts'
 import { watchLauncher } from './launcher.ts'
+import type { SupervisorLink } from './supervisor-link.ts'
 
 /** GoodJob cli.rb checks every second whether a worker has been idle for long enough. */
 const IDLE_CHECK_MS = 1_000
@@ -15,18 +17,16 @@ const MIN_IDLE_CHECK_MS = 10
 interface Steps {
   readonly onReady: () => void
   readonly onStopping: () => void
+  /** Of a subprocess. */
+  readonly link: SupervisorLink | undefined
 }
 
 /**
  * Starts a worker and lets it work until a signal, the idle timeout or an error outside of any job ends it. A second signal aborts the jobs
- * that still run. @returns the exit code
+ * that still run. A subprocess also ends with its supervisor. @returns the exit code
  */
-export const runUntilEnd = async (
-  capsule: Capsule,
-  logger: Logger,
-  { onReady, onStopping }: Steps,
-): Promise<number> => {
-  const end = new Ending(capsule, logger, onStopping)
+export const runUntilEnd = async (capsule: Capsule, logger: Logger, steps: Steps): Promise<number> => {
+  const end = new Ending(capsule, logger, steps)
   end.watch()
   try {
     await capsule.start()
@@ -36,8 +36,8 @@ export const runUntilEnd = async (
     throw error
   }
   if (end.code === undefined) {
-    onReady()
-    end.watchIdle()
+    steps.onReady()
+    end.begin()
   }
   return end.wait()
 }
@@ -47,6 +47,7 @@ class Ending {
   readonly #capsule: Capsule
   readonly #logger: Logger
   readonly #onStopping: () => void
+  readonly #link: SupervisorLink | undefined
   #code: number | undefined
   #idleCheck: NodeJS.Timeout | undefined
   #ended: (code: number) => void = () => {}
@@ -54,10 +55,11 @@ class Ending {
     this.#ended = resolve
   })
 
-  constructor(capsule: Capsule, logger: Logger, onStopping: () => void) {
+  constructor(capsule: Capsule, logger: Logger, { onStopping, link }: Steps) {
     this.#capsule = capsule
     this.#logger = logger
     this.#onStopping = onStopping
+    this.#link = link
   }
 
   get code(): number | undefined {
@@ -66,7 +68,8 @@ class Ending {
 
   watch(): void {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#onSignal(signal))
-    watchLauncher(() => this.#onLauncherGone())
+    if (this.#link === undefined) watchLauncher(() => this.#onGone('the npm or npx that started this worker'))
+    else this.#link.watch({ onAbort: () => this.#capsule.abort(), onGone: () => this.#onGone('the supervisor') })
     // `failCurrentAttempt` finds the job that caused the error by the asynchronous context.
     process.on('unhandledRejection', (error) => {
       if (!giveToJob(error)) this.#onError(error, 'a promise that was rejected outside of any job')
@@ -74,7 +77,13 @@ class Ending {
     process.on('uncaughtException', (error) => this.#onError(error, 'an error outside of any job'))
   }
 
-  watchIdle(): void {
+  /** The worker has started. */
+  begin(): void {
+    if (this.#link === undefined) this.#watchIdle()
+    else events.emit('subprocess_start', { subprocessPid: process.pid, index: this.#link.role.index })
+  }
+
+  #watchIdle(): void {
     const { configuration } = this.#capsule
     const { idleTimeout } = configuration
     const { idleTimeoutMs } = durationsOf(configuration)
@@ -96,13 +105,15 @@ class Ending {
       this.#stop(EXIT.done)
       return
     }
+    // A terminal and systemd send a signal to every process, and the supervisor sends its own: only its message is a second request.
+    if (this.#link !== undefined) return
     this.#logger.warn({ signal }, 'Asked to stop again')
     this.#capsule.abort()
   }
 
-  #onLauncherGone(): void {
+  #onGone(what: string): void {
     if (this.#code !== undefined) return
-    this.#logger.warn('Stopping because the npm or npx that started this worker is gone')
+    this.#logger.warn(`Stopping because ${what} is gone`)
     this.#stop(EXIT.done)
   }
 
@@ -119,7 +130,15 @@ class Ending {
     if (this.#code === undefined) this.#onStopping()
     this.#code = Math.max(this.#code ?? EXIT.done, code)
     clearInterval(this.#idleCheck)
-    void this.#shutDown().then(() => this.#ended(this.#code ?? code))
+    this.#emit('subprocess_shutdown_start')
+    void this.#shutDown().then(() => {
+      this.#emit('subprocess_shutdown')
+      this.#ended(this.#code ?? code)
+    })
+  }
+
+  #emit(name: 'subprocess_shutdown_start' | 'subprocess_shutdown'): void {
+    if (this.#link !== undefined) events.emit(name, { subprocessPid: process.pid, index: this.#link.role.index })
   }
 
   async #shutDown(): Promise<void> {

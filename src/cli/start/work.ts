@@ -1,0 +1,111 @@
+import { parseQueueString } from '../../claim/queue-string.ts'
+import type { ReadyReport } from '../../cluster/messages.ts'
+import type { Options } from '../../configuration.ts'
+import { ConfigurationError, ModuleError } from '../../errors.ts'
+import { setDefaultQueueAdapter } from '../../job/adapters/queue-adapter.ts'
+import type { JobConstructor } from '../../job/base.ts'
+import type { Logger } from '../../job/logger.ts'
+import { attachLogSubscriber } from '../../observe/log-subscriber.ts'
+import { Presence } from '../../probe/presence.ts'
+import { Capsule } from '../../worker/capsule.ts'
+import { queueWarnings } from '../doctor/queue-warnings.ts'
+import { describeFailure } from '../failure.ts'
+import { plural } from '../output.ts'
+import { LifecycleHooks } from './hooks.ts'
+import { loadJobs } from './load-jobs.ts'
+import type { ProcessOptions } from './process-options.ts'
+import { runUntilEnd } from './run-until-end.ts'
+import type { SupervisorLink } from './supervisor-link.ts'
+
+export interface WorkOptions {
+  readonly options: Options
+  readonly modules: readonly string[]
+  readonly logger: Logger
+  readonly isJson: boolean
+  readonly isVerbose: boolean
+  /** Of a subprocess. */
+  readonly link: SupervisorLink | undefined
+  readonly processOptions: ProcessOptions
+}
+
+/** Works in this process until something ends it. @returns the exit code @throws the error of a start that failed */
+export const work = async (given: WorkOptions): Promise<number> => {
+  const { link } = given
+  if (link === undefined) return run(given, await prepare(given))
+  process.title = `good_job subprocess ${link.role.index}`
+  // The capsule writes no lines before its start and after its end.
+  attachLogSubscriber(given.logger)
+  try {
+    const jobs = await prepare(given)
+    const hooks = await LifecycleHooks.load(given.processOptions.hooks)
+    await hooks.run('beforeSubprocessBoot', link.role.index)
+    return await run(given, jobs)
+  } catch (error) {
+    if (!(error instanceof ConfigurationError || error instanceof ModuleError)) throw error
+    const { text, code } = describeFailure(error, given)
+    if (!(await link.refuse(text, code))) process.stderr.write(text)
+    return code
+  }
+}
+
+let capsule: Capsule | undefined
+
+const prepare = async ({ modules }: WorkOptions): Promise<JobConstructor[]> => {
+  // The modules may read Job.queueAdapter while they load.
+  setDefaultQueueAdapter(() => {
+    if (capsule === undefined)
+      throw new Error('Job.queueAdapter is available once the worker starts, not while modules load')
+    return capsule.adapter
+  })
+  return loadJobs(modules)
+}
+
+const run = async (given: WorkOptions, jobs: readonly JobConstructor[]): Promise<number> => {
+  const { logger, link, isJson } = given
+  const worker = new Capsule({ jobs, logger, catchRejections: false, ...optionsOf(given) })
+  capsule = worker
+  const { queues, threads } = worker.configuration
+  for (const text of queueWarnings(queues, parseQueueString(queues, threads), jobs)) logger.warn({}, text)
+  if (link !== undefined) {
+    const onReady = () => link.ready(reportOf(worker), worker.health)
+    return runUntilEnd(worker, logger, { onReady, onStopping: () => undefined, link })
+  }
+  const presence = await Presence.open(given.processOptions, worker.health, logger)
+  const code = await runUntilEnd(worker, logger, {
+    onReady: () => {
+      process.stdout.write(`${readyLine(worker, isJson)}\n`)
+      presence.ready()
+    },
+    onStopping: () => presence.stopping(),
+    link,
+  })
+  presence.close()
+  return code
+}
+
+/** A subprocess has the queues of its group. */
+const optionsOf = ({ options, link }: WorkOptions): Options =>
+  link === undefined ? options : { ...options, queues: link.role.queues }
+
+const poolsOf = ({ configuration }: Capsule) =>
+  parseQueueString(configuration.queues, configuration.threads).map(({ name, maxThreads }) => ({
+    queues: name,
+    max_threads: maxThreads,
+  }))
+
+const reportOf = (worker: Capsule): ReadyReport => ({
+  processId: worker.processId,
+  pools: poolsOf(worker),
+  jobClasses: worker.registry.names(),
+})
+
+const readyLine = (worker: Capsule, isJson: boolean): string => {
+  const { processId, registry } = worker
+  const pools = poolsOf(worker)
+  const classes = registry.names().sort()
+  if (isJson)
+    return JSON.stringify({ status: 'ready', pid: process.pid, process_id: processId, pools, job_classes: classes })
+  const poolText = pools.map(({ queues, max_threads }) => `${queues}:${max_threads}`).join(';')
+  const current = registry.describe()
+  return `good-job ready: pid ${process.pid}, process ${processId}, pools ${poolText}, ${plural(current.length, 'job class')}: ${current.join(', ')}`
+}
