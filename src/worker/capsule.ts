@@ -10,7 +10,7 @@ import {
   resolveConfiguration,
 } from '../configuration.ts'
 import { Deadline } from '../deadline.ts'
-import { GoodJobError } from '../errors.ts'
+import { ConfigurationError, GoodJobError } from '../errors.ts'
 import { events } from '../events.ts'
 import type { JobConstructor } from '../job/base.ts'
 import { withProcess } from '../job/context.ts'
@@ -53,8 +53,8 @@ const POOL_IDLE_MS = 60_000
  * - `starting`: The parts are being started, one after the other. Nothing is claimed before LISTEN has begun or was postponed.
  * - `running`: Every part has started; jobs are claimed.
  * - `stopping`: No job is claimed any more. The parts are being stopped; running jobs have time until the deadline.
- * - `stopped`: The final state, also of a capsule that was never started. A job that ignores its signal may still run, on the parts it
- * needs.
+ * - `stopped`: The state after a shutdown, also of a capsule that was never started. A job that ignores its signal may still run, on the
+ * parts it needs. Only `restart` leaves this state.
  */
 export type CapsuleState = 'created' | 'starting' | 'running' | 'stopping' | 'stopped'
 
@@ -78,8 +78,12 @@ export class Capsule implements AsyncDisposable {
   #state: CapsuleState = 'created'
   #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
+  /** A restart that nobody has cancelled by a shutdown. */
+  #restarting: Promise<void> | undefined
+  /** The jobs that ignored their signal at the last shutdown have ended. */
+  #lastJobs: Promise<void> = Promise.resolve()
   #stop = new AbortController()
-  readonly #abort = new AbortController()
+  #abort = new AbortController()
   #lastActivityMs: number
   #isStoppedCleanly = true
   /** The deadline of the shutdown. */
@@ -136,8 +140,7 @@ export class Capsule implements AsyncDisposable {
    * @throws ConnectionTimeoutError, SchemaError; GoodJobError after a shutdown
    */
   start(): Promise<void> {
-    if (this.#stopping)
-      return Promise.reject(new GoodJobError('this capsule was shut down; make a new one to start again'))
+    if (this.#stopping) return Promise.reject(new GoodJobError('this capsule was shut down; restart() starts it again'))
     this.#starting ??= withProcess(this.processId, () => this.#start()).catch(async (error) => {
       await this.#abandonStart()
       this.#starting = undefined
@@ -151,6 +154,41 @@ export class Capsule implements AsyncDisposable {
    * N seconds, null does not wait. Aborted jobs run again elsewhere as interrupted. @default the option shutdownTimeout
    */
   shutdown({ timeout }: { readonly timeout?: number | null } = {}): Promise<void> {
+    this.#restarting = undefined
+    return this.#stopOnce(timeout)
+  }
+
+  /**
+   * Shuts down and starts again, with the same process id. Jobs that ignore their signal delay the start until they have ended, because
+   * Node cannot kill them. A second call returns the promise of the first. GoodJob: Capsule#restart.
+   * @throws ConfigurationError for a timeout of null; GoodJobError if `shutdown` is called meanwhile; the errors of `start`, after which
+   * `restart` may be called again
+   */
+  restart({ timeout }: { readonly timeout?: number } = {}): Promise<void> {
+    if (timeout === null)
+      return Promise.reject(new ConfigurationError('restart: a timeout of null would not wait for the shutdown'))
+    if (this.#restarting !== undefined) return this.#restarting
+    const restarting: Promise<void> = this.#restart(timeout, () => this.#restarting === restarting).finally(() => {
+      if (this.#restarting === restarting) this.#restarting = undefined
+    })
+    this.#restarting = restarting
+    return restarting
+  }
+
+  async #restart(timeout: number | undefined, isWanted: () => boolean): Promise<void> {
+    await this.#stopOnce(timeout)
+    await this.#lastJobs
+    if (!isWanted()) throw new GoodJobError('this capsule was shut down while it restarted')
+    this.#starting = undefined
+    this.#stopping = undefined
+    this.#abort = new AbortController()
+    this.#isStoppedCleanly = true
+    this.#lastActivityMs = this.#clock.monotonic()
+    this.#enter('created')
+    await this.start()
+  }
+
+  #stopOnce(timeout: number | null | undefined): Promise<void> {
     const timeoutMs = timeout === undefined ? this.#durations.shutdownTimeoutMs : limitMs(timeout)
     this.#stopping ??= this.#shutdown(new Deadline(timeoutMs, this.#abort.signal))
     return timeout === null ? Promise.resolve() : this.#stopping
@@ -236,7 +274,7 @@ export class Capsule implements AsyncDisposable {
     this.#isStoppedCleanly = isClean
     events.emit('scheduler_shutdown', { processId })
     // A job that ignores its signal is still a job of this worker.
-    void ended.then(() => this.#host.detach())
+    this.#lastJobs = ended.then(() => this.#host.detach())
   }
 
   async #abandonStart(): Promise<void> {
