@@ -5,7 +5,7 @@ import type { RailsApp } from './rails-app.ts'
 import { bootRails } from './support/rails.ts'
 import { describeWithRuby } from './support/ruby.ts'
 
-const COUNT = Number(process.env.COMPAT_CRON_CASES ?? 200)
+const COUNT = Number(process.env.COMPAT_CRON_CASES ?? 120)
 const SEED = Number(process.env.COMPAT_CRON_SEED ?? 17)
 /** fugit needs 0.1 seconds for a case if the machine is busy. */
 const TIMEOUT_MS = 60_000 + 1000 * COUNT

@@ -5,6 +5,7 @@ import { BATCH_MUTANTS } from './batch.ts'
 import { CLAIM_MUTANTS } from './claim.ts'
 import { COMMAND_LINE_MUTANTS } from './command-line.ts'
 import { CONCURRENCY_MUTANTS } from './concurrency.ts'
+import { CRON_EXPRESSION_MUTANTS } from './cron-expression.ts'
 import { ENQUEUE_MUTANTS } from './enqueue.ts'
 import { FLEET_MUTANTS } from './fleet.ts'
 import { ISOLATION_MUTANTS } from './isolation.ts'
@@ -31,6 +32,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...SESSION_MUTANTS,
   ...ISOLATION_MUTANTS,
   ...ENQUEUE_MUTANTS,
+  ...CRON_EXPRESSION_MUTANTS,
   ...CONCURRENCY_MUTANTS,
   ...ADMISSION_MUTANTS,
   ...PLACES_MUTANTS,
