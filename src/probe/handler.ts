@@ -32,7 +32,7 @@ export const probeHandler =
   (health: Health): RequestListener =>
   (request: IncomingMessage, response: ServerResponse) => {
     const [path = ''] = (request.url ?? '').split('?')
-    const { status, text } = Object.hasOwn(ANSWERS, path) ? (ANSWERS[path]?.(health) ?? NOT_FOUND) : NOT_FOUND
+    const { status, text } = ANSWERS[path]?.(health) ?? NOT_FOUND
     response.writeHead(status, {
       'content-type': 'text/plain; charset=utf-8',
       'content-length': Buffer.byteLength(text),

@@ -16,13 +16,6 @@ export const PROBE_MUTANTS: readonly Mutant[] = [
     tests: { [SERVER]: [] },
   },
   {
-    name: 'a path is looked up among the answers alone',
-    file: 'src/probe/handler.ts',
-    text: 'Object.hasOwn(ANSWERS, path) ? (ANSWERS[path]?.(health) ?? NOT_FOUND) : NOT_FOUND',
-    replacement: 'ANSWERS[path]?.(health) ?? NOT_FOUND',
-    tests: { [SERVER]: [] },
-  },
-  {
     name: 'a probe without a Host is answered',
     file: 'src/probe/server.ts',
     text: 'requireHostHeader: false,',
