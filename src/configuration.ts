@@ -2,6 +2,7 @@ import { parseConcurrency, type WorkerConcurrencyRule } from './concurrency-opti
 import { nearest, parseBoolean } from './configuration-values.ts'
 import { warnOfMisspelt } from './environment.ts'
 import { ConfigurationError } from './errors.ts'
+import { type CronEntries, parseCronEntries } from './schedule/options.ts'
 
 /** Which finished jobs are kept: all, none, those with an unhandled error, or those for which a function returns true. */
 export type PreserveJobRecords =
@@ -73,18 +74,33 @@ export interface Options {
    * this worker. Environment, as JSON: GOOD_JOB_CONCURRENCY. @default []
    */
   concurrency?: readonly WorkerConcurrencyRule[]
+  /** Jobs that are enqueued on a schedule, by their keys. Environment, as JSON: GOOD_JOB_CRON. @default {} */
+  cron?: CronEntries
+  /** Enqueue the jobs of `cron` in this process. Environment: GOOD_JOB_ENABLE_CRON. @default false */
+  enableCron?: boolean
+  /**
+   * Time zone of schedules that name none, as an IANA or Rails name: Rails' `config.time_zone`. Environment: GOOD_JOB_CRON_ZONE. @default
+   * TZ, otherwise UTC
+   */
+  cronZone?: string
+  /**
+   * Seconds before the start for which missed occurrences of `cron` are enqueued; 0 or less: none. Environment:
+   * GOOD_JOB_CRON_GRACEFUL_RESTART_PERIOD. @default 0
+   */
+  cronGracefulRestartPeriod?: number
   /** Connections in the pool for enqueueing and administration. Environment: GOOD_JOB_POOL_SIZE. @default 5 */
   poolSize?: number
 }
 
 type Resolved<T> = { readonly [K in keyof T]-?: Exclude<T[K], undefined> }
-type Optional = 'databaseUrl' | 'directDatabaseUrl' | 'idleTimeout' | 'maxThreads'
+type Optional = 'databaseUrl' | 'directDatabaseUrl' | 'idleTimeout' | 'maxThreads' | 'cronZone'
 
 /** Resolved options: every default is filled in. */
 export type Configuration = Resolved<Omit<Options, Optional>> & {
   readonly databaseUrl: string | undefined
   readonly directDatabaseUrl: string | undefined
   readonly idleTimeout: number | undefined
+  readonly cronZone: string | undefined
 }
 
 /** The options that are times, in milliseconds; what 0 and less mean stays the option's own matter. */
@@ -98,6 +114,7 @@ export interface Durations {
   readonly batchSweepIntervalMs: number
   readonly batchSweepWindowMs: number
   readonly batchSweepGraceMs: number
+  readonly cronGracefulRestartMs: number
 }
 
 type Parse = (value: unknown, name: string) => unknown
@@ -185,6 +202,10 @@ export const OPTION_RULES: { readonly [K in keyof Required<Options>]: OptionRule
   globalidApp: { env: ['GOOD_JOB_GLOBALID_APP'], parse: text, fallback: 'good-job-node' },
   connectTimeout: { env: ['GOOD_JOB_CONNECT_TIMEOUT'], parse: notNegative, fallback: 30 },
   concurrency: { env: ['GOOD_JOB_CONCURRENCY'], parse: parseConcurrency, fallback: [] },
+  cron: { env: ['GOOD_JOB_CRON'], parse: parseCronEntries, fallback: {} },
+  enableCron: { env: ['GOOD_JOB_ENABLE_CRON'], parse: boolean, fallback: false },
+  cronZone: { env: ['GOOD_JOB_CRON_ZONE'], parse: text },
+  cronGracefulRestartPeriod: { env: ['GOOD_JOB_CRON_GRACEFUL_RESTART_PERIOD'], parse: anyNumber, fallback: 0 },
   poolSize: { env: ['GOOD_JOB_POOL_SIZE'], parse: positiveInteger, fallback: 5 },
 }
 
@@ -259,4 +280,5 @@ export const durationsOf = (configuration: Configuration): Durations =>
     batchSweepIntervalMs: ms(configuration.batchSweepInterval),
     batchSweepWindowMs: ms(configuration.batchSweepWindow),
     batchSweepGraceMs: ms(configuration.batchSweepGrace),
+    cronGracefulRestartMs: ms(configuration.cronGracefulRestartPeriod),
   })

@@ -37,6 +37,9 @@ export class RecordNotFoundError extends DeserializationError {
   static override readonly rubyName = 'ActiveJob::DeserializationError::RecordNotFound'
 }
 
+/** There is no cron entry with this key. */
+export class CronEntryNotFoundError extends GoodJobError {}
+
 /** A row's serialized_params cannot be read as an Active Job hash. */
 export class InvalidJobDataError extends GoodJobError {
   static readonly rubyName = 'GoodJob::Job::InvalidJobDataError'
@@ -49,8 +52,11 @@ export class UnknownJobClassError extends GoodJobError {
 
 /** An adapter refused one job. `performLater` returns false, and the error is in the job's `enqueueError`. Active Job: ActiveJob::EnqueueError. */
 export class EnqueueError extends GoodJobError {
-  static readonly rubyName = 'ActiveJob::EnqueueError'
+  static readonly rubyName: string = 'ActiveJob::EnqueueError'
 }
+
+/** Another process has enqueued this occurrence of a cron entry. */
+export class CronConflictError extends EnqueueError {}
 
 /** What a concurrency rule refused: the scope (`label:mail`, `key:user-7`, `all`), and the limit that is reached. */
 interface Exceeded {

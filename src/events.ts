@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events'
+import type { CronEnqueued, CronFailed, CronSkipped } from './schedule/events.ts'
 
 /** The fields that identify a job in an event; arguments are never included. */
 export interface JobEvent {
@@ -200,6 +201,9 @@ export interface EventMap {
   subprocess_start: SubprocessEvent
   subprocess_shutdown_start: SubprocessEvent
   subprocess_shutdown: SubprocessEvent
+  cron_enqueued: CronEnqueued
+  cron_skipped: CronSkipped
+  cron_failed: CronFailed
   cleanup_preserved_jobs: {
     readonly timestamp: Date
     readonly destroyedJobsCount: number

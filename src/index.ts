@@ -6,6 +6,8 @@ export type { CallbackEvent } from './batch/completion/decision.ts'
 export type { BatchStatus, RecoveryState, TimelineEntry } from './batch/status.ts'
 export type { WorkerConcurrencyRule } from './concurrency-option.ts'
 export type { Configuration, Options, PreserveJobRecords } from './configuration.ts'
+export type { CronEntryStatus, CronRun } from './cron/status.ts'
+export type { RunCronOptions } from './cron/steering.ts'
 export type { AdapterConfig } from './enqueue/adapter.ts'
 export {
   ActionForStateMismatchError,
@@ -13,6 +15,8 @@ export {
   ConcurrencyExceededError,
   ConfigurationError,
   ConnectionTimeoutError,
+  CronConflictError,
+  CronEntryNotFoundError,
   DeserializationError,
   DiscardJobError,
   EnqueueError,
@@ -48,6 +52,7 @@ export type { JobExplanation, JobReason } from './maintenance/why/reasons.ts'
 export { attachLogSubscriber, type LogSubscriberOptions } from './observe/log-subscriber.ts'
 export { probeHandler } from './probe/handler.ts'
 export type { Health } from './probe/health.ts'
+export type { CronClass, CronEntries, CronEntryOptions, CronInstant, CronSet } from './schedule/options.ts'
 export {
   indifferentAccess,
   isKeywords,

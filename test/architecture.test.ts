@@ -7,7 +7,7 @@ const ROOT = join(import.meta.dirname, '..')
 
 /** A file imports its own folder and the layers before its own; `src/*.ts` is the first layer, but for index.ts and cli.ts. */
 const LAYERS: readonly (readonly string[])[] = [
-  ['.'],
+  ['.', 'schedule'],
   ['serialize'],
   ['job'],
   ['sql'],
@@ -16,7 +16,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['batch'],
   ['claim'],
   ['perform'],
-  ['isolation', 'maintenance', 'cron'],
+  ['cron'],
+  ['isolation', 'maintenance'],
   ['observe', 'probe'],
   ['worker'],
   ['cluster'],

@@ -88,7 +88,13 @@ test('a resolved configuration is frozen and has a value for every option with a
 test('options in seconds become milliseconds once, in a frozen object', () => {
   const options = { pollInterval: 2.5, shutdownTimeout: 25, idleTimeout: 60, connectTimeout: 0, batchSweepInterval: -1 }
   const durations = durationsOf(
-    resolve({ ...options, cleanupIntervalSeconds: 7, batchSweepWindow: 8, batchSweepGrace: 9 }),
+    resolve({
+      ...options,
+      cleanupIntervalSeconds: 7,
+      batchSweepWindow: 8,
+      batchSweepGrace: 9,
+      cronGracefulRestartPeriod: 10,
+    }),
   )
   expect(durations).toEqual({
     pollMs: 2_500,
@@ -99,6 +105,7 @@ test('options in seconds become milliseconds once, in a frozen object', () => {
     batchSweepIntervalMs: -1_000,
     batchSweepWindowMs: 8_000,
     batchSweepGraceMs: 9_000,
+    cronGracefulRestartMs: 10_000,
   })
   expect(Object.isFrozen(durations)).toBe(true)
 })

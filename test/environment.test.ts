@@ -12,7 +12,7 @@ test('an unknown GOOD_JOB_ variable leads to one warning with a suggestion', asy
   const env = { GOOD_JOB_THREAD: '7', GOOD_JOB_QUEUE: 'mail' }
   // Variables of Ruby, of the command line, of other programs, and known ones.
   const others = {
-    GOOD_JOB_CRON: '1',
+    GOOD_JOB_CRON: '{}',
     GOOD_JOB_ENABLE_CRON: '1',
     GOOD_JOB_LOG_LEVEL: 'info',
     GOOD_JOB_TEAM: 'a',

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { addBatchesCommands } from './batches/batches.ts'
 import { addCleanupCommand } from './cleanup.ts'
 import { addConcurrencyCommands } from './concurrency/concurrency.ts'
+import { addCronCommands } from './cron/cron.ts'
 import { addDemoCommand } from './demo.ts'
 import { addDoctorCommand } from './doctor/doctor.ts'
 import { addJobsCommands } from './jobs/jobs.ts'
@@ -16,6 +17,7 @@ export const addCommands = (program: Command): void => {
   addJobsCommands(program)
   addBatchesCommands(program)
   addConcurrencyCommands(program)
+  addCronCommands(program)
   addPausesCommands(program)
   addDoctorCommand(program)
   addSchemaCommands(program)

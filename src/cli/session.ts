@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { AdapterConfig } from '../enqueue/adapter.ts'
 import { Adapter } from '../maintenance/adapter.ts'
 import { columnText } from '../time.ts'
 import { isUuid } from '../uuid.ts'
@@ -22,12 +23,13 @@ export const addSessionOptions = (command: Command): Command =>
     new Option('--json', 'print JSON for machines').helpGroup('Output:'),
   )
 
-/** Runs `work` with a connection made from the options and the environment, then closes it. */
+/** Runs `work` with a connection made from the options, `more` and the environment, then closes it. */
 export const withSession = async (
   command: Command,
   work: (session: CommandSession) => Promise<void>,
+  more: AdapterConfig = {},
 ): Promise<void> => {
-  const adapter = new Adapter({ poolSize: 2, ...workerOptionsOf(command) })
+  const adapter = new Adapter({ poolSize: 2, ...workerOptionsOf(command), ...more })
   const now = adapter.clock.now()
   const progress = new Progress()
   const isJson = command.getOptionValue('json') === true

@@ -1,10 +1,12 @@
 import type { Pool } from 'pg'
 import { type Configuration, type Options, resolveConfiguration } from '../configuration.ts'
-import { ConcurrencyExceededError, ConfigurationError, EnqueueError } from '../errors.ts'
+import { ConcurrencyExceededError, ConfigurationError, CronConflictError, EnqueueError } from '../errors.ts'
 import type { AdapterOptions, QueueAdapter } from '../job/adapters/queue-adapter.ts'
 import type { Job } from '../job/base.ts'
 import { currentEnqueueContext } from '../job/context.ts'
+import type { JobRegistry } from '../job/definition/registry.ts'
 import { assertEnqueueable, kindOf } from '../job/enqueueable.ts'
+import { STATE } from '../job/state.ts'
 import { scopeLockTexts } from '../sql/concurrency/scope-locks.ts'
 import { type Queryable, queryableOf } from '../sql/connection/queryable.ts'
 import { Database, type Facts } from '../sql/database.ts'
@@ -20,6 +22,8 @@ export type AdapterConfig = Options & {
   readonly pool?: Pool
   readonly database?: Database
   readonly clock?: Clock
+  /** The classes that cron entries may name by text. */
+  readonly registry?: JobRegistry
 }
 
 /** Inserts jobs into good_jobs, where Ruby and Node workers find them. GoodJob: GoodJob::Adapter. */
@@ -28,14 +32,17 @@ export class EnqueueAdapter implements QueueAdapter {
   readonly database: Database
   readonly configuration: Configuration
   readonly clock: Clock
+  /** @internal */
+  readonly registry: JobRegistry | undefined
   readonly #ownsDatabase: boolean
 
   /** @throws ConfigurationError for an unknown option or without a database. */
   constructor(config: AdapterConfig = {}) {
     assertConfig(config)
-    const { pool, database, clock, ...options } = config
+    const { pool, database, clock, registry, ...options } = config
     this.configuration = resolveConfiguration(options)
     this.clock = clock ?? systemClock
+    this.registry = registry
     this.#ownsDatabase = database === undefined
     this.database =
       database ??
@@ -44,7 +51,7 @@ export class EnqueueAdapter implements QueueAdapter {
 
   /**
    * Inserts one job and notifies the workers, in the caller's transaction if there is one.
-   * @throws EnqueueError for a duplicate cron occurrence; ConcurrencyExceededError if a concurrency rule refuses the job
+   * @throws EnqueueError for an id that exists, CronConflictError for a cron occurrence that exists, ConcurrencyExceededError if a concurrency rule refuses the job
    */
   async enqueue(job: Job, { transaction }: AdapterOptions = {}): Promise<void> {
     if (isBuffered([job], transaction)) return
@@ -55,10 +62,8 @@ export class EnqueueAdapter implements QueueAdapter {
         ? await this.#insertOne(job, transaction)
         : await this.#insertUnderRules(ruled, transaction)
     if (inserted === undefined) {
-      const isCron = currentEnqueueContext().cronKey !== undefined
-      throw new EnqueueError(
-        isCron ? 'this cron occurrence is enqueued already' : `a job with the id ${job.jobId} exists already`,
-      )
+      if (job[STATE].cron) throw new CronConflictError('this cron occurrence is enqueued already')
+      throw new EnqueueError(`a job with the id ${job.jobId} exists already`)
     }
     markInserted(job, transaction ? inserted : undefined)
   }

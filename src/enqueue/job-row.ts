@@ -2,6 +2,7 @@ import type { Job } from '../job/base.ts'
 import { keyOfNewJob, labelsOfNewJob } from '../job/concurrency/evaluation.ts'
 import { currentEnqueueContext } from '../job/context.ts'
 import { jobToData } from '../job/serialization.ts'
+import { STATE } from '../job/state.ts'
 import { type RailsVersion, stringifyJobData } from '../serialize/job-data.ts'
 import type { NewJobRow } from '../sql/jobs/insert.ts'
 import { type Clock, columnText } from '../time.ts'
@@ -20,6 +21,7 @@ export interface JobRowOptions {
  */
 export const jobRow = (job: Job, { clock, bulkAt, railsVersion, enableListenNotify }: JobRowOptions): NewJobRow => {
   const context = currentEnqueueContext()
+  const { cron } = job[STATE]
   const serializedParams = stringifyJobData(jobToData(job, { now: clock.now(), railsVersion }), { railsVersion })
   const createdAt = bulkAt ?? clock.timestamp()
   const labels = labelsOfNewJob(job)
@@ -34,8 +36,8 @@ export const jobRow = (job: Job, { clock, bulkAt, railsVersion, enableListenNoti
     created_at: createdAt,
     labels: labels.length > 0 ? labels : null,
     concurrency_key: keyOfNewJob(job),
-    cron_key: context.cronKey ?? null,
-    cron_at: context.cronAt?.toISOString() ?? null,
+    cron_key: cron?.key ?? null,
+    cron_at: cron ? columnText(cron.at) : null,
     batch_id: context.batchId ?? null,
     batch_callback_id: context.batchCallbackId ?? null,
     is_notified: enableListenNotify && isNotified,

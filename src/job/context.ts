@@ -3,12 +3,10 @@ import type { EnqueueBuffer } from './adapters/enqueue-buffer.ts'
 import type { Job } from './base.ts'
 import type { JobRun } from './run.ts'
 
-/** Values that the surrounding code sets for the jobs it enqueues. GoodJob: the thread-locals of Batch and CurrentThread. */
+/** Values that the surrounding code sets for the jobs it enqueues. GoodJob: the thread-locals of Batch. */
 export interface EnqueueContext {
   readonly batchId?: string | undefined
   readonly batchCallbackId?: string | undefined
-  readonly cronKey?: string | undefined
-  readonly cronAt?: Date | undefined
   /** Collects the jobs instead of inserting them at once. */
   readonly buffer?: EnqueueBuffer | undefined
 }

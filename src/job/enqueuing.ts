@@ -1,4 +1,4 @@
-import { ConcurrencyExceededError, ConfigurationError, EnqueueError } from '../errors.ts'
+import { ConcurrencyExceededError, ConfigurationError, CronConflictError, EnqueueError } from '../errors.ts'
 import { events } from '../events.ts'
 import type { AdapterOptions, CallerTransaction, QueueAdapter } from './adapters/queue-adapter.ts'
 import { assertTransaction } from './adapters/transaction.ts'
@@ -25,6 +25,8 @@ export const enqueueJob = async (job: Job, options: EnqueueOptions): Promise<boo
   const inTransaction = inTransactionOf(job[STATE].transaction)
   let outcome: { error?: unknown; aborted?: boolean } = {}
   const announce = () => {
+    // With n processes each occurrence is enqueued once and refused n - 1 times.
+    if (job.enqueueError instanceof CronConflictError) return
     const event = { ...jobEvent(job), ...outcome, ...inTransaction }
     if (scheduledAt) events.emit('enqueue_at', { ...event, scheduledAt })
     else events.emit('enqueue', event)
@@ -53,18 +55,19 @@ export const enqueueJob = async (job: Job, options: EnqueueOptions): Promise<boo
   return job.successfullyEnqueued
 }
 
-// Catches the EnqueueError of a refusal, so that after callbacks still run. They do not run after the refusal of a concurrency rule.
+// Catches the EnqueueError of a refusal, so that after callbacks still run. They do not run after the refusal of a concurrency rule, or for
+// a cron occurrence that another process has enqueued.
 const deliver = async (job: Job): Promise<typeof ABORTED | undefined> => {
   const { run, transaction } = job[STATE]
   try {
     if (run.reenqueue) reenqueue(job, run.reenqueue)
-    else await job.jobConstructor.queueAdapter.enqueue(job, { transaction })
+    else await (job[STATE].cron?.adapter ?? job.jobConstructor.queueAdapter).enqueue(job, { transaction })
     job.successfullyEnqueued = true
   } catch (error) {
-    const isRefusedByRule = error instanceof ConcurrencyExceededError
-    if (!isRefusedByRule && !(error instanceof EnqueueError)) throw error
+    const isRefused = error instanceof ConcurrencyExceededError || error instanceof CronConflictError
+    if (!isRefused && !(error instanceof EnqueueError)) throw error
     job.enqueueError = error
-    if (isRefusedByRule) return ABORTED
+    if (isRefused) return ABORTED
   }
   return undefined
 }

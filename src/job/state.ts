@@ -1,10 +1,18 @@
 import type { JsonObject, JsonValue } from '../serialize/json.ts'
-import type { CallerTransaction } from './adapters/queue-adapter.ts'
+import type { CallerTransaction, QueueAdapter } from './adapters/queue-adapter.ts'
 import type { Continuation } from './continuation/continuation.ts'
 import { DETACHED_RUN, type JobRun } from './run.ts'
 
 /** The key of a job's internal state. */
 export const STATE: unique symbol = Symbol('good-job-node.state')
+
+/** The occurrence of a cron entry for which a job is enqueued. */
+export interface CronOccurrence {
+  readonly key: string
+  readonly at: Date
+  /** The adapter of the worker, which also reads the settings of the entry. */
+  readonly adapter: QueueAdapter
+}
 
 /** The part of a job that only this package reads. */
 export class JobInternals {
@@ -14,6 +22,11 @@ export class JobInternals {
   extra: JsonObject | null = null
   /** The transaction for the next enqueue. */
   transaction: CallerTransaction | undefined
+  /**
+   * The occurrence belongs to this job alone: jobs that its callbacks enqueue have none. In Ruby they have the same one, and the first row
+   * of an occurrence prevents the others.
+   */
+  cron: CronOccurrence | undefined
   /** The caller's transaction that inserted the row. Only the server knows whether it was committed. */
   insertedIn: string | undefined
   run: JobRun = DETACHED_RUN

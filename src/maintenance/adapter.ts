@@ -1,3 +1,4 @@
+import { Cron } from '../cron/steering.ts'
 import { EnqueueAdapter } from '../enqueue/adapter.ts'
 import { setDefaultQueueAdapter } from '../job/adapters/queue-adapter.ts'
 import type { Pauses } from '../job/pauses.ts'
@@ -12,6 +13,9 @@ import { why } from './why/why.ts'
  * transaction. GoodJob: GoodJob::Adapter and the actions of GoodJob::Job.
  */
 export class Adapter extends EnqueueAdapter {
+  /** Shows, runs and switches the entries of the option `cron`. */
+  readonly cron: Cron = new Cron(this)
+
   /** Runs a discarded job again. @throws ActionForStateMismatchError, RecordAlreadyAdvisoryLockedError, RecordMissingError */
   retryJob(jobId: string): Promise<void> {
     return retryJob(this, jobId)

@@ -2,6 +2,7 @@ import { type EventMap, type EventName, type Events, type Listener, events as pr
 import { currentProcessId } from '../job/context.ts'
 import { isError } from '../job/exceptions/error-reading.ts'
 import type { Logger } from '../job/logger.ts'
+import type { CronSkipReason } from '../schedule/events.ts'
 
 type Level = 'debug' | 'info' | 'warn' | 'error'
 type Line = readonly [level: Level, sentence: string]
@@ -16,6 +17,21 @@ const enqueued =
     if (payload.aborted === true) return ['info', 'A callback or a concurrency rule stopped a job from being enqueued']
     return ['info', sentence]
   }
+
+const cronSkipped = (reason: CronSkipReason): Line => {
+  switch (reason) {
+    case 'disabled':
+      return ['debug', 'Skipped a disabled cron entry']
+    case 'duplicate':
+      return ['debug', 'Another process has enqueued the job of a cron entry']
+    case 'missed':
+      return ['warn', 'Missed occurrences of a cron entry']
+    case 'ended':
+      return ['warn', 'A cron entry has no further occurrence']
+    default:
+      return ['info', 'Enqueued no job for a cron entry']
+  }
+}
 
 const LINES: Lines = {
   enqueue: enqueued('Enqueued a job'),
@@ -111,6 +127,9 @@ const LINES: Lines = {
   subprocess_start: ['info', 'Started a subprocess'],
   subprocess_shutdown_start: ['info', 'Shutting down a subprocess'],
   subprocess_shutdown: ['info', 'A subprocess is shut down'],
+  cron_enqueued: ['info', 'Enqueued the job of a cron entry'],
+  cron_skipped: ({ reason }) => cronSkipped(reason),
+  cron_failed: ['error', 'A cron entry failed; it has its next occurrence'],
   cleanup_preserved_jobs: ['info', 'Deleted old records'],
 }
 

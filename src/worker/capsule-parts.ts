@@ -6,6 +6,7 @@ import type { QueuePool } from '../claim/queue-string.ts'
 import { RoundLane } from '../claim/round-lane.ts'
 import { throttleOf, type WorkerConcurrencyRule } from '../concurrency-option.ts'
 import type { Configuration, Durations } from '../configuration.ts'
+import type { CronManager } from '../cron/manager.ts'
 import { events } from '../events.ts'
 import { guarded } from '../guarded.ts'
 import { keyScope, labelScope } from '../job/concurrency/scopes.ts'
@@ -27,6 +28,7 @@ import type { Database } from '../sql/database.ts'
 import { threadConfig } from '../sql/threads/config.ts'
 import type { Clock } from '../time.ts'
 import { CapsuleTracker } from './capsule-tracker.ts'
+import { buildCron } from './cron-part.ts'
 import { Maintenance } from './maintenance.ts'
 import { Notifier } from './notifier.ts'
 import { Poller } from './poller.ts'
@@ -51,6 +53,8 @@ export interface CapsuleParts {
   readonly maintenance: Maintenance
   readonly watch: AttemptWatch
   readonly leftovers: Leftovers
+  /** undefined: cron is off, or there are no entries. */
+  readonly cron: CronManager | undefined
 }
 
 export interface PartsOptions {
@@ -94,7 +98,8 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
     pools.register(buildScheduler(options, pool, { lanes, performer, limits, limitedLane }))
   }
   const watch = new AttemptWatch({ ...options, attempts: performer.attempts })
-  const tracker = buildTracker(options, performer, pools)
+  const cron = buildCron(options)
+  const tracker = buildTracker(options, performer, pools, cron)
   beforeJobs.push(
     () => tracker.startHeartbeat(),
     () => watch.watch(),
@@ -105,7 +110,7 @@ export const buildParts = (options: PartsOptions): CapsuleParts => {
   const isPolling = durations.pollMs > 0
   const leftovers = new Leftovers()
   const allLanes = limitedLane === undefined ? lanes : [...lanes, limitedLane]
-  const built = { lanes: allLanes, completer, performer, pools, maintenance, notifier, watch, poller, tracker }
+  const built = { lanes: allLanes, completer, performer, pools, maintenance, notifier, watch, poller, tracker, cron }
   return { processId, database, isPolling, leftovers, ...built }
 }
 
@@ -190,12 +195,21 @@ const buildLimits = (
     clock,
   })
 
-const buildTracker = (options: PartsOptions, performer: JobPerformer, pools: Pools): CapsuleTracker =>
+const buildTracker = (
+  options: PartsOptions,
+  performer: JobPerformer,
+  pools: Pools,
+  cron: CronManager | undefined,
+): CapsuleTracker =>
   new CapsuleTracker({
     ...options,
     schedulers: () => pools.schedulers,
     attemptIds: () => [...performer.attempts.keys()],
     onReleased: () => pools.wake(),
+    onClockJumped: () => {
+      pools.wake()
+      cron?.wake()
+    },
   })
 
 /** Deferred starts need a thread that can connect with the same settings as the lane. */

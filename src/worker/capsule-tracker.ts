@@ -26,8 +26,10 @@ export interface CapsuleTrackerOptions {
   readonly schedulers: () => readonly Scheduler[]
   /** Ids of every attempt of this process. */
   readonly attemptIds: () => readonly string[]
-  /** Jobs were released, or became due because the clock was changed: claim again. */
+  /** Jobs were released: claim again. */
   readonly onReleased: () => void
+  /** Jobs and cron entries may be due by the changed clock. */
+  readonly onClockJumped: () => void
 }
 
 /** How long a beat waits for a lock on the process row. */
@@ -55,7 +57,7 @@ export class CapsuleTracker {
 
   constructor(options: CapsuleTrackerOptions) {
     this.#options = options
-    this.#stalls = new StallWatch({ ...options, onClockJumped: options.onReleased })
+    this.#stalls = new StallWatch(options)
     this.#unserved = new UnservedWatch(options)
   }
 

@@ -23,6 +23,7 @@ import { removeProcess } from '../sql/process/processes.ts'
 import { assertThreadFiles } from '../sql/threads/file.ts'
 import { type Clock, systemClock } from '../time.ts'
 import { buildParts, type CapsuleParts } from './capsule-parts.ts'
+import { checkCron } from './cron-part.ts'
 import { workerHealth } from './health.ts'
 import { HostBindings, type HostOptions } from './host-bindings.ts'
 import { Parts } from './part.ts'
@@ -107,7 +108,9 @@ export class Capsule implements AsyncDisposable {
       poolIdleMs: POOL_IDLE_MS,
       applicationName: 'GoodJob::Capsule',
     })
-    this.adapter = new Adapter({ ...options, database: this.#database, clock: this.#clock })
+    const { registry } = this
+    this.adapter = new Adapter({ ...options, database: this.#database, clock: this.#clock, registry })
+    checkCron(this.adapter, options, this.#host.logger)
   }
 
   get state(): CapsuleState {

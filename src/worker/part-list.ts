@@ -5,6 +5,7 @@ import { reach } from '../sql/connection/reach.ts'
 import type { Database } from '../sql/database.ts'
 import { findVersion3Writer } from '../sql/schema/report.ts'
 import type { CapsuleParts } from './capsule-parts.ts'
+import { cronPart } from './cron-part.ts'
 import type { Notifier } from './notifier.ts'
 import type { Part } from './part.ts'
 import { CLOSE_MS, GRACE_MS, STOP_GRACE_MS } from './shutdown.ts'
@@ -27,6 +28,7 @@ export const partList = (worker: CapsuleParts): readonly Part[] => [
   ...(worker.notifier === undefined ? [] : [listener(worker.notifier, worker.isPolling)]),
   pools(worker),
   poller(worker),
+  ...(worker.cron === undefined ? [] : [cronPart(worker.cron)]),
 ]
 
 /** The pool, and the conditions that the database must meet before anything is written. */

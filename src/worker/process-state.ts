@@ -20,7 +20,7 @@ export const processState = (
   const stats = schedulers.map(schedulerState)
   const sum = (pick: (state: ReturnType<typeof schedulerState>) => number) =>
     stats.reduce((total, state) => total + pick(state), 0)
-  const { preserveJobRecords, retryOnUnhandledError, enablePauses } = configuration
+  const { preserveJobRecords, retryOnUnhandledError, enablePauses, enableCron, cron } = configuration
   return JSON.stringify({
     hostname: hostname(),
     pid: process.pid,
@@ -29,7 +29,7 @@ export const processState = (
     preserve_job_records: typeof preserveJobRecords === 'function' ? 'function' : preserveJobRecords,
     retry_on_unhandled_error: retryOnUnhandledError,
     schedulers: stats,
-    cron_enabled: false,
+    cron_enabled: enableCron && Object.keys(cron).length > 0,
     total_succeeded_executions_count: sum((state) => state.succeeded_executions_count),
     total_errored_executions_count: sum((state) => state.errored_executions_count),
     database_connection_pool: { size: pool.max, active: pool.totalCount - pool.idleCount },

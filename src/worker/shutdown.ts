@@ -6,11 +6,12 @@ import type { Parts } from './part.ts'
 export const STOP_GRACE_MS = 2_000
 
 /**
- * How long each step may continue after the deadline, in the order of the stop: claims in progress (their jobs do not begin) · jobs that
+ * How long each step may continue after the deadline, in the order of the stop: cron jobs that are being enqueued · claims in progress (their jobs do not begin) · jobs that
  * obey their signal · the end of LISTEN, of sweeps and cleanups · outcomes on their way to a Postgres that responds · closing the sessions.
  * The rest of `STOP_GRACE_MS` is for the process row and the connection pool.
  */
 export const GRACE_MS = {
+  cron: 250,
   claims: 300,
   jobs: 800,
   listener: 850,

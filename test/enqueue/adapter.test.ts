@@ -3,8 +3,8 @@ import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { Batch } from '../../src/batch/batch.ts'
 import { ConfigurationError, EnqueueError, SerializationError } from '../../src/errors.ts'
 import type { Job } from '../../src/job/base.ts'
-import { withEnqueueContext } from '../../src/job/context.ts'
 import { performAllLater } from '../../src/job/enqueuing.ts'
+import { STATE } from '../../src/job/state.ts'
 import { Adapter } from '../../src/maintenance/adapter.ts'
 import { createClock } from '../../src/time.ts'
 import { enqueue, jobClass, openWorld } from '../support/harness.ts'
@@ -192,8 +192,11 @@ describe('duplicates', () => {
   })
 
   test('a cron occurrence that exists is "not enqueued", without an error [GJ-017]', async () => {
-    const context = { cronKey: 'daily', cronAt: new Date('2030-01-01T00:00:00Z') }
-    const enqueueOccurrence = () => withEnqueueContext(context, () => make().enqueue())
+    const enqueueOccurrence = () => {
+      const job = make()
+      job[STATE].cron = { key: 'daily', at: new Date('2030-01-01T00:00:00Z'), adapter: world.adapter }
+      return job.enqueue()
+    }
     expect(await enqueueOccurrence()).toBeTruthy()
     expect(await enqueueOccurrence()).toBe(false)
     expect(await rows()).toMatchObject([{ cron_key: 'daily' }])

@@ -48,7 +48,7 @@ export const CONCURRENCY_MUTANTS: readonly Mutant[] = [
   {
     name: 'after callbacks do not run for a job that a rule refused',
     file: 'src/job/enqueuing.ts',
-    text: 'if (isRefusedByRule) return ABORTED',
+    text: 'if (isRefused) return ABORTED',
     replacement: '',
     tests: { [ENQUEUE]: ['around callbacks go on, after callbacks do not run'] },
   },

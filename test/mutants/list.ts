@@ -5,6 +5,7 @@ import { BATCH_MUTANTS } from './batch.ts'
 import { CLAIM_MUTANTS } from './claim.ts'
 import { COMMAND_LINE_MUTANTS } from './command-line.ts'
 import { CONCURRENCY_MUTANTS } from './concurrency.ts'
+import { CRON_MUTANTS } from './cron.ts'
 import { CRON_EXPRESSION_MUTANTS } from './cron-expression.ts'
 import { ENQUEUE_MUTANTS } from './enqueue.ts'
 import { FLEET_MUTANTS } from './fleet.ts'
@@ -42,4 +43,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...LIMITED_MUTANTS,
   ...AROUND_PERFORM_MUTANTS,
   ...FLEET_MUTANTS,
+  ...CRON_MUTANTS,
 ]

@@ -9,6 +9,7 @@ import { createDatabase } from '../support/postgres.ts'
 import { BATCH_SHAPES } from './shapes/batch.ts'
 import { CLAIM_SHAPES } from './shapes/claim.ts'
 import { CONCURRENCY_SHAPES } from './shapes/concurrency.ts'
+import { CRON_SHAPES } from './shapes/cron.ts'
 import { DEFERRED_SHAPES } from './shapes/deferred.ts'
 import { JOB_SHAPES } from './shapes/jobs.ts'
 import { OUTCOME_SHAPES } from './shapes/outcome.ts'
@@ -22,6 +23,7 @@ const SHAPES = [
   ...DEFERRED_SHAPES,
   ...OUTCOME_SHAPES,
   ...CONCURRENCY_SHAPES,
+  ...CRON_SHAPES,
   ...BATCH_SHAPES,
   ...JOB_SHAPES,
   ...PROCESS_SHAPES,

@@ -111,6 +111,7 @@ test('a heartbeat from the event loop does not wait for a cleanup that waits for
     schedulers: () => [],
     attemptIds: () => [],
     onReleased: () => undefined,
+    onClockJumped: () => undefined,
   })
   await tracker.start()
   const holder = await world.database.connect()

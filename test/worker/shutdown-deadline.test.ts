@@ -151,6 +151,7 @@ const trackerOf = (processId: string): CapsuleTracker => {
     schedulers: () => [],
     attemptIds: () => [],
     onReleased: () => undefined,
+    onClockJumped: () => undefined,
   })
 }
 

@@ -3,7 +3,6 @@ import type { ReadyReport } from '../../cluster/messages.ts'
 import type { Options } from '../../configuration.ts'
 import { ConfigurationError, ModuleError } from '../../errors.ts'
 import { setDefaultQueueAdapter } from '../../job/adapters/queue-adapter.ts'
-import type { JobConstructor } from '../../job/base.ts'
 import type { Logger } from '../../job/logger.ts'
 import { attachLogSubscriber } from '../../observe/log-subscriber.ts'
 import { Presence } from '../../probe/presence.ts'
@@ -11,8 +10,9 @@ import { Capsule } from '../../worker/capsule.ts'
 import { queueWarnings } from '../doctor/queue-warnings.ts'
 import { describeFailure } from '../failure.ts'
 import { plural } from '../output.ts'
+import { cronOptions } from './cron-options.ts'
 import { LifecycleHooks } from './hooks.ts'
-import { loadJobs } from './load-jobs.ts'
+import { type LoadedModules, loadModules } from './load-jobs.ts'
 import type { ProcessOptions } from './process-options.ts'
 import { runUntilEnd } from './run-until-end.ts'
 import type { SupervisorLink } from './supervisor-link.ts'
@@ -36,10 +36,10 @@ export const work = async (given: WorkOptions): Promise<number> => {
   // The capsule writes no lines before its start and after its end.
   attachLogSubscriber(given.logger)
   try {
-    const jobs = await prepare(given)
+    const loaded = await prepare(given)
     const hooks = await LifecycleHooks.load(given.processOptions.hooks)
     await hooks.run('beforeSubprocessBoot', link.role.index)
-    return await run(given, jobs)
+    return await run(given, loaded)
   } catch (error) {
     if (!(error instanceof ConfigurationError || error instanceof ModuleError)) throw error
     const { text, code } = describeFailure(error, given)
@@ -50,19 +50,21 @@ export const work = async (given: WorkOptions): Promise<number> => {
 
 let capsule: Capsule | undefined
 
-const prepare = async ({ modules }: WorkOptions): Promise<JobConstructor[]> => {
+const prepare = async ({ modules }: WorkOptions): Promise<LoadedModules> => {
   // The modules may read Job.queueAdapter while they load.
   setDefaultQueueAdapter(() => {
     if (capsule === undefined)
       throw new Error('Job.queueAdapter is available once the worker starts, not while modules load')
     return capsule.adapter
   })
-  return loadJobs(modules)
+  return loadModules(modules)
 }
 
-const run = async (given: WorkOptions, jobs: readonly JobConstructor[]): Promise<number> => {
+const run = async (given: WorkOptions, { jobs, cron }: LoadedModules): Promise<number> => {
   const { logger, link, isJson } = given
-  const worker = new Capsule({ jobs, logger, catchRejections: false, ...optionsOf(given) })
+  const options = optionsOf(given)
+  const worker = new Capsule({ jobs, logger, catchRejections: false, ...options, ...cronOptions(cron, options) })
+  if (cron !== undefined && process.env.GOOD_JOB_CRON) logger.warn({}, CRON_IS_EXPORTED)
   capsule = worker
   const { queues, threads } = worker.configuration
   for (const text of queueWarnings(queues, parseQueueString(queues, threads), jobs)) logger.warn({}, text)
@@ -83,9 +85,15 @@ const run = async (given: WorkOptions, jobs: readonly JobConstructor[]): Promise
   return code
 }
 
-/** A subprocess has the queues of its group. */
-const optionsOf = ({ options, link }: WorkOptions): Options =>
-  link === undefined ? options : { ...options, queues: link.role.queues }
+const CRON_IS_EXPORTED =
+  'GOOD_JOB_CRON is ignored, because the modules export cron entries; --cron adds entries to them'
+
+/** A subprocess has the queues of its group. Only the first one enqueues cron jobs: the others would be refused each time. */
+const optionsOf = ({ options, link }: WorkOptions): Options => {
+  if (link === undefined) return options
+  const { queues, index } = link.role
+  return { ...options, queues, ...(index === 0 ? {} : { enableCron: false }) }
+}
 
 const poolsOf = ({ configuration }: Capsule) =>
   parseQueueString(configuration.queues, configuration.threads).map(({ name, maxThreads }) => ({
@@ -100,12 +108,16 @@ const reportOf = (worker: Capsule): ReadyReport => ({
 })
 
 const readyLine = (worker: Capsule, isJson: boolean): string => {
-  const { processId, registry } = worker
+  const { configuration, processId, registry } = worker
   const pools = poolsOf(worker)
   const classes = registry.names().sort()
-  if (isJson)
-    return JSON.stringify({ status: 'ready', pid: process.pid, process_id: processId, pools, job_classes: classes })
+  const keys = configuration.enableCron ? Object.keys(configuration.cron) : []
+  if (isJson) {
+    const ready = { status: 'ready', pid: process.pid, process_id: processId, pools, job_classes: classes }
+    return JSON.stringify(keys.length === 0 ? ready : { ...ready, cron_keys: keys })
+  }
   const poolText = pools.map(({ queues, max_threads }) => `${queues}:${max_threads}`).join(';')
   const current = registry.describe()
-  return `good-job ready: pid ${process.pid}, process ${processId}, pools ${poolText}, ${plural(current.length, 'job class')}: ${current.join(', ')}`
+  const cronText = keys.length === 0 ? '' : `, cron: ${keys.join(', ')}`
+  return `good-job ready: pid ${process.pid}, process ${processId}, pools ${poolText}, ${plural(current.length, 'job class')}: ${current.join(', ')}${cronText}`
 }

@@ -17,6 +17,7 @@ const DATABASE = 'Database:'
 const STOP = 'Ending:'
 const HISTORY = 'Finished jobs:'
 const BATCHES = 'Batches:'
+const CRON = 'Cron:'
 const RAILS = 'Rails beside:'
 
 /** One line of help for each option; environment names and defaults come from the configuration. */
@@ -64,6 +65,25 @@ const WORKER_OPTIONS: { readonly [K in OptionName]: OptionHelp } = {
     value: 'json',
     text: 'limits for labels or keys whatever the class, e.g. [{"label":"api","performLimit":5}]',
     defaultText: 'none',
+  },
+  cron: {
+    group: CRON,
+    value: 'json',
+    text: 'entries besides those of the modules, e.g. {"report":{"cron":"0 6 * * *","class":"ReportJob"}}',
+    defaultText: 'none',
+  },
+  enableCron: { group: CRON, text: 'enqueue the jobs of cron entries in this process', defaultText: 'off' },
+  cronZone: {
+    group: CRON,
+    value: 'zone',
+    text: 'zone of schedules that name none: config.time_zone of Rails',
+    defaultText: 'TZ, otherwise UTC',
+  },
+  cronGracefulRestartPeriod: {
+    group: CRON,
+    value: 'seconds',
+    text: 'seconds before the start for which missed occurrences are enqueued',
+    defaultText: '0, none',
   },
   lanes: { group: DATABASE, value: 'count', text: 'connections that claim jobs and hold their locks' },
   shutdownTimeout: {
