@@ -122,7 +122,7 @@ describe('start and shutdown', () => {
     await expect(capsule.start()).rejects.toThrow(ConnectionTimeoutError)
     await capsule.shutdown()
     expect(capsule.state).toBe('stopped')
-    await expect(capsule.start()).rejects.toThrow(/was shut down; make a new one/)
+    await expect(capsule.start()).rejects.toThrow(/was shut down; restart\(\) starts it again/)
   })
 
   test('a capsule that was shut down refuses to start again with an error that says so', async () => {
@@ -130,7 +130,7 @@ describe('start and shutdown', () => {
     const fresh = new Capsule({ databaseUrl: world.url, jobs: [EchoJob] })
     for (const capsule of [used, fresh]) {
       await capsule.shutdown()
-      await expect(capsule.start()).rejects.toThrow(/was shut down; make a new one/)
+      await expect(capsule.start()).rejects.toThrow(/was shut down; restart\(\) starts it again/)
     }
   })
 
