@@ -73,6 +73,7 @@ describe.concurrent('a worker that npm started', () => {
   test.each([
     ['npx', 'SIGKILL', 'npx', ['npx', ...`${START} npx`.split(' ')]],
     ['npx', 'SIGTERM', 'npx-term', ['npx', ...`${START} npx-term`.split(' ')]],
+    ['npx, with a supervisor,', 'SIGKILL', 'cluster', ['npx', ...`${START} cluster --subprocesses 1`.split(' ')]],
     ['npm run', 'SIGKILL', 'plain', ['npm', 'run', '--silent', 'plain']],
     ['a script of several commands', 'SIGKILL', 'compound', ['npm', 'run', '--silent', 'compound']],
     ['a script that calls another one', 'SIGKILL', 'nested', ['npm', 'run', '--silent', 'nested']],

@@ -3,6 +3,7 @@ import { ADMISSION_MUTANTS } from './admission.ts'
 import { AROUND_PERFORM_MUTANTS } from './around-perform.ts'
 import { BATCH_MUTANTS } from './batch.ts'
 import { CLAIM_MUTANTS } from './claim.ts'
+import { CLUSTER_MUTANTS } from './cluster.ts'
 import { COMMAND_LINE_MUTANTS } from './command-line.ts'
 import { CONCURRENCY_MUTANTS } from './concurrency.ts'
 import { CRON_MUTANTS } from './cron.ts'
@@ -26,6 +27,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...CLAIM_MUTANTS,
   ...PROCESS_MUTANTS,
   ...PROBE_MUTANTS,
+  ...CLUSTER_MUTANTS,
   ...OUTCOME_MUTANTS,
   ...BATCH_MUTANTS,
   ...ACTION_MUTANTS,
