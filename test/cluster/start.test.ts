@@ -19,6 +19,12 @@ afterAll(
   ),
 )
 
+/** An entry that becomes due on no day of the tests. */
+const CRON = {
+  GOOD_JOB_ENABLE_CRON: 'true',
+  GOOD_JOB_CRON: JSON.stringify({ rare: { cron: '0 0 29 2 *', class: 'ShortJob' } }),
+}
+
 interface Ready {
   readonly pid: number
   readonly subprocesses: readonly { index: number; pid: number; process_id: string; pools: unknown }[]
@@ -77,8 +83,12 @@ const connectionsOf = (pid: number): number => {
 
 describe.concurrent('good-job start --subprocesses', () => {
   test('runs processes with titles and rows of their own under a supervisor without a connection; one that is killed is replaced; SIGTERM drains', async () => {
-    const env = { NODE_OPTIONS: `--require ${join(FIXTURES, 'loaded-modules.cjs')}`, GOOD_JOB_IDLE_TIMEOUT: '0.1' }
-    await using cli = start(['--subprocesses', '2', '--queues', 'kill:2'], env)
+    const env = {
+      NODE_OPTIONS: `--require ${join(FIXTURES, 'loaded-modules.cjs')}`,
+      GOOD_JOB_IDLE_TIMEOUT: '0.1',
+      ...CRON,
+    }
+    await using cli = start(['--subprocesses', '2', '--queues', 'kill:2', '--probe-port', '0'], env)
     const { pid, subprocesses, job_classes } = await ready(cli)
     expect(pid).toBe(cli.pid)
     expect(job_classes).toEqual(['BlockJob', 'HangJob', 'ShortJob', 'TimedJob'])
@@ -88,10 +98,14 @@ describe.concurrent('good-job start --subprocesses', () => {
     expect(titleOf(pid)).toBe('good_job supervisor [2 subprocesses]')
     for (const each of subprocesses) {
       expect(titleOf(each.pid)).toBe(`good_job subprocess ${each.index}`)
-      expect(await processRow(each.process_id)).toMatchObject([{ state: { pid: each.pid } }])
+      const state = { pid: each.pid, cron_enabled: each.index === 0 }
+      expect(await processRow(each.process_id)).toMatchObject([{ state }])
       expect(connectionsOf(each.pid)).toBeGreaterThan(1)
     }
     expect(connectionsOf(pid)).toBe(0)
+    const [, port] = await cli.says(/"port":(\d+),"msg":"Answering probes"/)
+    const probe = async (path: string) => (await fetch(`http://127.0.0.1:${port}${path}`)).text()
+    expect([await probe('/status/started'), await probe('/status/connected')]).toEqual(['Started', 'Connected'])
 
     const killed = subprocesses[1]?.pid ?? 0
     process.kill(killed, 'SIGKILL')
@@ -107,6 +121,7 @@ describe.concurrent('good-job start --subprocesses', () => {
     expect(stderr).toContain(`process ${pid} did not load pg`)
     expect(stderr).toContain(`process ${next} loaded pg`)
     expect(stderr).toContain('idleTimeout is ignored')
+    expect(stderr.match(/Answering probes/g)).toHaveLength(1)
   })
 
   test('gives each group of queues a process; a second signal aborts the running jobs; the exit code is 0', async () => {

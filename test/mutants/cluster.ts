@@ -112,6 +112,13 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
     tests: { [START]: ['runs processes with titles and rows of their own'] },
   },
   {
+    name: 'only the first subprocess enqueues cron jobs',
+    file: 'src/cli/start/work.ts',
+    text: 'index === 0 ? {} : { enableCron: false }',
+    replacement: 'index < 0 ? { enableCron: false } : {}',
+    tests: { [START]: ['runs processes with titles and rows of their own'] },
+  },
+  {
     name: 'the subprocesses of a killed supervisor end',
     file: 'src/cli/start/supervisor-link.ts',
     text: "process.on('disconnect', onGone)",
