@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type CronExpression, parseCron } from '../../src/cron/expression/cron-expression.ts'
+import { ConfigurationError } from '../../src/errors.ts'
+import { vectors } from '../support/vectors.ts'
 
 interface Case {
   readonly cron: string
@@ -12,10 +12,10 @@ interface Case {
   readonly next?: Readonly<Record<string, readonly string[]>>
 }
 
+const PHRASES = 450
 const FILES = { 'cron.json': 344, 'cron-extra.json': 167 }
 
-const casesOf = (file: string): readonly Case[] =>
-  JSON.parse(readFileSync(join(import.meta.dirname, '../vectors', file), 'utf8')).cases
+const casesOf = (file: string): readonly Case[] => vectors<{ cases: Case[] }>(file).cases
 
 const text = (date: Date | undefined): string | undefined => date?.toISOString().replace('.000Z', 'Z')
 
@@ -54,3 +54,25 @@ test.each(Object.entries(FILES))('every case of %s has the instants that fugit c
   const problems = cases.flatMap((each) => problemsOf(each).map((problem) => `${each.cron} (${each.zone}): ${problem}`))
   expect(problems).toEqual([])
 })
+
+/** null: fugit reads no schedule, or raises. */
+interface Phrase {
+  readonly phrase: string
+  readonly fields: string | null
+}
+
+test('each phrase of cron-phrases.json has the fields that fugit made of it', () => {
+  const phrases = vectors<{ cases: Phrase[] }>('cron-phrases.json').cases
+  const read = phrases.map(({ phrase }) => ({ phrase, fields: fieldsOrNull(phrase) }))
+  expect(read).toEqual(phrases)
+  expect(phrases.length).toBe(PHRASES)
+})
+
+const fieldsOrNull = (phrase: string): string | null => {
+  try {
+    return parseCron(phrase, { zone: 'UTC' }).fields
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigurationError)
+    return null
+  }
+}

@@ -69,6 +69,9 @@ export class CronExpression {
   }
 }
 
+/** What Ruby's String#strip removes. */
+const OUTER_BLANKS = /^[\t\n\v\f\r ]+|[\t\n\v\f\r ]+$/g
+
 /** fugit 1.14.0 reads no longer text. */
 const MAX_LENGTH = 256
 
@@ -81,11 +84,12 @@ export const parseCron = (text: string, options: CronExpressionOptions = {}): Cr
     throw new ConfigurationError(`cron ${JSON.stringify(text)} is refused: ${reason}.`)
   }
   if (typeof text !== 'string') refuse('it must be a text')
-  if (text.trim().length > MAX_LENGTH) refuse(`it has more than ${MAX_LENGTH} characters`)
-  const { text: fieldsText, fields } = readText(text.trim(), refuse)
+  const stripped = text.replace(OUTER_BLANKS, '')
+  if (stripped.length > MAX_LENGTH) refuse(`it has more than ${MAX_LENGTH} characters`)
+  const { text: fieldsText, fields } = readText(stripped, refuse)
   const process = processZone(options.zone)
   const own = fields.zone === undefined ? process : zoneNamed(fields.zone)
-  if (own === undefined) return refuse(explain(expandName(text.trim())))
+  if (own === undefined) return refuse(explain(expandName(stripped)))
   const cron = new CronExpression(text, fieldsText, scheduleOf(fields, refuse), { own, process })
   return cron.next(SOME_TIME) === undefined ? refuse('it never fires. Write a date that exists') : cron
 }

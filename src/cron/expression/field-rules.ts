@@ -3,7 +3,7 @@ export interface FieldRule {
   readonly name: string
   readonly min: number
   readonly max: number
-  /** One element of the field's list. Groups: star, a, b, tilde, step, and for weekdays nth, modulo. */
+  /** One element of the field's list. Groups: a, b, tilde, step, only (a step alone); of weekdays day, nth, weeks, offset. */
   readonly element: RegExp
   /** The number that a bound stands for. */
   readonly valueOf: (bound: string) => number
@@ -15,7 +15,7 @@ const WEEKDAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']
 const MONTHS = ['', 'jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
 
 const element = (bound: string, before = ''): RegExp => {
-  const range = `(?<star>\\*)|(?<from>${bound})?(?<tilde>~)(?<until>${bound})?|(?<a>${bound})(?:-(?<b>${bound}))?`
+  const range = `\\*|${bound}?(?<tilde>~)${bound}?|(?<a>${bound})(?:-(?<b>${bound}))?`
   return new RegExp(`${before}/(?<only>\\d\\d?)|(?:${range})(?:/(?<step>\\d\\d?))?`, 'iy')
 }
 
@@ -26,7 +26,7 @@ const valueIn =
     return index === -1 ? Number(bound) : index
   }
 
-const sixty = { min: 0, max: 59, element: element('[0-5]?\\d'), valueOf: Number, allowed: '0 to 59' }
+const sixty = { min: 0, max: 59, element: element('(?:[0-5]?\\d)'), valueOf: Number, allowed: '0 to 59' }
 
 export const SECOND: FieldRule = { name: 'second', ...sixty }
 export const MINUTE: FieldRule = { name: 'minute', ...sixty }
