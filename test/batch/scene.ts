@@ -238,6 +238,7 @@ export const sweepOf = (world: World, options: Partial<SweepOptions> = {}): Prom
     check: checkOptionsOf(world.adapter),
     processId: randomUUID(),
     windowMs: 3_600_000,
-    graceMs: -1_000,
+    // Also what ends while the sweep waits.
+    graceMs: -60_000,
     ...options,
   })
