@@ -110,6 +110,16 @@ describe('a supervisor', () => {
     await until(async () => scene.supervisor.health.ready(), 'both are ready again')
   })
 
+  test('is not ready while a replacement has not reported, whatever the one before it reported', async () => {
+    const scene = open([['works', 'boots']])
+    await scene.ready
+    await until(async () => scene.supervisor.health.ready(), 'the first one is ready')
+    scene.child(0).kill('SIGKILL')
+    await until(async () => scene.children[FIRST]?.length === 2, 'the replacement')
+    expect([scene.supervisor.health.started(), scene.supervisor.health.connected()]).toEqual([true, false])
+    expect(scene.supervisor.health.whyNotReady?.()).toBe('subprocess 0 has not started yet')
+  })
+
   test('waits longer before each subprocess that fails to start, and does not spin', async () => {
     const waits = heard('cluster_backoff')
     const scene = open(['fails'])
@@ -156,6 +166,20 @@ describe('a supervisor that is asked to stop', () => {
     expect(await scene.ended).toBe(code)
     expect(shutdowns).toEqual([{ subprocesses: 2 }])
     expect(scene.children.map(({ length }) => length)).toEqual([1, 1])
+  })
+
+  test('before a fork does not fork any more', async () => {
+    let fork = () => {}
+    const beforeFork = () =>
+      new Promise<void>((resolve) => {
+        fork = resolve
+      })
+    const scene = open(['works'], { beforeFork })
+    scene.supervisor.stop()
+    fork()
+    expect(await scene.ended).toBe(0)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(scene.children.flat()).toEqual([])
   })
 
   test('kills a subprocess that does not end within the timeout and five seconds, and exits with 1', async () => {

@@ -36,7 +36,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
     file: 'src/cluster/supervisor.ts',
     text: "if (this.#state === 'running') handle.start()",
     replacement: 'handle.start()',
-    tests: { [SUPERVISOR]: ['ends with the code and the text of a subprocess'] },
+    tests: { [SUPERVISOR]: ['before a fork does not fork any more'] },
   },
   {
     name: 'a refused start ends the supervisor',
@@ -88,7 +88,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
     file: 'src/cluster/subprocess-handle.ts',
     text: 'this.health.forget()',
     replacement: '',
-    tests: { [SUPERVISOR]: [], [PARTS]: [] },
+    tests: { [SUPERVISOR]: ['is not ready while a replacement has not reported'] },
   },
   {
     name: 'messages of job code are ignored',
