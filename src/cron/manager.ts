@@ -28,6 +28,7 @@ export class CronManager {
 
   /** Starts a timer for each entry. They stop when `signal` fires. */
   start(signal?: AbortSignal): void {
+    if (signal?.aborted) this.#stopped.abort()
     signal?.addEventListener('abort', () => this.#stopped.abort(), { once: true })
     this.#running = Promise.all(this.#runners.flatMap((runner) => [runner.run(), this.#makeUp(runner)]))
   }

@@ -57,7 +57,7 @@ export const CRON_MUTANTS: readonly Mutant[] = [
     tests: { [MANAGER]: ['are read at each occurrence'] },
   },
   {
-    name: 'the cron key belongs to the one job',
+    name: 'the row of an occurrence has its instant',
     file: 'src/enqueue/job-row.ts',
     text: 'cron_at: cron ? columnText(cron.at) : null,',
     replacement: 'cron_at: null,',
