@@ -33,6 +33,9 @@ export class FakeClock implements Clock {
   }
 }
 
+/** A busy machine needs a second or two. */
+const PATIENCE_MS = 20_000
+
 export interface SceneOptions {
   readonly at?: string
   readonly zone?: string
@@ -80,7 +83,12 @@ export class Scene implements AsyncDisposable {
 
   /** Resolves when a line has been seen. */
   async until(line: string): Promise<void> {
-    while (!this.seen.includes(line)) await new Promise<void>((resolve) => this.#waiting.add(resolve))
+    const tooLate = AbortSignal.timeout(PATIENCE_MS)
+    tooLate.addEventListener('abort', () => this.#notice())
+    while (!this.seen.includes(line)) {
+      if (tooLate.aborted) throw new Error(`not seen: ${line}; seen: ${this.seen.join(', ')}`)
+      await new Promise<void>((resolve) => this.#waiting.add(resolve))
+    }
   }
 
   /** Sets the clock, and resolves when a line has been seen. */
@@ -95,6 +103,11 @@ export class Scene implements AsyncDisposable {
     await this.adapter.close()
   }
 
+  #notice(): void {
+    for (const resolve of this.#waiting) resolve()
+    this.#waiting.clear()
+  }
+
   #listen(name: 'cron_enqueued', word: (payload: never) => string): void
   #listen(name: 'cron_skipped', word: (payload: { readonly reason: string }) => string): void
   #listen(name: 'cron_failed', word: (payload: { readonly part: string }) => string): void
@@ -102,8 +115,7 @@ export class Scene implements AsyncDisposable {
     const listener = (payload: { readonly key: string; readonly cronAt?: Date; readonly processId?: string }) => {
       const at = payload.cronAt === undefined ? '' : ` ${payload.cronAt.toISOString().slice(11, 19)}`
       this.seen.push(`${payload.key} ${word(payload as never)}${at}`)
-      for (const resolve of this.#waiting) resolve()
-      this.#waiting.clear()
+      this.#notice()
     }
     events.on(name, listener as never)
     this.#ends.push(() => void events.off(name, listener as never))
