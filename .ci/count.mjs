@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 
-const SUITES = ['test', 'compat-choice', 'compat-rest', 'versions']
+const SUITES = ['test-choice', 'test-rest', 'compat-choice', 'compat-rest', 'versions']
 const LINES_OF_A_MESSAGE = 20
 
 const folder = process.argv[2] ?? '.'

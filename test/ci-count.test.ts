@@ -36,20 +36,21 @@ const count = (reports: Record<string, unknown>) => {
 }
 
 const green = {
-  test: report(['passed', 'passed']),
+  'test-choice': report(['passed', 'passed']),
+  'test-rest': report(['passed']),
   'compat-choice': report(['passed']),
   'compat-rest': report(['passed']),
   versions: report(['passed']),
 }
 
 test('the count adds the suites up', () => {
-  expect(count(green)).toEqual({ status: 0, stdout: '5 passed, 0 failed', stderr: '' })
+  expect(count(green)).toEqual({ status: 0, stdout: '6 passed, 0 failed', stderr: '' })
 })
 
 test('the count is red for a failed test and says which and why', () => {
   expect(count({ ...green, 'compat-rest': report(['passed', 'failed']) })).toEqual({
     status: 1,
-    stdout: '5 passed, 1 failed',
+    stdout: '6 passed, 1 failed',
     stderr: 'failed: test/some.test.ts\nfailed: a failed test\n  expected 1 to be 2\n      at some.test.ts:3',
   })
 })
@@ -57,7 +58,7 @@ test('the count is red for a failed test and says which and why', () => {
 test.each(['skipped', 'pending', 'todo'] as const)('the count is red for a %s test and names it', (status) => {
   expect(count({ ...green, 'compat-choice': report(['passed', status]) })).toEqual({
     status: 1,
-    stdout: '5 passed, 0 failed, 1 skipped',
+    stdout: '6 passed, 0 failed, 1 skipped',
     stderr: `left out (${status}): a ${status} test`,
   })
 })
@@ -66,12 +67,12 @@ test('the count is red for a suite without a report, without a test, and for a f
   const { 'compat-choice': _choice, ...noChoice } = green
   expect(count(noChoice)).toMatchObject({
     status: 1,
-    stdout: '4 passed, 0 failed',
+    stdout: '5 passed, 0 failed',
     stderr: 'no test of compat-choice passed',
   })
   expect(count({ ...green, 'compat-rest': report([]) })).toEqual({
     status: 1,
-    stdout: '4 passed, 1 failed',
+    stdout: '5 passed, 1 failed',
     stderr: 'no test of compat-rest passed\nfailed: test/some.test.ts\n  no such module',
   })
 })

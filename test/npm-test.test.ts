@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { filesOf } from '../compat/parts.ts'
 import { TOOLS, type ToolName } from '../compat/support/tools.js'
+import { unitFilesOf } from './parts.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
@@ -31,6 +32,14 @@ test('the choice of compat/ that npm test runs, and the rest that .ci/run adds, 
   expect(rest).toEqual({ include: all.include, exclude: choice.include })
   const ci = readFileSync(join(ROOT, '.ci/run'), 'utf8')
   for (const command of ['npm ci', 'npm run demo', 'npm test', 'npm run compat:rest']) expect(ci).toContain(command)
+})
+
+test('the unit tests that npm test runs, and the slow ones that .ci/run adds, are all of them', () => {
+  const [all, choice, rest] = [unitFilesOf('test'), unitFilesOf('choice'), unitFilesOf('rest')]
+  expect(rest.include.filter((path) => !existsSync(join(ROOT, path)))).toEqual([])
+  expect([all.exclude, rest.exclude]).toEqual([[], []])
+  expect(choice).toEqual({ include: all.include, exclude: rest.include })
+  expect(readFileSync(join(ROOT, '.ci/run'), 'utf8')).toContain('npm run test:rest')
 })
 
 test('npm test prints at its start how long it takes, and which command runs the rest', () => {

@@ -1,15 +1,16 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { unitFilesOf } from './parts.ts'
 
 const results = process.env.TEST_RESULTS
 
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   test: {
     root: new URL('..', import.meta.url).pathname,
-    include: ['test/**/*.test.ts'],
+    ...unitFilesOf(mode),
     // Where continuous integration counts them.
-    reporters: results ? ['default', ['json', { outputFile: `${results}/test.json` }]] : ['default'],
+    reporters: results ? ['default', ['json', { outputFile: `${results}/test-${mode}.json` }]] : ['default'],
     // Many tests wait for a server, a process or a timeout. One file per core would leave cores idle.
     maxWorkers: availableParallelism() + 1,
     // The threads of the source are TypeScript, which Node 20 does not run.
@@ -19,4 +20,4 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },
-})
+}))
