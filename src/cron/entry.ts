@@ -52,6 +52,11 @@ export class CronEntry {
     return this.#expression?.next(after)
   }
 
+  /** Whether occurrences between `after` and the next one are skipped, since Ruby's calculation raises for them. */
+  skipsAfter(after: Date): boolean {
+    return this.#expression?.find(after).isAfterSkip ?? false
+  }
+
   /**
    * The next instant: that of the text after `after`, or what the function returns for `previous`. undefined: there is none.
    * GoodJob 4.23.1 cron_entry.rb#next_at. @throws CronPartError

@@ -54,6 +54,7 @@ export class EntryRunner {
     while (!signal.aborted) {
       const at = await this.#nextAt(since)
       if (signal.aborted) return
+      if (entry.skipsAfter(since)) skip(entry, undefined, source, 'clock_change')
       if (at === undefined) return skip(entry, undefined, source, 'ended')
       const due = await this.#reach({ at, since })
       if (due === undefined) return

@@ -26,6 +26,8 @@ const cronSkipped = (reason: CronSkipReason): Line => {
       return ['debug', 'Another process has enqueued the job of a cron entry']
     case 'missed':
       return ['warn', 'Missed occurrences of a cron entry']
+    case 'clock_change':
+      return ['warn', 'Skipped occurrences of a cron entry, because the clocks change at the start of a month']
     case 'ended':
       return ['warn', 'A cron entry has no further occurrence']
     default:

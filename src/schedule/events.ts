@@ -17,9 +17,19 @@ export interface CronEnqueued extends CronEvent, Pick<JobEvent, 'jobId' | 'jobCl
  * - `aborted`: A callback refused the job.
  * - `no_class`: The class function returned none.
  * - `missed`: This occurrence, and perhaps later ones, passed while the process stood still.
+ * - `clock_change`: The calculation skipped occurrences, because the clocks change over the first midnight of a month. In Ruby it raises,
+ *   and the entry ends.
  * - `ended`: The schedule has no further occurrence.
  */
-export type CronSkipReason = 'disabled' | 'duplicate' | 'concurrency' | 'aborted' | 'no_class' | 'missed' | 'ended'
+export type CronSkipReason =
+  | 'disabled'
+  | 'duplicate'
+  | 'concurrency'
+  | 'aborted'
+  | 'no_class'
+  | 'missed'
+  | 'clock_change'
+  | 'ended'
 
 /** No job was enqueued for the occurrence `cronAt`. */
 export interface CronSkipped extends CronEvent {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeEach, expect, test } from 'vitest'
-import { openWorld } from '../support/harness.ts'
+import { openWorld, until } from '../support/harness.ts'
 import { instantsOf, Scene } from './scene.ts'
 
 interface Change {
@@ -41,3 +41,14 @@ test.each(cases)(
     expect(await instantsOf(world, 'tested')).toEqual(instants)
   },
 )
+
+test('where Ruby raises, the skipped occurrence is reported and the entry goes on', async () => {
+  const entries = { tested: { cron: '0 0 15 * *', class: 'Ruby::TestedJob' } }
+  await using scene = new Scene(world, entries, { zone: 'America/Havana', at: '2026-09-20T12:00:00Z' }).start()
+  await scene.until('tested clock_change')
+  await scene.reach('2026-11-15T05:00:00Z', 'tested enqueued 05:00:00')
+  await scene.set('2026-12-15T05:00:00Z')
+  await until(async () => (await instantsOf(world, 'tested')).length === 2, 'the next occurrence has a job')
+  expect(await instantsOf(world, 'tested')).toEqual(['2026-11-15T05:00:00Z', '2026-12-15T05:00:00Z'])
+  expect(scene.seen.filter((line) => line === 'tested clock_change')).toHaveLength(1)
+})

@@ -29,6 +29,13 @@ export const CRON_MUTANTS: readonly Mutant[] = [
     tests: { [MANAGER]: ['after a late wake-up the armed occurrence has its nominal instant'] },
   },
   {
+    name: 'occurrences that a change of the clocks skips are reported',
+    file: 'src/cron/runner.ts',
+    text: "if (entry.skipsAfter(since)) skip(entry, undefined, source, 'clock_change')",
+    replacement: '',
+    tests: { 'test/cron/clock-changes.test.ts': ['where Ruby raises, the skipped occurrence is reported'] },
+  },
+  {
     name: 'an occurrence is tried again while Postgres is unreachable',
     file: 'src/cron/runner.ts',
     text: 'return next === undefined || next > this.#now()',
