@@ -30,7 +30,7 @@ const ALIVE_CHECK_MS = 10_000
 const ALIVE_CHECK_BESIDE_POLLS_MS = 30_000
 /** A worker that polls starts without listening when that takes longer than this. */
 const HINT_MS = 5_000
-/** GoodJob notifier.rb: CONNECTION_ERRORS_REPORTING_THRESHOLD. Here this is a matter of about six seconds. */
+/** GoodJob notifier.rb: CONNECTION_ERRORS_REPORTING_THRESHOLD. Here six failures take a few seconds. */
 const TOLERATED_FAILURES = 6
 /** Postgres refuses longer payloads. Any other text on the channel is not GoodJob's. */
 const MAX_PAYLOAD = 8_000
