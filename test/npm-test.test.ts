@@ -34,9 +34,9 @@ test('the choice of compat/ that npm test runs, and the rest that .ci/run adds, 
   for (const command of ['npm ci', 'npm run demo', 'npm test', 'npm run compat:rest']) expect(ci).toContain(command)
 })
 
-test('the unit tests that npm test runs, and the slow ones that .ci/run adds, are all of them', () => {
+test('the unit tests that npm test runs, and the rest that .ci/run adds, are all of them', () => {
   const [all, choice, rest] = [unitFilesOf('test'), unitFilesOf('choice'), unitFilesOf('rest')]
-  expect(rest.include.filter((path) => !existsSync(join(ROOT, path)))).toEqual([])
+  expect(rest.include.filter((path) => !existsSync(join(ROOT, path.replace(/\*\*.*/, ''))))).toEqual([])
   expect([all.exclude, rest.exclude]).toEqual([[], []])
   expect(choice).toEqual({ include: all.include, exclude: rest.include })
   expect(readFileSync(join(ROOT, '.ci/run'), 'utf8')).toContain('npm run test:rest')

@@ -1,17 +1,12 @@
 /**
- * The files of test/ that `npm test` leaves to `.ci/run`: each takes long on two cores, since it starts processes or servers, or waits for a
- * time limit that is not an option. What they test is also used by quicker tests.
+ * The folders of test/ that `npm test` leaves to `.ci/run`: what surrounds the core. Their tests start processes and servers, or wait for time
+ * limits, and take about half of the time of all.
  */
-const SLOW = [
-  'test/cluster/start.test.ts',
-  'test/cluster/supervisor.test.ts',
-  'test/probe/deployment.test.ts',
-  'test/probe/health.test.ts',
-  'test/probe/start.test.ts',
-]
+const FOLDERS = ['cli', 'cluster', 'demo', 'operations', 'probe', 'torture', 'worker']
+const REST = FOLDERS.map((folder) => `test/${folder}/**/*.test.ts`)
 
 /** By vitest's `--mode`: everything is the default. */
 export const unitFilesOf = (mode: string): { readonly include: string[]; readonly exclude: string[] } =>
   mode === 'rest'
-    ? { include: SLOW, exclude: [] }
-    : { include: ['test/**/*.test.ts'], exclude: mode === 'choice' ? SLOW : [] }
+    ? { include: REST, exclude: [] }
+    : { include: ['test/**/*.test.ts'], exclude: mode === 'choice' ? REST : [] }
