@@ -147,6 +147,8 @@ describe.concurrent('good-job start --subprocesses', () => {
     const { code, stderr } = await cli.ended()
     expect(code).toBe(0)
     expect(stderr).toContain('subprocesses (5) is ignored')
+    const again = stderr.split('\n').filter((line) => line.includes('Asked to stop again'))
+    for (const { pid } of subprocesses) expect(again.filter((line) => line.includes(`"pid":${pid},`))).toEqual([])
     expect(await world.job(id)).toMatchObject({ finished_at: null, locked_by_id: null })
     await world.adapter.forceDiscardJob(id)
   })

@@ -165,6 +165,6 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
     file: 'src/worker/capsule.ts',
     text: '    this.#abort = new AbortController()\n    this.#isStoppedCleanly',
     replacement: '    this.#isStoppedCleanly',
-    tests: { [RESTART]: [] },
+    tests: { [RESTART]: ['an abort of the last shutdown does not reach the next one'] },
   },
 ]

@@ -45,6 +45,27 @@ test('a restart aborts jobs after its timeout, and the next one may be aborted, 
   }
 })
 
+test('an abort of the last shutdown does not reach the next one', async () => {
+  const gate = new Gate()
+  const EndingJob = jobClass('EndingJob', async (job) => {
+    const aborted = new Promise((_, reject) => job.signal.addEventListener('abort', () => reject(job.signal.reason)))
+    await Promise.race([gate.pass(job), aborted])
+  })
+  await using capsule = await world.start({ jobs: [EndingJob] })
+  const stopped = capsule.shutdown()
+  capsule.abort()
+  await stopped
+  await capsule.restart()
+  const id = await enqueue(EndingJob)
+  await gate.entered
+  const stopping = capsule.shutdown({ timeout: -1 })
+  // Time in which the job would be aborted.
+  await world.sql('SELECT pg_sleep(0.3)')
+  gate.open()
+  await stopping
+  expect(await world.job(id)).toMatchObject({ finished_at: expect.any(Date), error: null })
+})
+
 test('a job that ignores its signal delays the start until it has ended, and its end does not remove the new process row', async () => {
   const gate = new Gate()
   const DeafJob = jobClass('DeafJob', (job) => gate.pass(job))
