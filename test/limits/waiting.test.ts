@@ -1,6 +1,10 @@
-import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { countRunning } from '../../src/sql/concurrency/admission.ts'
 import { enqueue, jobClass, openWorld, performed, until } from '../support/harness.ts'
 import { CountingClock, FenceJob, fence, Gates, start } from './limited-jobs.ts'
+
+// The calls are counted; the function stays the real one.
+vi.mock('../../src/sql/concurrency/admission.ts', { spy: true })
 
 const world = await openWorld()
 afterAll(() => world.close())
@@ -13,6 +17,14 @@ const columnsOf = async (id: string) => {
 }
 const isRunning = async (id: string) => (await world.job(id)).performed_at !== null
 
+/** Resolves when no wake-up asks for a count of running jobs any more: it would find a place that becomes free later. */
+const countsEnd = (): Promise<void> =>
+  until(async () => {
+    const before = vi.mocked(countRunning).mock.calls.length
+    await world.sql('SELECT pg_sleep(0.4)')
+    return vi.mocked(countRunning).mock.calls.length === before
+  }, 'no more counts')
+
 describe('a place that becomes free is used at once', () => {
   test('by the end of a job whose class has no rules, without polls and messages', async () => {
     const gates = new Gates()
@@ -23,18 +35,19 @@ describe('a place that becomes free is used at once', () => {
     await gates.of('first').entered
     const second = await enqueue(LimitedJob, { labels: ['api'] }, 'second')
     await fence()
+    await countsEnd()
     expect(await columnsOf(second)).toEqual(UNTOUCHED)
     const ended = performed(second)
     gates.of('first').open()
-    await gates.of('second').entered
+    await until(() => isRunning(second), 'the place is used', 5_000)
     gates.of('second').open()
     await ended
   })
 
   test.each([
-    ['by a message of another worker in Node', {}],
-    ['by polls alone', { enableListenNotify: false, pollInterval: 0.2 }],
-  ])('%s', async (_, options) => {
+    ['by a message of another worker in Node', true, {}],
+    ['by polls alone', false, { enableListenNotify: false, pollInterval: 0.2 }],
+  ])('%s', async (_, isNotified, options) => {
     const gates = new Gates()
     const declare = (made: Parameters<NonNullable<Parameters<Gates['jobClass']>[1]>>[0]) =>
       made.concurrencyRule({ label: 'api', performLimit: 1 })
@@ -45,10 +58,11 @@ describe('a place that becomes free is used at once', () => {
     const second = await enqueue(HereJob, { queue: 'here', labels: ['api'] }, 'second')
     await using _here = await start(world, { jobs: [HereJob], queues: 'here:5', ...options })
     await fence('here')
+    if (isNotified) await countsEnd()
     expect(await columnsOf(second)).toEqual(UNTOUCHED)
     const ended = performed(second)
     gates.of('first').open()
-    await gates.of('second').entered
+    await until(() => isRunning(second), 'the place is used', 5_000)
     gates.of('second').open()
     await ended
   })
