@@ -1,4 +1,4 @@
-// npm run mutants [-- --tenth 3 --only text …]: takes guards away one at a time; exit code 1 when the tests did not notice one.
+// npm run mutants [-- --part 3 --only text …]: takes guards away one at a time; exit code 1 when the tests did not notice one.
 import { parseArgs } from 'node:util'
 import { findPostgres } from '../../src/demo/postgres.ts'
 import { MUTANTS } from './list.ts'
@@ -8,7 +8,7 @@ import { type TestRun, Workshop } from './workshop.ts'
 
 const USAGE = `npm run mutants -- [options]
   --only <text>      mutants whose name or file contains the text (all)
-  --tenth <number>   the mutants of this tenth, modulo ten (all)
+  --part <number>    the mutants of this part of fifteen, modulo fifteen (all)
   --jobs <number>    copies of the project that work side by side (2)
   --list             names them and runs nothing
   --verbose          names the tests that turned red`
@@ -26,7 +26,7 @@ const parse = () => {
     return parseArgs({
       options: {
         only: { type: 'string' },
-        tenth: { type: 'string' },
+        part: { type: 'string' },
         jobs: { type: 'string', default: '2' },
         list: { type: 'boolean', default: false },
         verbose: { type: 'boolean', default: false },
@@ -39,17 +39,19 @@ const parse = () => {
 
 const options = parse()
 const { only = '' } = options
-const tenth = options.tenth === undefined ? undefined : Number(options.tenth)
+const part = options.part === undefined ? undefined : Number(options.part)
 const jobs = Number(options.jobs)
-if (!(tenth === undefined || Number.isInteger(tenth)) || !(Number.isInteger(jobs) && jobs > 0)) usage()
+if (!(part === undefined || Number.isInteger(part)) || !(Number.isInteger(jobs) && jobs > 0)) usage()
 
-/** By its words, so that a new guard moves no other one to another day. */
-const tenthOf = ({ file, name }: Mutant): number =>
-  [...`${file} ${name}`].reduce((sum, letter) => (sum * 31 + (letter.codePointAt(0) ?? 0)) % 9_973, 0) % 10
+const PARTS = 15
+
+/** By its words, so that a new guard moves no other one to another part. */
+const partOf = ({ file, name }: Mutant): number =>
+  [...`${file} ${name}`].reduce((sum, letter) => (sum * 31 + (letter.codePointAt(0) ?? 0)) % 9_973, 0) % PARTS
 
 const chosen = MUTANTS.filter(
   (mutant) =>
-    (tenth === undefined || tenthOf(mutant) === ((tenth % 10) + 10) % 10) &&
+    (part === undefined || partOf(mutant) === ((part % PARTS) + PARTS) % PARTS) &&
     `${mutant.file} ${mutant.name}`.includes(only),
 )
 
