@@ -3,7 +3,12 @@ import { ConfigurationError } from '../errors.ts'
 import { shortly } from '../job/definition/mistakes.ts'
 import type { JobRegistry } from '../job/definition/registry.ts'
 import type { CronEntryOptions } from '../schedule/options.ts'
-import { type CronExpression, type CronExpressionOptions, parseCron } from './expression/cron-expression.ts'
+import {
+  type CronExpression,
+  type CronExpressionOptions,
+  type FoundOccurrence,
+  parseCron,
+} from './expression/cron-expression.ts'
 import { inPart } from './failure.ts'
 
 /** What the entries of a process share. */
@@ -52,19 +57,14 @@ export class CronEntry {
     return this.#expression?.next(after)
   }
 
-  /** Whether occurrences between `after` and the next one are skipped, since Ruby's calculation raises for them. */
-  skipsAfter(after: Date): boolean {
-    return this.#expression?.find(after).isAfterSkip ?? false
-  }
-
   /**
-   * The next instant: that of the text after `after`, or what the function returns for `previous`. undefined: there is none.
+   * The next instant: that of the text after `after`, or what the function returns for `previous`. `at` is undefined if there is none.
    * GoodJob 4.23.1 cron_entry.rb#next_at. @throws CronPartError
    */
-  async nextAt(after: Date, previous: () => Promise<Date | undefined>): Promise<Date | undefined> {
-    if (this.#expression) return this.#expression.next(after)
-    const computed = await this.#compute(previous)
-    return computed instanceof Date ? computed : computed?.next(after)
+  async findNext(after: Date, previous: () => Promise<Date | undefined>): Promise<FoundOccurrence> {
+    const computed = this.#expression ?? (await this.#compute(previous))
+    if (computed === undefined || computed instanceof Date) return { at: computed, isAfterSkip: false }
+    return computed.find(after)
   }
 
   /** The next instants, for lists. A function that returns an instant knows only one. @throws CronPartError */

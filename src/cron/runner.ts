@@ -2,6 +2,7 @@ import { isRetryable } from '../errors.ts'
 import { findLastCronRuns } from '../sql/cron/runs.ts'
 import { backoffMs, columnText, sleep, Wake } from '../time.ts'
 import type { CronEntry } from './entry.ts'
+import type { FoundOccurrence } from './expression/cron-expression.ts'
 import { CronPartError, inPart, partOf } from './failure.ts'
 import { type CronSource, enqueueOccurrence, reportFailure, skip } from './occurrence.ts'
 import type { SwitchReader } from './switches.ts'
@@ -52,9 +53,9 @@ export class EntryRunner {
     const { entry, signal, source } = this
     let since = this.#now()
     while (!signal.aborted) {
-      const at = await this.#nextAt(since)
+      const { at, isAfterSkip } = await this.#findNext(since)
       if (signal.aborted) return
-      if (entry.skipsAfter(since)) skip(entry, undefined, source, 'clock_change')
+      if (isAfterSkip) skip(entry, undefined, source, 'clock_change')
       if (at === undefined) return skip(entry, undefined, source, 'ended')
       const due = await this.#reach({ at, since })
       if (due === undefined) return
@@ -93,13 +94,14 @@ export class EntryRunner {
   }
 
   /** The next occurrence after `since`. A function that fails is called again after a pause. */
-  async #nextAt(since: Date): Promise<Date | undefined> {
+  async #findNext(since: Date): Promise<FoundOccurrence> {
     const { entry, signal, source } = this
     while (!signal.aborted) {
       try {
-        const next = await entry.nextAt(since, () => this.#lastAt())
+        const found = await entry.findNext(since, () => this.#lastAt())
+        const { at: next } = found
         if (!entry.isComputed || next === undefined || this.#previous === undefined || next > this.#previous)
-          return next
+          return found
         throw new CronPartError(
           'cron',
           new RangeError(`the function returned ${next.toISOString()}, which is not later than its argument`),
@@ -109,7 +111,7 @@ export class EntryRunner {
       }
       await this.#wake.wait(RECOMPUTE_MS, signal)
     }
-    return undefined
+    return { at: undefined, isAfterSkip: false }
   }
 
   /** The argument of a schedule function: the instant that was handled last, or the newest in the table. */

@@ -16,6 +16,13 @@ export interface CronExpressionOptions {
   readonly zone?: string
 }
 
+/** The result of a calculation. */
+export interface FoundOccurrence {
+  readonly at: Date | undefined
+  /** Occurrences before `at` were skipped, since Ruby's calculation raises for them. */
+  readonly isAfterSkip: boolean
+}
+
 /** Starts of a calculation, in seconds since 1970: the years 1900 to 9999. */
 const [FIRST, LAST] = [Date.UTC(1900, 0) / 1000, Date.UTC(10_000, 0) / 1000]
 
@@ -48,7 +55,7 @@ export class CronExpression {
    * Like `next`. `isAfterSkip`: occurrences before `at` were skipped. Ruby's calculation raises for them, since it needs the midnight at
    * the start of a month and the clocks are changed over that midnight.
    */
-  find(after: Date): { readonly at: Date | undefined; readonly isAfterSkip: boolean } {
+  find(after: Date): FoundOccurrence {
     const start = Math.floor(after.getTime() / 1000)
     if (!(start >= FIRST && start < LAST)) return { at: undefined, isAfterSkip: false }
     const { second, isAfterSkip } = findOccurrence(this.#schedule, this.#zones, start)
