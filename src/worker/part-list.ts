@@ -1,7 +1,7 @@
 import type { Deadline } from '../deadline.ts'
-import { isRetryable, SchemaError } from '../errors.ts'
+import { SchemaError } from '../errors.ts'
 import { events } from '../events.ts'
-import { reach } from '../sql/connection/reach.ts'
+import { mayPass, reach } from '../sql/connection/reach.ts'
 import type { Database } from '../sql/database.ts'
 import { findVersion3Writer } from '../sql/schema/report.ts'
 import type { CapsuleParts } from './capsule-parts.ts'
@@ -86,7 +86,7 @@ const sessions = (worker: CapsuleParts): Part => ({
 const connectSessions = async ({ completer, lanes }: CapsuleParts): Promise<void> => {
   const tries = await Promise.allSettled([completer, ...lanes].map((each) => each.connect()))
   const reasons = tries.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []))
-  if (reasons.length > 0) throw reasons.find((reason) => !isRetryable(reason)) ?? reasons[0]
+  if (reasons.length > 0) throw reasons.find((reason) => !mayPass(reason)) ?? reasons[0]
 }
 
 const writeOutcomes = async ({ performer, leftovers }: CapsuleParts, deadline: Deadline): Promise<void> => {

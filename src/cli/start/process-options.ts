@@ -21,25 +21,16 @@ interface ProcessOption {
 }
 
 const MAX_PORT = 65_535
-
-const parsePort = (value: string, name: string): number => {
-  const port = /^\d+$/.test(value) ? Number(value) : Number.NaN
-  if (port <= MAX_PORT) return port
-  throw new ConfigurationError(
-    `${name}: expected a port from 1 to ${MAX_PORT}, or 0 for any free one, got ${JSON.stringify(value)}`,
-  )
-}
-
 /** More processes are a mistake: each of them holds connections. */
 const MAX_SUBPROCESSES = 1_000
 
-const parseSubprocesses = (value: string, name: string): number => {
-  const count = /^\d+$/.test(value) ? Number(value) : Number.NaN
-  if (count <= MAX_SUBPROCESSES) return count
-  throw new ConfigurationError(
-    `${name}: expected a whole number from 0 to ${MAX_SUBPROCESSES}, got ${JSON.stringify(value)}`,
-  )
-}
+const parseUpTo =
+  (max: number, expected: string) =>
+  (value: string, name: string): number => {
+    const number = /^\d+$/.test(value) ? Number(value) : Number.NaN
+    if (number <= max) return number
+    throw new ConfigurationError(`${name}: expected ${expected}, got ${JSON.stringify(value)}`)
+  }
 
 const parsePath = (value: string, name: string): string => {
   if (value.trim() !== '' && !value.includes('\0')) return value
@@ -53,7 +44,7 @@ const PROCESS_OPTIONS: { readonly [K in OptionName]: ProcessOption } = {
     value: 'port',
     env: 'GOOD_JOB_PROBE_PORT',
     text: 'answer HTTP health probes on this port',
-    parse: parsePort,
+    parse: parseUpTo(MAX_PORT, `a port from 1 to ${MAX_PORT}, or 0 for any free one`),
   },
   pidfile: {
     flag: '--pidfile',
@@ -67,7 +58,7 @@ const PROCESS_OPTIONS: { readonly [K in OptionName]: ProcessOption } = {
     value: 'count',
     env: 'GOOD_JOB_SUBPROCESSES',
     text: 'run this number of processes; 0, the default: one without a supervisor',
-    parse: parseSubprocesses,
+    parse: parseUpTo(MAX_SUBPROCESSES, `a whole number from 0 to ${MAX_SUBPROCESSES}`),
   },
   hooks: {
     flag: '--hooks',

@@ -7,6 +7,7 @@ import { Presence } from '../../probe/presence.ts'
 import { plural } from '../output.ts'
 import { LifecycleHooks } from './hooks.ts'
 import { watchLauncher } from './launcher.ts'
+import { poolsText } from './pools-text.ts'
 import type { ProcessOptions } from './process-options.ts'
 import type { SubprocessRole } from './supervisor-link.ts'
 
@@ -82,10 +83,9 @@ const readyLine = (subprocesses: readonly ReadySubprocess[], isJson: boolean): s
     const each = subprocesses.map(({ index, pid, processId, pools }) => ({ index, pid, process_id: processId, pools }))
     return JSON.stringify({ status: 'ready', pid: process.pid, subprocesses: each, job_classes: classes })
   }
-  const each = subprocesses.map(({ index, pid, processId, pools }) => {
-    const poolText = pools.map(({ queues, max_threads }) => `${queues}:${max_threads}`).join(';')
-    return `${index} (pid ${pid}, process ${processId}, pools ${poolText})`
-  })
+  const each = subprocesses.map(
+    ({ index, pid, processId, pools }) => `${index} (pid ${pid}, process ${processId}, pools ${poolsText(pools)})`,
+  )
   const count = plural(subprocesses.length, 'subprocess')
   return `good-job ready: pid ${process.pid}, ${count}: ${each.join(', ')}; ${plural(classes.length, 'job class')}: ${classes.join(', ')}`
 }

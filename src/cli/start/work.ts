@@ -13,6 +13,7 @@ import { plural } from '../output.ts'
 import { cronOptions } from './cron-options.ts'
 import { LifecycleHooks } from './hooks.ts'
 import { type LoadedModules, loadModules } from './load-jobs.ts'
+import { poolsText } from './pools-text.ts'
 import type { ProcessOptions } from './process-options.ts'
 import { runUntilEnd } from './run-until-end.ts'
 import type { SupervisorLink } from './supervisor-link.ts'
@@ -116,8 +117,7 @@ const readyLine = (worker: Capsule, isJson: boolean): string => {
     const ready = { status: 'ready', pid: process.pid, process_id: processId, pools, job_classes: classes }
     return JSON.stringify(keys.length === 0 ? ready : { ...ready, cron_keys: keys })
   }
-  const poolText = pools.map(({ queues, max_threads }) => `${queues}:${max_threads}`).join(';')
   const current = registry.describe()
   const cronText = keys.length === 0 ? '' : `, cron: ${keys.join(', ')}`
-  return `good-job ready: pid ${process.pid}, process ${processId}, pools ${poolText}, ${plural(current.length, 'job class')}: ${current.join(', ')}${cronText}`
+  return `good-job ready: pid ${process.pid}, process ${processId}, pools ${poolsText(pools)}, ${plural(current.length, 'job class')}: ${current.join(', ')}${cronText}`
 }

@@ -49,7 +49,8 @@ const codeOf = (error: unknown): string =>
 /** PgBouncer has no other code for a server that it cannot reach; the error text at the deadline explains it. */
 const PROTOCOL_VIOLATION = '08P01'
 
-const mayPass = (error: unknown): boolean => isRetryable(error) || sqlState(error) === PROTOCOL_VIOLATION
+/** Whether another attempt to reach the server may succeed where this one failed. */
+export const mayPass = (error: unknown): boolean => isRetryable(error) || sqlState(error) === PROTOCOL_VIOLATION
 
 const timedOut = (timeoutMs: number, cause: unknown): ConnectionTimeoutError =>
   new ConnectionTimeoutError(
